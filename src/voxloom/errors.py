@@ -1,0 +1,36 @@
+"""The errors a user can mend, each told in one clear line.
+
+Knows how a message is built: what is wrong, in which file, what to do. Does not know who prints it or which exit code
+follows; the command line does.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class VoxloomError(Exception):
+    """Work that could not be finished, with a reason for people (exit code 1)."""
+
+
+class BadInput(VoxloomError):
+    """Input that Voxloom refuses (exit code 2).
+
+    Parameters
+    ----------
+    what : the fault in one short clause, e.g. ``"3 slices are missing between 12.0 and 24.0 mm"``.
+    where : the file, folder or recipe key that carries the fault.
+    fix : what the user can do about it, best as a command.
+    """
+
+    def __init__(self, what: str, where: str | Path | None = None, fix: str | None = None) -> None:
+        self.what, self.where, self.fix = what, where, fix
+        text = f"{where}: {what}" if where is not None else what
+        super().__init__(f"{text}. {fix}" if fix else text)
+
+
+class MissingExtra(VoxloomError):
+    """An optional part is not installed; the message names the extra to install."""
+
+    def __init__(self, part: str, extra: str) -> None:
+        super().__init__(f"{part} is not installed. Install it with: pip install 'voxloom[{extra}]'")

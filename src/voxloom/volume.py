@@ -1,0 +1,102 @@
+"""The Volume: voxels with channels, and where they lie in the patient.
+
+Knows the one geometry convention of the project: ``affine`` takes the voxel index (i, j, k) to RAS+ millimetres. Does not
+know any file format.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voxloom.errors import BadInput
+
+GEOMETRY_TOLERANCE_MM = 1e-3
+
+
+@dataclass(frozen=True, eq=False)
+class Volume:
+    """A 2D or 3D image or label map with true geometry.
+
+    Parameters
+    ----------
+    data : array of shape (C, I, J, K); a 2D image has K = 1.
+    affine : (4, 4) float64, voxel index (i, j, k) to RAS+ millimetres; invertible.
+    meta : what is known beside the voxels (modality, source file, DICOM identifiers).
+
+    Raises
+    ------
+    BadInput : ``data`` is not 4-dimensional, or the affine is not finite and invertible.
+    """
+
+    data: NDArray[Any]
+    affine: NDArray[np.float64]
+    meta: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        affine = np.array(self.affine, dtype=np.float64)
+        where = self.meta.get("source")
+        if self.data.ndim != 4:
+            raise BadInput(f"expected data of shape (C, I, J, K), got {self.data.shape}", where)
+        check_affine(affine, where)
+        affine.setflags(write=False)
+        object.__setattr__(self, "affine", affine)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Grid size (I, J, K)."""
+        return (int(self.data.shape[1]), int(self.data.shape[2]), int(self.data.shape[3]))
+
+    @property
+    def channels(self) -> int:
+        """Number of channels C."""
+        return int(self.data.shape[0])
+
+    @property
+    def spacing(self) -> tuple[float, float, float]:
+        """Voxel size in mm, order i j k."""
+        return spacing_of(self.affine)
+
+    @property
+    def orientation(self) -> str:
+        """Nearest anatomical axis codes such as ``"RAS"`` or ``"LPS"``: the direction in which i, j, k grow."""
+        return orientation_of(self.affine)
+
+    def with_data(self, data: NDArray[Any]) -> Volume:
+        """The same grid with other voxels, shape (C, I, J, K)."""
+        return replace(self, data=data)
+
+    def same_grid(self, other: Volume, tolerance_mm: float = GEOMETRY_TOLERANCE_MM) -> bool:
+        """Whether both volumes have one shape and every voxel lies within ``tolerance_mm`` of its partner."""
+        return self.shape == other.shape and grid_distance(self.affine, other.affine, self.shape) <= tolerance_mm
+
+
+def check_affine(affine: NDArray[np.float64], where: Any = None) -> None:
+    """Refuse an affine that is not (4, 4), finite and invertible (BadInput)."""
+    if affine.shape != (4, 4) or not np.isfinite(affine).all():
+        raise BadInput("the affine is not a finite 4x4 matrix", where, "Repair the file's header")
+    if abs(np.linalg.det(affine[:3, :3])) < 1e-9:
+        raise BadInput("the affine cannot be inverted (a voxel axis has no length)", where, "Repair the file's header")
+
+
+def spacing_of(affine: NDArray[np.float64]) -> tuple[float, float, float]:
+    """Lengths of the voxel axes in mm, order i j k."""
+    i, j, k = np.sqrt((affine[:3, :3] ** 2).sum(axis=0))
+    return (float(i), float(j), float(k))
+
+
+def orientation_of(affine: NDArray[np.float64]) -> str:
+    """Axis codes of the closest axis-aligned orientation, e.g. ``"RAS"``."""
+    from nibabel.orientations import aff2axcodes
+
+    return "".join(aff2axcodes(affine))
+
+
+def grid_distance(a: NDArray[np.float64], b: NDArray[np.float64], shape: tuple[int, int, int]) -> float:
+    """Largest distance in mm between the same corner voxel of two grids of one shape."""
+    corners = np.array([[x, y, z, 1.0] for x in (0, shape[0] - 1) for y in (0, shape[1] - 1) for z in (0, shape[2] - 1)])
+    return float(np.linalg.norm((corners @ (a - b).T)[:, :3], axis=1).max())
