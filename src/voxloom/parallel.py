@@ -1,0 +1,290 @@
+"""Work over many named items, on several processes, in order.
+
+Knows how to start spawned workers, keep them busy, and say which item, which step and which cause ended one of them.
+Does not know what the work is. Workers never run the user's script again (it needs no ``if __name__ == "__main__"``),
+leave Ctrl-C to the parent and end by themselves when the parent is gone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import queue
+import signal
+import sys
+import threading
+import traceback
+import types
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing.connection import Connection
+from typing import Any, Generic, TypeVar, cast
+
+from voxloom.errors import BadInput, VoxloomError
+from voxloom.progress import Progress
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+#: Finished items that may wait for a slow consumer, per worker; bounds the memory.
+AHEAD_PER_WORKER = 4
+_THREAD_SETTINGS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+_starting = threading.Lock()
+
+
+def usable_cores() -> int:
+    """Number of processor cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def map_named(
+    function: Callable[[T], R],
+    items: Sequence[tuple[str, T]],
+    *,
+    step: str,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> Iterator[tuple[str, R]]:
+    """Yield ``(name, function(value))`` for every ``(name, value)`` of ``items``, in their order.
+
+    Parameters
+    ----------
+    function : picklable callable of one value.
+    items : pairs of a name for people (a case id, a file) and the value.
+    step : the work in words, e.g. ``"preparing"``; used in errors.
+    workers : processes; None takes the usable cores, 0 or 1 works in this process.
+    progress : called with (done, total) after every finished item.
+
+    Raises
+    ------
+    BadInput : an item was refused; the item's name is part of the message.
+    VoxloomError : an item failed or its worker died; names the item, the step and the cause.
+    """
+    for name, outcome in map_outcomes(function, items, step=step, workers=workers, progress=progress):
+        if isinstance(outcome, VoxloomError):
+            raise outcome
+        yield name, outcome
+
+
+def map_outcomes(
+    function: Callable[[T], R],
+    items: Sequence[tuple[str, T]],
+    *,
+    step: str,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> Iterator[tuple[str, R | VoxloomError]]:
+    """Like :func:`map_named`, but yields an item's error in place of its result and goes on with the next item."""
+    count = min(usable_cores() if workers is None else workers, len(items))
+    if count <= 1:
+        return _in_this_process(function, items, step, progress)
+    return _Crew(function, items, step, count).run(progress)
+
+
+def _in_this_process(
+    function: Callable[[T], R], items: Sequence[tuple[str, T]], step: str, progress: Progress | None
+) -> Iterator[tuple[str, R | VoxloomError]]:
+    for done, (name, value) in enumerate(items, start=1):
+        answer = _attempt(function, value)
+        if progress is not None:
+            progress(done, len(items))
+        yield name, cast("R | VoxloomError", answer.outcome(name, step))
+
+
+@dataclass(frozen=True)
+class _Result(Generic[R]):
+    value: R
+
+    def outcome(self, name: str, step: str) -> R:
+        return self.value
+
+
+@dataclass(frozen=True)
+class _Refusal:
+    """A BadInput taken apart, so that it survives the way between processes."""
+
+    what: str
+    where: str | None
+    fix: str | None
+
+    def outcome(self, name: str, step: str) -> BadInput:
+        named = self.where if self.where and name in self.where else f"{name}: {self.where}" if self.where else name
+        return BadInput(self.what, named, self.fix)
+
+
+@dataclass(frozen=True)
+class _Failure:
+    """Any other error, as text."""
+
+    cause: str
+    details: str = ""
+
+    def outcome(self, name: str, step: str) -> VoxloomError:
+        error = VoxloomError(f"{name}: {step} failed: {self.cause}")
+        if self.details:
+            error.add_note(self.details)
+        return error
+
+
+_Answer = _Result[Any] | _Refusal | _Failure
+
+
+def _attempt(function: Callable[[T], Any], value: T) -> _Answer:
+    try:
+        return _Result(function(value))
+    except BadInput as error:
+        return _Refusal(error.what, None if error.where is None else str(error.where), error.fix)
+    except MemoryError:
+        return _Failure("it needs more memory than there is")
+    except VoxloomError as error:
+        return _Failure(str(error), traceback.format_exc())
+    except Exception as error:  # the boundary: whatever ended the item is told with the item's name
+        return _Failure(f"{type(error).__name__}: {error}", traceback.format_exc())
+
+
+def _serve(connection: Connection, function: Callable[[Any], Any]) -> None:
+    """The worker's loop: receive a value, send back an answer, until the parent hangs up."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
+        while True:
+            answer = _attempt(function, connection.recv())
+            try:
+                connection.send(answer)
+            except (TypeError, AttributeError) as error:  # what pickling raises
+                connection.send(_Failure(f"its result cannot leave the worker: {error}"))
+
+
+class _Worker:
+    """One spawned process and the parent's end of the pipe to it."""
+
+    def __init__(self, function: Callable[[Any], Any]) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.connection, theirs = context.Pipe()
+        self.process = context.Process(target=_serve, args=(theirs, function), daemon=True)
+        with _starting, _one_thread_each(), _main_kept_out(function):
+            self.process.start()
+        theirs.close()
+
+    def ask(self, value: Any) -> _Answer:
+        """The worker's answer for one value; a _Failure that tells how it ended when it died."""
+        try:
+            self.connection.send(value)
+            return cast(_Answer, self.connection.recv())
+        except (EOFError, OSError):
+            self.process.join()
+            return _Failure(_death(self.process.exitcode))
+
+    @property
+    def alive(self) -> bool:
+        return self.process.is_alive()
+
+    def stop(self) -> None:
+        self.connection.close()
+        self.process.terminate()
+        self.process.join()
+
+
+class _Crew(Generic[T, R]):
+    """Workers, each led by one thread of the parent that hands it the next item; a dead worker is replaced."""
+
+    def __init__(self, function: Callable[[T], R], items: Sequence[tuple[str, T]], step: str, count: int) -> None:
+        self.function, self.items, self.step = function, items, step
+        self.answers: queue.Queue[tuple[int, _Answer]] = queue.Queue()
+        self.slots = threading.Semaphore(count * AHEAD_PER_WORKER)
+        self.numbers = iter(range(len(items)))
+        self.taking, self.stopping = threading.Lock(), threading.Event()
+        self.workers: list[_Worker | None] = [None] * count
+        self.threads = [threading.Thread(target=self._lead, args=(place,), daemon=True) for place in range(count)]
+
+    def run(self, progress: Progress | None) -> Iterator[tuple[str, R | VoxloomError]]:
+        for thread in self.threads:
+            thread.start()
+        waiting: dict[int, _Answer] = {}
+        done = 0
+        try:
+            for number, (name, _) in enumerate(self.items):
+                while number not in waiting:
+                    arrived, answer = self.answers.get()
+                    waiting[arrived] = answer
+                    done += 1
+                    if progress is not None:
+                        progress(done, len(self.items))
+                outcome = waiting.pop(number).outcome(name, self.step)
+                self.slots.release()
+                yield name, outcome
+        finally:
+            self._stop()
+
+    def _lead(self, place: int) -> None:
+        while (number := self._next()) is not None:
+            try:
+                answer = self._ask(place, self.items[number][1])
+            except Exception as error:  # e.g. a value that cannot be pickled, or no process could be started
+                answer = _Failure(f"{type(error).__name__}: {error}")
+            self.answers.put((number, answer))
+
+    def _next(self) -> int | None:
+        self.slots.acquire()
+        with self.taking:
+            return None if self.stopping.is_set() else next(self.numbers, None)
+
+    def _ask(self, place: int, value: T) -> _Answer:
+        worker = self.workers[place]
+        if worker is None or not worker.alive:
+            worker = self.workers[place] = _Worker(self.function)
+        return worker.ask(value)
+
+    def _stop(self) -> None:
+        self.stopping.set()
+        for _ in self.threads:
+            self.slots.release()
+        for worker in self.workers:
+            if worker is not None and worker.alive:
+                worker.process.terminate()
+        for thread in self.threads:
+            thread.join()
+        for worker in self.workers:
+            if worker is not None:
+                worker.stop()
+
+
+def _death(exit_code: int | None) -> str:
+    if exit_code is not None and exit_code < 0:
+        name = signal.Signals(-exit_code).name
+        hint = "; the system kills so when memory runs out: use fewer workers" if name == "SIGKILL" else ""
+        return f"its worker was killed ({name}{hint})"
+    return f"its worker ended with exit code {exit_code}"
+
+
+@contextlib.contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Numeric libraries of a worker use one thread: the crew already fills the cores."""
+    before = {key: os.environ.get(key) for key in _THREAD_SETTINGS}
+    os.environ.update(dict.fromkeys(_THREAD_SETTINGS, "1"))
+    try:
+        yield
+    finally:
+        for key, value in before.items():
+            if value is None:
+                os.environ.pop(key, None)
+            else:
+                os.environ[key] = value
+
+
+@contextlib.contextmanager
+def _main_kept_out(function: Callable[..., Any]) -> Iterator[None]:
+    """Spawn without running the user's script a second time, unless the work itself is defined in it."""
+    inner = function.func if isinstance(function, partial) else function
+    if getattr(inner, "__module__", None) == "__main__":
+        yield
+        return
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = types.ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
