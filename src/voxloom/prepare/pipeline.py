@@ -1,0 +1,138 @@
+"""Prepare one case: turn, cut, normalize, resample, pad.
+
+Knows the order of the steps and what is learned from the training cases. Does not know the cache. Intensities are
+normalized inside the cut and before resampling.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voxloom.errors import BadInput
+from voxloom.parallel import map_named
+from voxloom.prepare.crop import Box, body_box, nonzero_box, whole_box
+from voxloom.prepare.geometry import Geometry, plan_geometry
+from voxloom.prepare.intensity import normalize_channels
+from voxloom.prepare.reorient import Turn, turn_to
+from voxloom.prepare.settings import ChannelStatistics, PrepareSettings, Statistics
+from voxloom.progress import Progress
+from voxloom.volume import Volume, spacing_of
+
+if TYPE_CHECKING:
+    from voxloom.dataset import Case, Labels
+
+_SAMPLED_CASES = 500
+_SAMPLED_VOXELS = 10_000
+
+
+def prepare_image(
+    volume: Volume, settings: PrepareSettings, statistics: Statistics | None = None
+) -> tuple[NDArray[np.float32], Geometry]:
+    """Prepare the channels of one case.
+
+    Returns
+    -------
+    The prepared channels, contiguous float32 (C, I, J, K), and the way back to the source grid.
+
+    Raises
+    ------
+    BadInput : settings and channels do not fit, or statistics are needed and not given.
+    """
+    geometry = plan(volume, settings)
+    normalized = normalize_channels(geometry.turn_and_cut(volume.data), settings, statistics)
+    return geometry.resample_image(normalized, settings.image_order), geometry
+
+
+def plan(volume: Volume, settings: PrepareSettings) -> Geometry:
+    """The geometry that ``settings`` give this case. A 2D image (K = 1) keeps its axes: its plane may be any."""
+    keep = settings.orientation is None or volume.shape[2] == 1
+    turn = Turn() if keep else turn_to(volume.affine, str(settings.orientation))
+    box = _box(turn.apply(volume.data), turn, volume.affine, settings)
+    return plan_geometry(volume.shape, volume.affine, turn, box, settings.spacing, settings.pad_to)
+
+
+def _box(turned: NDArray[Any], turn: Turn, affine: NDArray[np.float64], settings: PrepareSettings) -> Box:
+    if settings.crop == "none":
+        return whole_box(turned.shape[1:])
+    finite = np.nan_to_num(turned, posinf=0, neginf=0) if turned.dtype.kind == "f" else turned
+    if settings.crop == "nonzero":
+        return nonzero_box(finite)
+    i, j, k = (spacing_of(affine)[axis] for axis in turn.order)
+    return body_box(finite, (i, j, k))
+
+
+def prepare_label(volume: Volume, geometry: Geometry, labels: Labels) -> NDArray[Any]:
+    """Prepare a label map on the grid of its image.
+
+    Returns
+    -------
+    Inner label indices (I, J, K), uint8 or uint16, on the prepared grid.
+
+    Raises
+    ------
+    BadInput : the label map lies on another grid, or holds a value that is not declared.
+    """
+    source = Volume(np.empty((1, *geometry.source_shape), np.bool_), np.array(geometry.source_affine))
+    if not volume.same_grid(source):
+        raise BadInput(
+            f"the label's grid {volume.shape} differs from the image's {geometry.source_shape}, or its affine does",
+            volume.meta.get("source"),
+        )
+    return geometry.prepare_labels(labels.encode(volume.data[0]))
+
+
+def measure_statistics(
+    cases: Sequence[Case],
+    settings: PrepareSettings,
+    labels: Labels | None,
+    *,
+    seed: int = 0,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> Statistics:
+    """Measure what "ct" and "zscore_mask" need, over the foreground of these (training) cases only.
+
+    At most 500 cases and 10,000 voxels of each are drawn; the draw depends on the seed and the case's id, not on order
+    or workers. Cases without labels give voxels from anywhere, the ``ignore`` label counts as no foreground.
+
+    Raises
+    ------
+    BadInput : no case has any foreground.
+    """
+    drawn = sorted(cases, key=lambda case: _seed(seed, case.id))[:_SAMPLED_CASES]
+    items = [(case.id, case) for case in sorted(drawn, key=lambda case: case.id)]
+    work = partial(_foreground_sample, labels=labels, seed=seed)
+    parts = [values for _, values in map_named(work, items, step="measuring", workers=workers, progress=progress)]
+    values = np.concatenate(parts, axis=1) if parts else np.empty((0, 0), np.float32)
+    if not values.size:
+        raise BadInput("no training case has a labeled voxel to measure intensities in", fix="Check the labels")
+    lo, hi = np.percentile(values, (0.5, 99.5), axis=1)
+    mean, sd = values.mean(axis=1, dtype=np.float64), values.std(axis=1, dtype=np.float64)
+    rows = zip(mean, sd, lo, hi, strict=True)
+    return Statistics(tuple(ChannelStatistics(*(float(number) for number in row)) for row in rows))
+
+
+def _foreground_sample(case: Case, *, labels: Labels | None, seed: int) -> NDArray[np.float32]:
+    """Up to 10,000 finite foreground voxels of a case, (C, n)."""
+    image = case.read_image()
+    flat = image.data.reshape(image.channels, -1)
+    label = case.read_label() if labels is not None else None
+    if label is None or labels is None:
+        inside = np.arange(flat.shape[1])
+    else:
+        inner = labels.encode(label.data[0]).ravel()
+        inside = np.flatnonzero((inner > 0) & (inner != (labels.ignore_index or 0)))
+    rng = np.random.default_rng(_seed(seed, case.id))
+    chosen = np.sort(rng.choice(inside, min(_SAMPLED_VOXELS, len(inside)), replace=False))
+    values = flat[:, chosen].astype(np.float32)
+    return np.asarray(values[:, np.isfinite(values).all(axis=0)])
+
+
+def _seed(seed: int, name: str) -> int:
+    return int.from_bytes(hashlib.sha256(f"{seed}/{name}".encode()).digest()[:8], "big")

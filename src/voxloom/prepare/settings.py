@@ -1,0 +1,109 @@
+"""What is decided about preparing cases, and the numbers learned from the training cases.
+
+Knows the settings (the recipe's ``prepare`` section) and the statistics. Does not touch a voxel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from voxloom.errors import BadInput
+
+Normalization = Literal["zscore", "zscore_nonzero", "zscore_mask", "minmax", "none", "ct"]
+_LEARNED = ("zscore_mask", "ct")
+_Millimetres = Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)]
+_Size = Annotated[int, Field(ge=1, le=100_000)]
+_Finite = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class PrepareSettings(BaseModel):
+    """How a case becomes what the network sees. All of it is part of the cache's key.
+
+    orientation : axis codes to which voxels are flipped and permuted (never interpolated); None keeps the file's own.
+    spacing : target voxel size in mm, order i j k after reorientation; None keeps the case's own.
+    image_order : interpolation of images; "cubic" is a B-spline of order 3 (linear along a thick axis). Labels always
+        go through linear interpolation of each label and the largest share wins.
+    crop : "nonzero" cuts to voxels that differ from 0 in some channel, "body" to the largest bright region.
+    pad_to : least size (I, J, K) of the prepared grid; filled with 0 on both sides.
+    normalize : one for all channels, or one per channel. "zscore" of the volume, "zscore_nonzero" of its voxels that
+        are not 0, "zscore_mask" with mean and sd of the training foreground, "minmax" to 0..1, "none", and "ct": clip
+        to the training foreground's percentiles 0.5 and 99.5, then its mean and sd (Isensee et al., nnU-Net, 2021).
+    percentile_clip : clip each channel to these percentiles of the volume, before normalizing.
+    hu_window : clip to (lo, hi) first; "minmax" then maps lo to 0 and hi to 1 whatever the volume holds.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    orientation: str | None = "RAS"
+    spacing: tuple[_Millimetres, _Millimetres, _Millimetres] | None = None
+    image_order: Literal["linear", "cubic"] = "linear"
+    crop: Literal["none", "nonzero", "body"] = "none"
+    pad_to: tuple[_Size, _Size, _Size] | None = None
+    normalize: Normalization | tuple[Normalization, ...] = "zscore"
+    percentile_clip: tuple[_Finite, _Finite] | None = None
+    hu_window: tuple[_Finite, _Finite] | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.orientation is not None and not _is_orientation(self.orientation):
+            raise ValueError(f"orientation {self.orientation!r} is not three axis codes such as RAS or LPS")
+        if self.normalize == ():
+            raise ValueError("normalize names no channel")
+        for name, pair in (("percentile_clip", self.percentile_clip), ("hu_window", self.hu_window)):
+            if pair is not None and pair[0] >= pair[1]:
+                raise ValueError(f"{name} {pair}: the first value must be below the second")
+        if self.percentile_clip is not None and not 0 <= self.percentile_clip[0] < self.percentile_clip[1] <= 100:
+            raise ValueError(f"percentile_clip {self.percentile_clip}: percentiles lie between 0 and 100")
+        return self
+
+    def normalizations(self, channels: int) -> tuple[Normalization, ...]:
+        """One normalization per channel (BadInput when the settings name another number of channels)."""
+        if isinstance(self.normalize, str):
+            return (self.normalize,) * channels
+        if len(self.normalize) != channels:
+            raise BadInput(f"{len(self.normalize)} normalizations for {channels} channels", "prepare.normalize")
+        return self.normalize
+
+    @property
+    def needs_statistics(self) -> bool:
+        """Whether some channel is normalized with numbers learned from the training cases."""
+        chosen = (self.normalize,) if isinstance(self.normalize, str) else self.normalize
+        return any(one in _LEARNED for one in chosen)
+
+
+def _is_orientation(codes: str) -> bool:
+    pairs = {"L": 0, "R": 0, "P": 1, "A": 1, "I": 2, "S": 2}
+    return len(codes) == 3 and {pairs.get(code) for code in codes} == {0, 1, 2}
+
+
+@dataclass(frozen=True)
+class ChannelStatistics:
+    """Intensities of one channel inside the training foreground: mean, sd, and percentiles 0.5 (lo) and 99.5 (hi)."""
+
+    mean: float
+    sd: float
+    lo: float
+    hi: float
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """What "ct" and "zscore_mask" learned from the training cases, in channel order; stored with the run."""
+
+    channels: tuple[ChannelStatistics, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-able form."""
+        return {"channels": [asdict(channel) for channel in self.channels]}
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> Self:
+        """The inverse of :meth:`to_dict`; BadInput when a key is missing or unknown."""
+        try:
+            return cls(tuple(ChannelStatistics(**{k: float(v) for k, v in one.items()}) for one in value["channels"]))
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise BadInput(f"not intensity statistics ({error})", "statistics") from error
