@@ -13,7 +13,7 @@ import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -234,10 +234,11 @@ def case_key(
 
 
 def _item(source: Any) -> list[Any]:
-    """What selects an image inside its file: the array's name and index in an .npz, the ending of any other file."""
+    """What selects an image inside its files (kind, array, index), or the ending of a plain file, which picks the reader."""
     if source is None or isinstance(source, str | Path):
         return ["".join(Path(source).suffixes[-2:]) if source else None]
-    return [source.array, source.index]
+    choice = {one.name: getattr(source, one.name) for one in fields(source) if one.name not in ("path", "paths")}
+    return [type(source).__name__, choice]
 
 
 def _digests(cases: Sequence[Case]) -> dict[Path, str]:

@@ -27,6 +27,8 @@ from voxloom.volume import Volume, spacing_of
 if TYPE_CHECKING:
     from voxloom.dataset import Case, Labels
 
+#: As far as a label's voxels may lie from the image's; writers round affines.
+_LABEL_TOLERANCE_MM = 1e-2
 _SAMPLED_CASES = 500
 _SAMPLED_VOXELS = 10_000
 
@@ -79,7 +81,7 @@ def prepare_label(volume: Volume, geometry: Geometry, labels: Labels) -> NDArray
     BadInput : the label map lies on another grid, or holds a value that is not declared.
     """
     source = Volume(np.empty((1, *geometry.source_shape), np.bool_), np.array(geometry.source_affine))
-    if not volume.same_grid(source):
+    if not volume.same_grid(source, _LABEL_TOLERANCE_MM):
         raise BadInput(
             f"the label's grid {volume.shape} differs from the image's {geometry.source_shape}, or its affine does",
             volume.meta.get("source"),
