@@ -1,0 +1,43 @@
+"""Voxloom: from medical images to trained, evaluated models.
+
+Names are loaded when they are first used, so that ``import voxloom`` stays cheap.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from voxloom.dataset import Dataset as Dataset
+    from voxloom.dataset import Labels as Labels
+    from voxloom.formats import read_volume as read_volume
+    from voxloom.formats import write_volume as write_volume
+    from voxloom.study.recipe import Recipe as Recipe
+    from voxloom.study.run import Run as Run
+    from voxloom.study.train import train as train
+    from voxloom.volume import Volume as Volume
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Dataset": "voxloom.dataset",
+    "Labels": "voxloom.dataset",
+    "Recipe": "voxloom.study.recipe",
+    "Run": "voxloom.study.run",
+    "Volume": "voxloom.volume",
+    "read_volume": "voxloom.formats",
+    "train": "voxloom.study.train",
+    "write_volume": "voxloom.formats",
+}
+__all__ = [*sorted(_HOMES), "__version__"]  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'voxloom' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,111 @@
+"""What a layout finds in a folder, and how it lists files. Shared by all layouts; knows none of them."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from voxloom.dataset.case import Case
+from voxloom.dataset.labels import Labels
+from voxloom.dataset.tables import join, name_some
+from voxloom.errors import BadInput
+
+#: Endings of image files, longest first so that ``.nii.gz`` is met before ``.gz``-less forms.
+IMAGE_ENDINGS = (".nii.gz", ".nii", ".mha", ".mhd", ".nrrd", ".png", ".tiff", ".tif")
+PICTURE_ENDINGS = (".png", ".tiff", ".tif")
+_KINDS = {"ct": "CT", "nonorm": "noNorm", "rescale_to_0_1": "rescale_to_0_1", "rgb_to_0_1": "rgb_to_0_1"}
+
+
+@dataclass(frozen=True)
+class Contents:
+    """A data set as a layout describes it. ``labels`` None: not declared. ``notes``: what a reader should be told."""
+
+    name: str
+    cases: tuple[Case, ...]
+    channels: tuple[str, ...]
+    labels: Labels | None = None
+    channel_kinds: tuple[str, ...] | None = None
+    notes: tuple[str, ...] = ()
+
+
+def kind_of(channel: str) -> str:
+    """nnU-Net's name of the normalization that a channel name asks for; ``zscore`` where it asks for none."""
+    return _KINDS.get(channel.lower(), "zscore")
+
+
+def unique_names(names: Sequence[str]) -> tuple[str, ...]:
+    """The names, with the channel number added where one occurs twice."""
+    seen = Counter(names)
+    return tuple(f"{name}_{n:04d}" if seen[name] > 1 else name for n, name in enumerate(names))
+
+
+def split_ending(name: str) -> tuple[str, str]:
+    """File name as (stem, image ending); the ending is empty for other files."""
+    lower = name.lower()
+    for ending in IMAGE_ENDINGS:
+        if lower.endswith(ending) and len(name) > len(ending):
+            return name[: -len(ending)], name[-len(ending) :]
+    return name, ""
+
+
+def list_images(folder: Path, ending: str | None = None) -> dict[str, str]:
+    """Image files and DICOM series folders of a folder by stem, in one listing, sorted; empty when it is missing.
+
+    Hidden files are left out. Raises BadInput when two files have one stem and no ``ending`` chooses between them.
+    """
+    found: dict[str, str] = {}
+    if not folder.is_dir():
+        return found
+    with os.scandir(folder) as entries:
+        listing = sorted((e.name, e.is_dir()) for e in entries if not e.name.startswith("."))
+    for name, is_folder in listing:
+        stem, its_ending = (name, "") if is_folder else split_ending(name)
+        if not is_folder and (not its_ending or (ending is not None and its_ending != ending)):
+            continue
+        if stem in found:
+            raise BadInput(f"two images for {stem}: {Path(found[stem]).name} and {name}", folder, "Keep one of them")
+        found[stem] = str(folder / name)
+    return found
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object (BadInput when the file is not one)."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError) as e:
+        raise BadInput(f"is not valid JSON ({e})", path, "Correct the file") from e
+    if not isinstance(content, dict):
+        raise BadInput("is not a JSON object", path, "Correct the file")
+    return content
+
+
+def require_labels(cases: Iterable[Case], where: Path) -> None:
+    """Refuse training cases without a label (BadInput naming them)."""
+    if missing := [case.id for case in cases if case.label is None and case.split != "test"]:
+        raise BadInput(
+            f"no label for {name_some(missing)}",
+            where,
+            "Add the label files, remove the images, or move unlabeled images to imagesTs",
+        )
+
+
+def refuse_unused_labels(unused: Iterable[str], where: Path) -> None:
+    """Refuse labels that belong to no image (BadInput naming them)."""
+    if names := sorted(unused):
+        raise BadInput(f"no image for the label of {name_some(names)}", where, "Add the image or remove the label")
+
+
+def join_participants(contents: Contents, folder: Path) -> Contents:
+    """The contents with ``participants.csv`` or ``.tsv`` of the folder joined on the case id, where there is one."""
+    from voxloom.dataset.tables import find_table
+
+    table = find_table(folder, ("participants",))
+    if table is None:
+        return contents
+    cases, notes = join(contents.cases, table, ("case", "participant_id", "id"))
+    return replace(contents, cases=tuple(cases), notes=(*contents.notes, *notes))

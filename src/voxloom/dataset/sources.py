@@ -1,0 +1,210 @@
+"""Where the voxels of a case come from: a file, one channel of a file, one item of an .npz, or a pile of masks.
+
+Knows how each is read into a Volume, and which files it touches. Sources are small picklable values; nothing is opened
+before ``read``. Does not know what a case is.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from voxloom.errors import BadInput
+from voxloom.volume import Volume
+
+if TYPE_CHECKING:
+    from voxloom.formats import Header
+
+
+@dataclass(frozen=True, slots=True)
+class FileChannel:
+    """One channel of a file that holds several (4D NIfTI of the Decathlon, RGB picture)."""
+
+    path: str
+    index: int
+
+    def read(self) -> Volume:
+        """The channel alone, (1, I, J, K)."""
+        return self.pick(read_source(self.path))
+
+    def pick(self, whole: Volume) -> Volume:
+        """This channel of the file's volume (BadInput when the file has fewer channels)."""
+        if self.index >= whole.channels:
+            raise BadInput(
+                f"has {whole.channels} channels, channel {self.index} is needed",
+                self.path,
+                "Check the channels declared",
+            )
+        return whole.with_data(whole.data[self.index : self.index + 1])
+
+    def header(self) -> Header:
+        """Grid of the file."""
+        return source_header(self.path)
+
+
+@dataclass(frozen=True, slots=True)
+class NpzItem:
+    """Item ``index`` of the array ``array`` in a MedMNIST ``.npz``: (D, H, W), (H, W) or (H, W, 3) per item."""
+
+    path: str
+    array: str
+    index: int
+
+    def read(self) -> Volume:
+        """The item as a Volume; pictures as (C, W, H, 1), volumes as stored with 1 mm voxels (sizes are not recorded)."""
+        data = _npz_member(self.path, self.array, os.getpid()).item(self.index)
+        meta = {"source": f"{self.path}:{self.array}[{self.index}]"}
+        if data.ndim == 3 and data.shape[-1] != 3:
+            return Volume(data[None], np.eye(4), meta)
+        picture = data[..., None] if data.ndim == 2 else data
+        return Volume(picture.transpose(2, 1, 0)[..., None], np.diag([-1.0, -1.0, 1.0, 1.0]), meta)
+
+    def header(self) -> Header:
+        """Grid of the item."""
+        from voxloom.formats import Header
+
+        v = self.read()
+        return Header(
+            shape=v.shape, channels=v.channels, affine=v.affine, dtype=str(v.data.dtype), source=v.meta["source"]
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class MaskStack:
+    """One mask or probability map per label (BIDS ``mask`` and ``probseg``): where map n exceeds 0.5 the value is n + 1."""
+
+    paths: tuple[str, ...]
+
+    def read(self) -> Volume:
+        """The label map (1, I, J, K), uint8 or uint16. Raises BadInput where grids differ or two masks overlap."""
+        first = read_source(self.paths[0])
+        values = np.zeros(first.data[:1].shape, dtype=np.uint8 if len(self.paths) < 256 else np.uint16)
+        for n, path in enumerate(self.paths, start=1):
+            volume = first if n == 1 else read_source(path)
+            if not volume.same_grid(first):
+                raise BadInput(f"does not lie on the grid of {self.paths[0]}", path, "Resample the masks to one grid")
+            inside = volume.data[:1] > 0.5
+            if (values[inside] != 0).any():
+                raise BadInput(
+                    "overlaps another mask of the same case", path, "Give a dseg file or masks without overlap"
+                )
+            values[inside] = n
+        return first.with_data(values)
+
+    def header(self) -> Header:
+        """Grid of the first map."""
+        return source_header(self.paths[0])
+
+
+#: A path (file or DICOM folder), or one of the values above.
+ImageSource: TypeAlias = str | FileChannel | NpzItem | MaskStack
+
+
+def read_source(source: ImageSource) -> Volume:
+    """Read any source (BadInput from the format when the file is broken)."""
+    if isinstance(source, str):
+        from voxloom.formats import read_volume
+
+        return read_volume(source)
+    return source.read()
+
+
+def read_label_source(source: ImageSource) -> Volume:
+    """Read a label map, integers of shape (1, I, J, K)."""
+    if isinstance(source, str):
+        from voxloom.formats import read_label
+
+        return read_label(source)
+    return source.read()
+
+
+def source_header(source: ImageSource) -> Header:
+    """Grid of a source without its voxels where the format allows it."""
+    if isinstance(source, str):
+        from voxloom.formats import read_header
+
+        return read_header(source)
+    return source.header()
+
+
+def source_files(source: ImageSource) -> list[Path]:
+    """The files behind a source; a DICOM folder gives its files, sorted."""
+    if isinstance(source, MaskStack):
+        return [Path(p) for p in source.paths]
+    path = Path(source if isinstance(source, str) else source.path)
+    if path.is_dir():
+        return sorted(p for p in path.rglob("*") if p.is_file() and not p.name.startswith("."))
+    raw = _data_file(path)
+    return [path] if raw is None else [path, raw]
+
+
+def _data_file(path: Path) -> Path | None:
+    """The separate data file of an .mhd header, if it is there."""
+    if path.suffix.lower() != ".mhd" or not path.is_file():
+        return None
+    for line in path.read_text(errors="replace").splitlines():
+        key, _, value = line.partition("=")
+        if key.strip() == "ElementDataFile" and (path.parent / value.strip()).is_file():
+            return path.parent / value.strip()
+    return None
+
+
+class _Member:
+    """One array inside an .npz, read item by item: memory for one item, fast in ascending order."""
+
+    def __init__(self, path: str, array: str) -> None:
+        import zipfile
+
+        try:
+            self._file: IO[bytes] = zipfile.ZipFile(path).open(f"{array}.npy")
+            self.shape, self._dtype = _array_header(self._file)
+        except (OSError, KeyError, ValueError, zipfile.BadZipFile) as e:
+            raise BadInput(f"array {array} cannot be read ({e})", path, "Download the file again") from e
+        self._start, self._source = self._file.tell(), f"{path}:{array}"
+        self._bytes = int(np.prod(self.shape[1:], dtype=np.int64)) * self._dtype.itemsize
+
+    def item(self, index: int) -> np.ndarray[Any, Any]:
+        """Item ``index`` along the first axis."""
+        import zipfile
+        import zlib
+
+        try:
+            self._file.seek(self._start + index * self._bytes)
+            content = self._file.read(self._bytes)
+        except (OSError, zlib.error, zipfile.BadZipFile, EOFError) as e:
+            raise BadInput(f"item {index} cannot be read ({e})", self._source, "Download the file again") from e
+        if index >= self.shape[0] or len(content) != self._bytes:
+            raise BadInput(f"item {index} is not there", self._source, "Download the file again")
+        return np.frombuffer(content, self._dtype).reshape(self.shape[1:])
+
+
+def _array_header(file: IO[bytes]) -> tuple[Sequence[int], np.dtype[Any]]:
+    version = np.lib.format.read_magic(file)
+    reader = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, fortran, dtype = reader(file)
+    if dtype.hasobject or fortran:
+        raise ValueError("only plain C-ordered numbers are read, no Python objects")
+    return shape, dtype
+
+
+@lru_cache(maxsize=8)
+def _npz_member(path: str, array: str, process: int) -> _Member:
+    """An open array; one per process, because a file position cannot be shared."""
+    return _Member(path, array)
+
+
+def npz_shapes(path: str) -> dict[str, tuple[int, ...]]:
+    """Shapes of all arrays of an .npz by name, from their headers alone."""
+    import zipfile
+
+    try:
+        names = [name for name in zipfile.ZipFile(path).namelist() if name.endswith(".npy")]
+    except (OSError, zipfile.BadZipFile) as e:
+        raise BadInput(f"is not a readable .npz ({e})", path, "Download the file again") from e
+    return {name[:-4]: tuple(_Member(path, name[:-4]).shape) for name in names}
