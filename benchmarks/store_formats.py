@@ -1,6 +1,6 @@
 """Which chunk format holds prepared cases best: write time, size, random patch reads, whole reads.
 
-Run: ``python benchmarks/store_formats.py [--data FOLDER]``. Two kinds of case: 40 small ones (36 x 50 x 35) and one large
+Run: ``python benchmarks/store_formats.py``. Two kinds of case: 40 small ones (36 x 50 x 35) and one large
 (256 x 256 x 200), smooth anatomy-like images with noise of integer source values, z-scored float32, with a label map.
 Prints a table; figures go to RESULTS.md.
 """
@@ -20,6 +20,8 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
+
+from voxloom.prepare.store import open_arrays, write_arrays
 
 Array = NDArray[Any]
 CHUNK, BLOCK, PATCH = 64, 32, 64
@@ -52,6 +54,21 @@ def write_zarr(array: Array, path: Path) -> None:
     store[...] = array
 
 
+def write_voxcase(array: Array, path: Path) -> None:
+    write_arrays(path, {"image": array}, {})
+
+
+class Reader:
+    """A prepared case's image with the brackets that the other formats have."""
+
+    def __init__(self, path: Path) -> None:
+        self.stored = open_arrays(path)
+        self.shape = self.stored.arrays["image"].shape
+
+    def __getitem__(self, where: Any) -> Array:
+        return self.stored.read("image", None if where is Ellipsis else where)
+
+
 def formats() -> dict[str, tuple[Callable[..., None], Callable[..., Any]]]:
     shuffle, bits, plain = [blosc2.Filter.SHUFFLE], [blosc2.Filter.BITSHUFFLE], [blosc2.Filter.NOFILTER]
     return {
@@ -63,6 +80,7 @@ def formats() -> dict[str, tuple[Callable[..., None], Callable[..., Any]]]:
         "b2nd zstd unfiltered 1": blosc(blosc2.Codec.ZSTD, plain, 1),
         "b2nd zstd shuffle 1": blosc(blosc2.Codec.ZSTD, shuffle, 1),
         "b2nd zstd bitshuffle 1": blosc(blosc2.Codec.ZSTD, bits, 1),
+        "voxcase (checksums)": (write_voxcase, Reader),
     }
 
 
@@ -87,7 +105,7 @@ def patches(paths: list[Path], opened: Callable[..., Any], count: int) -> None:
         for n in array.shape[1:]:
             start = int(rng.integers(0, max(1, n - PATCH + 1)))
             where.append(slice(start, start + PATCH))
-        np.asarray(array[tuple(where)])
+        np.array(array[tuple(where)])
 
 
 def measure(name: str, cases: list[Array], folder: Path) -> str:
@@ -103,7 +121,7 @@ def measure(name: str, cases: list[Array], folder: Path) -> str:
     written = timed(write_all, 3)
     share = sum(map(size_of, paths)) / sum(case.nbytes for case in cases)
     patch = timed(lambda: patches(paths, opened, 40)) / 40
-    whole = timed(lambda: [np.asarray(opened(path)[...]) for path in paths]) / len(paths)
+    whole = timed(lambda: [np.array(opened(path)[...]) for path in paths]) / len(paths)
     return f"| {name} | {1e3 * written / len(cases):.2f} | {share:.2f} | {1e3 * patch:.2f} | {1e3 * whole:.2f} |"
 
 

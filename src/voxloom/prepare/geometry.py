@@ -87,13 +87,15 @@ class Geometry:
 
     def _cut(self, data: NDArray[Any]) -> NDArray[Any]:
         turned = self.turn.apply(data)
-        return turned[(..., *(slice(start, stop) for start, stop in self.box))]
+        i, j, k = (slice(start, stop) for start, stop in self.box)
+        return turned[..., i, j, k]
 
     def _padded(self, data: NDArray[Any]) -> NDArray[Any]:
         if self.shape == self.resampled:
             return np.ascontiguousarray(data)
         out = np.zeros((*data.shape[:-3], *self.shape), data.dtype)
-        out[(..., *(slice(at, at + size) for at, size in zip(self.pad, self.resampled, strict=True)))] = data
+        i, j, k = (slice(at, at + size) for at, size in zip(self.pad, self.resampled, strict=True))
+        out[..., i, j, k] = data
         return out
 
     def turn_and_cut(self, data: NDArray[Any]) -> NDArray[Any]:
@@ -127,7 +129,7 @@ class Geometry:
 
     def _backward(self, axis: int, start: int, stop: int) -> Taps:
         """Taps from the prepared axis to turned voxels start..stop (inside the cut); the padding is never read."""
-        at = (np.arange(start, stop) - self._origin(axis)) / self.scale[axis]
+        at = (np.arange(start, stop, dtype=np.float64) - self._origin(axis)) / self.scale[axis]
         inner = linear_taps(at, self.resampled[axis])
         return Taps(inner.index + self.pad[axis], inner.weight)
 

@@ -27,12 +27,14 @@ class Turn:
         """A view of (..., I, J, K) with turned axes."""
         lead = data.ndim - 3
         turned = data.transpose(*range(lead), *(lead + axis for axis in self.order))
-        return turned[(..., *(slice(None, None, -1 if flip else 1) for flip in self.flips))]
+        i, j, k = (slice(None, None, -1 if flip else 1) for flip in self.flips)
+        return turned[..., i, j, k]
 
     def undo(self, data: NDArray[Any]) -> NDArray[Any]:
         """A view of turned (..., I, J, K) with the source's axes."""
         lead = data.ndim - 3
-        straight = data[(..., *(slice(None, None, -1 if flip else 1) for flip in self.flips))]
+        i, j, k = (slice(None, None, -1 if flip else 1) for flip in self.flips)
+        straight = data[..., i, j, k]
         back = np.argsort(self.order)
         return straight.transpose(*range(lead), *(lead + int(axis) for axis in back))
 
@@ -51,11 +53,17 @@ class Turn:
         return matrix
 
 
+def _transform(orientations: Any, affine: NDArray[np.float64], codes: str) -> NDArray[np.float64]:
+    """Rows (new axis, sign) per old axis, by nibabel."""
+    found = orientations.ornt_transform(orientations.io_orientation(affine), orientations.axcodes2ornt(tuple(codes)))
+    return np.asarray(found, dtype=np.float64)
+
+
 def turn_to(affine: NDArray[np.float64], orientation: str) -> Turn:
     """The turn that brings a grid with this affine closest to ``orientation``, e.g. "RAS"."""
-    from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
+    from nibabel import orientations
 
-    transform = ornt_transform(io_orientation(affine), axcodes2ornt(tuple(orientation)))
+    transform = _transform(orientations, affine, orientation)
     order, flips = [0, 0, 0], [False, False, False]
     for old, (new, sign) in enumerate(transform):
         order[int(new)], flips[int(new)] = old, bool(sign < 0)
