@@ -15,7 +15,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from voxloom.dataset import Dataset
+from voxloom.dataset import Dataset, Label, Labels
 from voxloom.errors import BadInput, VoxloomError
 from voxloom.prepare import Cache, PreparedSet, PrepareSettings, Statistics, measure_statistics, prepare_image
 from voxloom.prepare.store import Damaged, open_arrays, write_arrays
@@ -94,6 +94,13 @@ def test_another_setting_is_another_file(dataset: Dataset, tmp_path: Path, chang
     other = Cache(tmp_path / "cache").prepare(dataset, SETTINGS.model_copy(update=change))
     assert other.made == 4
     assert not set(files(first)) & set(files(other))
+
+
+def test_other_labels_are_another_file(dataset: Dataset, tmp_path: Path) -> None:
+    whole = Labels((Label("whole", (1, 2)),))
+    Cache(tmp_path / "cache").prepare(dataset, SETTINGS)
+    other = Cache(tmp_path / "cache").prepare(dataset, SETTINGS, labels=whole)
+    assert other.made == 4
 
 
 def test_changed_source_bytes_are_prepared_again(dataset: Dataset, tmp_path: Path) -> None:

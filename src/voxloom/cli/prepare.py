@@ -18,10 +18,13 @@ def command(
     """Reorient, crop, resample and normalize every case once; what is in the cache already is not made again."""
     from voxloom.cli import output
     from voxloom.dataset import Dataset
-    from voxloom.prepare import Cache
+    from voxloom.prepare import Cache, PrepareSettings
     from voxloom.study.recipe import Recipe
 
-    settings = Recipe.load(recipe).prepare
+    given = Recipe.load(recipe).prepare
+    settings = PrepareSettings.model_validate(given)
+    if open_keys := [key for key in PrepareSettings.model_fields if key not in given]:
+        output.note(f"{recipe} leaves open: {', '.join(open_keys)}; defaults are taken, where training may plan others")
     with output.progress_bar("Preparing") as progress:
         prepared = Cache(cache).prepare(Dataset(dataset), settings, workers=workers, progress=progress)
     size = sum(case.path.stat().st_size for case in prepared.values())

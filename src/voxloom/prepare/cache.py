@@ -25,7 +25,7 @@ from voxloom.errors import BadInput
 from voxloom.files import sha256_file
 from voxloom.parallel import map_named, usable_cores
 from voxloom.prepare.geometry import Geometry
-from voxloom.prepare.pipeline import measure_statistics, prepare_image, prepare_label
+from voxloom.prepare.pipeline import measure_statistics, prepare_image, prepare_label, workers_for
 from voxloom.prepare.settings import PrepareSettings, Statistics
 from voxloom.prepare.store import PART, Damaged, Stored, open_arrays, write_arrays
 from voxloom.progress import Progress
@@ -38,7 +38,6 @@ PREPARE_VERSION = 1
 ENDING = ".voxcase"
 FOREGROUND_VOXELS = 5000
 _PART_AGE_SECONDS = 600
-_SMALL_SOURCES = 64 << 20
 
 
 @dataclass(frozen=True)
@@ -155,6 +154,7 @@ class Cache:
         dataset: Dataset,
         settings: PrepareSettings,
         *,
+        labels: Labels | None = None,
         statistics: Statistics | None = None,
         workers: int | None = None,
         progress: Progress | None = None,
@@ -163,6 +163,7 @@ class Cache:
 
         Parameters
         ----------
+        labels : what the label values mean; None takes the data set's own.
         statistics : what the training cases taught; measured over the data set's training cases when the settings
             need it and None is given.
         workers : processes; None chooses (one for a small data set, whose work is done before workers would start).
@@ -175,17 +176,17 @@ class Cache:
         """
         self._open()
         cases = list(dataset)
+        labels = dataset.labels if labels is None else labels
         digests = _digests(cases)
-        if workers is None and sum(path.stat().st_size for path in digests) < _SMALL_SOURCES:
-            workers = 1
         if settings.needs_statistics and statistics is None:
             training = [case for case in cases if case.split in ("train", None)]
-            statistics = measure_statistics(training, settings, dataset.labels, workers=workers)
-        order = _Order(settings, statistics if settings.needs_statistics else None, dataset.labels)
+            statistics = measure_statistics(training, settings, labels, workers=workers)
+        order = _Order(settings, statistics if settings.needs_statistics else None, labels)
         paths = {case.id: self._path(case, order, digests) for case in cases}
         prepared = {name: _load(name, path) for name, path in paths.items()}
         missing = [(case.id, (case, paths[case.id])) for case in cases if prepared[case.id] is None]
-        for name, _ in map_named(order, missing, step="preparing", workers=workers, progress=progress):
+        count = workers_for([case for _, (case, _) in missing], workers)
+        for name, _ in map_named(order, missing, step="preparing", workers=count, progress=progress):
             prepared[name] = _load(name, paths[name])
         whole = {name: case for name, case in prepared.items() if case is not None}
         if len(whole) < len(prepared):

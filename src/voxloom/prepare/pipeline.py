@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 #: As far as a label's voxels may lie from the image's; writers round affines.
 _LABEL_TOLERANCE_MM = 1e-2
+#: Source bytes that one process has prepared before workers would have started.
+_SMALL_SOURCES = 64 << 20
 _SAMPLED_CASES = 500
 _SAMPLED_VOXELS = 10_000
 
@@ -110,7 +112,8 @@ def measure_statistics(
     drawn = sorted(cases, key=lambda case: _seed(seed, case.id))[:_SAMPLED_CASES]
     items = [(case.id, case) for case in sorted(drawn, key=lambda case: case.id)]
     work = partial(_foreground_sample, labels=labels, seed=seed)
-    parts = [values for _, values in map_named(work, items, step="measuring", workers=workers, progress=progress)]
+    count = workers_for(drawn, workers)
+    parts = [values for _, values in map_named(work, items, step="measuring", workers=count, progress=progress)]
     values = np.concatenate(parts, axis=1) if parts else np.empty((0, 0), np.float32)
     if not values.size:
         raise BadInput("no training case has a labeled voxel to measure intensities in", fix="Check the labels")
@@ -118,6 +121,14 @@ def measure_statistics(
     mean, sd = values.mean(axis=1, dtype=np.float64), values.std(axis=1, dtype=np.float64)
     rows = zip(mean, sd, lo, hi, strict=True)
     return Statistics(tuple(ChannelStatistics(*(float(number) for number in row)) for row in rows))
+
+
+def workers_for(cases: Sequence[Case], workers: int | None) -> int | None:
+    """The workers asked for; when none are, 1 for small cases and None (all cores) for more than 64 MiB of files."""
+    if workers is not None:
+        return workers
+    files = {path for case in cases for path in case.source_files}
+    return 1 if sum(path.stat().st_size for path in files if path.is_file()) < _SMALL_SOURCES else None
 
 
 def _foreground_sample(case: Case, *, labels: Labels | None, seed: int) -> NDArray[np.float32]:
