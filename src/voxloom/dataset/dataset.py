@@ -86,6 +86,11 @@ class Dataset:
         return self._labels.labels() if isinstance(self._labels, LabelScan) else self._labels
 
     @property
+    def declared_labels(self) -> Labels | LabelScan | None:
+        """The labels without any reading: what was declared, or the scan that would find them."""
+        return self._labels
+
+    @property
     def task(self) -> Task:
         """What can be learned: "segmentation" where cases have labels, else by the type of the targets (int and text:
         "classification", float: "regression"), else "unlabeled"."""

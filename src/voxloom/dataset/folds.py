@@ -179,7 +179,7 @@ def _values(dataset: Dataset, patients: dict[str, list[Case]], column: str) -> d
         )
     values: dict[str, Any] = {}
     for patient, cases in patients.items():
-        known_here = [by_case[case.id] for case in cases if by_case[case.id] is not None]
+        known_here: list[Any] = [by_case[case.id] for case in cases if by_case[case.id] is not None]
         numeric = known_here and all(isinstance(v, (int, float)) for v in known_here)
         values[patient] = float(np.mean(known_here)) if numeric else next(iter(known_here), None)
     return values
@@ -205,6 +205,8 @@ def _many(numbers: np.ndarray[Any, Any], bins: int) -> bool:
 
 def _label_volumes(dataset: Dataset) -> dict[str, float | None]:
     labels = dataset.labels
+    if labels is None:
+        return {case.id: None for case in dataset}
     items = [(case.id, (case, labels)) for case in dataset if case.label is not None]
     workers = 0 if len(items) < 400 else None
     volumes = dict(map_named(_label_volume, items, step="measuring label volumes", workers=workers))

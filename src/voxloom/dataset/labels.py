@@ -118,7 +118,8 @@ class Labels:
     def decode(self, inner: NDArray[Any]) -> NDArray[Any]:
         """Inner values to outer ones, exactly, ignored voxels included; smallest unsigned type that holds them."""
         table = np.array(self.declared, dtype=np.min_scalar_type(max(self.declared)))
-        return table[inner]
+        outer: NDArray[Any] = table[inner]
+        return outer
 
     def membership(self) -> NDArray[np.bool_]:
         """Which inner index belongs to which label: bool (count, len(atoms) + 1), column 0 is the background."""
@@ -139,7 +140,7 @@ class Labels:
 
     @classmethod
     def from_nnunet(cls, mapping: Mapping[str, Any], regions_order: Sequence[int] | None = None) -> Labels:
-        """From nnU-Net's ``labels``: {name: value or list of values}; ``background`` and ``ignore`` are special names."""
+        """From nnU-Net's ``labels`` {name: value or values}, where ``background`` and ``ignore`` are special names."""
         foreground, special = [], {"background": 0, "ignore": None}
         for name, given in mapping.items():
             values = _integers(name, given)
@@ -176,8 +177,10 @@ class Labels:
         table = np.full(int(declared.max()) + 3, unknown, dtype=dtype)
         table[declared + 1] = np.arange(len(declared))
         if values.size == 0 or (values.min() >= 0 and values.max() <= declared.max()):
-            return table[1:][values]
-        return table[values.clip(-1, declared.max() + 1).astype(np.int64) + 1]
+            within: NDArray[Any] = table[1:][values]
+            return within
+        clipped: NDArray[Any] = table[values.clip(-1, declared.max() + 1).astype(np.int64) + 1]
+        return clipped
 
     def _refuse(self, found: NDArray[Any], where: str | Path | None) -> None:
         shown = ", ".join(str(int(v)) for v in found[:_SHOWN]) + (", ..." if len(found) > _SHOWN else "")
@@ -214,7 +217,7 @@ def _check(labels: Labels) -> None:
     order = labels.regions_order
     if order is not None and (len(order) != labels.count or not set(order) <= set(labels.atoms)):
         raise BadInput(
-            f"regions_class_order {list(order)} does not fit {labels.count} labels with the values {list(labels.atoms)}",
+            f"regions_class_order {list(order)} does not fit {labels.count} labels of values {list(labels.atoms)}",
             None,
             "Give one declared value per label, in the order of the labels",
         )

@@ -50,19 +50,25 @@ class FileChannel:
 
 @dataclass(frozen=True, slots=True)
 class NpzItem:
-    """Item ``index`` of the array ``array`` in a MedMNIST ``.npz``: (D, H, W), (H, W) or (H, W, 3) per item."""
+    """Item ``index`` of the array ``array`` in a MedMNIST ``.npz``: (D, H, W), (H, W) or (H, W, 3) per item.
+
+    ``channel`` picks one color of a color picture; None reads all.
+    """
 
     path: str
     array: str
     index: int
+    channel: int | None = None
 
     def read(self) -> Volume:
-        """The item as a Volume; pictures as (C, W, H, 1), volumes as stored with 1 mm voxels (sizes are not recorded)."""
+        """The item as a Volume: pictures (C, W, H, 1), volumes as stored; voxels of 1 mm, as sizes are not recorded."""
         data = _npz_member(self.path, self.array, os.getpid()).item(self.index)
         meta = {"source": f"{self.path}:{self.array}[{self.index}]"}
         if data.ndim == 3 and data.shape[-1] != 3:
             return Volume(data[None], np.eye(4), meta)
         picture = data[..., None] if data.ndim == 2 else data
+        if self.channel is not None:
+            picture = picture[..., self.channel : self.channel + 1]
         return Volume(picture.transpose(2, 1, 0)[..., None], np.diag([-1.0, -1.0, 1.0, 1.0]), meta)
 
     def header(self) -> Header:
@@ -77,7 +83,7 @@ class NpzItem:
 
 @dataclass(frozen=True, slots=True)
 class MaskStack:
-    """One mask or probability map per label (BIDS ``mask`` and ``probseg``): where map n exceeds 0.5 the value is n + 1."""
+    """One mask or probability map per label (BIDS ``mask``, ``probseg``): the value is n where the n-th exceeds 0.5."""
 
     paths: tuple[str, ...]
 
@@ -162,7 +168,7 @@ class _Member:
         import zipfile
 
         try:
-            self._file: IO[bytes] = zipfile.ZipFile(path).open(f"{array}.npy")
+            self._file: IO[bytes] = zipfile.ZipFile(path).open(f"{array}.npy")  # noqa: SIM115, lives as long as this
             self.shape, self._dtype = _array_header(self._file)
         except (OSError, KeyError, ValueError, zipfile.BadZipFile) as e:
             raise BadInput(f"array {array} cannot be read ({e})", path, "Download the file again") from e

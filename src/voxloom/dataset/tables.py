@@ -1,6 +1,7 @@
 """Tables of text: CSV, TSV and Parquet as rows of plain Python values, and what their columns say about cases.
 
-Knows delimiters, number parsing and the column names ``patient``, ``group``, ``split`` and ``target``. Does not know layouts.
+Knows delimiters, number parsing and the column names ``patient``, ``group``, ``split`` and ``target``. Does not know
+layouts.
 """
 
 from __future__ import annotations
@@ -61,7 +62,11 @@ def _parquet(path: Path) -> list[Row]:
         rows = pq.read_table(path).to_pylist()
     except ArrowException as e:
         raise ValueError(e) from e
-    return [{str(k): v for k, v in row.items() if v is not None and v != "" and v == v} for row in rows]
+    return [{str(k): v for k, v in row.items() if v is not None and v != "" and not _is_nan(v)} for row in rows]
+
+
+def _is_nan(cell: Any) -> bool:
+    return isinstance(cell, float) and math.isnan(cell)
 
 
 def value(cell: str) -> int | float | str | None:

@@ -21,10 +21,10 @@ _LARGEST_COUNTED = 1 << 16
 
 
 class LabelScan:
-    """The labels found in the label files of ``cases``; the files are read at the first ``labels()`` and never again."""
+    """The labels found in the label files of ``cases``; they are read at the first ``labels()`` and never again."""
 
     def __init__(self, cases: Sequence[Case]) -> None:
-        self._sources = tuple((case.id, case.label) for case in cases if case.label is not None)
+        self.sources = tuple((case.id, case.label) for case in cases if case.label is not None)
         self._found: Labels | None = None
 
     def labels(self) -> Labels | None:
@@ -32,8 +32,8 @@ class LabelScan:
 
         Raises BadInput when a file cannot be read, holds negative values, or when all are empty.
         """
-        if self._found is None and self._sources:
-            values = scan_values(self._sources)
+        if self._found is None and self.sources:
+            values = scan_values(self.sources)
             if not values - {0}:
                 raise BadInput("every label file is empty", None, "Check the label files, or pass labels= to Dataset")
             self._found = Labels.from_values(values)

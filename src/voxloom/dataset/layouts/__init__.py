@@ -9,12 +9,12 @@ from __future__ import annotations
 from pathlib import Path
 from types import ModuleType
 
-from voxloom.dataset.layouts import msd, nnunet
+from voxloom.dataset.layouts import bids, folders, medmnist, msd, nnunet, table
 from voxloom.dataset.layouts.contents import Contents
 from voxloom.errors import BadInput
 
 #: In the order in which they are tried: declared layouts before those told by folder names.
-LAYOUTS: tuple[ModuleType, ...] = (nnunet, msd)
+LAYOUTS: tuple[ModuleType, ...] = (nnunet, msd, table, bids, folders, medmnist)
 
 
 def open_layout(path: str | Path) -> tuple[str, Contents]:

@@ -12,12 +12,14 @@ from typing import Any
 
 from voxloom.dataset.case import Case
 from voxloom.dataset.labels import Labels
-from voxloom.dataset.tables import join, name_some
+from voxloom.dataset.sources import FileChannel, ImageSource, source_header
+from voxloom.dataset.tables import find_table, join, name_some
 from voxloom.errors import BadInput
 
-#: Endings of image files, longest first so that ``.nii.gz`` is met before ``.gz``-less forms.
+#: Endings of image files.
 IMAGE_ENDINGS = (".nii.gz", ".nii", ".mha", ".mhd", ".nrrd", ".png", ".tiff", ".tif")
 PICTURE_ENDINGS = (".png", ".tiff", ".tif")
+RGB = ("red", "green", "blue")
 _KINDS = {"ct": "CT", "nonorm": "noNorm", "rescale_to_0_1": "rescale_to_0_1", "rgb_to_0_1": "rgb_to_0_1"}
 
 
@@ -35,7 +37,7 @@ class Contents:
 
 def kind_of(channel: str) -> str:
     """nnU-Net's name of the normalization that a channel name asks for; ``zscore`` where it asks for none."""
-    return _KINDS.get(channel.lower(), "zscore")
+    return "rgb_to_0_1" if channel in RGB else _KINDS.get(channel.lower(), "zscore")
 
 
 def unique_names(names: Sequence[str]) -> tuple[str, ...]:
@@ -73,6 +75,23 @@ def list_images(folder: Path, ending: str | None = None) -> dict[str, str]:
     return found
 
 
+def channels_of(path: str, name: str) -> tuple[str, ...]:
+    """Channel names of single-file cases like ``path``: red, green, blue for a color picture, else ``name``.
+
+    Opens the header of this one file, and only of pictures.
+    """
+    if split_ending(path)[1].lower() in PICTURE_ENDINGS and source_header(path).channels == len(RGB):
+        return RGB
+    return (name,)
+
+
+def images_of(path: str, channels: tuple[str, ...]) -> dict[str, ImageSource]:
+    """The sources of the channels of one file, as ``channels_of`` named them."""
+    if len(channels) == 1:
+        return {channels[0]: path}
+    return {channel: FileChannel(path, n) for n, channel in enumerate(channels)}
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON object (BadInput when the file is not one)."""
     try:
@@ -82,6 +101,20 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise BadInput("is not a JSON object", path, "Correct the file")
     return content
+
+
+def check_files(cases: Iterable[Case], where: Path) -> None:
+    """Refuse files and DICOM folders that are named but not there (BadInput), with one listing per folder."""
+    listed: dict[Path, set[str]] = {}
+    for case in cases:
+        for source in (*case.images.values(), *([] if case.label is None else [case.label])):
+            if not isinstance(source, (str, FileChannel)):
+                continue
+            path = Path(source if isinstance(source, str) else source.path)
+            if path.parent not in listed:
+                listed[path.parent] = set(os.listdir(path.parent)) if path.parent.is_dir() else set()
+            if path.name not in listed[path.parent]:
+                raise BadInput(f"file of case {case.id} is missing: {path}", where, "Copy the file or remove the entry")
 
 
 def require_labels(cases: Iterable[Case], where: Path) -> None:
@@ -102,8 +135,6 @@ def refuse_unused_labels(unused: Iterable[str], where: Path) -> None:
 
 def join_participants(contents: Contents, folder: Path) -> Contents:
     """The contents with ``participants.csv`` or ``.tsv`` of the folder joined on the case id, where there is one."""
-    from voxloom.dataset.tables import find_table
-
     table = find_table(folder, ("participants",))
     if table is None:
         return contents

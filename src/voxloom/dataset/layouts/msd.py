@@ -1,7 +1,7 @@
 """Medical Segmentation Decathlon: ``dataset.json`` that lists its files, with MONAI's ``fold`` and ``validation``.
 
-Knows ``training``, ``validation``, ``test``, ``modality`` and ``labels`` {"0": name}. A file may hold several modalities
-(4D), or ``image`` may be a list of one file per modality (MONAI). Voxels are not opened.
+Knows ``training``, ``validation``, ``test``, ``modality`` and ``labels`` {"0": name}. A file may hold several
+modalities (4D), or ``image`` may be a list of one file per modality (MONAI). Voxels are not opened.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from voxloom.dataset.case import Case, Split
 from voxloom.dataset.labels import Label, Labels
 from voxloom.dataset.layouts.contents import (
     Contents,
+    check_files,
     join_participants,
     kind_of,
     read_json,
@@ -37,13 +38,13 @@ def matches(root: Path) -> bool:
 
 
 def read(root: Path) -> Contents:
-    """The set behind ``root/dataset.json`` (BadInput for missing files, cases listed twice, training without labels)."""
+    """The set of ``root/dataset.json`` (BadInput for missing files, cases listed twice, training without labels)."""
     where = root / "dataset.json"
     about = read_json(where)
     modality = about.get("modality", {"0": "image"})
     channels = _channels(modality, where)
     cases = list(_cases(root, about, channels))
-    _check_files(cases, where)
+    check_files(cases, where)
     labels = _labels(about.get("labels"), where)
     if labels is not None:
         require_labels(cases, where)
@@ -117,16 +118,3 @@ def _case(root: Path, entry: dict[str, Any], split: Split, channels: tuple[str, 
     case = Case(id=name, patient=str(entry.get("patient", name)), images=images, attributes=attributes, split=split)
     case = replace(case, group=str(entry["group"])) if "group" in entry else case
     return replace(case, label=str(root / label)) if isinstance(label, str) and label else case
-
-
-def _check_files(cases: list[Case], where: Path) -> None:
-    """Refuse listed files that are not there, with one listing per folder."""
-    listed: dict[Path, set[str]] = {}
-    for case in cases:
-        sources = [*case.images.values(), *([case.label] if case.label else [])]
-        for source in sources:
-            path = Path(source if isinstance(source, str) else source.path)  # type: ignore[union-attr]
-            if path.parent not in listed:
-                listed[path.parent] = {p.name for p in path.parent.iterdir()} if path.parent.is_dir() else set()
-            if path.name not in listed[path.parent]:
-                raise BadInput(f"file of case {case.id} is missing: {path}", where, "Copy the file or remove the entry")

@@ -16,7 +16,10 @@ from typing import Any
 from voxloom.dataset.case import Case, Split
 from voxloom.dataset.labels import Labels
 from voxloom.dataset.layouts.contents import (
+    PICTURE_ENDINGS,
+    RGB,
     Contents,
+    images_of,
     join_participants,
     kind_of,
     list_images,
@@ -79,7 +82,7 @@ def _listed(root: Path, ending: str | None) -> _Files:
         labels = list_images(root / masks)
         found: dict[str, dict[int, str]] = defaultdict(dict)
         for stem, path in list_images(root / images, ending).items():
-            case, channel = _split_suffix(stem, path, labels)
+            case, channel = _split_suffix(stem, labels)
             found[case][channel] = path
         refuse_unused_labels(set(labels) - set(found), root / masks)
         files += [(case, found[case], labels.get(case), split) for case in sorted(found)]  # type: ignore[misc]
@@ -89,12 +92,10 @@ def _listed(root: Path, ending: str | None) -> _Files:
     return files
 
 
-def _split_suffix(stem: str, path: str, labels: dict[str, str]) -> tuple[str, int]:
+def _split_suffix(stem: str, labels: dict[str, str]) -> tuple[str, int]:
     match = _SUFFIX.match(stem)
     if match and stem not in labels:
         return match["case"], int(match["channel"])
-    if Path(path).is_dir() or not match:
-        return stem, -1
     return stem, -1
 
 
@@ -148,6 +149,8 @@ def _case(
 ) -> Case:
     if set(found) == {-1} and len(channels) == 1:
         found = {0: found[-1]}
+    if set(found) == {0} and len(channels) == len(RGB) and split_ending(found[0])[1].lower() in PICTURE_ENDINGS:
+        return Case(id=name, patient=name, images=images_of(found[0], channels), label=label, split=split)
     images: dict[str, ImageSource] = {}
     for number, channel in enumerate(channels):
         if number not in found:
