@@ -57,8 +57,8 @@ def _coarse(channel: NDArray[Any], step: list[int]) -> NDArray[np.float32]:
             starts = np.arange(0, coarse.shape[axis], size)
             counts = np.diff(np.append(starts, coarse.shape[axis]))
             wide = [len(starts) if a == axis else 1 for a in range(3)]
-            sums = np.asarray(np.add.reduceat(coarse, starts, axis=axis), dtype=np.float32)
-            coarse = sums / counts.reshape(wide).astype(np.float32)
+            means = np.add.reduceat(coarse, starts, axis=axis) / counts.reshape(wide)
+            coarse = np.asarray(means, dtype=np.float32)
     return coarse
 
 
