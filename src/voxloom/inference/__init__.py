@@ -1,0 +1,17 @@
+"""Trained networks at work: volumes in, probabilities and label maps out, in bounded memory."""
+
+from voxloom.inference.forward import Forward, NetworkFunction
+from voxloom.inference.labels import predict_labels, restore_labels
+from voxloom.inference.postprocess import keep_largest
+from voxloom.inference.windows import Slab, predict_map, stream_map
+
+__all__ = [
+    "Forward",
+    "NetworkFunction",
+    "Slab",
+    "keep_largest",
+    "predict_labels",
+    "predict_map",
+    "restore_labels",
+    "stream_map",
+]

@@ -1,0 +1,76 @@
+"""From windows to probabilities: networks, mirror images, activation, precision.
+
+Knows how an ensemble and mirrored test-time augmentation are averaged. Does not know where windows lie in a volume.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+#: Windows (B, C, i, j, k) to logits (B, L, i, j, k); a 2D network has no k.
+NetworkFunction = Callable[[Tensor], Tensor]
+Activation = Literal["softmax", "sigmoid"]
+
+
+@dataclass(frozen=True)
+class Forward:
+    """The mean probability of several networks over mirror images.
+
+    Parameters
+    ----------
+    networks : at least one, in evaluation mode, on ``device``; all give the same number of maps.
+    device : where windows are sent.
+    activation : "softmax" over the maps, or "sigmoid" of each.
+    autocast_dtype : lower precision of the network, None for its own.
+    tta_axes : axes 0, 1, 2 (i, j, k); the mean is taken over every combination of their mirror images (none included).
+    channels_last : whether windows have PyTorch's channels-last memory format.
+    """
+
+    networks: tuple[NetworkFunction, ...]
+    device: torch.device
+    activation: Activation = "softmax"
+    autocast_dtype: torch.dtype | None = None
+    tta_axes: tuple[int, ...] = ()
+    channels_last: bool = True
+
+    def __call__(self, windows: Tensor, flat: bool = False) -> Tensor:
+        """Probabilities, float32 (B, L, i, j, k) on ``device``.
+
+        Parameters
+        ----------
+        windows : float32 (B, C, i, j, k).
+        flat : the networks are 2D and see (B, C, i, j); k must be 1.
+        """
+        windows = windows.to(self.device)
+        total: Tensor | None = None
+        count = 0
+        for axes in self._mirrors():
+            seen = windows.flip(axes) if axes else windows
+            for network in self.networks:
+                found = self._probabilities(network, seen, flat)
+                found = found.flip(axes) if axes else found
+                total = found if total is None else total.add_(found)
+                count += 1
+        assert total is not None, "no network was given"
+        return total.div_(count) if count > 1 else total
+
+    def _mirrors(self) -> Iterator[tuple[int, ...]]:
+        for number in range(len(self.tta_axes) + 1):
+            for axes in combinations(self.tta_axes, number):
+                yield tuple(axis + 2 for axis in axes)
+
+    def _probabilities(self, network: NetworkFunction, windows: Tensor, flat: bool) -> Tensor:
+        seen = windows.squeeze(-1) if flat else windows
+        if self.channels_last:
+            seen = seen.contiguous(memory_format=torch.channels_last if flat else torch.channels_last_3d)
+        with torch.autocast(self.device.type, dtype=self.autocast_dtype, enabled=self.autocast_dtype is not None):
+            logits = network(seen)
+        logits = logits.float()
+        found = torch.softmax(logits, dim=1) if self.activation == "softmax" else torch.sigmoid(logits)
+        return found.unsqueeze(-1) if flat else found

@@ -1,0 +1,208 @@
+"""From streamed probabilities to a label map on the source grid.
+
+Knows how probabilities are turned into labels (the largest wins; regions by threshold and order) and how they travel to the
+source grid label by label, slab by slab, so that never more than a few planes of all labels are held. Does not know files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from voxloom.dataset.labels import Labels
+from voxloom.errors import BadInput
+from voxloom.inference.forward import NetworkFunction
+from voxloom.inference.postprocess import keep_largest
+from voxloom.inference.windows import Slab, Triple, stream_map
+from voxloom.prepare.geometry import Geometry
+from voxloom.prepare.reorient import Turn
+
+#: Source voxels restored at a time.
+_SLAB_VOXELS = 1 << 22
+_THRESHOLD = 0.5
+
+
+def predict_labels(
+    networks: Sequence[NetworkFunction],
+    image: NDArray[np.float32],
+    geometry: Geometry,
+    labels: Labels,
+    *,
+    patch: Triple,
+    overlap: float = 0.5,
+    batch: int = 1,
+    device: torch.device | str = "cpu",
+    autocast_dtype: torch.dtype | None = None,
+    tta_axes: tuple[int, ...] = (),
+    channels_last: bool = True,
+    largest: tuple[str, ...] = (),
+) -> NDArray[Any]:
+    """Label map of a prepared image, on its source grid.
+
+    Parameters
+    ----------
+    networks : one or more, in evaluation mode; their probabilities are averaged. They give one map per inner index
+        (softmax, background first), or with regions one per label (sigmoid).
+    image : (C, I, J, K) float32 on the prepared grid of ``geometry``.
+    geometry : the way back to the source grid.
+    labels : names and outer values.
+    patch, overlap, batch, device, autocast_dtype, tta_axes, channels_last : see :func:`stream_map`.
+    largest : names of labels of which only the largest component is kept.
+
+    Returns
+    -------
+    Array of unsigned integers (I, J, K) on the source grid: outer label values.
+
+    Raises
+    ------
+    BadInput : the networks give another number of maps than the labels need, or the image is not on the prepared grid.
+    """
+    if tuple(image.shape[1:]) != geometry.shape:
+        raise BadInput(f"an image of shape {image.shape[1:]} does not fit the prepared grid {geometry.shape}")
+    slabs = stream_map(
+        networks,
+        image,
+        patch=patch,
+        overlap=overlap,
+        batch=batch,
+        device=device,
+        autocast_dtype=autocast_dtype,
+        activation="sigmoid" if labels.has_regions else "softmax",
+        tta_axes=tta_axes,
+        channels_last=channels_last,
+    )
+    outer = labels.decode(restore_labels(slabs, geometry, labels))
+    return keep_largest(outer, labels, largest) if largest else outer
+
+
+def restore_labels(slabs: Iterable[Slab], geometry: Geometry, labels: Labels) -> NDArray[Any]:
+    """Inner label indices on the source grid (I, J, K) from the probabilities of the prepared grid.
+
+    Where preparation did not resample, labels are decided on the prepared grid and copied; otherwise the probabilities of
+    one label after the other are interpolated onto a few source planes and decided there. Background outside the cut.
+    """
+    checked = _checked(slabs, labels)
+    if all(abs(scale - 1) < 1e-9 for scale in geometry.scale):
+        inner = np.zeros(geometry.shape, _index_type(labels))
+        for slab in checked:
+            planes = np.moveaxis(decide(slab.probabilities, labels), slab.axis, 0)
+            np.moveaxis(inner, slab.axis, 0)[slab.start : slab.stop] = planes
+        return geometry.restore_labels(inner)
+    return _resampled(checked, geometry, labels)
+
+
+def decide(maps: Iterable[NDArray[np.float32]], labels: Labels) -> NDArray[Any]:
+    """Inner label index per voxel from one probability map after the other.
+
+    Without regions the largest wins (a tie goes to the smaller index). With regions each label above 0.5 writes its value,
+    in the order of the labels.
+    """
+    number = _index_type(labels)
+    if labels.has_regions:
+        return _decide_regions(maps, labels)
+    rest = iter(maps)
+    best = np.array(next(rest), dtype=np.float32)
+    winner = np.zeros(best.shape, number)
+    for index, share in enumerate(rest, start=1):
+        wins = share > best
+        winner[wins] = index
+        np.maximum(best, share, out=best)
+    return winner
+
+
+def _decide_regions(maps: Iterable[NDArray[np.float32]], labels: Labels) -> NDArray[Any]:
+    values = labels.encode(np.array(labels.written_values))
+    inner: NDArray[Any] | None = None
+    for share, value in zip(maps, values, strict=True):
+        if inner is None:
+            inner = np.zeros(share.shape, _index_type(labels))
+        inner[share > _THRESHOLD] = value
+    assert inner is not None
+    return inner
+
+
+def _index_type(labels: Labels) -> type[np.unsignedinteger[Any]]:
+    return np.uint8 if len(labels.declared) < 256 else np.uint16
+
+
+def _checked(slabs: Iterable[Slab], labels: Labels) -> Iterator[Slab]:
+    wanted = labels.count if labels.has_regions else len(labels.atoms) + 1
+    for slab in slabs:
+        if len(slab.probabilities) != wanted:
+            raise BadInput(
+                f"the network gives {len(slab.probabilities)} maps, the labels need {wanted} ({', '.join(labels.names)})"
+            )
+        yield slab
+
+
+def _resampled(slabs: Iterator[Slab], geometry: Geometry, labels: Labels) -> NDArray[Any]:
+    first = next(slabs)
+    axis = first.axis
+    source_axis = geometry.turn.order[axis]
+    out = np.zeros(geometry.source_shape, _index_type(labels))
+    planes = np.moveaxis(out, source_axis, 0)
+    front = _source_axis_first(geometry, source_axis)
+    held = _Planes(axis, first, slabs)
+    parts = list(front.slabs(_SLAB_VOXELS))
+    for start, stop in reversed(parts) if geometry.turn.flips[axis] else parts:
+        low, high = _needed(front, axis, start, stop)
+        local = _prepared_part(front, axis, *held.reach(low, high))
+        fills = [float(n == 0 and not labels.has_regions) for n in range(held.labels)]
+        maps = (local.restore_slab(held.label(n), (start, stop), fill) for n, fill in enumerate(fills))
+        planes[start:stop] = decide(maps, labels)
+    for _ in slabs:
+        pass
+    return out
+
+
+class _Planes:
+    """The latest slabs of a stream along ``axis``, as far back as they are needed."""
+
+    def __init__(self, axis: int, first: Slab, rest: Iterator[Slab]) -> None:
+        self.axis, self.slabs, self.rest = axis, [first], rest
+        self.labels = len(first.probabilities)
+
+    def reach(self, low: int, high: int) -> tuple[int, int]:
+        """Read on until plane ``high`` - 1, let go of planes before ``low``; the planes now held, (start, stop)."""
+        while self.slabs[-1].stop < high:
+            self.slabs = [*self._after(low), next(self.rest)]
+        self.slabs = self._after(low)
+        return self.slabs[0].start, self.slabs[-1].stop
+
+    def _after(self, plane: int) -> list[Slab]:
+        return [slab for slab in self.slabs if slab.stop > plane]
+
+    def label(self, number: int) -> NDArray[np.float32]:
+        """One label's probabilities (I, J, K) on the planes held."""
+        return np.concatenate([slab.probabilities[number] for slab in self.slabs], axis=self.axis)
+
+
+def _source_axis_first(geometry: Geometry, axis: int) -> Geometry:
+    """The same grids with source axis ``axis`` named first, so that source slabs run along it."""
+    order = [axis, *(a for a in range(3) if a != axis)]
+    i, j, k = (geometry.source_shape[a] for a in order)
+    rows = tuple((*(row[a] for a in order), row[3]) for row in geometry.source_affine)
+    a, b, c = (order.index(old) for old in geometry.turn.order)
+    return replace(geometry, source_shape=(i, j, k), source_affine=rows, turn=Turn((a, b, c), geometry.turn.flips))
+
+
+def _prepared_part(geometry: Geometry, axis: int, start: int, stop: int) -> Geometry:
+    """The geometry of the prepared planes start..stop alone."""
+    pad, shape = list(geometry.pad), list(geometry.shape)
+    pad[axis] -= start
+    shape[axis] = stop - start
+    return replace(geometry, pad=(pad[0], pad[1], pad[2]), shape=(shape[0], shape[1], shape[2]))
+
+
+def _needed(geometry: Geometry, axis: int, start: int, stop: int) -> tuple[int, int]:
+    """Prepared planes (low, high) along ``axis`` that the source planes start..stop (first source axis) are made of."""
+    to_prepared = np.linalg.inv(geometry.affine) @ np.array(geometry.source_affine)
+    at = to_prepared[axis, 0] * np.array([start, stop - 1]) + to_prepared[axis, 3]
+    first, last = geometry.pad[axis], geometry.pad[axis] + geometry.resampled[axis] - 1
+    low, high = np.clip([np.floor(at.min()) - 1, np.ceil(at.max()) + 1], first, last)
+    return int(low), int(high) + 1

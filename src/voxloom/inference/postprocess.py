@@ -1,0 +1,74 @@
+"""Mending label maps after prediction.
+
+Knows connected components. Does not decide whether mending helps; validation does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voxloom.dataset.labels import Labels
+from voxloom.errors import BadInput
+
+
+def keep_largest(outer: NDArray[Any], labels: Labels, names: Iterable[str]) -> NDArray[Any]:
+    """Remove all but the largest component (26 neighbors) of each named label.
+
+    Parameters
+    ----------
+    outer : (I, J, K) outer label values; not changed.
+    labels : what the values mean.
+    names : the labels to mend. Removed voxels become background, or the smallest region that encloses the label.
+
+    Returns
+    -------
+    A new array of the same shape and type.
+
+    Raises
+    ------
+    BadInput : a name that is not declared.
+    """
+    out = outer.copy()
+    for name in names:
+        if name not in labels.names:
+            raise BadInput(f"no label is called {name!r}; there are {', '.join(labels.names)}")
+        number = labels.names.index(name)
+        mask = np.isin(out, labels.foreground[number].values)
+        box = _bounding_box(mask)
+        if box is not None:
+            out[box][_scraps(mask[box])] = _enclosing_value(labels, number)
+    return out
+
+
+def _scraps(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """All voxels of a mask but its largest component; of equally large ones the first is kept."""
+    import cc3d
+
+    numbered = np.asarray(cc3d.connected_components(mask, connectivity=26))
+    sizes = np.bincount(numbered.ravel())
+    sizes[0] = 0
+    scraps: NDArray[np.bool_] = mask & (numbered != sizes.argmax())
+    return scraps
+
+
+def _bounding_box(mask: NDArray[np.bool_]) -> tuple[slice, ...] | None:
+    sides = []
+    for axis in range(mask.ndim):
+        hits = np.flatnonzero(mask.any(axis=tuple(a for a in range(mask.ndim) if a != axis)))
+        if not len(hits):
+            return None
+        sides.append(slice(int(hits[0]), int(hits[-1]) + 1))
+    return tuple(sides)
+
+
+def _enclosing_value(labels: Labels, number: int) -> int:
+    """What is left where a label is removed: the value written for the smallest region around it, else the background."""
+    own = set(labels.foreground[number].values)
+    around = [n for n, label in enumerate(labels.foreground) if own < set(label.values)]
+    if not around:
+        return labels.background
+    return labels.written_values[min(around, key=lambda n: len(labels.foreground[n].values))]
