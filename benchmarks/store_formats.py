@@ -30,7 +30,9 @@ CHUNK, BLOCK, PATCH = 64, 32, 64
 def make_case(shape: tuple[int, int, int], seed: int) -> Array:
     rng = np.random.default_rng(seed)
     smooth = gaussian_filter(rng.normal(size=shape), 6)
-    grey = np.rint(1000 + 400 * smooth / smooth.std() + rng.normal(scale=30, size=shape))
+    grey = np.rint(
+        1000 + 400 * smooth / smooth.std() + rng.normal(scale=30, size=shape)
+    )
     return ((grey - grey.mean()) / grey.std()).astype(np.float32)[None]
 
 
@@ -44,13 +46,24 @@ def blosc(
     def write(array: Array, path: Path) -> None:
         settings = {"codec": codec, "clevel": level, "filters": filters, "nthreads": 1}
         chunks, blocks = sides(array, CHUNK), sides(array, BLOCK)
-        blosc2.asarray(array, urlpath=str(path), mode="w", chunks=chunks, blocks=blocks, cparams=settings)
+        blosc2.asarray(
+            array,
+            urlpath=str(path),
+            mode="w",
+            chunks=chunks,
+            blocks=blocks,
+            cparams=settings,
+        )
 
-    return write, lambda path: blosc2.open(str(path), mode="r", mmap_mode="r", dparams={"nthreads": 1})
+    return write, lambda path: blosc2.open(
+        str(path), mode="r", mmap_mode="r", dparams={"nthreads": 1}
+    )
 
 
 def write_zarr(array: Array, path: Path) -> None:
-    store = zarr.create_array(str(path), shape=array.shape, dtype=array.dtype, chunks=sides(array, CHUNK))
+    store = zarr.create_array(
+        str(path), shape=array.shape, dtype=array.dtype, chunks=sides(array, CHUNK)
+    )
     store[...] = array
 
 
@@ -70,9 +83,16 @@ class Reader:
 
 
 def formats() -> dict[str, tuple[Callable[..., None], Callable[..., Any]]]:
-    shuffle, bits, plain = [blosc2.Filter.SHUFFLE], [blosc2.Filter.BITSHUFFLE], [blosc2.Filter.NOFILTER]
+    shuffle, bits, plain = (
+        [blosc2.Filter.SHUFFLE],
+        [blosc2.Filter.BITSHUFFLE],
+        [blosc2.Filter.NOFILTER],
+    )
     return {
-        "npy memory map": (lambda a, p: np.save(p, a), lambda p: np.load(p, mmap_mode="r")),
+        "npy memory map": (
+            lambda a, p: np.save(p, a),
+            lambda p: np.load(p, mmap_mode="r"),
+        ),
         "zarr (zstd)": (write_zarr, lambda p: zarr.open_array(str(p), mode="r")),
         "b2nd lz4 shuffle 5": blosc(blosc2.Codec.LZ4, shuffle, 5),
         "b2nd lz4 bitshuffle 5": blosc(blosc2.Codec.LZ4, bits, 5),
@@ -94,7 +114,11 @@ def timed(work: Callable[[], Any], repeats: int = 5) -> float:
 
 
 def size_of(path: Path) -> int:
-    return sum(p.stat().st_size for p in path.rglob("*") if p.is_file()) if path.is_dir() else path.stat().st_size
+    return (
+        sum(p.stat().st_size for p in path.rglob("*") if p.is_file())
+        if path.is_dir()
+        else path.stat().st_size
+    )
 
 
 def patches(paths: list[Path], opened: Callable[..., Any], count: int) -> None:
@@ -132,7 +156,9 @@ def main() -> None:
     }
     with tempfile.TemporaryDirectory() as folder:
         for kind, cases in kinds.items():
-            print(f"\n{kind}\n\n| format | write ms | size of raw | open + random patch ms | open + whole ms |")
+            print(
+                f"\n{kind}\n\n| format | write ms | size of raw | open + random patch ms | open + whole ms |"
+            )
             print("|---|---|---|---|---|")
             for name in formats():
                 print(measure(name, cases, Path(folder) / "case"))

@@ -47,14 +47,24 @@ def starve_on_five(value: int) -> int:
 @pytest.mark.parametrize("workers", [0, 1, 2])
 def test_results_come_in_order_with_progress(workers: int) -> None:
     seen: list[tuple[int, int]] = []
-    results = list(map_named(square, ITEMS, step="squaring", workers=workers, progress=lambda *at: seen.append(at)))
+    results = list(
+        map_named(
+            square,
+            ITEMS,
+            step="squaring",
+            workers=workers,
+            progress=lambda *at: seen.append(at),
+        )
+    )
     assert results == [(name, n * n) for name, n in ITEMS]
     assert seen == [(n, 12) for n in range(1, 13)]
 
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_bad_input_stays_bad_input_and_names_the_item(workers: int) -> None:
-    with pytest.raises(BadInput, match=r"case_5: five\.nii\.gz: five is refused\. Use four"):
+    with pytest.raises(
+        BadInput, match=r"case_5: five\.nii\.gz: five is refused\. Use four"
+    ):
         list(map_named(refuse_five, ITEMS, step="reading", workers=workers))
 
 
@@ -66,15 +76,23 @@ def test_a_failure_names_item_step_and_cause(workers: int) -> None:
 
 def test_a_killed_worker_is_named_and_the_others_finish() -> None:
     outcomes = dict(map_outcomes(die_on_five, ITEMS, step="reading", workers=2))
-    failed = {name: error for name, error in outcomes.items() if isinstance(error, VoxloomError)}
+    failed = {
+        name: error
+        for name, error in outcomes.items()
+        if isinstance(error, VoxloomError)
+    }
     assert list(failed) == ["case_5"]
     assert "killed (SIGKILL" in str(failed["case_5"])
-    assert [value for value in outcomes.values() if isinstance(value, int)] == [n for n in range(12) if n != 5]
+    assert [value for value in outcomes.values() if isinstance(value, int)] == [
+        n for n in range(12) if n != 5
+    ]
 
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_out_of_memory_in_one_item_is_reported(workers: int) -> None:
-    outcomes = dict(map_outcomes(starve_on_five, ITEMS, step="reading", workers=workers))
+    outcomes = dict(
+        map_outcomes(starve_on_five, ITEMS, step="reading", workers=workers)
+    )
     assert "case_5: reading failed: it needs more memory" in str(outcomes["case_5"])
     assert sum(isinstance(value, int) for value in outcomes.values()) == 11
 
@@ -97,6 +115,12 @@ def test_a_script_without_main_guard_works(tmp_path: Path) -> None:
         "print(list(map_named(sqrt, [('a', 4.0), ('b', 9.0)], step='roots', workers=2)))\n",
         encoding="utf-8",
     )
-    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(
+        [sys.executable, str(script)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "[('a', 2.0), ('b', 3.0)]"

@@ -64,7 +64,9 @@ def map_named(
     BadInput : an item was refused; the item's name is part of the message.
     VoxloomError : an item failed or its worker died; names the item, the step and the cause.
     """
-    for name, outcome in map_outcomes(function, items, step=step, workers=workers, progress=progress):
+    for name, outcome in map_outcomes(
+        function, items, step=step, workers=workers, progress=progress
+    ):
         if isinstance(outcome, VoxloomError):
             raise outcome
         yield name, outcome
@@ -86,7 +88,10 @@ def map_outcomes(
 
 
 def _in_this_process(
-    function: Callable[[T], R], items: Sequence[tuple[str, T]], step: str, progress: Progress | None
+    function: Callable[[T], R],
+    items: Sequence[tuple[str, T]],
+    step: str,
+    progress: Progress | None,
 ) -> Iterator[tuple[str, R | VoxloomError]]:
     for done, (name, value) in enumerate(items, start=1):
         answer = _attempt(function, value)
@@ -112,7 +117,13 @@ class _Refusal:
     fix: str | None
 
     def outcome(self, name: str, step: str) -> BadInput:
-        named = self.where if self.where and name in self.where else f"{name}: {self.where}" if self.where else name
+        named = (
+            self.where
+            if self.where and name in self.where
+            else f"{name}: {self.where}"
+            if self.where
+            else name
+        )
         return BadInput(self.what, named, self.fix)
 
 
@@ -137,12 +148,14 @@ def _attempt(function: Callable[[T], Any], value: T) -> _Answer:
     try:
         return _Result(function(value))
     except BadInput as error:
-        return _Refusal(error.what, None if error.where is None else str(error.where), error.fix)
+        return _Refusal(
+            error.what, None if error.where is None else str(error.where), error.fix
+        )
     except MemoryError:
         return _Failure("it needs more memory than there is")
     except VoxloomError as error:
         return _Failure(str(error), traceback.format_exc())
-    except Exception as error:  # the boundary: whatever ended the item is told with the item's name
+    except Exception as error:  # noqa: BLE001 the boundary: whatever ended the item is told with the item's name
         return _Failure(f"{type(error).__name__}: {error}", traceback.format_exc())
 
 
@@ -155,7 +168,9 @@ def _serve(connection: Connection, function: Callable[[Any], Any]) -> None:
             try:
                 connection.send(answer)
             except (TypeError, AttributeError) as error:  # what pickling raises
-                connection.send(_Failure(f"its result cannot leave the worker: {error}"))
+                connection.send(
+                    _Failure(f"its result cannot leave the worker: {error}")
+                )
 
 
 class _Worker:
@@ -164,7 +179,9 @@ class _Worker:
     def __init__(self, function: Callable[[Any], Any]) -> None:
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
-        self.process = context.Process(target=_serve, args=(theirs, function), daemon=True)
+        self.process = context.Process(
+            target=_serve, args=(theirs, function), daemon=True
+        )
         with _starting, _one_thread_each(), _main_kept_out(function):
             self.process.start()
         theirs.close()
@@ -191,14 +208,23 @@ class _Worker:
 class _Crew(Generic[T, R]):
     """Workers, each led by one thread of the parent that hands it the next item; a dead worker is replaced."""
 
-    def __init__(self, function: Callable[[T], R], items: Sequence[tuple[str, T]], step: str, count: int) -> None:
+    def __init__(
+        self,
+        function: Callable[[T], R],
+        items: Sequence[tuple[str, T]],
+        step: str,
+        count: int,
+    ) -> None:
         self.function, self.items, self.step = function, items, step
         self.answers: queue.Queue[tuple[int, _Answer]] = queue.Queue()
         self.slots = threading.Semaphore(count * AHEAD_PER_WORKER)
         self.numbers = iter(range(len(items)))
         self.taking, self.stopping = threading.Lock(), threading.Event()
         self.workers: list[_Worker | None] = [None] * count
-        self.threads = [threading.Thread(target=self._lead, args=(place,), daemon=True) for place in range(count)]
+        self.threads = [
+            threading.Thread(target=self._lead, args=(place,), daemon=True)
+            for place in range(count)
+        ]
 
     def run(self, progress: Progress | None) -> Iterator[tuple[str, R | VoxloomError]]:
         for thread in self.threads:
@@ -223,7 +249,7 @@ class _Crew(Generic[T, R]):
         while (number := self._next()) is not None:
             try:
                 answer = self._ask(place, self.items[number][1])
-            except Exception as error:  # e.g. a value that cannot be pickled, or no process could be started
+            except Exception as error:  # noqa: BLE001 e.g. a value that cannot be pickled, or no process could be started
                 answer = _Failure(f"{type(error).__name__}: {error}")
             self.answers.put((number, answer))
 
@@ -255,7 +281,11 @@ class _Crew(Generic[T, R]):
 def _death(exit_code: int | None) -> str:
     if exit_code is not None and exit_code < 0:
         name = signal.Signals(-exit_code).name
-        hint = "; the system kills so when memory runs out: use fewer workers" if name == "SIGKILL" else ""
+        hint = (
+            "; the system kills so when memory runs out: use fewer workers"
+            if name == "SIGKILL"
+            else ""
+        )
         return f"its worker was killed ({name}{hint})"
     return f"its worker ended with exit code {exit_code}"
 

@@ -2,8 +2,18 @@
 
 from voxloom.prepare.cache import PREPARE_VERSION, Cache, PreparedCase, PreparedSet
 from voxloom.prepare.geometry import Geometry
-from voxloom.prepare.pipeline import measure_statistics, plan, prepare_image, prepare_label
-from voxloom.prepare.settings import ChannelStatistics, Normalization, PrepareSettings, Statistics
+from voxloom.prepare.pipeline import (
+    measure_statistics,
+    plan,
+    prepare_image,
+    prepare_label,
+)
+from voxloom.prepare.settings import (
+    ChannelStatistics,
+    Normalization,
+    PrepareSettings,
+    Statistics,
+)
 
 __all__ = [
     "PREPARE_VERSION",

@@ -12,7 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxloom.errors import BadInput
-from voxloom.prepare.settings import ChannelStatistics, Normalization, PrepareSettings, Statistics
+from voxloom.prepare.settings import (
+    ChannelStatistics,
+    Normalization,
+    PrepareSettings,
+    Statistics,
+)
 
 #: Percentiles of larger channels are taken from every n-th voxel, at most this many.
 PERCENTILE_VOXELS = 4_000_000
@@ -29,8 +34,13 @@ def normalize_channels(
     BadInput : a normalization per channel is missing, or "ct" or "zscore_mask" is asked for without statistics.
     """
     methods = settings.normalizations(len(data))
-    if settings.needs_statistics and (statistics is None or len(statistics.channels) != len(data)):
-        raise BadInput("'ct' and 'zscore_mask' need the training statistics of every channel", "prepare.normalize")
+    if settings.needs_statistics and (
+        statistics is None or len(statistics.channels) != len(data)
+    ):
+        raise BadInput(
+            "'ct' and 'zscore_mask' need the training statistics of every channel",
+            "prepare.normalize",
+        )
     learned = statistics.channels if statistics is not None else (None,) * len(data)
     out = np.empty(data.shape, np.float32)
     for channel, source, method, one in zip(out, data, methods, learned, strict=False):
@@ -50,7 +60,10 @@ def _make_finite(channel: NDArray[np.float32]) -> None:
 
 
 def _normalize(
-    channel: NDArray[np.float32], method: Normalization, settings: PrepareSettings, learned: ChannelStatistics | None
+    channel: NDArray[np.float32],
+    method: Normalization,
+    settings: PrepareSettings,
+    learned: ChannelStatistics | None,
 ) -> None:
     """Normalize one channel in place."""
     inside = channel != 0 if method == "zscore_nonzero" else None
@@ -100,7 +113,9 @@ def mean_and_sd(values: NDArray[np.float32]) -> tuple[float, float]:
     return mean, float(np.sqrt(max(0.0, squares / len(flat) - offset**2)))
 
 
-def percentiles(values: NDArray[np.float32], at: tuple[float, float]) -> tuple[float, float]:
+def percentiles(
+    values: NDArray[np.float32], at: tuple[float, float]
+) -> tuple[float, float]:
     """Two percentiles (0..100), from every n-th voxel of a channel of more than 4 million."""
     flat = values.reshape(-1)
     lo, hi = np.percentile(flat[:: max(1, len(flat) // PERCENTILE_VOXELS)], at)
