@@ -1,0 +1,62 @@
+"""How strongly patches are changed at random; every field is a recipe key under ``augment:``. Knows no tensor."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Range = tuple[float, float]
+
+
+class AugmentSettings(BaseModel):
+    """Probability (per patch) and range of every random change. Zero probability leaves a change out.
+
+    Parameters
+    ----------
+    rotation, rotation_chance : largest angle in degrees about i, j, k; negative angles as likely.
+    scale, scale_chance : largest relative change of size, e.g. 0.2 for 1/1.2 to 1.2; each axis on its own.
+    shift, shift_chance : largest shift in mm along i, j, k.
+    mirror : axes (0, 1, 2) that are mirrored with a chance of one half.
+    elastic, elastic_spacing, elastic_chance : standard deviation of the displacement of control points in mm, and their distance.
+    noise, noise_chance : largest standard deviation of Gaussian noise, in units of the normalized image.
+    blur, blur_chance : range of the Gaussian's standard deviation in voxels.
+    brightness, contrast, intensity_chance : largest addition, and largest relative change of the factor.
+    gamma, gamma_chance : range of ln(gamma) is +- this.
+    low_resolution, low_resolution_chance : lowest resolution, as a share of the present one.
+    bias_field, bias_field_chance : largest relative change by a smooth field over the patch (MR coil sensitivity).
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    rotation: tuple[float, float, float] = (20.0, 20.0, 20.0)
+    rotation_chance: float = Field(0.8, ge=0, le=1)
+    scale: float = Field(0.2, ge=0, lt=5)
+    scale_chance: float = Field(0.8, ge=0, le=1)
+    shift: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    shift_chance: float = Field(0.0, ge=0, le=1)
+    mirror: tuple[int, ...] = ()
+    elastic: float = Field(2.0, ge=0)
+    elastic_spacing: float = Field(10.0, gt=0)
+    elastic_chance: float = Field(0.5, ge=0, le=1)
+    noise: float = Field(0.1, ge=0)
+    noise_chance: float = Field(0.5, ge=0, le=1)
+    blur: Range = (0.5, 1.0)
+    blur_chance: float = Field(0.1, ge=0, le=1)
+    brightness: float = Field(0.2, ge=0)
+    contrast: float = Field(0.2, ge=0, lt=1)
+    intensity_chance: float = Field(0.8, ge=0, le=1)
+    gamma: float = Field(0.3, ge=0)
+    gamma_chance: float = Field(0.5, ge=0, le=1)
+    low_resolution: float = Field(0.5, gt=0, le=1)
+    low_resolution_chance: float = Field(0.1, ge=0, le=1)
+    bias_field: float = Field(0.3, ge=0, lt=1)
+    bias_field_chance: float = Field(0.1, ge=0, le=1)
+
+    @property
+    def angles(self) -> tuple[float, float, float]:
+        """Largest rotation that can happen, in degrees."""
+        return self.rotation if self.rotation_chance > 0 else (0.0, 0.0, 0.0)
+
+    @property
+    def largest_scale(self) -> float:
+        """Largest factor by which the field of view grows."""
+        return 1.0 + self.scale if self.scale_chance > 0 else 1.0

@@ -1,0 +1,7 @@
+"""Optimisers, schedules and weight averaging. They know no network, file or recipe."""
+
+from voxloom.optim.ema import EMA
+from voxloom.optim.optimizers import find_lr, make_optimizer
+from voxloom.optim.schedules import SCHEDULES, lr_at
+
+__all__ = ["EMA", "SCHEDULES", "find_lr", "lr_at", "make_optimizer"]

@@ -1,0 +1,55 @@
+"""Optimisers by name, and the learning-rate range test (Smith 2017)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+
+import torch
+from torch import nn
+
+
+def make_optimizer(
+    parameters: Iterable[nn.Parameter], name: str, *, lr: float, weight_decay: float, momentum: float = 0.99
+) -> torch.optim.Optimizer:
+    """AdamW (Loshchilov and Hutter 2019) or SGD with Nesterov momentum (as nnU-Net).
+
+    Raises
+    ------
+    ValueError : unknown name.
+    """
+    if name == "adamw":
+        return torch.optim.AdamW(parameters, lr=lr, weight_decay=weight_decay)
+    if name == "sgd":
+        return torch.optim.SGD(parameters, lr=lr, momentum=momentum, nesterov=momentum > 0, weight_decay=weight_decay)
+    raise ValueError(f"unknown optimizer {name!r}: adamw or sgd")
+
+
+def find_lr(
+    step: Callable[[float], float], *, low: float = 1e-6, high: float = 1.0, steps: int = 100
+) -> tuple[list[float], list[float], float]:
+    """Raise the learning rate geometrically until the loss explodes.
+
+    Parameters
+    ----------
+    step : takes one training step at a learning rate and returns its loss.
+    low, high, steps : first and last rate, and how many steps lie between.
+
+    Returns
+    -------
+    (rates, smoothed losses, suggested rate: where the smoothed loss falls most steeply).
+    """
+    rates: list[float] = []
+    losses: list[float] = []
+    average, best = 0.0, math.inf
+    for n in range(steps):
+        rate = low * (high / low) ** (n / max(1, steps - 1))
+        average = 0.9 * average + 0.1 * step(rate)
+        smooth = average / (1 - 0.9 ** (n + 1))
+        rates.append(rate)
+        losses.append(smooth)
+        best = min(best, smooth)
+        if not math.isfinite(smooth) or smooth > 4 * abs(best) + 1e-9:
+            break
+    slopes = [b - a for a, b in zip(losses, losses[1:], strict=False)]
+    return rates, losses, rates[slopes.index(min(slopes))] if slopes else low
