@@ -1,0 +1,91 @@
+"""``voxloom train``: train a model and evaluate it on the held-out cases."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import typer
+
+
+def command(
+    dataset: Annotated[Path, typer.Argument(help="Data set: a folder or file in any layout that Voxloom reads.")],
+    recipe: Annotated[str, typer.Option("-r", "--recipe", help="A YAML file, or the name of a shipped recipe.")] = "auto",
+    out: Annotated[Optional[Path], typer.Option("-o", "--out", help="Folder of the run. [default: runs/NAME-n]")] = None,
+    budget: Annotated[
+        Optional[str], typer.Option(help="Training time of all folds together: 90s, 10m, 2h, 1d. Counts time before --resume.")
+    ] = None,
+    folds: Annotated[Optional[str], typer.Option(help="Number of folds, or an nnU-Net splits_final.json.")] = None,
+    seed: Annotated[Optional[int], typer.Option(help="Instead of the recipe's seed.")] = None,
+    device: Annotated[Optional[str], typer.Option(help="auto, cpu or cuda.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the run in -o, or extend it with a longer --budget.")] = False,
+    assign: Annotated[
+        Optional[list[str]], typer.Option("--set", metavar="KEY=VALUE", help="Change a recipe key, e.g. training.batch=4.")
+    ] = None,
+    json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Train a model on DATASET and evaluate it on cases that it never saw."""
+    from voxloom.cli import output
+    from voxloom.cli.training_progress import screen_listener
+    from voxloom.errors import BadInput
+    from voxloom.study.recipe import Recipe
+    from voxloom.study.train import train
+
+    if resume and out is None:
+        raise BadInput("--resume needs the run", None, "Name its folder: --resume -o RUN")
+    chosen = Recipe.load(recipe).changed(parse_assignments(assign or []))
+    try:
+        run = train(
+            dataset,
+            chosen,
+            out=out,
+            budget=budget,
+            folds=parse_folds(folds),
+            seed=seed,
+            device=device,
+            resume=resume,
+            listener=screen_listener(),
+        )
+    except KeyboardInterrupt:
+        place = f" -o {out}" if out else ""
+        output.note(f"Interrupted and saved. Continue with: voxloom train {dataset} --resume{place}")
+        raise
+    output.table(dice_rows(run.summary), title="Dice on held-out cases")
+    output.done(
+        [run.folder / "report.html", run.folder / "summary.json"],
+        f"voxloom predict {run.folder} SCAN -o OUT",
+        {"run": str(run.folder), "summary": run.summary} if json_output else None,
+    )
+
+
+def parse_folds(text: str | None) -> int | Path | None:
+    """A number of folds or the path of a splits file."""
+    if text is None:
+        return None
+    return int(text) if text.isdigit() else Path(text)
+
+
+def parse_assignments(assignments: list[str]) -> dict[str, Any]:
+    """``KEY=VALUE`` texts with YAML values."""
+    import yaml
+
+    from voxloom.errors import BadInput
+
+    changes = {}
+    for text in assignments:
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise BadInput(f"--set {text} has no value", None, "Write --set KEY=VALUE, e.g. --set training.batch=4")
+        changes[key.strip()] = yaml.safe_load(value)
+    return changes
+
+
+def dice_rows(summary: dict[str, Any]) -> list[list[str]]:
+    """Rows of label, cases, mean with confidence interval, and SD, with a header row, for the screen."""
+    rows = [["label", "cases", "mean Dice", "95 % CI", "SD"]]
+    for label, figures in summary.get("validation", {}).get("dice", {}).items():
+        low, high = figures["ci"]
+        rows.append(
+            [label, str(figures["n"]), f"{figures['mean']:.4f}", f"{low:.4f} to {high:.4f}", f"{figures['sd']:.4f}"]
+        )
+    return rows

@@ -1,0 +1,36 @@
+"""Where a run was made: versions and machine, written into ``environment.json``. Knows no recipe."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from importlib import metadata
+from typing import Any
+
+#: Packages whose versions can change a result.
+PACKAGES = ("voxloom", "torch", "monai", "lightning", "numpy", "scipy", "nibabel", "SimpleITK", "pydicom")
+
+
+def describe_environment(device: str) -> dict[str, Any]:
+    """Python, packages, system, processor and device, as JSON-able text; no host or user name."""
+    import torch
+
+    versions = {}
+    for name in PACKAGES:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    facts: dict[str, Any] = {
+        "python": sys.version.split()[0],
+        "packages": versions,
+        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "device": device,
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+    }
+    if device.startswith("cuda"):
+        facts["gpu"] = torch.cuda.get_device_name(device)
+    return facts

@@ -1,0 +1,120 @@
+"""From a data set and its fingerprint to what the planner asks for, and back to a complete recipe.
+
+Knows both sides; decides nothing itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from voxloom.augment import AugmentSettings
+from voxloom.dataset import Dataset, Labels
+from voxloom.dataset.inspect import Fingerprint
+from voxloom.errors import BadInput
+from voxloom.networks import NetworkSettings
+from voxloom.prepare import PrepareSettings
+from voxloom.study.recipe import PLANNED, Recipe
+from voxloom.training.planner import DataFacts, Plan, StepTimer, build_plan
+from voxloom.training.settings import InferenceSettings, TrainingSettings
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A recipe with nothing left to choose."""
+
+    recipe: Recipe
+    prepare: PrepareSettings
+    network: NetworkSettings
+    training: TrainingSettings
+    augment: AugmentSettings
+    inference: InferenceSettings
+
+
+def resolve(recipe: Recipe) -> Resolved:
+    """The settings objects of a complete recipe (pydantic's errors are turned into BadInput by ``Recipe.check``)."""
+    return Resolved(
+        recipe,
+        PrepareSettings.model_validate(recipe.prepare),
+        NetworkSettings.model_validate(recipe.network),
+        TrainingSettings.model_validate(recipe.training),
+        AugmentSettings.model_validate(recipe.augment),
+        InferenceSettings.model_validate(recipe.inference),
+    )
+
+
+def gather_facts(dataset: Dataset, fingerprint: Fingerprint, labels: Labels) -> DataFacts:
+    """Shapes and spacings in RAS axis order, and the smallest label, over the readable cases."""
+    readable = [case for case in fingerprint.cases if not case.problem]
+    if not readable:
+        raise BadInput("no case could be read", dataset.root, f"See why: voxloom inspect {dataset.root}")
+    orders = [ras_order(case.orientation) for case in readable]
+    shapes = tuple(_pick(case.shape, order) for case, order in zip(readable, orders, strict=True))
+    spacings = tuple(_pick(case.spacing, order) for case, order in zip(readable, orders, strict=True))
+    volumes = {
+        name: [case.label_voxels[name] * float(np.prod(case.spacing)) for case in readable if case.label_voxels.get(name)]
+        for name in labels.names
+    }
+    medians = {name: float(np.median(v)) for name, v in volumes.items() if v}
+    smallest = min(medians.items(), key=lambda item: item[1]) if medians else None
+    outputs = labels.count if labels.has_regions else labels.count + 1
+    return DataFacts(len(dataset), shapes, spacings, tuple(dataset.channel_kinds), outputs, smallest)
+
+
+def ras_order(orientation: str) -> tuple[int, int, int]:
+    """Which axis of a volume becomes i, j, k when it is turned to RAS, e.g. (2, 0, 1) for "ASR"."""
+    pairs = ("LR", "PA", "IS")
+    i, j, k = (next(n for n, letter in enumerate(orientation) if letter in pair) for pair in pairs)
+    return (i, j, k)
+
+
+def _pick(values: Any, order: tuple[int, int, int]) -> Any:
+    return (values[order[0]], values[order[1]], values[order[2]])
+
+
+def complete(recipe: Recipe, facts: DataFacts, device: str, seconds: float | None, time_step: StepTimer) -> tuple[Recipe, Plan]:
+    """Fill what the recipe leaves open by the plan; the recipe's own keys win, and the plan reckons with them."""
+    plan = build_plan(facts, device, seconds, overridden(recipe, time_step))
+    chosen = {"prepare": plan.prepare, "network": plan.network, "training": plan.training}
+    chosen |= {"augment": plan.augment, "inference": plan.inference}
+    values = recipe.model_dump(mode="json")
+    for section in PLANNED:
+        values[section] = {**chosen[section].model_dump(mode="json"), **values[section]}
+    return Recipe.check(values, f"recipe {recipe.name}"), plan
+
+
+def overridden(recipe: Recipe, time_step: StepTimer) -> StepTimer:
+    """Time the step that will really run: the planner's candidate with the recipe's own keys put in."""
+
+    def timer(
+        network: NetworkSettings, training: TrainingSettings, augment: AugmentSettings, spacing: tuple[float, float, float]
+    ) -> float:
+        return time_step(
+            NetworkSettings.model_validate({**network.model_dump(), **recipe.network}),
+            TrainingSettings.model_validate({**training.model_dump(), **recipe.training}),
+            AugmentSettings.model_validate({**augment.model_dump(), **recipe.augment}),
+            spacing,
+        )
+
+    return timer
+
+
+def plan_text(recipe: Recipe, plan: Plan, facts: DataFacts, own: Callable[[str], bool]) -> str:
+    """``plan.md``: every choice, its value and its reason in words."""
+    lines = [
+        "# Plan",
+        "",
+        f"{facts.cases} training cases; recipe `{recipe.name}`"
+        + (f"; budget {recipe.budget}." if recipe.budget else "; no time budget."),
+        "",
+        "| choice | value | why |",
+        "|---|---|---|",
+        *(f"| {name} | {value} | {'set by the recipe' if own(name) else why} |" for name, value, why in plan.reasons),
+        "",
+        "Everything is written out in `recipe.yaml`. Change a key there and train again with `voxloom train -r`.",
+        "",
+    ]
+    return "\n".join(lines)

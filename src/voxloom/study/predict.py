@@ -1,0 +1,241 @@
+"""``predict``: apply a run to new scans, on each scan's own grid.
+
+Knows how inputs become cases (a file, a DICOM folder, a folder of files, several channels by nnU-Net's ``_0000`` suffix) and
+how results are named. The arithmetic is in ``voxloom.inference`` and ``voxloom.prepare``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from voxloom.dataset import Labels
+from voxloom.errors import BadInput, VoxloomError
+from voxloom.formats import ENDINGS, read_volume, write_volume
+from voxloom.inference import predict_labels
+from voxloom.networks import NetworkSettings, build_network
+from voxloom.prepare import PrepareSettings, Statistics, prepare_image
+from voxloom.progress import Progress
+from voxloom.study.run import Run
+from voxloom.training.settings import InferenceSettings
+from voxloom.training.weights import load_weights
+from voxloom.volume import Volume
+
+_CHANNEL = re.compile(r"^(?P<case>.+)_(?P<channel>\d{4})$")
+
+
+@dataclass(frozen=True)
+class Member:
+    """One trained fold: its network and the intensity statistics it was trained with."""
+
+    network: nn.Module
+    statistics: Statistics
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """The networks of a run, ready to predict.
+
+    Parameters
+    ----------
+    members : the folds; their probabilities are averaged.
+    prepare, inference, labels, channels, patch, precision, channels_last : as in ``model.json``.
+    device : where the networks live.
+    largest : names of labels of which only the largest component is kept.
+    """
+
+    members: tuple[Member, ...]
+    prepare: PrepareSettings
+    inference: InferenceSettings
+    labels: Labels
+    channels: tuple[str, ...]
+    patch: tuple[int, int, int]
+    precision: str
+    channels_last: bool
+    device: torch.device
+    largest: tuple[str, ...]
+
+    @classmethod
+    def of(cls, run: Run, *, device: str = "auto", mirror: Sequence[int] | None = None) -> Predictor:
+        """Load all trained folds of a run; ``mirror`` instead of the recipe's axes."""
+        return cls.from_folds(run.folds, device=device, mirror=mirror, largest=tuple(run.summary.get("largest_component", ())))
+
+    @classmethod
+    def from_folds(
+        cls, folders: Sequence[Path], *, device: str = "auto", mirror: Sequence[int] | None = None, largest: tuple[str, ...] = ()
+    ) -> Predictor:
+        """Load folds from their folders (``model.safetensors`` and ``model.json``)."""
+        from voxloom.study.train import pick_device
+
+        place = torch.device(pick_device(device))
+        loaded = [load_weights(folder) for folder in folders]
+        about = loaded[0][1]
+        members = []
+        for weights, described in loaded:
+            network = build_network(NetworkSettings.model_validate(described["network"]))
+            network.load_state_dict(weights)
+            layout = torch.channels_last if described["network"]["dims"] == 2 else torch.channels_last_3d
+            network = network.to(place, memory_format=layout) if described["channels_last"] else network.to(place)
+            members.append(Member(network.eval(), Statistics.from_dict(described["statistics"])))
+        inference = InferenceSettings.model_validate(about["inference"])
+        if mirror is not None:
+            inference = inference.model_copy(update={"mirror": tuple(mirror)})
+        i, j, k = about["patch"]
+        return cls(
+            members=tuple(members),
+            prepare=PrepareSettings.model_validate(about["prepare"]),
+            inference=inference,
+            labels=Labels.from_nnunet(about["labels"]),
+            channels=tuple(about["channels"]),
+            patch=(i, j, k),
+            precision=about["precision"],
+            channels_last=about["channels_last"],
+            device=place,
+            largest=largest,
+        )
+
+    def predict(self, source: str | Path | Volume | Sequence[Path]) -> Volume:
+        """Label map of one scan.
+
+        Parameters
+        ----------
+        source : a volume with the run's channels, a file, a DICOM folder, or one file per channel.
+
+        Returns
+        -------
+        Volume (1, I, J, K) of the data set's label values, on the grid of the scan.
+        """
+        volume = source if isinstance(source, Volume) else read_channels(source)
+        if volume.channels != len(self.channels):
+            raise BadInput(
+                f"{volume.channels} channel(s) given, the run was trained on {len(self.channels)} ({', '.join(self.channels)})",
+                volume.meta.get("source"),
+                "Give one file per channel, named CASE_0000, CASE_0001, ...",
+            )
+        labels = self._labels(volume)
+        return Volume(labels[None], volume.affine, dict(volume.meta))
+
+    def _labels(self, volume: Volume) -> np.ndarray:
+        """Outer label values (I, J, K); members that share their statistics share the prepared image."""
+        image, geometry = prepare_image(volume, self.prepare, self.members[0].statistics)
+        return predict_labels(
+            [member.network for member in self.members],
+            image,
+            geometry,
+            self.labels,
+            patch=self.patch,
+            overlap=self.inference.overlap,
+            batch=self.inference.batch,
+            device=self.device,
+            autocast_dtype=torch.bfloat16 if self.precision == "bf16" else None,
+            tta_axes=self.inference.mirror,
+            largest=self.largest,
+        )
+
+
+def read_channels(source: str | Path | Sequence[Path]) -> Volume:
+    """One volume from a file, a DICOM folder, or one file per channel on one grid."""
+    if isinstance(source, (str, Path)):
+        return read_volume(source)
+    volumes = [read_volume(path) for path in source]
+    for path, volume in zip(source, volumes, strict=True):
+        if not volume.same_grid(volumes[0]):
+            raise BadInput(f"lies on another grid than {source[0]}", path, "Resample the channels onto one grid first")
+    return volumes[0].with_data(np.concatenate([v.data for v in volumes]))
+
+
+@dataclass(frozen=True)
+class Scan:
+    """One scan to predict: its name and its source, one file per channel or a DICOM folder."""
+
+    name: str
+    source: tuple[Path, ...]
+    ending: str
+
+
+def find_scans(inputs: Sequence[str | Path], channels: int) -> list[Scan]:
+    """Scans named by files and folders.
+
+    A file is a scan; with several channels, files ``CASE_0000``, ``CASE_0001`` ... are one. A folder is the scans in it when
+    it holds image files, otherwise one DICOM series.
+
+    Raises
+    ------
+    BadInput : a path does not exist, nothing was found, a channel is missing, or two scans would get one name.
+    """
+    scans: list[Scan] = []
+    for path in map(Path, inputs):
+        if not path.exists():
+            raise BadInput("no such file or folder", path)
+        if path.is_dir():
+            files = sorted(p for p in path.iterdir() if ending_of(p))
+            scans += group_channels(files, channels) if files else [Scan(path.name, (path,), ".nii.gz")]
+        elif ending_of(path):
+            scans += group_channels([path] if channels == 1 else siblings(path), channels)
+        else:
+            scans.append(Scan(path.stem, (path,), ".nii.gz"))
+    unique = {scan.source: scan for scan in scans}
+    names = [scan.name for scan in unique.values()]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise BadInput(f"several inputs would be written as {', '.join(twice)}", None, "Predict them into different folders")
+    return list(unique.values())
+
+
+def ending_of(path: Path) -> str | None:
+    """The known image ending of a file name, longest first."""
+    return next((e for e in sorted(ENDINGS, key=len, reverse=True) if path.name.lower().endswith(e)), None)
+
+
+def siblings(path: Path) -> list[Path]:
+    """All channel files of the case that ``path`` belongs to."""
+    ending = ending_of(path) or ""
+    match = _CHANNEL.match(path.name[: -len(ending)])
+    return sorted(path.parent.glob(f"{match['case']}_[0-9][0-9][0-9][0-9]{ending}")) if match else [path]
+
+
+def group_channels(files: Sequence[Path], channels: int) -> list[Scan]:
+    """Scans from files; suffixes ``_0000`` ... name channels."""
+    groups: dict[str, list[Path]] = {}
+    for path in files:
+        stem = path.name[: -len(ending_of(path) or "")]
+        match = _CHANNEL.match(stem)
+        groups.setdefault(match["case"] if match else stem, []).append(path)
+    for name, paths in groups.items():
+        if len(paths) != channels:
+            raise BadInput(f"case {name} has {len(paths)} channel file(s), the run needs {channels}", paths[0])
+    return [Scan(name, tuple(sorted(paths)), ending_of(paths[0]) or ".nii.gz") for name, paths in groups.items()]
+
+
+def predict_scans(
+    predictor: Predictor,
+    scans: Sequence[Scan],
+    out: Path,
+    *,
+    ending: str | None = None,
+    progress: Progress | None = None,
+    failed: Callable[[Scan, VoxloomError], None] | None = None,
+) -> Iterator[Path]:
+    """Predict scans one by one into ``out``; yields the files written.
+
+    Parameters
+    ----------
+    ending : format of the results; None writes each in its input's format (NIfTI for DICOM and images that hold no labels).
+    failed : told of a scan that could not be predicted, so that the others go on; None lets the error through.
+    """
+    for number, scan in enumerate(scans):
+        source = scan.source[0] if len(scan.source) == 1 else list(scan.source)
+        try:
+            yield write_volume(predictor.predict(source), out / f"{scan.name}{ending or scan.ending}")
+        except VoxloomError as error:
+            if failed is None:
+                raise
+            failed(scan, error)
+        if progress is not None:
+            progress(number + 1, len(scans))

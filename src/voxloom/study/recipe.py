@@ -1,0 +1,220 @@
+"""The Recipe: one YAML file that decides a run.
+
+Knows the sections, their defaults and how to say which key was meant. A section that is left out is chosen by the planner;
+the run writes out every value. Does not know how any of it is carried out.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from voxloom.errors import BadInput
+from voxloom.files import write_text
+from voxloom.prepare import PrepareSettings
+
+
+class DataSettings(BaseModel):
+    """Which cases and labels a run uses; recipe section ``data:``.
+
+    Parameters
+    ----------
+    labels : names with one value, or a list of values for a region; None takes the data set's own.
+    ignore : label value of voxels that nobody annotated.
+    exclude : case ids that are left out.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    labels: dict[str, int | tuple[int, ...]] | None = None
+    ignore: int | None = None
+    exclude: tuple[str, ...] = ()
+
+
+class FoldSettings(BaseModel):
+    """How cases are divided; recipe section ``folds:``.
+
+    Parameters
+    ----------
+    count : number of folds; 1 trains once, with a hold-out for validation.
+    hold_out : share of the patients that is held out when ``count`` is 1; 0 trains on all.
+    stratify : an attribute column, or ``label_volume``.
+    file : an nnU-Net ``splits_final.json`` to train on the same folds.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    count: int = Field(1, ge=1)
+    hold_out: float = Field(0.1, ge=0, lt=1)
+    stratify: str | None = None
+    file: Path | None = None
+
+
+Section = dict[str, Any]
+
+#: Recipe sections whose keys are the fields of a settings class; keys that are left out are chosen by the planner.
+PLANNED = ("prepare", "network", "training", "augment", "inference")
+
+
+class Recipe(BaseModel):
+    """Everything that decides a run.
+
+    Parameters
+    ----------
+    name, description, reference : for people.
+    seed : of folds, weights, patches and augmentation.
+    device : "auto" takes a graphics card when there is one.
+    budget : training time of all folds together, e.g. "90s", "10m", "2h", "1d"; None trains ``training.steps``.
+    pace : written by a run that trained under a budget (``repeat.yaml``): per fold, (step, steps in all) corrections of the
+        number of steps. With it and without a budget the same weights come out again.
+    data, folds : cases, labels and their division.
+    prepare, network, training, augment, inference : keys of ``PrepareSettings``, ``NetworkSettings``, ``TrainingSettings``,
+        ``AugmentSettings`` and ``InferenceSettings``; the planner chooses those that are left out.
+
+    Raises
+    ------
+    BadInput : from ``load`` and ``parse``: an unknown key (with the nearest right one) or a value of the wrong kind.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = "auto"
+    description: str = ""
+    reference: str = ""
+    seed: int = Field(0, ge=0)
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    budget: str | None = Field(None, pattern=r"^\d+(\.\d+)?(s|m|h|d)$")
+    pace: dict[str, tuple[tuple[int, int], ...]] = {}
+    data: DataSettings = DataSettings()
+    folds: FoldSettings = FoldSettings()
+    prepare: Section = {}
+    network: Section = {}
+    training: Section = {}
+    augment: Section = {}
+    inference: Section = {}
+
+    @classmethod
+    def load(cls, source: str | Path) -> Recipe:
+        """Read a YAML file, or a shipped recipe by its name (``voxloom recipes`` lists them)."""
+        path = Path(source)
+        if path.suffix not in (".yaml", ".yml") and str(source) in recipe_names():
+            return cls.parse(shipped_text(str(source)), f"recipe {source}")
+        if not path.is_file():
+            raise BadInput("no such recipe", source, _nearest(str(source), recipe_names(), "See: voxloom recipes"))
+        return cls.parse(path.read_text(encoding="utf-8"), path)
+
+    @classmethod
+    def parse(cls, text: str, where: str | Path) -> Recipe:
+        """Check YAML text; ``where`` is named in errors."""
+        try:
+            values = yaml.safe_load(text) or {}
+        except yaml.YAMLError as error:
+            raise BadInput(f"not valid YAML: {' '.join(str(error).split())}", where, "Check the indentation") from error
+        if not isinstance(values, dict):
+            raise BadInput("a recipe is a list of `key: value` lines", where, "See an example: voxloom recipes auto")
+        return cls.check(values, where)
+
+    @classmethod
+    def check(cls, values: Mapping[str, Any], where: str | Path) -> Recipe:
+        """Check a mapping of keys, nested as in YAML."""
+        _check_keys(values, tuple(cls.model_fields), "", where)
+        for section, model in section_models().items():
+            given = values.get(section) or {}
+            if not isinstance(given, Mapping):
+                raise BadInput(f"`{section}` takes keys of its own", where, f"Write them indented below `{section}:`")
+            _check_keys(given, tuple(model.model_fields), f"{section}.", where)
+            _check_values(given, model, section, where)
+        try:
+            return cls.model_validate({k: v for k, v in values.items() if v is not None})
+        except ValidationError as error:
+            raise _as_bad_input(error, "", where) from error
+
+    def changed(self, assignments: Mapping[str, Any]) -> Recipe:
+        """A recipe with dotted keys changed, e.g. ``{"training.batch": 4}``; checked like a file."""
+        values = self.model_dump(mode="json")
+        for key, value in assignments.items():
+            place: dict[str, Any] = values
+            *parents, last = key.split(".")
+            for parent in parents:
+                if not isinstance(place.get(parent), dict):
+                    raise BadInput(f"there is no section `{parent}`", key, _nearest(parent, list(values), ""))
+                place = place[parent]
+            place[last] = value
+        return Recipe.check(values, "the changed recipe")
+
+    @property
+    def budget_seconds(self) -> float | None:
+        """The budget in seconds."""
+        return None if self.budget is None else float(self.budget[:-1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[self.budget[-1]]
+
+    def dump(self) -> str:
+        """YAML text of all keys."""
+        return str(yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=120))
+
+    def save(self, path: Path) -> None:
+        """Write the YAML file, whole or not at all."""
+        write_text(path, self.dump())
+
+
+def section_models() -> dict[str, type[BaseModel]]:
+    """The settings class of every recipe section."""
+    from voxloom.augment import AugmentSettings
+    from voxloom.networks import NetworkSettings
+    from voxloom.training.settings import InferenceSettings, TrainingSettings
+
+    return {
+        "data": DataSettings,
+        "folds": FoldSettings,
+        "prepare": PrepareSettings,
+        "network": NetworkSettings,
+        "training": TrainingSettings,
+        "augment": AugmentSettings,
+        "inference": InferenceSettings,
+    }
+
+
+def recipe_names() -> list[str]:
+    """Names of the shipped recipes."""
+    folder = resources.files("voxloom") / "recipes"
+    return sorted(item.name.removesuffix(".yaml") for item in folder.iterdir() if item.name.endswith(".yaml"))
+
+
+def shipped_text(name: str) -> str:
+    """YAML text of a shipped recipe."""
+    return (resources.files("voxloom") / "recipes" / f"{name}.yaml").read_text(encoding="utf-8")
+
+
+def _nearest(word: str, known: Sequence[str], otherwise: str) -> str:
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    return f"Did you mean `{close[0]}`?" if close else otherwise
+
+
+def _check_keys(values: Mapping[str, Any], known: Sequence[str], prefix: str, where: str | Path) -> None:
+    for key in values:
+        if key not in known:
+            everything = [name.rsplit(".", 1)[-1] for name in known]
+            hint = _nearest(str(key), everything, f"Known keys: {', '.join(everything)}")
+            raise BadInput(f"unknown key `{prefix}{key}`", where, hint)
+
+
+def _check_values(values: Mapping[str, Any], model: type[BaseModel], section: str, where: str | Path) -> None:
+    """Check the given keys alone, since the planner fills in the others."""
+    for key, value in values.items():
+        field = model.model_fields[key]
+        kind = Annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation
+        try:
+            TypeAdapter(kind).validate_python(value)
+        except ValidationError as error:
+            raise _as_bad_input(error, f"{section}.{key}", where) from error
+
+
+def _as_bad_input(error: ValidationError, prefix: str, where: str | Path) -> BadInput:
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in (prefix, *first["loc"]) if part != "")
+    return BadInput(f"`{key}`: {first['msg'][0].lower()}{first['msg'][1:]} (got {first['input']!r})", where)

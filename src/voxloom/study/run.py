@@ -1,0 +1,111 @@
+"""The Run: a folder that people can read, and what can be asked of it.
+
+Knows the names of the files in a run. Training, prediction, evaluation and export live in the modules beside it; the
+methods here are the same verbs.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from voxloom.errors import BadInput
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from voxloom.dataset import Dataset
+    from voxloom.study.evaluation import RunEvaluation
+    from voxloom.study.recipe import Recipe
+    from voxloom.volume import Volume
+
+
+class Run:
+    """A finished or unfinished training on disk.
+
+    Parameters
+    ----------
+    folder : of the run.
+
+    Raises
+    ------
+    BadInput : the folder is not a run.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        if not (self.folder / "recipe.yaml").is_file():
+            raise BadInput("not a run (no recipe.yaml in it)", folder, "Make one: voxloom train DATASET -o RUN")
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.folder)!r})"
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe with every value written out."""
+        from voxloom.study.recipe import Recipe
+
+        return Recipe.load(self.folder / "recipe.yaml")
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """``data.json``: the data set, its cases with file hashes, and which fold validated which case."""
+        return dict(json.loads((self.folder / "data.json").read_text(encoding="utf-8")))
+
+    @property
+    def folds(self) -> list[Path]:
+        """Folders of the folds that have trained weights, in order.
+
+        Raises
+        ------
+        BadInput : no fold has been trained yet.
+        """
+        folders = sorted(self.folder.glob("fold_*"), key=lambda p: int(p.name.split("_")[1]))
+        trained = [f for f in folders if (f / "model.safetensors").is_file()]
+        if not trained:
+            raise BadInput("no fold has trained weights yet", self.folder, f"Go on with: voxloom train --resume -o {self.folder}")
+        return trained
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """``summary.json``: the figures on the validation cases, and on test sets that were evaluated."""
+        path = self.folder / "summary.json"
+        return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
+
+    def predict(self, source: str | Path | Volume) -> Volume:
+        """Label map of one scan on its own grid, in the data set's label values, shape (1, I, J, K)."""
+        from voxloom.study.predict import Predictor
+
+        return Predictor.of(self).predict(source)
+
+    def evaluate(self, data: str | Path | Dataset | None = None) -> RunEvaluation:
+        """Figures on another data set, or on the validation cases of the run."""
+        from voxloom.study.evaluation import evaluate_run
+
+        return evaluate_run(self.folder, data)
+
+    def report(self, path: str | Path | None = None) -> Path:
+        """Write ``report.html``, self-contained."""
+        from voxloom.study.evaluation import report_run
+
+        return report_run(self.folder, Path(path) if path is not None else None)
+
+    def export(self, path: str | Path, to: str = "monai") -> Path:
+        """Write the run as a MONAI bundle."""
+        from voxloom.study.export import export_run
+
+        return export_run(self, Path(path), to)
+
+    def show_batch(self, path: str | Path | None = None, *, step: int = 0) -> Figure:
+        """Picture of one training batch after augmentation, with label contours; also written to ``path``."""
+        from voxloom.study.show import show_batch
+
+        return show_batch(self, Path(path) if path is not None else None, step=step)
+
+    def show_results(self, path: str | Path | None = None, *, cases: Sequence[str] | None = None) -> Figure:
+        """Picture of validation cases with the contours of truth and prediction; also written to ``path``."""
+        from voxloom.study.show import show_results
+
+        return show_results(self, Path(path) if path is not None else None, cases=cases)

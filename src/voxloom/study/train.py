@@ -1,0 +1,312 @@
+"""``train``: from a data set and a recipe to a run with weights, figures and a report.
+
+Knows the order of the steps and the files of a run. Each step is a function of another module.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from voxloom.dataset import Dataset, Fold, Label, Labels, hold_out, make_folds, read_splits, write_splits
+from voxloom.dataset.inspect import fingerprint
+from voxloom.errors import BadInput
+from voxloom.files import sha256_file, write_json, write_text
+from voxloom.prepare import Cache, Statistics, measure_statistics
+from voxloom.progress import Progress
+from voxloom.study.environment import describe_environment
+from voxloom.study.facts import Resolved, complete, gather_facts, plan_text, resolve
+from voxloom.study.recipe import PLANNED, Recipe
+from voxloom.study.run import Run
+from voxloom.training.callbacks import Reporter
+from voxloom.training.fit import Outcome, Training, fit
+from voxloom.training.timing import seconds_per_step
+
+
+@dataclass(frozen=True)
+class Listener:
+    """Who is told how far a run is; every member may be left out."""
+
+    stage: Callable[[str], None] = lambda text: None
+    progress: Callable[[str], contextlib.AbstractContextManager[Progress | None]] = lambda text: contextlib.nullcontext()
+    reporter: Callable[[int], contextlib.AbstractContextManager[Reporter | None]] = lambda fold: contextlib.nullcontext()
+
+
+SILENT = Listener()
+
+
+def train(
+    data: str | Path | Dataset,
+    recipe: str | Path | Recipe = "auto",
+    *,
+    out: str | Path | None = None,
+    budget: str | None = None,
+    folds: int | Path | None = None,
+    seed: int | None = None,
+    device: str | None = None,
+    resume: bool = False,
+    listener: Listener = SILENT,
+) -> Run:
+    """Train a model and evaluate it on the cases that were held out.
+
+    Parameters
+    ----------
+    data : a data set, or the folder or file of one; its test split is left alone.
+    recipe : a Recipe, a YAML file or the name of a shipped recipe.
+    out : folder of the run; made. Default: ``runs/<data set>-<n>``.
+    budget : training time of all folds together ("90s", "10m", "2h", "1d"), time before a resumption included.
+    folds : number of folds, or an nnU-Net ``splits_final.json``.
+    seed, device : instead of the recipe's.
+    resume : continue or, with a longer budget, extend the run in ``out``.
+    listener : told of the progress.
+
+    Raises
+    ------
+    BadInput : the data set, recipe, folds or folder cannot be used; the message says why and what to do.
+    KeyboardInterrupt : on Ctrl-C, after saving; ``resume`` continues.
+    """
+    dataset = data if isinstance(data, Dataset) else Dataset(data)
+    folder = Path(out) if out is not None else free_folder(Path("runs"), dataset.name)
+    changes: dict[str, Any] = {"budget": budget, "seed": seed, "device": device}
+    if isinstance(folds, Path):
+        changes["folds.file"] = str(folds)
+    elif folds is not None:
+        changes["folds.count"] = folds
+    if resume:
+        return _resume(dataset, folder, budget, listener)
+    chosen = recipe if isinstance(recipe, Recipe) else Recipe.load(recipe)
+    chosen = chosen.changed({key: value for key, value in changes.items() if value is not None})
+    if folder.exists() and any(folder.iterdir()):
+        raise BadInput("the folder is not empty", folder, "Choose another with -o, or continue the run with --resume")
+    with locked(folder):
+        study = _start(dataset, chosen, folder, listener)
+        return _train_folds(study, listener)
+
+
+def free_folder(parent: Path, name: str) -> Path:
+    """``parent/name-1``, or the first number that is not taken."""
+    return next(folder for n in range(1, 10**6) if not (folder := parent / f"{name}-{n}").exists())
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep a second process out of a run."""
+    from filelock import FileLock, Timeout
+
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise BadInput("another process is working in this run", folder, "Wait for it, or choose another folder") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@dataclass(frozen=True)
+class Study:
+    """A run that is ready to train: its folder, data, folds and settings."""
+
+    folder: Path
+    dataset: Dataset
+    labels: Labels
+    folds: list[Fold]
+    settings: Resolved
+    device: str
+
+
+def pick_device(wanted: str) -> str:
+    """"cuda" or "cpu" for "auto"; a wanted card that is not there is refused."""
+    import torch
+
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise BadInput("no graphics card was found", None, "Train with --device cpu, or check the driver with nvidia-smi")
+    return ("cuda" if torch.cuda.is_available() else "cpu") if wanted == "auto" else wanted
+
+
+def usable_cases(dataset: Dataset, recipe: Recipe) -> tuple[Dataset, Labels]:
+    """The labelled training cases without the excluded ones, and the labels the recipe asks for."""
+    dataset = dataset.training
+    unknown = sorted(set(recipe.data.exclude) - {case.id for case in dataset})
+    if unknown:
+        raise BadInput(f"excluded cases that do not exist: {', '.join(unknown)}", dataset.root, "Check data.exclude")
+    dataset = dataset.subset([case.id for case in dataset if case.id not in recipe.data.exclude])
+    if dataset.task != "segmentation" or dataset.labels is None:
+        raise BadInput(f"a {dataset.task} data set cannot be trained yet, only segmentation", dataset.root)
+    if recipe.data.labels is None:
+        return dataset, dataset.labels
+    named = recipe.data.labels.items()
+    foreground = tuple(Label(n, (v,) if isinstance(v, int) else tuple(v)) for n, v in named if v not in (0, (0,)))
+    return dataset, Labels(foreground, ignore=recipe.data.ignore)
+
+
+def choose_folds(dataset: Dataset, recipe: Recipe) -> list[Fold]:
+    """The folds of a recipe: read from a file, k folds, one hold-out, or all cases for training."""
+    f = recipe.folds
+    if f.file is not None:
+        return read_splits(f.file, dataset)
+    if f.count > 1:
+        return make_folds(dataset, f.count, seed=recipe.seed, stratify=f.stratify)
+    patients = {case.patient for case in dataset}
+    if f.hold_out == 0 or len(patients) < 3:
+        return [Fold(tuple(case.id for case in dataset), ())]
+    return [hold_out(dataset, f.hold_out, seed=recipe.seed, stratify=f.stratify)]
+
+
+def _start(dataset: Dataset, recipe: Recipe, folder: Path, listener: Listener) -> Study:
+    """Inspect, plan and write the files that define the run."""
+    device = pick_device(recipe.device)
+    cases, labels = usable_cases(dataset, recipe)
+    folds = choose_folds(cases, recipe)
+    with listener.progress("Inspecting") as progress:
+        found = fingerprint(cases, progress=progress)
+    facts = gather_facts(cases, found, labels)
+    listener.stage("Planning: timing training steps on this machine")
+    seconds = None if recipe.budget_seconds is None else recipe.budget_seconds / len(folds)
+    full, plan = complete(recipe, facts, device, seconds, partial(seconds_per_step, device=device))
+    own = {key for section in PLANNED for key in getattr(recipe, section)}
+    write_text(folder / "plan.md", plan_text(recipe, plan, facts, own.__contains__))
+    write_json(folder / "plan.json", [dict(zip(("choice", "value", "why"), r, strict=True)) for r in plan.reasons])
+    write_json(folder / "environment.json", describe_environment(device))
+    write_splits(folds, folder / "splits_final.json")
+    write_json(folder / "data.json", describe_data(dataset, cases, labels, folds, found.to_dict()))
+    full.save(folder / "recipe.yaml")
+    return Study(folder, cases, labels, folds, resolve(full), device)
+
+
+def describe_data(dataset: Dataset, cases: Dataset, labels: Labels, folds: list[Fold], facts: dict[str, Any]) -> dict[str, Any]:
+    """``data.json``: which files the run used, with their hashes, and the fingerprint."""
+    fold_of = {case: n for n, fold in enumerate(folds) for case in fold.val}
+    return {
+        "dataset": {
+            "name": dataset.name,
+            "root": str(dataset.root.resolve()),
+            "layout": dataset.layout,
+            "channels": list(dataset.channels),
+            "channel_kinds": list(dataset.channel_kinds),
+            "labels": labels.to_nnunet(),
+        },
+        "cases": [
+            {
+                "id": case.id,
+                "patient": case.patient,
+                "fold": fold_of.get(case.id),
+                "files": {str(path): sha256_file(path) for path in case.source_files},
+            }
+            for case in cases
+        ],
+        "fingerprint": facts,
+    }
+
+
+def _resume(dataset: Dataset, folder: Path, budget: str | None, listener: Listener) -> Run:
+    """Continue a run with its own recipe; a longer budget extends it."""
+    run = Run(folder)
+    recipe = run.recipe if budget is None else run.recipe.changed({"budget": budget})
+    known = {case["id"]: case["files"] for case in run.data["cases"]}
+    cases, labels = usable_cases(dataset, recipe)
+    if set(known) != {case.id for case in cases}:
+        raise BadInput("the data set has other cases than the run", dataset.root, "Resume with the data set it was started with")
+    for case in cases:
+        if sorted(sha256_file(path) for path in case.source_files) != sorted(known[case.id].values()):
+            raise BadInput(f"case {case.id} has changed since the run was started", dataset.root, "Start a new run")
+    with locked(folder):
+        if budget is not None:
+            recipe.save(folder / "recipe.yaml")
+        folds = read_splits(folder / "splits_final.json", cases)
+        study = Study(folder, cases, labels, folds, resolve(recipe), pick_device(recipe.device))
+        return _train_folds(study, listener, resume=True)
+
+
+def _train_folds(study: Study, listener: Listener, *, resume: bool = False) -> Run:
+    """Prepare the cases, train every fold, evaluate, report."""
+    from voxloom.study.evaluation import report_run, validate_run
+
+    outcomes = {}
+    for number in range(len(study.folds)):
+        listener.stage(f"Fold {number}: {len(study.folds[number].train)} cases to train on, {len(study.folds[number].val)} held out")
+        outcomes[f"fold_{number}"] = _train_fold(study, number, listener, resume)
+    repeat = study.settings.recipe.model_copy(update={"budget": None, "pace": {k: v.pace for k, v in outcomes.items()}})
+    repeat.save(study.folder / "repeat.yaml")
+    with listener.progress("Predicting the held-out cases") as progress:
+        validate_run(study.folder, study.dataset, {k: vars(v) for k, v in outcomes.items()}, progress)
+    report_run(study.folder)
+    return Run(study.folder)
+
+
+def _train_fold(study: Study, number: int, listener: Listener, resume: bool) -> Outcome:
+    """Prepare and train one fold."""
+    with listener.progress("Preparing") as progress:
+        job = training_of(study, number, progress)
+    seconds = study.settings.recipe.budget_seconds
+    budget = None if seconds is None else seconds / len(study.folds)
+    with listener.reporter(number) as reporter:
+        return fit(job, device=study.device, budget=budget, resume=resume, reporter=reporter)
+
+
+def training_of(study: Study, number: int, progress: Progress | None = None) -> Training:
+    """The training of one fold, its cases prepared (from the cache where they are)."""
+    s, fold = study.settings, study.folds[number]
+    statistics = fold_statistics(study, fold)
+    prepared = Cache(study.folder.parent / "cache").prepare(
+        study.dataset, s.prepare, labels=study.labels, statistics=statistics, progress=progress
+    )
+    return Training(
+        folder=study.folder / f"fold_{number}",
+        train={name: prepared[name] for name in fold.train},
+        validation={name: prepared[name] for name in fold.val},
+        labels=study.labels,
+        network=s.network,
+        training=s.training,
+        augment=s.augment,
+        inference=s.inference,
+        spacing=grid_spacing(s),
+        seed=s.recipe.seed + number,
+        description=describe_model(study, fold, statistics),
+        pace=s.recipe.pace.get(f"fold_{number}", ()),
+    )
+
+
+def open_study(run: Run) -> Study:
+    """The data, folds and settings of a run that was started before."""
+    recipe = run.recipe
+    about = run.data
+    cases, labels = usable_cases(Dataset(about["dataset"]["root"]), recipe)
+    cases = cases.subset([case["id"] for case in about["cases"]])
+    folds = read_splits(run.folder / "splits_final.json", cases)
+    return Study(run.folder, cases, labels, folds, resolve(recipe), pick_device(recipe.device))
+
+
+def fold_statistics(study: Study, fold: Fold) -> Statistics:
+    """Intensity statistics of the training cases of a fold only, so that nothing leaks from the held-out ones."""
+    cases = [study.dataset[name] for name in fold.train]
+    return measure_statistics(cases, study.settings.prepare, study.labels, seed=study.settings.recipe.seed)
+
+
+def grid_spacing(settings: Resolved) -> tuple[float, float, float]:
+    """Spacing of the prepared grid; 1 mm where a recipe keeps every case's own."""
+    return settings.prepare.spacing or (1.0, 1.0, 1.0)
+
+
+def describe_model(study: Study, fold: Fold, statistics: Statistics) -> dict[str, Any]:
+    """``model.json``: all that prediction needs beside the weights."""
+    s = study.settings
+    return {
+        "format": 1,
+        "network": s.network.model_dump(mode="json"),
+        "prepare": s.prepare.model_dump(mode="json"),
+        "inference": s.inference.model_dump(mode="json"),
+        "patch": list(s.training.patch),
+        "precision": s.training.precision,
+        "channels_last": s.training.channels_last,
+        "channels": list(study.dataset.channels),
+        "labels": study.labels.to_nnunet(),
+        "statistics": statistics.to_dict(),
+        "trained_on": list(fold.train),
+    }

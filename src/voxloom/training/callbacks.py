@@ -1,0 +1,209 @@
+"""What happens around the steps: keep the budget, validate, log, save, show progress.
+
+Each callback does one thing. None of them changes the weights, so none can make a resumed run differ.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from lightning import Callback, Trainer
+
+from voxloom.errors import VoxloomError
+from voxloom.training.checkpoint import save_checkpoint
+from voxloom.training.log import TrainingLog
+from voxloom.training.module import SegmentationModule
+from voxloom.training.validation import Validator
+from voxloom.training.weights import save_weights
+
+#: Steps whose time is not counted: the first ones include compilation and cold memory.
+WARM_UP_STEPS = 3
+#: Seconds between two checkpoints; a kill loses at most this much work.
+SAVE_EVERY = 60.0
+
+
+class Advance(Callback):
+    """Counts the step before any other callback looks at it, and ends the run after the last one."""
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        pl_module.count_step()
+        if pl_module.pace.done:
+            trainer.should_stop = True
+
+
+class Clock(Callback):
+    """Seconds spent in this training, over all resumptions, and seconds per step of the present one.
+
+    Parameters
+    ----------
+    before : seconds spent before this process resumed the training.
+    """
+
+    def __init__(self, before: float = 0.0) -> None:
+        self.before, self.start, self.step_seconds, self.steps = before, time.monotonic(), 0.0, 0
+        self._last = self.start
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the first start, pauses between kills left out."""
+        return self.before + time.monotonic() - self.start
+
+    @property
+    def per_step(self) -> float:
+        """Mean seconds of one step, validation left out."""
+        return self.step_seconds / max(1, self.steps)
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        self._last = time.monotonic()
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        if batch_idx >= WARM_UP_STEPS:
+            self.step_seconds += time.monotonic() - self._last
+            self.steps += 1
+
+    def state(self) -> dict[str, float]:
+        """For the checkpoint: seconds so far and seconds per step."""
+        return {"seconds": self.seconds, "per_step": self.per_step}
+
+
+class Budget(Callback):
+    """Corrects the number of steps so that training and validations end within the budget.
+
+    Parameters
+    ----------
+    clock : measures steps.
+    seconds : of the whole training, over all resumptions.
+    validation : seconds spent in validations, filled by ``Validate``.
+    """
+
+    def __init__(self, clock: Clock, seconds: float, validate: Validate) -> None:
+        self.clock, self.seconds, self.validate = clock, seconds, validate
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        pace = pl_module.pace
+        if pace.done or self.clock.steps < 5 or self.clock.steps % max(5, pace.total() // 50):
+            return
+        left = self.seconds - self.clock.seconds - self.validate.seconds_ahead(pace.progress)
+        pace.fit_into(left, self.clock.per_step)
+
+
+class Validate(Callback):
+    """Predicts the validation cases at equal shares of the schedule, logs a row, keeps the best weights, stops early.
+
+    Parameters
+    ----------
+    validator : or None when there is no validation case; then only the loss is logged.
+    log, clock : where rows go and what time it is.
+    folder, description : where the best weights are written, and what fits them.
+    count, patience : validations in the run, and how many without a better Dice end it (0: never).
+    cases_per_epoch : training cases, to count epochs.
+    """
+
+    def __init__(
+        self,
+        validator: Validator | None,
+        log: TrainingLog,
+        clock: Clock,
+        folder: Path,
+        description: dict[str, Any],
+        *,
+        count: int,
+        patience: int,
+        cases_per_epoch: int,
+    ) -> None:
+        self.validator, self.records, self.clock, self.folder, self.description = validator, log, clock, folder, description
+        self.count, self.patience, self.cases_per_epoch = count, patience, cases_per_epoch
+        self.cost, self._done = 0.0, -1
+
+    def seconds_ahead(self, progress: float) -> float:
+        """Seconds that the validations to come will take, by the last one."""
+        return self.cost * max(0, self.count - math.floor(progress * self.count))
+
+    def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
+        self._done = math.floor(pl_module.pace.progress * self.count + 1e-9)
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        module: SegmentationModule = pl_module
+        due = self.count if module.pace.done else math.floor(module.pace.progress * self.count + 1e-9)
+        if due > self._done:
+            self._done = due
+            self._validate(trainer, module)
+
+    def _validate(self, trainer: Trainer, module: SegmentationModule) -> None:
+        start = time.monotonic()
+        with averaged(module):
+            scores = self.validator.dice(module.network) if self.validator else []
+            mean = float(sum(scores) / len(scores)) if len(scores) else math.nan
+            better = not len(scores) or mean >= self.records.best()
+            if better:
+                save_weights(self.folder, module.network.state_dict(), self.description)
+        step = module.pace.step
+        epoch = step * module.settings.batch / self.cases_per_epoch
+        per_label = list(scores) if len(scores) else [math.nan] * len(self.records.labels)
+        self.records.add([step, self.clock.seconds, epoch, module.rate, module.take_mean_loss(), mean, *per_label])
+        self.cost = time.monotonic() - start
+        for name, value in zip(self.records.columns, self.records.rows[-1], strict=True):
+            if trainer.logger is not None and not math.isnan(value):
+                trainer.logger.log_metrics({name: value}, step=step)
+        if self.patience and self.records.since_best() >= self.patience:
+            trainer.should_stop = True
+
+
+@contextlib.contextmanager
+def averaged(module: SegmentationModule) -> Iterator[None]:
+    """The network with the moving average of its weights, where the run keeps one."""
+    with module.ema.applied_to(module.network) if module.ema is not None else contextlib.nullcontext():
+        yield
+
+
+class Save(Callback):
+    """Writes ``last.ckpt`` whole or not at all: every minute, at the end and when the run is interrupted."""
+
+    def __init__(self, path: Path, log: TrainingLog, clock: Clock) -> None:
+        self.path, self.records, self.clock, self._last = path, log, clock, time.monotonic()
+
+    def save(self, trainer: Trainer, module: SegmentationModule) -> None:
+        """Write the checkpoint now."""
+        save_checkpoint(self.path, module, trainer.optimizers[0], self.records, self.clock.state())
+        self._last = time.monotonic()
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        if pl_module.pace.done or trainer.should_stop or time.monotonic() - self._last > SAVE_EVERY:
+            self.save(trainer, pl_module)
+
+
+#: ``report(step, steps, seconds_left, train_loss, {label: Dice})``
+Reporter = Callable[[int, int, float, float, dict[str, float]], None]
+
+
+class Watch(Callback):
+    """Ends a training whose loss is not a number any more, naming the step."""
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        if batch_idx % 20 == 0 and not math.isfinite(pl_module.loss_sum):
+            raise VoxloomError(
+                f"the training loss is not finite at step {pl_module.pace.step}. "
+                "Lower training.learning_rate, or set training.precision to fp32"
+            )
+
+
+class Report(Callback):
+    """Tells a reporter (a progress bar, a test) how far the training is."""
+
+    def __init__(self, reporter: Reporter, clock: Clock, validate: Validate) -> None:
+        self.reporter, self.clock, self.validate, self._loss = reporter, clock, validate, math.nan
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        pace = pl_module.pace
+        if batch_idx % 10 == 0:
+            loss = float(outputs["loss"]) if isinstance(outputs, dict) else float(outputs)
+            self._loss = loss if math.isnan(self._loss) else 0.8 * self._loss + 0.2 * loss
+        left = (pace.total() - pace.step) * self.clock.per_step + self.validate.seconds_ahead(pace.progress)
+        log = self.validate.records
+        dice = dict(zip(log.labels, log.rows[-1][6:], strict=True)) if log.rows else {}
+        self.reporter(pace.step, pace.total(), left, self._loss, dice)

@@ -1,0 +1,58 @@
+"""The data module: batches of patches for Lightning, in an order that depends on seed and step alone.
+
+Knows where a training continues (its first step). Does not know augmentation: that happens batched, on the device.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+import torch
+from lightning import LightningDataModule
+from torch import Tensor
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
+
+from voxloom.training.sampling import PatchSampler
+
+
+class StepBatches(IterableDataset[tuple[int, Tensor, Tensor]]):
+    """Endless (step, image (B, C, I, J, K) float32, label (B, I, J, K) int64), from ``first`` on.
+
+    With several workers each reads every n-th step, so that the order is the same for any number of workers.
+    """
+
+    def __init__(self, sampler: PatchSampler, first: int) -> None:
+        self.sampler, self.first = sampler, first
+
+    def __iter__(self) -> Iterator[tuple[int, Tensor, Tensor]]:
+        worker = get_worker_info()
+        offset, stride = (worker.id, worker.num_workers) if worker else (0, 1)
+        for step in itertools.count(self.first + offset, stride):
+            image, label = self.sampler.read(step)
+            yield step, torch.from_numpy(image), torch.from_numpy(label.astype("int64"))
+
+
+class PatchData(LightningDataModule):
+    """Feeds one training.
+
+    Parameters
+    ----------
+    sampler : draws and reads the patches.
+    workers : reading processes; 0 reads in the training process (fastest for sets that fit in memory).
+    """
+
+    def __init__(self, sampler: PatchSampler, workers: int = 0) -> None:
+        super().__init__()
+        self.sampler, self.workers, self.first = sampler, workers, 0
+
+    def train_dataloader(self) -> DataLoader[tuple[int, Tensor, Tensor]]:
+        """Whole batches from step ``self.first`` on; spawned workers, so that it works the same everywhere."""
+        context = "spawn" if self.workers else None
+        return DataLoader(
+            StepBatches(self.sampler, self.first),
+            batch_size=None,
+            num_workers=self.workers,
+            multiprocessing_context=context,
+            pin_memory=torch.cuda.is_available(),
+        )

@@ -1,0 +1,60 @@
+"""The log of one training: rows of numbers, written as ``log.csv`` whole after every row.
+
+Knows its columns; does not know who measures.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from voxloom.files import write_text
+
+#: Columns before one ``val_dice_<label>`` per label.
+COLUMNS = ("step", "seconds", "epoch", "lr", "train_loss", "val_dice")
+
+
+@dataclass
+class TrainingLog:
+    """Rows of (step, seconds, epoch, lr, train_loss, val_dice, val_dice per label).
+
+    Parameters
+    ----------
+    path : of ``log.csv``.
+    labels : names, in the order of the label columns.
+    rows : what was logged so far.
+    """
+
+    path: Path
+    labels: Sequence[str]
+    rows: list[list[float]] = field(default_factory=list)
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of the columns of ``rows``."""
+        return [*COLUMNS, *(f"val_dice_{label}" for label in self.labels)]
+
+    def add(self, row: Sequence[float]) -> None:
+        """Append one row and write the file."""
+        self.rows.append([float(v) for v in row])
+        self.write()
+
+    def write(self) -> None:
+        """Write all rows."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(self.columns)
+        writer.writerows([[int(r[0]), *(f"{v:.6g}" for v in r[1:])] for r in self.rows])
+        write_text(self.path, text.getvalue())
+
+    def best(self) -> float:
+        """Largest validation Dice so far, -1 before the first."""
+        return max((row[5] for row in self.rows), default=-1.0)
+
+    def since_best(self) -> int:
+        """Validations since the best one."""
+        scores = [row[5] for row in self.rows]
+        return len(scores) - 1 - scores.index(max(scores)) if scores else 0

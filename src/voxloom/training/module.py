@@ -1,0 +1,134 @@
+"""One training step as a Lightning module: augment on the device, forward, loss; the schedule follows the pace.
+
+Everything random in a step is seeded by (seed, step), so a resumed run continues as if it had never stopped. Does not know
+files, validation or budgets; callbacks do.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from lightning import LightningModule
+from torch import Tensor, nn
+
+from voxloom.augment import Augmenter
+from voxloom.optim import EMA, lr_at, make_optimizer
+from voxloom.training.pace import Pace
+from voxloom.training.settings import TrainingSettings
+
+
+def step_seed(seed: int, step: int) -> int:
+    """A seed for one step; neighbouring steps and seeds share nothing."""
+    return (seed * 1_000_003 + step * 7_919 + 12_345) % (2**31 - 1)
+
+
+def to_layout(image: Tensor, dims: int, channels_last: bool) -> Tensor:
+    """Drop the third axis for 2D networks, and lay the channels last where asked."""
+    if dims == 2:
+        image = image.squeeze(-1)
+    if not channels_last:
+        return image
+    return image.contiguous(memory_format=torch.channels_last if dims == 2 else torch.channels_last_3d)
+
+
+class SegmentationModule(LightningModule):
+    """Trains one network on batches of (step, image (B, C, I, J, K), inner label (B, I, J, K)).
+
+    Parameters
+    ----------
+    network : logits (B, L, ...) in evaluation; in training a list of them, finest first, when deeply supervised.
+    loss : of the network's training output and the label.
+    augmenter : the random changes of every patch.
+    settings, pace, seed : optimisation, number of steps, randomness.
+    dims : 2 or 3.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        loss: nn.Module,
+        augmenter: Augmenter,
+        settings: TrainingSettings,
+        pace: Pace,
+        *,
+        dims: int,
+        seed: int,
+    ) -> None:
+        super().__init__()
+        layout = torch.channels_last if dims == 2 else torch.channels_last_3d
+        self.network = network.to(memory_format=layout) if settings.channels_last else network
+        self.loss, self.augmenter, self.settings, self.pace, self.dims, self.seed = loss, augmenter, settings, pace, dims, seed
+        self.ema = EMA(self.network, settings.ema) if settings.ema else None
+        self.loss_sum, self.loss_count = torch.zeros(()), 0
+        self.optimizer_state: dict[str, Any] | None = None
+
+    def augmented(self, batch: tuple[int, Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        """Image (B, C, *patch) and label (B, *patch) as the network sees them; 2D networks get two spatial axes."""
+        step, image, label = batch
+        generator = torch.Generator().manual_seed(step_seed(self.seed, step))
+        shape = (int(image.shape[2]), int(image.shape[3]), int(image.shape[4]))
+        parameters = self.augmenter.sample(len(image), shape, generator)
+        with torch.autocast(image.device.type, enabled=False):  # the image stays float32 until the network
+            image, changed = self.augmenter.apply(image, label, parameters, self.settings.patch)
+        assert changed is not None
+        return to_layout(image, self.dims, self.settings.channels_last), changed.squeeze(-1) if self.dims == 2 else changed
+
+    def training_step(self, batch: tuple[int, Tensor, Tensor], batch_idx: int) -> Tensor:
+        """Loss of one step."""
+        torch.manual_seed(step_seed(self.seed, batch[0]))  # dropout draws from the global generator
+        image, label = self.augmented(batch)
+        loss: Tensor = self.loss(self.network(image), label)
+        self.loss_sum += loss.detach().float().cpu()
+        self.loss_count += 1
+        return loss
+
+    def take_mean_loss(self) -> float:
+        """Mean training loss since the last call."""
+        mean = float(self.loss_sum) / max(1, self.loss_count)
+        self.loss_sum, self.loss_count = torch.zeros(()), 0
+        return mean
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """The optimiser at its peak rate; the rate of every step is set in ``on_train_batch_start``."""
+        s = self.settings
+        return make_optimizer(
+            self.network.parameters(), s.optimizer, lr=s.learning_rate, weight_decay=s.weight_decay, momentum=s.momentum
+        )
+
+    @property
+    def rate(self) -> float:
+        """Learning rate at the present progress."""
+        return self.settings.learning_rate * lr_at(self.settings.schedule, self.pace.progress)
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        """Set the learning rate of this step."""
+        for group in self.trainer.optimizers[0].param_groups:
+            group["lr"] = self.rate
+
+    def count_step(self) -> None:
+        """Move the average of the weights and count the step; called once after every optimiser step."""
+        if self.ema is not None:
+            self.ema.update(self.network)
+        self.pace.advance()
+
+    def on_train_start(self) -> None:
+        """Give the optimiser the state of the run that is resumed."""
+        if self.optimizer_state is not None:
+            self.trainer.optimizers[0].load_state_dict(self.optimizer_state)
+            self.optimizer_state = None
+
+    def progress_state(self) -> dict[str, Any]:
+        """Average of the weights, pace and running loss: tensors and plain numbers only."""
+        return {
+            "pace": self.pace.state_dict(),
+            "ema": self.ema.state_dict() if self.ema is not None else None,
+            "loss": [float(self.loss_sum), self.loss_count],
+        }
+
+    def load_progress_state(self, state: dict[str, Any]) -> None:
+        """Continue from ``progress_state``."""
+        self.pace.load_state_dict(state["pace"])
+        self.loss_sum, self.loss_count = torch.tensor(state["loss"][0]), int(state["loss"][1])
+        if self.ema is not None:
+            self.ema.load_state_dict(state["ema"])

@@ -1,0 +1,84 @@
+"""What decides a training: the settings of one network's optimisation and of the patches it sees.
+
+Knows names, ranges and defaults. Does not know how values are chosen (``planner``) nor how they are used (``module``, ``data``).
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Triple = tuple[int, int, int]
+
+
+class TrainingSettings(BaseModel):
+    """Settings of one training run; every field is a recipe key under ``training:``.
+
+    Parameters
+    ----------
+    patch : voxels of one training patch, order i j k on the prepared grid; k = 1 for 2D networks.
+    batch : patches per step.
+    steps : optimiser steps of the whole schedule.
+    optimizer, learning_rate, weight_decay, momentum : the optimiser and its peak learning rate.
+    schedule : shape of the learning rate over the run.
+    loss : Dice with cross-entropy, or one of both.
+    batch_dice : one Dice over the whole batch instead of the mean of one per patch.
+    foreground : share of patches that are centred on a labelled voxel, every label with equal chance.
+    gradient_clip : largest gradient norm.
+    ema : decay of the moving average of weights that is validated and kept; 0 keeps the raw weights.
+    precision : arithmetic of the network; the master weights are float32 in both.
+    channels_last : memory layout of the network.
+    validations : how often the validation cases are predicted in the whole run.
+    patience : stop after so many validations without a better mean Dice; 0 never stops early.
+    workers : processes that read patches; 0 reads in the training process.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    patch: Triple
+    batch: int = Field(2, ge=1)
+    steps: int = Field(1000, ge=1)
+    optimizer: Literal["adamw", "sgd"] = "adamw"
+    learning_rate: float = Field(3e-3, gt=0)
+    weight_decay: float = Field(1e-4, ge=0)
+    momentum: float = Field(0.99, ge=0, lt=1)
+    schedule: Literal["one_cycle", "poly", "flat_cosine"] = "one_cycle"
+    loss: Literal["dice_ce", "dice", "ce"] = "dice_ce"
+    batch_dice: bool = True
+    foreground: float = Field(0.33, ge=0, le=1)
+    gradient_clip: float = Field(12.0, gt=0)
+    ema: float = Field(0.99, ge=0, lt=1)
+    precision: Literal["bf16", "fp32"] = "fp32"
+    channels_last: bool = True
+    validations: int = Field(10, ge=1)
+    patience: int = Field(0, ge=0)
+    workers: int = Field(0, ge=0)
+
+    @model_validator(mode="after")
+    def _positive_patch(self) -> TrainingSettings:
+        if min(self.patch) < 1:
+            raise ValueError("patch must be at least 1 voxel along each axis")
+        return self
+
+
+class InferenceSettings(BaseModel):
+    """How a trained network is applied; every field is a recipe key under ``inference:``.
+
+    Parameters
+    ----------
+    window : voxels of the largest window; an image that fits into it is predicted in one piece.
+    overlap : share of a window that its neighbour covers again, 0 to below 1.
+    batch : windows per forward pass.
+    mirror : axes (0, 1, 2 for i, j, k) over whose mirror images the prediction is averaged.
+    largest_component : labels of which only the largest connected component is kept; ``"auto"`` decides by the validation
+        cases and writes its decision into the run.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    window: Triple
+    overlap: float = Field(0.5, ge=0, lt=1)
+    batch: int = Field(1, ge=1)
+    mirror: tuple[Literal[0, 1, 2], ...] = ()
+    largest_component: tuple[str, ...] | Literal["auto"] = "auto"

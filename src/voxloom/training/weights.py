@@ -1,0 +1,57 @@
+"""Weights on disk: safetensors beside a JSON that says which network they fit. No pickle is ever loaded.
+
+Knows how to write both whole or not at all, and how to refuse a file that is not safetensors.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from voxloom.errors import BadInput
+from voxloom.files import atomic_path, write_json
+
+WEIGHTS, DESCRIPTION = "model.safetensors", "model.json"
+
+
+def save_weights(folder: Path, weights: Mapping[str, Tensor], description: Mapping[str, Any]) -> None:
+    """Write ``model.safetensors`` and ``model.json`` into ``folder``."""
+    plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in weights.items()}
+    with atomic_path(folder / WEIGHTS) as temporary:
+        save_file(plain, temporary)
+    write_json(folder / DESCRIPTION, description)
+
+
+def load_weights(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read the weights and the description of a fold's folder.
+
+    Raises
+    ------
+    BadInput : a file is missing, damaged, or is a pickle in disguise.
+    """
+    path, text = folder / WEIGHTS, folder / DESCRIPTION
+    for file in (path, text):
+        if not file.is_file():
+            raise BadInput("the trained network is not there", file, "Train the fold first: voxloom train ... --resume")
+    try:
+        return load_file(path), json.loads(text.read_text(encoding="utf-8"))
+    except (SafetensorError, ValueError) as error:
+        raise BadInput("the weights are damaged or not in the safetensors format", path, "Copy the run again") from error
+
+
+def weights_hash(weights: Mapping[str, Tensor]) -> str:
+    """Hex SHA-256 over names, shapes and values; equal hashes mean bit-identical weights."""
+    digest = hashlib.sha256()
+    for name in sorted(weights):
+        tensor = weights[name].detach().cpu().contiguous()
+        digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
+        digest.update(tensor.flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
