@@ -35,7 +35,7 @@ class Member:
     """One trained fold: its network and the intensity statistics it was trained with."""
 
     network: nn.Module
-    statistics: Statistics
+    statistics: Statistics | None
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,8 @@ class Predictor:
             network.load_state_dict(weights)
             layout = torch.channels_last if described["network"]["dims"] == 2 else torch.channels_last_3d
             network = network.to(place, memory_format=layout) if described["channels_last"] else network.to(place)
-            members.append(Member(network.eval(), Statistics.from_dict(described["statistics"])))
+            learned = described["statistics"]
+            members.append(Member(network.eval(), Statistics.from_dict(learned) if learned else None))
         inference = InferenceSettings.model_validate(about["inference"])
         if mirror is not None:
             inference = inference.model_copy(update={"mirror": tuple(mirror)})

@@ -283,8 +283,10 @@ def open_study(run: Run) -> Study:
     return Study(run.folder, cases, labels, folds, resolve(recipe), pick_device(recipe.device))
 
 
-def fold_statistics(study: Study, fold: Fold) -> Statistics:
+def fold_statistics(study: Study, fold: Fold) -> Statistics | None:
     """Intensity statistics of the training cases of a fold only, so that nothing leaks from the held-out ones."""
+    if not study.settings.prepare.needs_statistics:
+        return None
     cases = [study.dataset[name] for name in fold.train]
     return measure_statistics(cases, study.settings.prepare, study.labels, seed=study.settings.recipe.seed)
 
@@ -294,7 +296,7 @@ def grid_spacing(settings: Resolved) -> tuple[float, float, float]:
     return settings.prepare.spacing or (1.0, 1.0, 1.0)
 
 
-def describe_model(study: Study, fold: Fold, statistics: Statistics) -> dict[str, Any]:
+def describe_model(study: Study, fold: Fold, statistics: Statistics | None) -> dict[str, Any]:
     """``model.json``: all that prediction needs beside the weights."""
     s = study.settings
     return {
@@ -307,6 +309,6 @@ def describe_model(study: Study, fold: Fold, statistics: Statistics) -> dict[str
         "channels_last": s.training.channels_last,
         "channels": list(study.dataset.channels),
         "labels": study.labels.to_nnunet(),
-        "statistics": statistics.to_dict(),
+        "statistics": statistics.to_dict() if statistics else None,
         "trained_on": list(fold.train),
     }

@@ -96,13 +96,17 @@ def center_range(length: int, patch: int) -> tuple[int, int]:
 
 def read_window(case: PatchSource, start: Triple, size: Triple) -> tuple[NDArray[np.float32], NDArray[np.integer]]:
     """Image (C, *size) and label (*size) of a window that may reach outside the volume, where both are 0."""
-    inside = [(max(s, 0), min(s + n, length)) for s, n, length in zip(start, size, case.shape, strict=True)]
+    clipped = [np.clip([s, s + n], 0, length) for s, n, length in zip(start, size, case.shape, strict=True)]
+    inside = [(int(a), int(b)) for a, b in clipped]
     slices = (slice(*inside[0]), slice(*inside[1]), slice(*inside[2]))
     image = case.image(slices)
     label = case.label(slices)
     if label is None:
         raise ValueError("a training case has no label")
-    padding = [(a - s, s + n - b) for (a, b), s, n in zip(inside, start, size, strict=True)]
+    padding = []
+    for (a, b), s, n in zip(inside, start, size, strict=True):
+        before = min(max(-s, 0), n)
+        padding.append((before, n - before - (b - a)))
     if any(before or after for before, after in padding):
         image, label = np.pad(image, [(0, 0), *padding]), np.pad(label, padding)
     return image, label

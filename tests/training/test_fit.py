@@ -1,0 +1,171 @@
+"""One training: it learns, it repeats bit for bit, it resumes bit for bit, it refuses what it must."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+
+from voxloom.errors import BadInput, VoxloomError
+from voxloom.training.callbacks import Save
+from voxloom.training.checkpoint import read_checkpoint
+from voxloom.training.fit import fit
+from voxloom.training.weights import load_weights
+
+from .fakes import ball_training
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+class Killed(Exception):
+    """Stands in for kill -9: nothing may be saved after it."""
+
+
+def killed_at(step: int):
+    def report(now: int, steps: int, left: float, loss: float, dice: dict[str, float]) -> None:
+        if now == step:
+            raise Killed
+
+    return report
+
+
+def test_training_learns_the_ball(tmp_path: Path) -> None:
+    outcome = fit(ball_training(tmp_path, steps=120), device="cpu")
+    assert outcome.steps == 120
+    assert outcome.best_dice > 0.85
+
+
+def test_same_seed_same_weights_and_other_seed_others(tmp_path: Path) -> None:
+    one = fit(ball_training(tmp_path / "one"), device="cpu")
+    two = fit(ball_training(tmp_path / "two"), device="cpu")
+    other = fit(ball_training(tmp_path / "other", seed=1), device="cpu")
+    assert one.weights_sha256 == two.weights_sha256
+    assert one.weights_sha256 != other.weights_sha256
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+@pytest.mark.parametrize("kill", [5, 17])
+def test_resumed_run_ends_in_the_same_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kill: int, optimizer: str) -> None:
+    whole = fit(ball_training(tmp_path / "whole", optimizer=optimizer), device="cpu")
+    monkeypatch.setattr("voxloom.training.callbacks.SAVE_EVERY", 0.0)
+    with pytest.raises(Killed):
+        fit(ball_training(tmp_path / "killed", optimizer=optimizer), device="cpu", reporter=killed_at(kill))
+    assert read_checkpoint(tmp_path / "killed" / "last.ckpt")["module"]["pace"]["step"] < 24
+    resumed = fit(ball_training(tmp_path / "killed", optimizer=optimizer), device="cpu", resume=True)
+    assert resumed.weights_sha256 == whole.weights_sha256
+    logs = [(tmp_path / name / "log.csv").read_text().splitlines() for name in ("whole", "killed")]
+    without_seconds = [[line.split(",")[:1] + line.split(",")[2:] for line in log] for log in logs]
+    assert without_seconds[0] == without_seconds[1]
+
+
+def test_log_has_a_row_per_validation_and_ends_at_the_last_step(tmp_path: Path) -> None:
+    fit(ball_training(tmp_path), device="cpu")
+    lines = (tmp_path / "log.csv").read_text().splitlines()
+    assert lines[0] == "step,seconds,epoch,lr,train_loss,val_dice,val_dice_ball"
+    assert [int(line.split(",")[0]) for line in lines[1:]] == [8, 16, 24]
+
+
+def test_finished_training_is_extended_by_a_longer_budget(tmp_path: Path) -> None:
+    first = fit(ball_training(tmp_path), device="cpu")
+    longer = fit(ball_training(tmp_path), device="cpu", resume=True, budget=first.seconds + 2.0)
+    assert longer.steps > first.steps
+    assert longer.weights_sha256 != first.weights_sha256
+
+
+def test_finished_training_without_time_left_is_refused(tmp_path: Path) -> None:
+    fit(ball_training(tmp_path), device="cpu")
+    with pytest.raises(BadInput, match="already used this budget"):
+        fit(ball_training(tmp_path), device="cpu", resume=True, budget=0.001)
+
+
+def test_budget_shortens_the_run(tmp_path: Path) -> None:
+    outcome = fit(ball_training(tmp_path, steps=100_000), device="cpu", budget=4.0)
+    assert outcome.steps < 5000
+    assert outcome.pace[-1][1] == outcome.steps
+
+
+def test_recorded_pace_repeats_a_budgeted_run(tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    first = fit(ball_training(tmp_path / "a", steps=3000), device="cpu", budget=3.0)
+    again = fit(replace(ball_training(tmp_path / "b", steps=3000), pace=first.pace), device="cpu")
+    assert again.weights_sha256 == first.weights_sha256
+
+
+def test_early_stopping(tmp_path: Path) -> None:
+    job = ball_training(tmp_path, steps=400, validations=40, patience=2, learning_rate=1e-9, ema=0.0)
+    assert fit(job, device="cpu").steps < 400
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signal_saves_and_can_be_resumed(tmp_path: Path, number: signal.Signals) -> None:
+    def interrupt(now: int, steps: int, left: float, loss: float, dice: dict[str, float]) -> None:
+        if now == 6:
+            os.kill(os.getpid(), number)
+
+    whole = fit(ball_training(tmp_path / "whole"), device="cpu")
+    with pytest.raises(KeyboardInterrupt):
+        fit(ball_training(tmp_path / "cut"), device="cpu", reporter=interrupt)
+    saved = read_checkpoint(tmp_path / "cut" / "last.ckpt")["module"]["pace"]["step"]
+    assert 6 <= saved < 24
+    assert fit(ball_training(tmp_path / "cut"), device="cpu", resume=True).weights_sha256 == whole.weights_sha256
+
+
+class Payload:
+    """What a malicious checkpoint would carry."""
+
+    def __reduce__(self):
+        return (os.mkdir, ("pwned",))
+
+
+def test_checkpoint_with_a_pickle_payload_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    torch.save({"network": Payload()}, tmp_path / "last.ckpt")
+    with pytest.raises(BadInput, match="pickled object"):
+        fit(ball_training(tmp_path), device="cpu", resume=True)
+    assert not (tmp_path / "pwned").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04cut"])
+def test_damaged_checkpoint_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "last.ckpt").write_bytes(content)
+    with pytest.raises(BadInput, match="last.ckpt"):
+        fit(ball_training(tmp_path), device="cpu", resume=True)
+
+
+def test_weights_that_are_a_pickle_are_refused(tmp_path: Path) -> None:
+    torch.save({"network": Payload()}, tmp_path / "model.safetensors")
+    (tmp_path / "model.json").write_text("{}")
+    with pytest.raises(BadInput, match="safetensors"):
+        load_weights(tmp_path)
+
+
+def test_loss_that_is_not_finite_ends_the_run(tmp_path: Path) -> None:
+    job = ball_training(tmp_path, steps=200, learning_rate=1e12, gradient_clip=1e9, optimizer="sgd", ema=0.0)
+    with pytest.raises(VoxloomError, match="not finite"):
+        fit(job, device="cpu")
+
+
+def test_checkpoint_is_written_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fit(ball_training(tmp_path), device="cpu")
+    before = (tmp_path / "last.ckpt").read_bytes()
+
+    def full(*args: object) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(torch, "save", full)
+    monkeypatch.setattr("voxloom.training.callbacks.SAVE_EVERY", 0.0)
+    with pytest.raises(OSError, match="disk full"):
+        fit(ball_training(tmp_path, steps=30), device="cpu")
+    assert (tmp_path / "last.ckpt").read_bytes() == before
+    assert not list(tmp_path.glob(".*part*"))
+    assert Save is not None
