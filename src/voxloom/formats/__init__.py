@@ -1,0 +1,28 @@
+"""Files in, Volumes out, and back: NIfTI, MHD/MHA, NRRD, PNG, TIFF and DICOM series.
+
+Geometry is RAS+ millimetres on both ways. Heavy libraries are imported by the reader that needs them.
+"""
+
+from voxloom.formats.dispatch import (
+    ENDINGS,
+    format_of,
+    read_channels,
+    read_header,
+    read_label,
+    read_volume,
+    write_dicom_series,
+    write_volume,
+)
+from voxloom.formats.header import Header
+
+__all__ = [
+    "ENDINGS",
+    "Header",
+    "format_of",
+    "read_channels",
+    "read_header",
+    "read_label",
+    "read_volume",
+    "write_dicom_series",
+    "write_volume",
+]

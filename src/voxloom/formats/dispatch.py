@@ -1,0 +1,150 @@
+"""Which reader and writer a source needs, by its ending or because it is a folder.
+
+Knows the endings. Does not know the inside of any format; each reader's library is imported when its format is met.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from voxloom.errors import BadInput
+from voxloom.formats.checks import as_integers, check_file
+from voxloom.formats.header import Header
+from voxloom.volume import Volume
+
+#: A file, a folder with one DICOM series, or the DICOM files of one series.
+Source: TypeAlias = str | Path | Sequence[str | Path]
+
+_FORMATS = {
+    ".nii.gz": "nifti",
+    ".nii": "nifti",
+    ".mha": "metaimage",
+    ".mhd": "metaimage",
+    ".nrrd": "nrrd",
+    ".png": "picture",
+    ".tif": "picture",
+    ".tiff": "picture",
+    ".dcm": "dicom",
+}
+#: Endings that ``write_volume`` knows and a dataset may hold, longest first.
+ENDINGS: tuple[str, ...] = tuple(ending for ending, name in _FORMATS.items() if name != "dicom")
+
+
+def format_of(path: str | Path) -> str:
+    """``"nifti"``, ``"metaimage"``, ``"nrrd"``, ``"picture"`` or ``"dicom"``.
+
+    The ending decides. A folder and a file whose content begins like DICOM are ``"dicom"``. Raises BadInput for others.
+    """
+    path = Path(path)
+    name = path.name.lower()
+    for ending, format_name in _FORMATS.items():
+        if name.endswith(ending):
+            return format_name
+    if path.is_dir() or _is_dicom(path):
+        return "dicom"
+    check_file(path)
+    raise BadInput(f"the ending is none of {', '.join(ENDINGS)}", path, "Give such a file or a folder of DICOM files")
+
+
+def read_volume(source: Source, *, resample_tilt: bool = False) -> Volume:
+    """Read one volume, (C, I, J, K), from a file, a folder with one DICOM series, or a list of its files.
+
+    Voxels keep their stored type where the file's intensity scale allows it. With ``resample_tilt`` a DICOM series that
+    was taken with a tilted gantry, or with unequal gaps, is resampled linearly; other sources are not changed by it.
+
+    Raises
+    ------
+    BadInput : the source is missing, damaged or not one 3D volume; the line says what is wrong and what to do.
+    """
+    path = _single(source)
+    if path is None or format_of(path) == "dicom":
+        from voxloom.formats import dicom
+
+        return dicom.read(source if path is None else path, resample_tilt=resample_tilt)
+    return _reader(path).read(path)  # type: ignore[no-any-return]
+
+
+def read_channels(path: str | Path) -> Volume:
+    """Read a file whose fourth axis holds channels (4D NIfTI of the Medical Segmentation Decathlon), else as a volume."""
+    path = Path(path)
+    if format_of(path) == "nifti":
+        from voxloom.formats import nifti
+
+        return nifti.read_channels(path)
+    return read_volume(path)
+
+
+def read_header(source: Source) -> Header:
+    """Grid, channels and type without decoding voxels. Raises BadInput as ``read_volume``, but for faults of voxels."""
+    path = _single(source)
+    if path is None or format_of(path) == "dicom":
+        from voxloom.formats import dicom
+
+        return dicom.read_header(source if path is None else path)
+    return _reader(path).read_header(path)  # type: ignore[no-any-return]
+
+
+def read_label(source: Source) -> Volume:
+    """Read a label map, integers of shape (1, I, J, K).
+
+    Raises BadInput as ``read_volume``, and for several channels or values that are no whole numbers.
+    """
+    path = _single(source)
+    if path is not None and format_of(path) == "picture":
+        from voxloom.formats import picture
+
+        volume = picture.read_indices(path)
+    else:
+        volume = read_volume(source)
+    where = volume.meta.get("source", str(source))
+    if volume.channels != 1:
+        raise BadInput(f"has {volume.channels} channels, a label map has one", where, "Save it as one integer channel")
+    return volume.with_data(as_integers(volume.data, where))
+
+
+def write_volume(volume: Volume, path: str | Path) -> Path:
+    """Write a volume by the ending of ``path`` (one of ``ENDINGS``), whole or not at all; returns the path.
+
+    PNG and TIFF hold one slice (K = 1) and no geometry. Raises BadInput when the format cannot hold the volume.
+    """
+    path = Path(path)
+    if not path.name.lower().endswith(ENDINGS):
+        raise BadInput(f"the ending is none of {', '.join(ENDINGS)}", path, "Choose one of them")
+    _reader(path).write(volume, path)
+    return path
+
+
+def write_dicom_series(volume: Volume, folder: str | Path, *, template: Mapping[str, Any] | None = None) -> list[Path]:
+    """Write a volume as a DICOM series of MR or CT slices; returns the files in slice order.
+
+    See :func:`voxloom.formats.dicom.write_series` for ``template`` and what is refused.
+    """
+    from voxloom.formats import dicom
+
+    return dicom.write_series(volume, Path(folder), template=template)
+
+
+def _single(source: Source) -> Path | None:
+    """The path of a source that is one path, None for a list of files."""
+    if isinstance(source, (str, Path)):
+        return Path(source)
+    return Path(source[0]) if len(source) == 1 else None
+
+
+def _reader(path: Path) -> Any:
+    """The module that reads and writes the format of ``path``."""
+    from importlib import import_module
+
+    return import_module(f"voxloom.formats.{_MODULES[format_of(path)]}")
+
+
+_MODULES = {"nifti": "nifti", "metaimage": "itk", "nrrd": "itk", "picture": "picture"}
+
+
+def _is_dicom(path: Path) -> bool:
+    if not path.is_file():
+        return False
+    with path.open("rb") as f:
+        return f.read(132)[128:] == b"DICM"

@@ -1,0 +1,98 @@
+"""Bytes of a plain or gzip file, straight into the array that needs them.
+
+Knows gzip members and their check sums. Does not know what the bytes mean.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voxloom.errors import BadInput
+
+_PIECE = 1 << 20
+
+
+def is_gzip(path: Path) -> bool:
+    """Whether the file begins with the two gzip bytes, whatever its name."""
+    with path.open("rb") as f:
+        return f.read(2) == b"\x1f\x8b"
+
+
+class ByteStream:
+    """The content of a file, read forward once; gzip is undone on the way.
+
+    Raises BadInput when a gzip file is cut or damaged.
+    """
+
+    def __init__(self, path: Path, *, compressed: bool) -> None:
+        self._path = path
+        self._pieces = _gunzip(path) if compressed else _plain(path)
+        self._rest = memoryview(b"")
+
+    def take(self, count: int) -> bytes:
+        """The next ``count`` bytes, fewer at the end of the file."""
+        taken = bytearray()
+        while len(taken) < count and (piece := self._next(count - len(taken))):
+            taken += piece
+        return bytes(taken)
+
+    def fill(self, array: NDArray[Any]) -> int:
+        """Fill a C-contiguous array with the next bytes; returns how many bytes there were."""
+        target = memoryview(array).cast("B")
+        done = 0
+        while done < len(target) and (piece := self._next(len(target) - done)):
+            target[done : done + len(piece)] = piece
+            done += len(piece)
+        return done
+
+    def finish(self) -> None:
+        """Read to the end, so that a gzip check sum is verified."""
+        while self._next(_PIECE):
+            pass
+
+    def _next(self, most: int) -> memoryview:
+        if not self._rest:
+            self._rest = memoryview(next(self._pieces, b""))
+        piece, self._rest = self._rest[:most], self._rest[most:]
+        return piece
+
+
+def _plain(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as f:
+        while piece := f.read(_PIECE):
+            yield piece
+
+
+def _gunzip(path: Path) -> Iterator[bytes]:
+    """Pieces of at most 1 MiB, member after member."""
+    with path.open("rb") as f:
+        engine, waiting = zlib.decompressobj(wbits=31), b""
+        while waiting or (waiting := f.read(_PIECE)):
+            try:
+                piece = engine.decompress(waiting, _PIECE)
+            except zlib.error as error:
+                raise BadInput(f"the gzip data is damaged ({error})", path, "Copy the file again") from None
+            waiting = engine.unconsumed_tail
+            if piece:
+                yield piece
+            if engine.eof:
+                waiting = engine.unused_data or f.read(_PIECE)
+                if waiting[:2] != b"\x1f\x8b":
+                    return
+                engine = zlib.decompressobj(wbits=31)
+        raise BadInput("the gzip data ends too early", path, "It was probably copied by half; copy it again")
+
+
+def empty_like_file(shape: tuple[int, ...], dtype: np.dtype[Any], where: Path) -> NDArray[Any]:
+    """An array to be filled. Raises BadInput when the memory is not there."""
+    try:
+        return np.empty(shape, dtype)
+    except MemoryError:
+        size = int(np.prod(shape, dtype=np.float64)) * dtype.itemsize
+        raise BadInput(f"needs {size / 2**30:.1f} GiB of memory, more than there is", where) from None
