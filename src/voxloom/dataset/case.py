@@ -111,7 +111,7 @@ class Case:
                 volumes[name] = read_source(source)
                 continue
             if source.path not in whole:
-                whole[source.path] = read_source(source.path)
+                whole[source.path] = source.read_whole()
             volumes[name] = source.pick(whole[source.path])
         return volumes
 

@@ -179,7 +179,7 @@ class Labels:
         if values.size == 0 or (values.min() >= 0 and values.max() <= declared.max()):
             within: NDArray[Any] = table[1:][values]
             return within
-        clipped: NDArray[Any] = table[values.clip(-1, declared.max() + 1).astype(np.int64) + 1]
+        clipped: NDArray[Any] = table[values.astype(np.int64).clip(-1, declared.max() + 1) + 1]
         return clipped
 
     def _refuse(self, found: NDArray[Any], where: str | Path | None) -> None:

@@ -31,7 +31,13 @@ class FileChannel:
 
     def read(self) -> Volume:
         """The channel alone, (1, I, J, K)."""
-        return self.pick(read_source(self.path))
+        return self.pick(self.read_whole())
+
+    def read_whole(self) -> Volume:
+        """All channels of the file."""
+        from voxloom.formats import read_channels
+
+        return read_channels(self.path)
 
     def pick(self, whole: Volume) -> Volume:
         """This channel of the file's volume (BadInput when the file has fewer channels)."""
