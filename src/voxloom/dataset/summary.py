@@ -16,10 +16,9 @@ _SHOWN = 12
 
 def summary(dataset: Dataset) -> str:
     """Name, layout, cases, patients, channels, labels or targets, groups, splits, attributes and notes, a line each."""
-    patients = {case.patient for case in dataset}
     lines = [
         ("name", f"{dataset.name} ({dataset.layout}, {dataset.root})"),
-        ("cases", _cases(len(dataset), len(patients), sum(case.label is not None for case in dataset))),
+        ("cases", _cases(dataset)),
         ("task", dataset.task),
         ("channels", ", ".join(f"{c} ({k})" for c, k in zip(dataset.channels, dataset.channel_kinds, strict=True))),
         ("labels", _labels(dataset.declared_labels)),
@@ -32,8 +31,11 @@ def summary(dataset: Dataset) -> str:
     return "\n".join(f"{title + ':':<12}{text}" for title, text in lines if text)
 
 
-def _cases(cases: int, patients: int, labeled: int) -> str:
-    return f"{cases} of {patients} patients, {labeled} with a label map"
+def _cases(dataset: Dataset) -> str:
+    named = any(case.patient != case.id for case in dataset)
+    patients = f"{len({case.patient for case in dataset})} patients" if named else "patients not named, one per case"
+    labeled = sum(case.label is not None for case in dataset)
+    return f"{len(dataset)}, {patients}, {labeled} with a label map"
 
 
 def _labels(labels: Labels | LabelScan | None) -> str:
