@@ -1,0 +1,136 @@
+"""2D pictures: PNG and TIFF of one page, grey or color.
+
+Knows that a picture has no geometry: column is i, row is j, K is 1, and a pixel is 1 mm, growing to the left and to the
+back of the patient (LPS). Transparency is dropped. Does not know stacks of pages or resolution tags.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voxloom.errors import BadInput
+from voxloom.files import atomic_path
+from voxloom.formats.checks import check_file, check_finite, format_shape
+from voxloom.formats.header import Header
+from voxloom.volume import Volume
+
+#: Affine of every picture.
+PICTURE_AFFINE = np.diag([-1.0, -1.0, 1.0, 1.0])
+_GREY = {"1": "uint8", "L": "uint8", "LA": "uint8", "F": "float32", "I": "int32"}
+
+
+def read(path: Path) -> Volume:
+    """Read a picture: (1, I, J, 1) grey or (3, I, J, 1) RGB; I columns, J rows.
+
+    Raises BadInput for several pages, 16-bit color (the decoder would round it), damaged files, NaN or infinite values.
+    """
+    return _read(path, palette=False)
+
+
+def read_indices(path: Path) -> Volume:
+    """Read a label picture: like ``read``, but a palette picture gives its indices instead of its colors."""
+    return _read(path, palette=True)
+
+
+def read_header(path: Path) -> Header:
+    """Size, channels and type of a picture without its pixels (raises BadInput for damaged files)."""
+    with _open(path) as image:
+        mode = _target(image)
+        channels = 3 if mode == "RGB" else 1
+        return Header((image.width, image.height, 1), channels, PICTURE_AFFINE, _dtype(mode), str(path))
+
+
+def write(volume: Volume, path: Path) -> None:
+    """Write one slice with 1 or 3 channels: 8 or 16-bit grey, 8-bit RGB; TIFF also int32 and float32 grey.
+
+    Raises BadInput for more than one slice, other channel counts, and values that the format cannot hold exactly.
+    """
+    from PIL import Image
+
+    if volume.shape[2] != 1 or volume.channels not in (1, 3):
+        found = f"{volume.channels} channels, {format_shape(volume.shape)}"
+        raise BadInput(f"a picture holds one slice with 1 or 3 channels, not {found}", path, "Write .nii.gz instead")
+    pixels = _storable(volume.data[..., 0], path)
+    array = pixels.transpose(2, 1, 0) if volume.channels == 3 else pixels[0].T
+    image = Image.fromarray(np.ascontiguousarray(array))
+    with atomic_path(path) as temporary:
+        image.save(temporary, format="PNG" if path.suffix.lower() == ".png" else "TIFF")
+
+
+def _read(path: Path, *, palette: bool) -> Volume:
+    with _open(path) as image:
+        try:
+            keep = palette and image.mode == "P"
+            array = np.array(image if keep else image.convert(_target(image)))
+        except (OSError, SyntaxError, ValueError, EOFError) as error:
+            reason = f"the picture is damaged or cut ({error})"
+            raise BadInput(reason, path, "Copy the file again") from None
+    if array.dtype == np.bool_:
+        array = array.astype(np.uint8)
+    array = array.astype(array.dtype.newbyteorder("="), copy=False)
+    data = array.transpose(2, 1, 0)[..., None] if array.ndim == 3 else array.T[None, ..., None]
+    check_finite(data, path)
+    return Volume(data, PICTURE_AFFINE, {"source": str(path), "geometry_note": "a picture: 1 mm pixels are assumed"})
+
+
+def _open(path: Path) -> Any:
+    from PIL import Image
+
+    check_file(path)
+    try:
+        image = Image.open(path)
+    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+        reason = f"cannot be read as a picture ({type(error).__name__})"
+        raise BadInput(reason, path, "Check the file, or copy it again") from None
+    if getattr(image, "n_frames", 1) > 1:
+        raise BadInput(f"has {image.n_frames} pages, one is read", path, "Save it as .nii.gz or one file per page")
+    if image.mode in ("RGB", "RGBA") and ";16" in str(image.tile[0][3]):
+        raise BadInput("is a color picture of 16 bits per channel", path, "Save it with 8 bits per channel")
+    return image
+
+
+def _target(image: Any) -> str:
+    """The mode to decode to: grey kept as it is, palettes and colors to RGB."""
+    mode = str(image.mode)
+    if mode.startswith("I;16"):
+        return mode
+    if mode in ("1", "L", "LA", "I", "F"):
+        return "L" if mode == "LA" else mode
+    if mode == "P" and _grey_palette(image):
+        return "L"
+    return "RGB"
+
+
+def _grey_palette(image: Any) -> bool:
+    colors = np.array(image.getpalette("RGB") or []).reshape(-1, 3)
+    return bool((colors == colors[:, :1]).all())
+
+
+def _dtype(mode: str) -> str:
+    return "uint16" if mode.startswith("I;16") else _GREY.get(mode, "uint8")
+
+
+def _storable(data: NDArray[Any], path: Path) -> NDArray[Any]:
+    """The pixels in a type that PNG or TIFF holds exactly."""
+    if data.dtype.kind == "b":
+        return data.astype(np.uint8)
+    is_tiff = path.suffix.lower() != ".png"
+    if data.dtype.kind == "f":
+        if is_tiff and data.dtype.itemsize <= 4 and len(data) == 1:
+            return data.astype(np.float32)
+        raise BadInput(f"cannot hold values of type {data.dtype}", path, "Write .nii.gz, or round to uint8 first")
+    low, high = int(data.min()), int(data.max())
+    kinds = ("uint8",) if len(data) == 3 else ("uint8", "uint16", "int32") if is_tiff else ("uint8", "uint16")
+    for kind in kinds:
+        if np.iinfo(kind).min <= low and high <= np.iinfo(kind).max and np.iinfo(kind).bits >= _least(data, kinds):
+            return data.astype(kind)
+    raise BadInput(f"cannot hold values from {low} to {high}", path, "Write .nii.gz instead")
+
+
+def _least(data: NDArray[Any], kinds: tuple[str, ...]) -> int:
+    """Keep uint16 as uint16: its own width where the format has it, else the smallest that fits."""
+    return 16 if data.dtype == np.uint16 and "uint16" in kinds else 8
