@@ -6,7 +6,7 @@ import pickle
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voxloom.dataset import Label, Labels
@@ -15,6 +15,7 @@ from voxloom.errors import BadInput
 BRATS = {"background": 0, "whole": [1, 2, 3], "core": [2, 3], "enhancing": 3, "ignore": 9}
 
 
+@settings(deadline=None)
 @given(st.sets(st.integers(1, 3000), min_size=2, max_size=40), st.booleans(), st.integers(0, 2**31))
 def test_decode_returns_what_encode_got(values: set[int], ignored: bool, seed: int) -> None:
     ordered = sorted(values)

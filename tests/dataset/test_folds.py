@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voxloom.dataset import Case, Dataset, Fold, hold_out, make_folds, read_splits, write_splits
@@ -31,6 +31,7 @@ def patients(data: Dataset, ids: tuple[str, ...]) -> set[str]:
     return {data[name].patient for name in ids}
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(1, 4), min_size=6, max_size=30), st.integers(2, 5), st.integers(0, 99), st.booleans())
 def test_folds_keep_patients_whole_and_cover_all(scans: list[int], k: int, seed: int, stratified: bool) -> None:
     data = cohort(scans)
@@ -43,6 +44,7 @@ def test_folds_keep_patients_whole_and_cover_all(scans: list[int], k: int, seed:
     assert max(sizes) - min(sizes) <= (3 if stratified else 1) * max(scans)
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(1, 4), min_size=2, max_size=30), st.floats(0.05, 0.9), st.integers(0, 99))
 def test_hold_out_keeps_patients_whole(scans: list[int], fraction: float, seed: int) -> None:
     data = cohort(scans)
