@@ -1,96 +1,95 @@
-"""Changes of intensity, on a whole batch at once; a sample whose strength is neutral stays bit for bit as it is.
+"""Changes of intensity, on a whole batch at once; a patch whose strength is neutral stays bit for bit as it is.
 
-Each function takes the image (B, C, I, J, K) and one parameter per sample, and knows no randomness but the noise it is given.
+Each function takes the image (B, C, I, J, K) and one strength per patch, and returns a new image. Statistics are those of one
+channel of one patch. Knows no randomness but the seed of the noise.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
-from torch.nn import functional
 
-_AXES = (1, 2, 3, 4)
+from voxloom.augment import separable
 
 
-def per_sample(values: Tensor, image: Tensor) -> Tensor:
+def on_chosen(image: Tensor, chosen: Tensor, change: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    """``change(patches, their indices)`` in the place of the chosen (B,) patches; the image itself when none is chosen."""
+    indices = torch.nonzero(chosen)[:, 0]
+    if len(indices) == 0:
+        return image
+    if len(indices) == len(image):
+        return change(image, indices)
+    here = indices.to(image.device)
+    result = image.clone()
+    result[here] = change(image[here], indices)
+    return result
+
+
+def per_patch(values: Tensor, image: Tensor) -> Tensor:
     """(B,) as (B, 1, 1, 1, 1) on the image's device."""
     return values.to(image.device).view(-1, 1, 1, 1, 1)
 
 
-def on_selected(image: Tensor, selected: Tensor, changed: Tensor) -> Tensor:
-    """``changed`` (of the selected samples) in place of theirs."""
-    result = image.clone()
-    result[selected] = changed
-    return result
+def soften(image: Tensor, sigma: Tensor, share: Tensor) -> Tensor:
+    """Gaussian blur of ``sigma`` voxels (0 leaves it), then sampling at ``share`` of the resolution and back (1 leaves it).
 
+    An axis of one voxel is left alone.
+    """
 
-def gamma(image: Tensor, ln_gamma: Tensor) -> Tensor:
-    """Power law between each sample's minimum and maximum; mean and standard deviation are kept."""
-    chosen = torch.nonzero(ln_gamma != 0)[:, 0]
-    if len(chosen) == 0:
-        return image
-    x = image[chosen]
-    low, high = x.amin(_AXES, keepdim=True), x.amax(_AXES, keepdim=True)
-    span = (high - low).clamp(min=1e-6)
-    mean, sd = x.mean(_AXES, keepdim=True), x.std(_AXES, keepdim=True)
-    y = ((x - low) / span).pow(per_sample(ln_gamma[chosen].exp(), image))
-    y = (y - y.mean(_AXES, keepdim=True)) / y.std(_AXES, keepdim=True).clamp(min=1e-6) * sd + mean
-    return on_selected(image, chosen, y)
+    def change(x: Tensor, n: Tensor) -> Tensor:
+        matrices = [separable.coarse_matrix(share[n], m) @ separable.gaussian_matrix(sigma[n], m) for m in x.shape[2:]]
+        return separable.along_axes(x, [m.to(x.device) for m in matrices])
 
-
-def linear(image: Tensor, factor: Tensor, addition: Tensor) -> Tensor:
-    """image * factor + addition, per sample."""
-    if bool((factor == 1).all()) and bool((addition == 0).all()):
-        return image
-    return image * per_sample(factor, image) + per_sample(addition, image)
-
-
-def add_noise(image: Tensor, sd: Tensor, noise: Tensor) -> Tensor:
-    """Add standard normal ``noise`` of the image's shape, scaled per sample."""
-    return image + noise.to(image.device) * per_sample(sd, image) if bool((sd > 0).any()) else image
-
-
-def blur(image: Tensor, sigma: Tensor, flat: bool) -> Tensor:
-    """Separable Gaussian of ``sigma`` voxels per sample (0 leaves it), not along the third axis of single slices."""
-    chosen = torch.nonzero(sigma > 0)[:, 0]
-    if len(chosen) == 0:
-        return image
-    x = image[chosen]
-    radius = int(torch.ceil(3 * sigma.max()))
-    at = torch.arange(-radius, radius + 1, dtype=torch.float32)
-    kernels = torch.exp(-(at**2) / (2 * sigma[chosen, None] ** 2))
-    kernels = (kernels / kernels.sum(1, keepdim=True)).to(image.device)
-    b, c = x.shape[:2]
-    y = x.reshape(1, b * c, *x.shape[2:])
-    for axis in range(2 if flat else 3):
-        shape = [b * c, 1, 1, 1, 1]
-        shape[2 + axis] = 2 * radius + 1
-        padding = [0] * 6
-        padding[4 - 2 * axis] = padding[5 - 2 * axis] = radius
-        weight = kernels.repeat_interleave(c, 0).reshape(shape)
-        y = functional.conv3d(functional.pad(y, padding, mode="replicate"), weight, groups=b * c)
-    return on_selected(image, chosen, y.reshape(x.shape))
-
-
-def lower_resolution(image: Tensor, share: Tensor, flat: bool) -> Tensor:
-    """Sample down to ``share`` of the resolution by nearest and up again linearly, per sample (1 leaves it)."""
-    chosen = torch.nonzero(share < 1)[:, 0]
-    if len(chosen) == 0:
-        return image
-    parts = []
-    for n in chosen.tolist():
-        size = [max(1, round(s * float(share[n]))) for s in image.shape[2:]]
-        if flat:
-            size[2] = image.shape[4]
-        small = functional.interpolate(image[n : n + 1], size, mode="nearest-exact")
-        parts.append(functional.interpolate(small, image.shape[2:], mode="trilinear", align_corners=False))
-    return on_selected(image, chosen, torch.cat(parts))
+    return on_chosen(image, (sigma > 0) | (share < 1), change)
 
 
 def bias_field(image: Tensor, control: Tensor) -> Tensor:
-    """Multiply by a smooth field exp(control), control (B, 1, 3, 3, 3) at the corners, edges and centre of the patch."""
-    chosen = torch.nonzero(control.flatten(1).abs().amax(1) > 0)[:, 0]
-    if len(chosen) == 0:
-        return image
-    field = functional.interpolate(control[chosen].to(image.device), image.shape[2:], mode="trilinear", align_corners=True)
-    return on_selected(image, chosen, image[chosen] * field.exp())
+    """Multiply by a smooth field exp(f) with f inside the range of control (B, 1, 3, 3, 3); the darkest voxel counts as no signal."""
+
+    def change(x: Tensor, n: Tensor) -> Tensor:
+        field = (
+            separable.along_axes(control[n], [separable.parabola_matrix(m) for m in x.shape[2:]]).to(x.device).exp_()
+        )
+        dark = x.amin((2, 3, 4), keepdim=True)
+        return torch.addcmul(dark, x - dark, field)
+
+    return on_chosen(image, (control != 0).flatten(1).any(1), change)
+
+
+def gamma(image: Tensor, ln_gamma: Tensor) -> Tensor:
+    """Power law between minimum and maximum; mean and standard deviation are kept."""
+
+    def change(x: Tensor, n: Tensor) -> Tensor:
+        flat = x.flatten(2)
+        low, high = flat.amin(2, keepdim=True), flat.amax(2, keepdim=True)
+        power = per_patch(ln_gamma[n].exp(), x)[..., 0, 0]
+        y = ((flat - low) / (high - low).clamp(min=1e-6)).log_().mul_(power).exp_()
+        mean, new_mean = flat.mean(2, keepdim=True), y.mean(2, keepdim=True)
+        spread, new_spread = (torch.linalg.vector_norm(a, dim=2, keepdim=True) for a in (flat - mean, y - new_mean))
+        factor = spread / new_spread.clamp(min=1e-6)
+        return y.mul_(factor).add_(mean - new_mean * factor).view(x.shape)
+
+    return on_chosen(image, ln_gamma != 0, change)
+
+
+def linear(image: Tensor, factor: Tensor, addition: Tensor) -> Tensor:
+    """Contrast about the mean by ``factor`` (1 leaves it), then ``addition`` (0 leaves it)."""
+
+    def change(x: Tensor, n: Tensor) -> Tensor:
+        f = per_patch(factor[n], x)
+        return torch.addcmul(x.mean((2, 3, 4), keepdim=True) * (1 - f) + per_patch(addition[n], x), x, f)
+
+    return on_chosen(image, (factor != 1) | (addition != 0), change)
+
+
+def add_noise(image: Tensor, sd: Tensor, seed: int) -> Tensor:
+    """Add Gaussian noise, drawn on the image's device from ``seed``."""
+
+    def change(x: Tensor, n: Tensor) -> Tensor:
+        generator = torch.Generator(x.device).manual_seed(seed)
+        noise = torch.randn(x.shape, generator=generator, device=x.device)
+        return torch.addcmul(x, noise, per_patch(sd[n], x))
+
+    return on_chosen(image, sd > 0, change)

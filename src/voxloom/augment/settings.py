@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict, Field
 
 Range = tuple[float, float]
@@ -16,10 +18,11 @@ class AugmentSettings(BaseModel):
     scale, scale_chance : largest relative change of size, e.g. 0.2 for 1/1.2 to 1.2; each axis on its own.
     shift, shift_chance : largest shift in mm along i, j, k.
     mirror : axes (0, 1, 2) that are mirrored with a chance of one half.
-    elastic, elastic_spacing, elastic_chance : standard deviation of the displacement of control points in mm, and their distance.
+    elastic, elastic_spacing, elastic_chance : standard deviation of the displacement of control points in mm, and their distance
+        in mm; no point moves more than 0.4 of the distance along an axis.
     noise, noise_chance : largest standard deviation of Gaussian noise, in units of the normalized image.
     blur, blur_chance : range of the Gaussian's standard deviation in voxels.
-    brightness, contrast, intensity_chance : largest addition, and largest relative change of the factor.
+    brightness, contrast, intensity_chance : largest addition, and largest relative change of the contrast about the mean.
     gamma, gamma_chance : range of ln(gamma) is +- this.
     low_resolution, low_resolution_chance : lowest resolution, as a share of the present one.
     bias_field, bias_field_chance : largest relative change by a smooth field over the patch (MR coil sensitivity).
@@ -33,7 +36,7 @@ class AugmentSettings(BaseModel):
     scale_chance: float = Field(0.8, ge=0, le=1)
     shift: tuple[float, float, float] = (0.0, 0.0, 0.0)
     shift_chance: float = Field(0.0, ge=0, le=1)
-    mirror: tuple[int, ...] = ()
+    mirror: tuple[Literal[0, 1, 2], ...] = ()
     elastic: float = Field(2.0, ge=0)
     elastic_spacing: float = Field(10.0, gt=0)
     elastic_chance: float = Field(0.5, ge=0, le=1)

@@ -1,7 +1,7 @@
-"""All spatial changes of a batch in one resampling pass: rotation, scale, shift, mirror and elastic deformation.
+"""All spatial changes of a batch in one resampling pass: rotation, scale, shift, mirror, elastic deformation and crop.
 
 Knows millimetres: angles and displacements are right on anisotropic grids. Image (linear) and label (nearest) are read
-through the same coordinates, so they stay together by construction.
+through the same coordinates, so they stay together by construction. Knows no randomness and no settings.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+from voxloom.augment import separable
 
 
 def rotations(angles: Tensor) -> Tensor:
@@ -26,43 +28,49 @@ def rotations(angles: Tensor) -> Tensor:
     return matrices
 
 
-def displacement(control: Tensor, size: Sequence[int]) -> Tensor:
-    """Smooth displacement (B, *size, 3) from control points (B, 3, p, q, r), by two linear passes over a box filter."""
-    field = functional.interpolate(control, tuple(size), mode="trilinear", align_corners=True)
-    return field.movedim(1, -1)
+def control_points(shape: Sequence[int], spacing: Sequence[float], distance: float) -> tuple[int, ...]:
+    """Control points per axis, ``distance`` mm apart, that span ``shape`` voxels; 2 at least."""
+    return tuple(max(2, int((n - 1) * mm / distance + 0.999) + 1) for n, mm in zip(shape, spacing, strict=True))
 
 
-def sampling_grid(matrix: Tensor, shift: Tensor, spacing: Sequence[float], source: Sequence[int], size: Sequence[int]) -> Tensor:
-    """Source voxel offsets from the source's centre, (B, *size, 3) in mm, for every output voxel.
+def displacement(control: Tensor, distance: float, spacing: Sequence[float], size: Sequence[int]) -> Tensor:
+    """Displacement (B, 3, *size) in mm, linear between control points (B, 3, p, q, r) ``distance`` mm apart, center on center."""
+    matrices = []
+    for points, n, mm in zip(control.shape[2:], size, spacing, strict=True):
+        at = (torch.arange(n, dtype=torch.float32) - (n - 1) / 2) * (mm / distance) + (points - 1) / 2
+        matrices.append(separable.linear_matrix(at, points)[None].to(control.device))
+    return separable.along_axes(control, matrices)
 
-    Parameters
-    ----------
-    matrix : (B, 3, 3), output mm offset -> source mm offset.
-    shift : (B, 3) in mm.
+
+def offsets_of(matrix: Tensor, shift: Tensor, spacing: Sequence[float], size: Sequence[int]) -> Tensor:
+    """Where every output voxel is read: offsets (B, 3, *size) from the center in mm, matrix (B, 3, 3) @ own offset + shift (B, 3)."""
+    axes = [
+        (torch.arange(n, dtype=torch.float32, device=matrix.device) - (n - 1) / 2) * mm
+        for n, mm in zip(size, spacing, strict=True)
+    ]
+    i, j, k = (matrix[:, :, n, None] * axis for n, axis in enumerate(axes))
+    return (i[:, :, :, None] + (j + shift[:, :, None])[:, :, None])[..., None] + k[:, :, None, None]
+
+
+def resample(
+    image: Tensor, label: Tensor | None, offsets: Tensor, spacing: Sequence[float]
+) -> tuple[Tensor, Tensor | None]:
+    """Read image (B, C, I, J, K) linearly and label (B, I, J, K) at the nearest voxel, at offsets (B, 3, i, j, k) in mm.
+
+    Offsets count from the center of the source; outside of it both are 0. A single slice (K = 1) is read within its plane.
     """
-    axes = [(torch.arange(n, dtype=torch.float32) - (n - 1) / 2) * s for n, s in zip(size, spacing, strict=True)]
-    columns = matrix[:, :, :, None]
-    i = columns[:, :, 0] * axes[0]
-    j = columns[:, :, 1] * axes[1]
-    k = columns[:, :, 2] * axes[2] + shift[:, :, None]
-    return (i[:, :, :, None, None] + j[:, :, None, :, None] + k[:, :, None, None, :]).movedim(1, -1)
-
-
-def resample(image: Tensor, label: Tensor | None, offsets: Tensor, spacing: Sequence[float]) -> tuple[Tensor, Tensor | None]:
-    """Read image (B, C, I, J, K) linearly and label (B, I, J, K) at the nearest voxel, at offsets in mm from the centre.
-
-    Outside of the source both are 0.
-    """
-    sizes = torch.tensor(image.shape[2:], dtype=torch.float32, device=offsets.device)
-    grid = (offsets * (2.0 / (sizes * torch.tensor(spacing, device=offsets.device)))).flip(-1)
-    flat = image.shape[4] == 1  # one slice: stay in its plane, whatever rounding says
-    if flat:
-        grid[..., 0] = 0.0
-    changed = functional.grid_sample(image, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+    axes = 2 if image.shape[4] == 1 else 3
+    extent = [n * mm / 2 for n, mm in zip(image.shape[2:], spacing, strict=True)][:axes]
+    unit = offsets[:, :axes] / torch.tensor(extent, device=offsets.device).view(1, axes, *[1] * 3)
+    grid = unit.flip(1).movedim(1, -1)
+    if axes == 2:
+        image, grid = image[..., 0], grid[..., 0, :]
+    moved = functional.grid_sample(image, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
     if label is None:
-        return changed, None
-    moved = functional.grid_sample(label[:, None].float(), grid, mode="nearest", padding_mode="zeros", align_corners=False)
-    return changed, moved[:, 0].to(label.dtype)
+        return moved.view(*moved.shape[:4], -1), None
+    flat = (label[..., 0] if axes == 2 else label)[:, None].float()
+    nearest = functional.grid_sample(flat, grid, mode="nearest", padding_mode="zeros", align_corners=False)
+    return moved.view(*moved.shape[:4], -1), nearest.view(len(label), *offsets.shape[2:]).to(label.dtype)
 
 
 def centered_crop(tensor: Tensor, size: Sequence[int]) -> Tensor:
@@ -78,3 +86,9 @@ def centered_crop(tensor: Tensor, size: Sequence[int]) -> Tensor:
             pad[place], pad[place + 1] = before, n - have - before
             tensor = functional.pad(tensor, pad)
     return tensor
+
+
+def crop_center(source: Sequence[int], size: Sequence[int], spacing: Sequence[float]) -> Tensor:
+    """Offset (3,) in mm from the source's center to that of its ``centered_crop``: half a voxel where parities differ."""
+    voxels = [(n // 2 - m // 2) + (m - 1) / 2 - (n - 1) / 2 for n, m in zip(source, size, strict=True)]
+    return torch.tensor(voxels) * torch.tensor(spacing)

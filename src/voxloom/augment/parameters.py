@@ -1,0 +1,130 @@
+"""The random changes of one batch as a value: it can be logged, written as JSON, read back and replayed.
+
+Knows how the changes are drawn from settings. Does not know how they are carried out (``augmenter``).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from voxloom.augment import spatial
+from voxloom.augment.settings import AugmentSettings
+
+
+@dataclass(frozen=True)
+class AugmentParameters:
+    """All random changes of one batch of B patches; tensors on the CPU.
+
+    Parameters
+    ----------
+    moved : (B,) whether a patch is resampled at all.
+    matrix : (B, 3, 3) offset in the result to offset in the source, mm, order i j k; rotation, scale and mirror.
+    shift : (B, 3) in mm.
+    control : (B, 3, p, q, r) displacement of control points in mm, or None when no patch is bent.
+    blur : (B,) standard deviation in voxels. low_resolution : (B,) share of the resolution that is kept.
+    ln_gamma, factor, addition, noise_sd : (B,) strengths.
+    bias : (B, 1, 3, 3, 3) logarithm of the bias field at its control points.
+    noise_seed : of the noise.
+    """
+
+    moved: Tensor
+    matrix: Tensor
+    shift: Tensor
+    control: Tensor | None
+    blur: Tensor
+    low_resolution: Tensor
+    ln_gamma: Tensor
+    factor: Tensor
+    addition: Tensor
+    noise_sd: Tensor
+    bias: Tensor
+    noise_seed: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain lists and numbers, exact in JSON."""
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return {name: value.tolist() if isinstance(value, Tensor) else value for name, value in values.items()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> AugmentParameters:
+        """The inverse of ``to_dict``."""
+        return cls(**{name: torch.tensor(v) if isinstance(v, list) else v for name, v in values.items()})
+
+
+@dataclass(frozen=True)
+class _Draws:
+    """Random numbers, one row per patch, in a fixed order."""
+
+    generator: torch.Generator
+    batch: int
+
+    def uniform(self, *shape: int) -> Tensor:
+        """(B, *shape) uniform numbers from -1 to 1."""
+        return torch.rand((self.batch, *shape), generator=self.generator) * 2 - 1
+
+    def between(self, low: float, high: float) -> Tensor:
+        """(B,) uniform numbers."""
+        return low + (high - low) * torch.rand(self.batch, generator=self.generator)
+
+    def chosen(self, chance: float) -> Tensor:
+        """(B,) booleans, each true with ``chance``."""
+        return torch.rand(self.batch, generator=self.generator) < chance
+
+
+def draw_parameters(
+    settings: AugmentSettings,
+    spacing: tuple[float, ...],
+    batch: int,
+    shape: tuple[int, int, int],
+    generator: torch.Generator,
+) -> AugmentParameters:
+    """Draw the changes of ``batch`` patches of at most ``shape`` voxels; a single slice (K = 1) stays in its plane."""
+    s, draw, flat = settings, _Draws(generator, batch), shape[2] == 1
+    matrix, turned = _matrix(s, draw, flat)
+    shifted = draw.chosen(s.shift_chance)
+    shift = draw.uniform(3) * torch.tensor(s.shift) * shifted[:, None]
+    bent = draw.chosen(s.elastic_chance if s.elastic > 0 else 0.0)
+    control = _control(s, draw, bent, spatial.control_points(shape, spacing, s.elastic_spacing))
+    if flat:
+        shift[:, 2], control[:, 2] = 0, 0
+    strength = draw.chosen(s.intensity_chance)
+    return AugmentParameters(
+        moved=turned | bent | (shift != 0).any(1),
+        matrix=matrix,
+        shift=shift,
+        control=control if bool(bent.any()) else None,
+        blur=draw.between(*s.blur) * draw.chosen(s.blur_chance),
+        low_resolution=torch.where(draw.chosen(s.low_resolution_chance), draw.between(s.low_resolution, 1.0), 1.0),
+        ln_gamma=draw.between(-s.gamma, s.gamma) * draw.chosen(s.gamma_chance),
+        factor=1 + draw.between(-s.contrast, s.contrast) * strength,
+        addition=draw.between(-s.brightness, s.brightness) * strength,
+        noise_sd=draw.between(0.0, s.noise) * draw.chosen(s.noise_chance),
+        bias=draw.uniform(1, 3, 3, 3) * s.bias_field * draw.chosen(s.bias_field_chance).view(-1, 1, 1, 1, 1),
+        noise_seed=int(torch.randint(2**31 - 1, (1,), generator=generator)),
+    )
+
+
+def _matrix(s: AugmentSettings, draw: _Draws, flat: bool) -> tuple[Tensor, Tensor]:
+    """Rotation, scale and mirror (B, 3, 3), and (B,) whether it is not the identity."""
+    angles = torch.deg2rad(torch.tensor(s.rotation)) * draw.uniform(3) * draw.chosen(s.rotation_chance)[:, None]
+    ln_scale = draw.uniform(3) * torch.log1p(torch.tensor(s.scale)) * draw.chosen(s.scale_chance)[:, None]
+    mirror = torch.ones(draw.batch, 3)
+    for axis in s.mirror:
+        mirror[:, axis] = 1 - 2 * draw.chosen(0.5).float()
+    if flat:
+        angles[:, :2], ln_scale[:, 2], mirror[:, 2] = 0, 0, 1
+    changed = (angles != 0).any(1) | (ln_scale != 0).any(1) | (mirror < 0).any(1)
+    return spatial.rotations(angles) * (ln_scale.exp() * mirror)[:, None, :], changed
+
+
+def _control(s: AugmentSettings, draw: _Draws, bent: Tensor, points: tuple[int, ...]) -> Tensor:
+    """Displacements in mm, at most 0.4 of the distance of control points, so that neighbors do not pass each other."""
+    values = torch.randn((draw.batch, 3, *points), generator=draw.generator) * s.elastic
+    limit = 0.4 * s.elastic_spacing
+    return values.clamp(-limit, limit) * bent.view(-1, 1, 1, 1, 1)
