@@ -103,7 +103,8 @@ def rescale(data: NDArray[Any], slope: float, intercept: float) -> NDArray[Any]:
         return data
     if data.dtype.kind in "iu" and slope == int(slope) and intercept == int(intercept):
         ends = [int(v) * int(slope) + int(intercept) for v in (data.min(), data.max())]
-        for kind in (data.dtype, np.dtype(np.int16), np.dtype(np.int32)):
+        own = [data.dtype] if data.dtype.kind == "i" or intercept >= 0 else []
+        for kind in (*own, np.dtype(np.int16), np.dtype(np.int32)):
             if np.iinfo(kind).min <= min(ends) and max(ends) <= np.iinfo(kind).max:
                 return _rescale_integers(data, int(slope), int(intercept), kind)
     wide = data.dtype.itemsize > 4 or (data.dtype.kind in "iu" and data.dtype.itemsize == 4)
@@ -114,7 +115,8 @@ def rescale(data: NDArray[Any], slope: float, intercept: float) -> NDArray[Any]:
 
 
 def _rescale_integers(data: NDArray[Any], slope: int, intercept: int, kind: np.dtype[Any]) -> NDArray[Any]:
-    scaled = data.astype(np.int64 if abs(slope) != 1 else np.promote_types(np.promote_types(data.dtype, kind), np.int32))
+    narrow = np.promote_types(np.promote_types(data.dtype, kind), np.int32)
+    scaled = data.astype(narrow if abs(slope) == 1 else np.int64)
     if slope != 1:
         scaled *= slope
     scaled += intercept

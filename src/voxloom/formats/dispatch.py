@@ -67,7 +67,7 @@ def read_volume(source: Source, *, resample_tilt: bool = False) -> Volume:
 
 
 def read_channels(path: str | Path) -> Volume:
-    """Read a file whose fourth axis holds channels (4D NIfTI of the Medical Segmentation Decathlon), else as a volume."""
+    """Read a file whose fourth axis holds channels (4D NIfTI of the Decathlon), any other as ``read_volume`` does."""
     path = Path(path)
     if format_of(path) == "nifti":
         from voxloom.formats import nifti

@@ -1,7 +1,7 @@
 """MetaImage (.mha, .mhd) and NRRD (.nrrd), read and written by SimpleITK.
 
-Knows the way between ITK's LPS and our RAS, and checks that a file holds the voxels that its header promises, because the
-library fills up what is missing. Does not know detached files in several pieces.
+Knows the way between ITK's LPS and our RAS, and checks that a file holds the voxels that its header promises, because
+the library fills up what is missing. Does not know detached files in several pieces.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ def to_image(volume: Volume) -> Any:
 
 
 def _affine(direction: Any, spacing: Any, origin: Any) -> NDArray[np.float64]:
-    """RAS affine of ITK's direction, spacing and origin; a 2D image lies at z = 0 with 1 mm, further axes are left out."""
+    """RAS affine of ITK's direction, spacing and origin; 2D lies at z = 0 with 1 mm, further axes are left out."""
     count = len(spacing)
     lps, n = np.eye(4), min(count, 3)
     lps[:n, :n] = (np.array(direction).reshape(count, count) * np.array(spacing))[:n, :n]

@@ -234,7 +234,7 @@ def _voxels(stream: ByteStream, fields: _Fields, path: Path) -> NDArray[Any]:
 
 
 def _geometry(fields: _Fields, path: Path) -> tuple[NDArray[np.float64], dict[str, str]]:
-    """The affine in mm and where it came from: sform, else qform, else voxel sizes alone (standard's method 3, 2, 1)."""
+    """The affine in mm and where it came from: sform, else qform, else voxel sizes (the standard's method 3, 2, 1)."""
     q = _qform(fields) if fields.qform_code > 0 else None
     meta = {"geometry_from": "sform" if fields.sform_code > 0 else "qform" if q is not None else "pixdim"}
     if fields.sform_code > 0:

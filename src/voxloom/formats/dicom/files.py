@@ -1,0 +1,132 @@
+"""Which DICOM objects a folder or a list of files holds.
+
+Knows the preamble, files without it, DICOMDIR and objects that are no images. Only the header elements that the reader
+needs are parsed. Does not know how images belong together.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from voxloom.errors import BadInput
+from voxloom.formats.checks import check_file
+
+_DICOMDIR = "1.2.840.10008.1.3.10"
+_TAGS = [
+    "SOPClassUID", "SOPInstanceUID", "Modality", "PatientID", "StudyInstanceUID", "SeriesInstanceUID",
+    "SeriesDescription", "FrameOfReferenceUID", "InstanceNumber", "ImageType", "Manufacturer", "StudyDate",
+    "PatientSex", "PatientAge", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing",
+    "ImagerPixelSpacing", "SliceThickness", "Rows", "Columns", "SamplesPerPixel", "PhotometricInterpretation",
+    "BitsAllocated", "PixelRepresentation", "NumberOfFrames", "RescaleSlope", "RescaleIntercept", "ModalityLUTSequence",
+    "EchoTime", "RepetitionTime", "InversionTime", "FlipAngle", "TriggerTime", "TemporalPositionIdentifier",
+    "DiffusionBValue", "AcquisitionNumber", "AcquisitionTime", "ContentTime", "SharedFunctionalGroupsSequence",
+    "PerFrameFunctionalGroupsSequence",
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Found:
+    """One image object: its file and the header elements that were asked for."""
+
+    path: Path
+    header: Any
+
+
+def find_images(source: str | Path | Sequence[str | Path]) -> list[Found]:
+    """The image objects of a folder, a file or a list of files, in no particular order.
+
+    In a folder DICOMDIR, files of other kinds and objects without pixels are passed over; when the folder itself has no
+    DICOM file, its subfolders are searched. A listed file must be DICOM.
+
+    Raises BadInput when nothing is found, when the objects hold no pixels, and for a file that is cut.
+    """
+    if isinstance(source, (str, Path)) and Path(source).is_dir():
+        paths = _dicom_files(Path(source))
+    else:
+        paths = [Path(source)] if isinstance(source, (str, Path)) else [Path(p) for p in source]
+        if not paths:
+            raise BadInput("the list of DICOM files is empty")
+        for path in paths:
+            check_file(path)
+            if not looks_like_dicom(path):
+                raise BadInput("is not a DICOM file", path, "Leave it out of the list")
+    images, others = [], Counter[str]()
+    for path in paths:
+        header = read_dataset(path, headers_only=True)
+        if _is_image(header, path):
+            images.append(Found(path, header))
+        else:
+            others[_kind(header)] += 1
+    if not images:
+        kinds = ", ".join(f"{n} x {kind}" for kind, n in others.most_common(5))
+        raise BadInput(f"holds no pixel data ({kinds})", name_of(source), "Give the series of images")
+    return images
+
+
+def name_of(source: str | Path | Sequence[str | Path]) -> str:
+    """How messages call a source: its path, or the folder of the listed files."""
+    if isinstance(source, (str, Path)):
+        return str(source)
+    return f"{Path(source[0]).parent} ({len(source)} files)"
+
+
+def looks_like_dicom(path: Path) -> bool:
+    """Whether the file has the DICOM preamble, or begins like a data set without it (group 0002 or 0008)."""
+    with path.open("rb") as f:
+        start = f.read(132)
+    if start[128:] == b"DICM":
+        return True
+    return len(start) == 132 and start[:2] in (b"\x08\x00", b"\x02\x00") and start[3] == 0 and start[2] < 0x20
+
+
+def read_dataset(path: Path, *, headers_only: bool = False) -> Any:
+    """Parse one file (only the reader's own elements with ``headers_only``). Raises BadInput when it is damaged."""
+    import pydicom
+    from pydicom.errors import InvalidDicomError
+
+    tags = list(_TAGS) if headers_only else None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return pydicom.dcmread(path, stop_before_pixels=headers_only, specific_tags=tags, force=True)
+    except (InvalidDicomError, EOFError, OSError, ValueError, KeyError, NotImplementedError) as error:
+        reason = f"the DICOM file is damaged or cut ({error})"
+        raise BadInput(reason, path, "Copy it again") from None
+
+
+def _dicom_files(folder: Path) -> list[Path]:
+    direct = sorted(p for p in folder.iterdir() if p.is_file())
+    found = [p for p in direct if looks_like_dicom(p)]
+    if not [p for p in found if p.name.upper() != "DICOMDIR"]:
+        found = [p for p in sorted(folder.rglob("*")) if p.is_file() and looks_like_dicom(p)]
+    if not found:
+        raise BadInput("holds no DICOM file", folder, "Check the path")
+    return found
+
+
+def _is_image(header: Any, path: Path) -> bool:
+    kind = _kind(header)
+    if _class_uid(header) == _DICOMDIR:
+        return False
+    if "Rows" in header and "Columns" in header:
+        return True
+    if "Image Storage" in kind:
+        raise BadInput(f"is a {kind} without rows and columns", path, "It was probably copied by half; copy it again")
+    return False
+
+
+def _class_uid(header: Any) -> str:
+    meta = getattr(header, "file_meta", None)
+    return str(header.get("SOPClassUID") or (meta.get("MediaStorageSOPClassUID") if meta is not None else "") or "")
+
+
+def _kind(header: Any) -> str:
+    from pydicom.uid import UID
+
+    uid = _class_uid(header)
+    return UID(uid).name if uid else "object of unknown kind"

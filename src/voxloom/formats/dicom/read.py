@@ -1,0 +1,112 @@
+"""Reads one DICOM series into a Volume.
+
+Knows the order of the steps and what is kept in ``meta``. Does not know files, frames, geometry or pixels themselves;
+the sister modules do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from voxloom.errors import BadInput
+from voxloom.formats.checks import check_finite
+from voxloom.formats.dicom.files import Found, find_images, name_of
+from voxloom.formats.dicom.frames import frames_of
+from voxloom.formats.dicom.pixels import load_voxels
+from voxloom.formats.dicom.series import check_one_contrast, check_one_series
+from voxloom.formats.dicom.stack import TILT_HELP, Stack, check_complete, fault_of, stack_up
+from voxloom.formats.dicom.tilt import straighten
+from voxloom.formats.header import Header
+from voxloom.volume import Volume
+
+_META = {
+    "modality": "Modality",
+    "patient_id": "PatientID",
+    "study_uid": "StudyInstanceUID",
+    "series_uid": "SeriesInstanceUID",
+    "series_description": "SeriesDescription",
+    "frame_of_reference_uid": "FrameOfReferenceUID",
+}
+_DICOM = {
+    "sop_class_uid": "SOPClassUID",
+    "manufacturer": "Manufacturer",
+    "study_date": "StudyDate",
+    "patient_sex": "PatientSex",
+    "patient_age": "PatientAge",
+    "repetition_time": "RepetitionTime",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class _Series:
+    first: Found
+    stack: Stack
+    where: str
+
+
+def read(source: str | Path | Sequence[str | Path], *, resample_tilt: bool = False) -> Volume:
+    """Read one series: a folder (names and endings do not matter), one file, or a list of files.
+
+    i grows along the rows of the image, j down its columns, k along their normal; every plane's slope and intercept is
+    applied. ``meta["dicom"]`` lists files, SOP instance UIDs and frame numbers in the order of k. With
+    ``resample_tilt`` a tilted or unequally spaced stack is resampled linearly.
+
+    Raises
+    ------
+    BadInput : several series, echoes, sizes or directions; missing, double or unequally spaced slices; a tilted gantry;
+        time frames; no pixel data; damaged files; NaN or infinite values.
+    """
+    series, fault = _open(source, resample_tilt=resample_tilt)
+    stack = series.stack
+    data = load_voxels(stack.frames)
+    check_finite(data, series.where)
+    if fault is None:
+        return Volume(data, stack.affine, _meta(series))
+    data, affine = straighten(data, stack)
+    return Volume(data, affine, {**_meta(series), "geometry_note": f"resampled to an upright grid: {fault}"})
+
+
+def read_header(source: str | Path | Sequence[str | Path]) -> Header:
+    """Grid, channels and stored type of a series; pixels are not decoded. Raises BadInput as ``read``."""
+    series, _ = _open(source, resample_tilt=False)
+    stack, header = series.stack, series.first.header
+    sign = "int" if int(header.get("PixelRepresentation") or 0) else "uint"
+    i, j = stack.frames[0].shape
+    shape, channels = (i, j, len(stack.frames)), int(header.get("SamplesPerPixel") or 1)
+    return Header(shape, channels, stack.affine, f"{sign}{int(header.get('BitsAllocated') or 16)}", series.where)
+
+
+def _open(source: str | Path | Sequence[str | Path], *, resample_tilt: bool) -> tuple[_Series, str | None]:
+    """The checked series, and the fault of its stack that ``resample_tilt`` is to mend."""
+    where = name_of(source)
+    images = find_images(source)
+    check_one_series(images, where)
+    frames = [frame for image in images for frame in frames_of(image)]
+    check_one_contrast(frames, where)
+    stack = stack_up(frames, where)
+    check_complete(stack, where)
+    fault = fault_of(stack)
+    if fault is not None and not resample_tilt:
+        raise BadInput(fault, where, TILT_HELP)
+    return _Series(images[0], stack, where), fault
+
+
+def _meta(series: _Series) -> dict[str, Any]:
+    header, frames = series.first.header, series.stack.frames
+    meta: dict[str, Any] = {"source": series.where, "geometry_from": "dicom"}
+    meta |= {name: str(value) for name, key in _META.items() if (value := header.get(key)) not in (None, "")}
+    if "MOSAIC" in frames[0].marks.get("ImageType", ""):
+        meta["geometry_note"] = "a Siemens mosaic: many slices in one picture, shown as one slice"
+    if series.stack.note:
+        meta["geometry_note"] = series.stack.note
+    meta["dicom"] = {
+        **{name: str(value) for name, key in _DICOM.items() if (value := header.get(key)) not in (None, "")},
+        "echo_time": frames[0].echo_time,
+        "files": tuple(str(f.path) for f in frames),
+        "sop_instance_uids": tuple(f.sop_uid for f in frames),
+        "frame_numbers": tuple(f.index + 1 for f in frames),
+    }
+    return meta

@@ -1,0 +1,75 @@
+"""Whether image planes belong to one series of one contrast: the refusals of mixed folders.
+
+Knows series, echoes, sizes and directions. Does not know the order of planes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from voxloom.errors import BadInput
+from voxloom.formats.checks import format_shape
+from voxloom.formats.dicom.files import Found
+from voxloom.formats.dicom.frames import Frame
+
+#: Echo times closer than this (ms) are one echo.
+ECHO_TOLERANCE_MS = 0.1
+#: Direction cosines closer than this are one direction.
+DIRECTION_TOLERANCE = 1e-3
+_ONE = "Give the files of one series, or a folder that holds only these"
+
+
+def check_one_series(images: Sequence[Found], where: str) -> None:
+    """Refuse objects of several series, listing each with its UID, description and number of files (BadInput)."""
+    series: dict[str, list[Found]] = {}
+    for image in images:
+        series.setdefault(str(image.header.get("SeriesInstanceUID", "")), []).append(image)
+    if len(series) == 1:
+        return
+    listed = [
+        f"{uid or 'no UID'} ({members[0].header.get('SeriesDescription') or 'no description'}, {len(members)} files"
+        f" such as {members[0].path.name})"
+        for uid, members in sorted(series.items())
+    ]
+    more = f"; and {len(listed) - 10} more" if len(listed) > 10 else ""
+    raise BadInput(f"holds {len(listed)} series: {'; '.join(listed[:10])}{more}", where, _ONE)
+
+
+def check_one_contrast(frames: Sequence[Frame], where: str) -> None:
+    """Refuse planes of several echoes, sizes, pixel sizes or directions (BadInput)."""
+    echoes = _clusters([f.echo_time for f in frames if f.echo_time is not None])
+    if len(echoes) > 1:
+        listed = ", ".join(f"{time:g} ms ({count} images)" for time, count in echoes)
+        raise BadInput(f"mixes {len(echoes)} echoes in one series: {listed}", where, "Give the files of one echo")
+    shapes = sorted({f.shape for f in frames})
+    if len(shapes) > 1:
+        listed = ", ".join(format_shape(s) for s in shapes[:5])
+        raise BadInput(f"mixes images of {len(shapes)} sizes: {listed}", where, _ONE)
+    spacings = {tuple(round(s, 4) for s in f.spacing) if f.spacing else None for f in frames}
+    if len(spacings) > 1:
+        raise BadInput(f"mixes {len(spacings)} pixel sizes", where, _ONE)
+    count = _directions(frames)
+    if count > 1:
+        raise BadInput(f"mixes images of {count} directions (a localizer?)", where, _ONE)
+
+
+def _clusters(times: Sequence[float]) -> list[tuple[float, int]]:
+    """Echo times, each with the number of planes; near ones are counted as one."""
+    found: list[tuple[float, int]] = []
+    for time in sorted(times):
+        if found and time - found[-1][0] <= ECHO_TOLERANCE_MS:
+            found[-1] = (found[-1][0], found[-1][1] + 1)
+        else:
+            found.append((time, 1))
+    return found
+
+
+def _directions(frames: Sequence[Frame]) -> int:
+    known: list[np.ndarray[tuple[int, ...], np.dtype[np.float64]]] = []
+    for cosines in {(f.row or ()) + (f.column or ()) for f in frames}:
+        vector = np.array(cosines, dtype=np.float64)
+        if not any(len(k) == len(vector) and np.abs(k - vector).max(initial=0) < DIRECTION_TOLERANCE for k in known):
+            known.append(vector)
+    return len(known)
