@@ -33,7 +33,9 @@ def test_wrong_paths_are_refused_with_what_was_looked_for(tmp_path: Path, text: 
 
 def test_choosing_cases(make_nnunet: Make) -> None:
     data = Dataset(make_nnunet())
-    assert data[0] is data["a"] and "a" in data and "z" not in data
+    assert data[0] is data["a"]
+    assert "a" in data
+    assert "z" not in data
     assert [c.id for c in data.subset(["c", "a"])] == ["c", "a"]
     assert data.subset(["a"]).labels == data.labels
     with pytest.raises(BadInput, match="there is no case 'z'"):
@@ -45,7 +47,9 @@ def test_choosing_cases(make_nnunet: Make) -> None:
 def test_data_sets_and_cases_are_picklable(make_nnunet: Make) -> None:
     data = Dataset(make_nnunet())
     again = pickle.loads(pickle.dumps(data))
-    assert again.cases == data.cases and again.labels == data.labels and again["b"].read_label().data.max() == 2
+    assert again.cases == data.cases
+    assert again.labels == data.labels
+    assert again["b"].read_label().data.max() == 2
 
 
 def test_cases_must_have_the_same_channels() -> None:
@@ -59,7 +63,8 @@ def test_ten_thousand_cases_are_opened_without_reading_them(tmp_path: Path) -> N
         for n in range(10_000):
             (tmp_path / folder / f"case_{n:05d}{suffix}.nii.gz").touch()
     data = Dataset(tmp_path)
-    assert len(data) == 10_000 and data["case_00042"].label is not None
+    assert len(data) == 10_000
+    assert data["case_00042"].label is not None
     assert len(pickle.dumps(data)) < 10_000 * 500
 
 

@@ -78,7 +78,9 @@ def test_an_undeclared_value_is_named_with_file_and_declaration() -> None:
 
 def test_regions_membership_masks_and_written_values() -> None:
     labels = Labels.from_nnunet(BRATS)
-    assert labels.has_regions and labels.atoms == (1, 2, 3) and labels.ignore_index == 4
+    assert labels.has_regions
+    assert labels.atoms == (1, 2, 3)
+    assert labels.ignore_index == 4
     assert labels.names == ("whole", "core", "enhancing")
     assert labels.membership().astype(int).tolist() == [[0, 1, 1, 1], [0, 0, 1, 1], [0, 0, 0, 1]]
     assert labels.written_values == (1, 2, 3)
@@ -86,12 +88,14 @@ def test_regions_membership_masks_and_written_values() -> None:
     masks = dict(labels.masks(outer))
     assert masks["core"].tolist() == [False, False, True, True, False]
     valid = labels.valid(outer)
-    assert valid is not None and valid.tolist() == [True] * 4 + [False]
+    assert valid is not None
+    assert valid.tolist() == [True] * 4 + [False]
 
 
 def test_overlapping_regions_without_a_larger_one() -> None:
     labels = Labels((Label("left", (1, 2)), Label("right", (2, 3))))
-    assert labels.has_regions and labels.atoms == (1, 2, 3)
+    assert labels.has_regions
+    assert labels.atoms == (1, 2, 3)
     assert labels.membership().astype(int).tolist() == [[0, 1, 1, 0], [0, 0, 1, 1]]
 
 

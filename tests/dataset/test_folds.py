@@ -38,7 +38,8 @@ def test_folds_keep_patients_whole_and_cover_all(scans: list[int], k: int, seed:
     folds = make_folds(data, k, seed=seed, stratify="group" if stratified else None)
     assert sorted(name for fold in folds for name in fold.val) == sorted(c.id for c in data)
     for fold in folds:
-        assert fold.val and set(fold.train) | set(fold.val) == {c.id for c in data}
+        assert fold.val
+        assert set(fold.train) | set(fold.val) == {c.id for c in data}
         assert not patients(data, fold.train) & patients(data, fold.val)
     sizes = [len(fold.val) for fold in folds]
     assert max(sizes) - min(sizes) <= (3 if stratified else 1) * max(scans)
@@ -49,7 +50,9 @@ def test_folds_keep_patients_whole_and_cover_all(scans: list[int], k: int, seed:
 def test_hold_out_keeps_patients_whole(scans: list[int], fraction: float, seed: int) -> None:
     data = cohort(scans)
     fold = hold_out(data, fraction, seed=seed)
-    assert fold.train and fold.val and sorted(fold.train + fold.val) == sorted(c.id for c in data)
+    assert fold.train
+    assert fold.val
+    assert sorted(fold.train + fold.val) == sorted(c.id for c in data)
     assert not patients(data, fold.train) & patients(data, fold.val)
     assert abs(len(fold.val) - fraction * len(data)) <= max(scans)
 
@@ -72,7 +75,8 @@ def test_strata_are_spread_evenly(column: str) -> None:
         else:
             assert np.mean([data[name].attributes["age"] for name in fold.val]) == pytest.approx(49.5, abs=5)
     ages = [data[name].attributes["age"] for name in hold_out(data, 0.2, stratify="age").val]
-    assert len(ages) == 12 and np.mean(ages) == pytest.approx(49.5, abs=6)
+    assert len(ages) == 12
+    assert np.mean(ages) == pytest.approx(49.5, abs=6)
 
 
 def test_label_volume_is_in_cubic_millimeters(make_nnunet: Make, nifti: Make) -> None:

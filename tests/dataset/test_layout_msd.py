@@ -21,19 +21,24 @@ def entry(case: str, **more: Any) -> dict[str, Any]:
 def test_training_and_test_are_read(make_msd: Make) -> None:
     data = Dataset(make_msd())
     assert (data.name, data.layout, data.channels) == ("Toy", "MSD", ("MRI",))
-    assert [c.id for c in data.training] == ["a", "b", "c"] and [c.id for c in data.test] == ["t"]
-    assert data["t"].label is None and data["a"].read_image().data.max() == 7
-    assert data.labels is not None and data.labels.names == ("cord",)
+    assert [c.id for c in data.training] == ["a", "b", "c"]
+    assert [c.id for c in data.test] == ["t"]
+    assert data["t"].label is None
+    assert data["a"].read_image().data.max() == 7
+    assert data.labels is not None
+    assert data.labels.names == ("cord",)
 
 
 def test_monai_folds_and_validation(make_msd: Make) -> None:
     root = make_msd({"training": [entry("a", fold=0), entry("b", fold=1), entry("c", fold=0)]})
     folds = declared_folds(Dataset(root))
-    assert folds is not None and [f.val for f in folds] == [("a", "c"), ("b",)]
+    assert folds is not None
+    assert [f.val for f in folds] == [("a", "c"), ("b",)]
     data = Dataset(make_msd({"training": [entry("a"), entry("b")], "validation": [entry("c")]}))
     assert data["c"].split == "val"
     folds = declared_folds(data)
-    assert folds is not None and [(f.train, f.val) for f in folds] == [(("a", "b"), ("c",))]
+    assert folds is not None
+    assert [(f.train, f.val) for f in folds] == [(("a", "b"), ("c",))]
     assert declared_folds(data.subset(["a", "b"])) is None
 
 
@@ -43,7 +48,8 @@ def test_several_modalities_in_one_file(make_msd: Make, nifti: Make) -> None:
     for case in "abc":
         nifti(root / "imagesTr" / f"{case}.nii.gz", voxels)
     data = Dataset(root)
-    assert data.channels == ("FLAIR", "T1w", "CT") and data.channel_kinds == ("zscore", "zscore", "CT")
+    assert data.channels == ("FLAIR", "T1w", "CT")
+    assert data.channel_kinds == ("zscore", "zscore", "CT")
     assert (data["a"].read_image().data == voxels.transpose(3, 0, 1, 2)).all()
     assert data["a"].read_label() is not None
     assert len(data["a"].source_files) == 2
@@ -63,7 +69,9 @@ def test_one_file_per_modality(make_msd: Make) -> None:
 
 def test_sparse_labels_and_ignore(make_msd: Make) -> None:
     labels = Dataset(make_msd({"labels": {"0": "background", "7": "cord", "255": "ignore"}})).labels
-    assert labels is not None and labels.atoms == (7,) and labels.ignore == 255
+    assert labels is not None
+    assert labels.atoms == (7,)
+    assert labels.ignore == 255
 
 
 @pytest.mark.parametrize(
@@ -87,7 +95,10 @@ def test_what_is_refused(make_msd: Make, about: dict[str, Any], says: str) -> No
 def test_real_hippocampus(data_dir: Path) -> None:
     data = Dataset(data_dir / "hippocampus")
     assert (data.name, len(data), len(data.test)) == ("Hippocampus", 200, 0)
-    assert data.labels is not None and data.labels.to_nnunet() == {"background": 0, "Anterior": 1, "Posterior": 2}
+    assert data.labels is not None
+    assert data.labels.to_nnunet() == {"background": 0, "Anterior": 1, "Posterior": 2}
     case = data["hippocampus_001"]
     image, label = case.read_image(), case.read_label()
-    assert label is not None and label.same_grid(image) and set(np.unique(label.data)) == {0, 1, 2}
+    assert label is not None
+    assert label.same_grid(image)
+    assert set(np.unique(label.data)) == {0, 1, 2}

@@ -20,21 +20,28 @@ Make = Any
 def test_two_channels_are_read_in_the_declared_order(make_nnunet: Make) -> None:
     data = Dataset(make_nnunet())
     assert (data.name, data.layout, data.task, len(data)) == ("T", "nnU-Net", "segmentation", 3)
-    assert data.channels == ("T1", "CT") and data.channel_kinds == ("zscore", "CT")
+    assert data.channels == ("T1", "CT")
+    assert data.channel_kinds == ("zscore", "CT")
     image = data["a"].read_image()
     assert image.data.shape == (2, 6, 5, 4)
     assert image.data[:, 0, 0, 0].tolist() == [7, 8]
     assert image.spacing == pytest.approx((2, 1, 1))
     label = data["b"].read_label()
-    assert label is not None and label.data.shape == (1, 6, 5, 4) and label.data.max() == 2
+    assert label is not None
+    assert label.data.shape == (1, 6, 5, 4)
+    assert label.data.max() == 2
     assert [p.name for p in data["a"].source_files] == ["a_0000.nii.gz", "a_0001.nii.gz", "a.nii.gz"]
-    assert data.labels is not None and data.labels.names == ("cord", "disc")
+    assert data.labels is not None
+    assert data.labels.names == ("cord", "disc")
 
 
 def test_regions_ignore_and_their_order_are_read(make_nnunet: Make) -> None:
     declared = {"background": 0, "whole": [1, 2], "core": 2, "ignore": 3}
     labels = Dataset(make_nnunet(about={"labels": declared, "regions_class_order": [1, 2]})).labels
-    assert labels is not None and labels.has_regions and labels.ignore == 3 and labels.regions_order == (1, 2)
+    assert labels is not None
+    assert labels.has_regions
+    assert labels.ignore == 3
+    assert labels.regions_order == (1, 2)
 
 
 def test_test_cases_with_and_without_label(make_nnunet: Make, nifti: Make) -> None:
@@ -46,7 +53,8 @@ def test_test_cases_with_and_without_label(make_nnunet: Make, nifti: Make) -> No
     nifti(root / "labelsTs" / "x.nii.gz", 1)
     data = Dataset(root)
     assert [c.id for c in data.training] == ["a", "b", "c"]
-    assert data["x"].label is not None and data["y"].label is None
+    assert data["x"].label is not None
+    assert data["y"].label is None
 
 
 def test_without_dataset_json_channels_and_values_are_found(make_nnunet: Make) -> None:
@@ -56,7 +64,8 @@ def test_without_dataset_json_channels_and_values_are_found(make_nnunet: Make) -
     assert data.channels == ("channel_0", "channel_1")
     assert "no dataset.json" in data.summary()
     half = pickle.loads(pickle.dumps(data)).subset(["a"])
-    assert half.labels is not None and half.labels.atoms == (5, 207)
+    assert half.labels is not None
+    assert half.labels.atoms == (5, 207)
     given = Labels.from_nnunet({"background": 0, "cord": 5, "disc": 207})
     assert Dataset(root, labels=given).labels == given
 
@@ -68,7 +77,8 @@ def test_the_mapping_named_dataset_is_followed(make_nnunet: Make, tmp_path: Path
     about = json.loads((root / "dataset.json").read_text())
     (root / "dataset.json").write_text(json.dumps({**about, "dataset": {"p1": entry}}))
     data = Dataset(root)
-    assert [case.id for case in data] == ["p1"] and data["p1"].read_image().channels == 2
+    assert [case.id for case in data] == ["p1"]
+    assert data["p1"].read_image().channels == 2
     entry["images"][1] = "../elsewhere/none.nii.gz"
     (root / "dataset.json").write_text(json.dumps({**about, "dataset": {"p1": entry}}))
     with pytest.raises(BadInput, match="p1 is missing"):
@@ -79,10 +89,13 @@ def test_participants_are_joined_on_the_case(make_nnunet: Make, text: Make) -> N
     root = make_nnunet()
     text(root / "participants.csv", "case,patient,group,age,sex\na,p1,GE,61.5,F\nb,p1,GE,,M\nzz,p3,GE,3,F\n")
     data = Dataset(root)
-    assert data["a"].patient == data["b"].patient == "p1" and data["c"].patient == "c"
-    assert data["a"].group == "GE" and data["a"].attributes == {"age": 61.5, "sex": "F"}
+    assert data["a"].patient == data["b"].patient == "p1"
+    assert data["c"].patient == "c"
+    assert data["a"].group == "GE"
+    assert data["a"].attributes == {"age": 61.5, "sex": "F"}
     assert data["b"].attributes == {"sex": "M"}
-    assert "no row for c" in data.summary() and "zz" in data.summary()
+    assert "no row for c" in data.summary()
+    assert "zz" in data.summary()
 
 
 def test_images_without_label_are_named(make_nnunet: Make) -> None:
@@ -162,18 +175,25 @@ def test_broken_json_is_refused(make_nnunet: Make) -> None:
 
 def test_real_heads(data_dir: Path) -> None:
     data = Dataset(data_dir / "heads")
-    assert len(data) == 18 and data.channels == ("image",)
+    assert len(data) == 18
+    assert data.channels == ("image",)
     assert data["head01"].attributes == {"age": 82.3, "sex": "M"}
     image, label = data["head01"].read_image(), data["head01"].read_label()
-    assert image.orientation == "LPS" and label is not None and label.same_grid(image)
+    assert image.orientation == "LPS"
+    assert label is not None
+    assert label.same_grid(image)
     few = Dataset.from_cases("few", data.cases[:2], data.channels)
     labels = few.labels
-    assert labels is not None and max(labels.atoms) == 207 and labels.count > 100
+    assert labels is not None
+    assert max(labels.atoms) == 207
+    assert labels.count > 100
     outer = label.data
     assert (labels.decode(labels.encode(outer)) == outer).all()
 
 
 def test_real_lumbar(data_dir: Path) -> None:
     data = Dataset(data_dir / "lumbar-mr")
-    assert len(data) == 32 and data.labels is not None and data.labels.names == ("L5", "L4", "L3", "L2", "L1")
+    assert len(data) == 32
+    assert data.labels is not None
+    assert data.labels.names == ("L5", "L4", "L3", "L2", "L1")
     assert data[0].read_image().data.shape == (1, 20, 112, 112)

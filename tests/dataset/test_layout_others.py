@@ -36,17 +36,23 @@ def test_a_bids_derivative_finds_images_labels_and_participants(bids: Path) -> N
     assert (data.name, data.layout, data.channels) == ("Manual", "BIDS", ("T1w", "T2w"))
     assert [c.id for c in data] == ["sub-01_ses-a", "sub-01_ses-b", "sub-02_ses-a"]
     assert [c.patient for c in data] == ["sub-01", "sub-01", "sub-02"]
-    assert data[0].attributes == {"age": 40} and data[2].attributes == {} and data[2].group == "control"
-    assert data.labels is not None and data.labels.to_nnunet() == {"background": 0, "cord": 40}
+    assert data[0].attributes == {"age": 40}
+    assert data[2].attributes == {}
+    assert data[2].group == "control"
+    assert data.labels is not None
+    assert data.labels.to_nnunet() == {"background": 0, "cord": 40}
     label = data[1].read_label()
-    assert label is not None and label.data.max() == 40 and data[1].read_image().channels == 2
+    assert label is not None
+    assert label.data.max() == 40
+    assert data[1].read_image().channels == 2
     assert "FLAIR (1 of 3 cases)" in data.summary()
 
 
 def test_a_raw_bids_set_finds_its_derivative(bids: Path) -> None:
     (bids / "sub-02/ses-a/anat/sub-02_ses-a_dseg.nii.gz").unlink()
     data = Dataset(bids.parent.parent)
-    assert len(data) == 2 and "left out, without a label: sub-02_ses-a" in data.summary()
+    assert len(data) == 2
+    assert "left out, without a label: sub-02_ses-a" in data.summary()
 
 
 def test_bids_masks_and_probability_maps(bids: Path, nifti: Make) -> None:
@@ -57,9 +63,11 @@ def test_bids_masks_and_probability_maps(bids: Path, nifti: Make) -> None:
         nifti(Path(str(path).replace("_dseg", "_label-disc_probseg")), second)
         path.unlink()
     data = Dataset(bids)
-    assert data.labels is not None and data.labels.names == ("cord", "disc")
+    assert data.labels is not None
+    assert data.labels.names == ("cord", "disc")
     label = data[0].read_label()
-    assert label is not None and label.data[0, :, 0, 0].tolist() == [1, 1, 0, 2, 2, 2]
+    assert label is not None
+    assert label.data[0, :, 0, 0].tolist() == [1, 1, 0, 2, 2, 2]
     path = bids / "sub-01/ses-a/anat/sub-01_ses-a_label-disc_probseg.nii.gz"
     nifti(path, np.ones((6, 5, 4), np.float32))
     with pytest.raises(BadInput, match="overlaps another mask"):
@@ -101,17 +109,25 @@ def test_a_csv_table_with_channels_label_and_attributes(files: Path, text: Make)
     path = text(files / "study.csv", TABLE)
     data = Dataset(path)
     assert (data.name, data.layout, data.channels) == ("study", "table", ("T1", "T2"))
-    assert data["a"].attributes == {"age": 61} and data["a"].group == "GE" and data["a"].patient == "p1"
-    assert data["b"].split == "test" and data["b"].label is None and data["b"].attributes == {}
+    assert data["a"].attributes == {"age": 61}
+    assert data["a"].group == "GE"
+    assert data["a"].patient == "p1"
+    assert data["b"].split == "test"
+    assert data["b"].label is None
+    assert data["b"].attributes == {}
     assert data["a"].read_image().data[:, 0, 0, 0].tolist() == [7, 8]
-    assert data.labels is not None and data.labels.atoms == (3,)
-    assert "p1" not in data.summary() and "GE: 1, Philips: 1" in data.summary()
+    assert data.labels is not None
+    assert data.labels.atoms == (3,)
+    assert "p1" not in data.summary()
+    assert "GE: 1, Philips: 1" in data.summary()
 
 
 def test_semicolons_channel_columns_and_targets(files: Path, text: Make) -> None:
     rows = "id;T1;score\na;scans/a_t1.nii.gz;1.5\nb;scans\\b_t1.nii.gz;2\n"
     data = Dataset(text(files / "cases.csv", rows.replace("score", "target")).parent)
-    assert data.channels == ("T1",) and data.task == "regression" and data["a"].target == 1.5
+    assert data.channels == ("T1",)
+    assert data.task == "regression"
+    assert data["a"].target == 1.5
     assert (
         Dataset(text(files / "cases.csv", rows.replace("score", "target").replace("1.5", "x"))).task == "classification"
     )
@@ -125,7 +141,9 @@ def test_a_parquet_table(files: Path) -> None:
     columns = {"image": ["scans/a_t1.nii.gz", "scans/b_t1.nii.gz"], "target": ["yes", None], "age": [1.5, float("nan")]}
     pq.write_table(pa.table(columns), files / "t.parquet")
     data = Dataset(files / "t.parquet")
-    assert [c.id for c in data] == ["a_t1", "b_t1"] and data[0].target == "yes" and data[1].attributes == {}
+    assert [c.id for c in data] == ["a_t1", "b_t1"]
+    assert data[0].target == "yes"
+    assert data[1].attributes == {}
 
 
 @pytest.mark.parametrize(
@@ -161,12 +179,17 @@ def pair(tmp_path: Path, picture: Make) -> Path:
 def test_pictures_with_a_mask_of_255(pair: Path, text: Make) -> None:
     text(pair / "frames.csv", "file,patient,group\na.png,p1,HF\nb.png,p1,N\n")
     data = Dataset(pair)
-    assert data.layout == "folder pair" and data.channels == ("image",)
-    assert data["a"].patient == data["b"].patient == "p1" and data["b"].group == "N"
+    assert data.layout == "folder pair"
+    assert data.channels == ("image",)
+    assert data["a"].patient == data["b"].patient == "p1"
+    assert data["b"].group == "N"
     assert data["b"].read_image().data.shape == (1, 6, 4, 1)
     label = data["a"].read_label()
-    assert label is not None and label.data[0, 2, 2, 0] == 255 and label.data[0, 5, 0, 0] == 0
-    assert data.labels is not None and data.labels.atoms == (255,)
+    assert label is not None
+    assert label.data[0, 2, 2, 0] == 255
+    assert label.data[0, 5, 0, 0] == 0
+    assert data.labels is not None
+    assert data.labels.atoms == (255,)
 
 
 def test_mask_names_with_an_ending_and_color(pair: Path, picture: Make) -> None:
@@ -174,16 +197,20 @@ def test_mask_names_with_an_ending_and_color(pair: Path, picture: Make) -> None:
     for case in "ab":
         picture(pair / "images" / f"{case}.png", np.arange(4 * 6 * 3).reshape(4, 6, 3))
     data = Dataset(pair)
-    assert data.channels == ("red", "green", "blue") and set(data.channel_kinds) == {"rgb_to_0_1"}
+    assert data.channels == ("red", "green", "blue")
+    assert set(data.channel_kinds) == {"rgb_to_0_1"}
     image = data["a"].read_image()
-    assert image.data.shape == (3, 6, 4, 1) and image.data[:, 1, 0, 0].tolist() == [3, 4, 5]
+    assert image.data.shape == (3, 6, 4, 1)
+    assert image.data[:, 1, 0, 0].tolist() == [3, 4, 5]
 
 
 def test_a_folder_pair_of_volumes(tmp_path: Path, nifti: Make) -> None:
     nifti(tmp_path / "images" / "a.nii.gz", 7)
     nifti(tmp_path / "labels" / "a.nii.gz", 2)
     data = Dataset(tmp_path)
-    assert data["a"].read_image().shape == (6, 5, 4) and data.labels is not None and data.labels.atoms == (2,)
+    assert data["a"].read_image().shape == (6, 5, 4)
+    assert data.labels is not None
+    assert data.labels.atoms == (2,)
 
 
 def test_folder_pairs_that_are_refused(pair: Path, picture: Make, text: Make) -> None:
@@ -218,10 +245,14 @@ def test_medmnist_volumes(tmp_path: Path, compressed: bool) -> None:
     save(tmp_path / "m.npz", train_images=images, train_labels=classes, test_images=images[:2], test_labels=classes[:2])
     data = Dataset(tmp_path)
     assert (data.name, data.layout, data.task) == ("m", "MedMNIST", "classification")
-    assert len(data.training) == 5 and len(data.test) == 2 and data.labels is None
+    assert len(data.training) == 5
+    assert len(data.test) == 2
+    assert data.labels is None
     for n in (3, 0, 4, 1):
-        assert (data[n].read_image().data[0] == images[n]).all() and data[n].target == classes[n, 0]
-    assert data["test_00001"].target == 1 and "no val split" in data.summary()
+        assert (data[n].read_image().data[0] == images[n]).all()
+        assert data[n].target == classes[n, 0]
+    assert data["test_00001"].target == 1
+    assert "no val split" in data.summary()
     with pytest.raises(BadInput, match="nnU-Net needs label maps"):
         data.write_nnunet(tmp_path / "out")
 
@@ -231,7 +262,8 @@ def test_medmnist_pictures_and_findings(tmp_path: Path) -> None:
     np.savez(tmp_path / "m.npz", train_images=images, train_labels=np.array([[0, 1], [1, 1]]))
     data = Dataset(tmp_path / "m.npz")
     image = data[1].read_image()
-    assert data.channels == ("red", "green", "blue") and image.data.shape == (3, 6, 4, 1)
+    assert data.channels == ("red", "green", "blue")
+    assert image.data.shape == (3, 6, 4, 1)
     assert image.data[2, 5, 1, 0] == images[1, 1, 5, 2]
     assert data[0].attributes == {"finding_0": 0, "finding_1": 1}
 
@@ -257,13 +289,18 @@ def test_medmnist_files_that_are_refused(tmp_path: Path) -> None:
 
 def test_real_pictures(data_dir: Path) -> None:
     spine = Dataset(data_dir / "spine-2d")
-    assert len(spine) == 20 and spine[0].read_image().data.shape == (1, 256, 256, 1)
-    assert spine.labels is not None and spine.labels.atoms == (1, 2)
+    assert len(spine) == 20
+    assert spine[0].read_image().data.shape == (1, 256, 256, 1)
+    assert spine.labels is not None
+    assert spine.labels.atoms == (1, 2)
     cardiac = Dataset(data_dir / "cardiac-2d")
-    assert len(cardiac) == 526 and len({c.patient for c in cardiac}) == 30 and len({c.group for c in cardiac}) == 4
+    assert len(cardiac) == 526
+    assert len({c.patient for c in cardiac}) == 30
+    assert len({c.group for c in cardiac}) == 4
 
 
 def test_real_adrenal(data_dir: Path) -> None:
     data = Dataset(data_dir / "adrenal")
-    assert [c.split for c in data].count("val") == 98 and sum(c.target == 1 for c in data.training) == 281
+    assert [c.split for c in data].count("val") == 98
+    assert sum(c.target == 1 for c in data.training) == 281
     assert set(np.unique(data["train_00003"].read_image().data)) == {0, 255}

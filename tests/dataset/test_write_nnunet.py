@@ -30,10 +30,13 @@ def test_files_that_fit_are_copied_byte_by_byte(make_msd: Make, tmp_path: Path) 
     assert (out / "imagesTr/a_0000.nii.gz").read_bytes() == (root / "imagesTr/a.nii.gz").read_bytes()
     assert (out / "labelsTr/a.nii.gz").read_bytes() == (root / "labelsTr/a.nii.gz").read_bytes()
     described = about(out)
-    assert described["channel_names"] == {"0": "MRI"} and described["labels"] == {"background": 0, "cord": 1}
-    assert described["numTraining"] == 3 and described["file_ending"] == ".nii.gz"
+    assert described["channel_names"] == {"0": "MRI"}
+    assert described["labels"] == {"background": 0, "cord": 1}
+    assert described["numTraining"] == 3
+    assert described["file_ending"] == ".nii.gz"
     again = Dataset(out)
-    assert again.layout == "nnU-Net" and [c.id for c in again] == ["a", "b", "c", "t"]
+    assert again.layout == "nnU-Net"
+    assert [c.id for c in again] == ["a", "b", "c", "t"]
 
 
 def test_label_values_become_consecutive(make_nnunet: Make, tmp_path: Path, nifti: Make) -> None:
@@ -61,10 +64,13 @@ def test_pictures_are_copied_and_masks_of_255_mapped(tmp_path: Path, picture: Ma
     picture(tmp_path / "p/images/a.png", np.full((4, 6), 9))
     picture(tmp_path / "p/masks/a.png", np.eye(4, 6) * 255)
     out = Dataset(tmp_path / "p").write_nnunet(tmp_path / "out")
-    assert about(out)["file_ending"] == ".png" and about(out)["labels"] == {"background": 0, "label_255": 1}
+    assert about(out)["file_ending"] == ".png"
+    assert about(out)["labels"] == {"background": 0, "label_255": 1}
     assert (out / "imagesTr/a_0000.png").read_bytes() == (tmp_path / "p/images/a.png").read_bytes()
     label = Dataset(out)["a"].read_label()
-    assert label is not None and label.data[0, 1, 1, 0] == 1 and label.data.max() == 1
+    assert label is not None
+    assert label.data[0, 1, 1, 0] == 1
+    assert label.data.max() == 1
 
 
 def test_mixed_endings_are_converted(tmp_path: Path, nifti: Make) -> None:
@@ -72,14 +78,16 @@ def test_mixed_endings_are_converted(tmp_path: Path, nifti: Make) -> None:
     nifti(tmp_path / "p/labels/a.nii.gz", 1)
     out = Dataset(tmp_path / "p").write_nnunet(tmp_path / "out")
     image = nib.load(out / "imagesTr/a_0000.nii.gz")
-    assert np.asarray(image.dataobj).max() == 7 and np.allclose(image.affine, np.diag([2, 1, 1, 1]))
+    assert np.asarray(image.dataobj).max() == 7
+    assert np.allclose(image.affine, np.diag([2, 1, 1, 1]))
 
 
 def test_patients_and_attributes_travel_along(make_nnunet: Make, tmp_path: Path, text: Make) -> None:
     root = make_nnunet()
     text(root / "participants.csv", "case,patient,age\na,p1,61\nb,p1,62\nc,p2,\n")
     again = Dataset(Dataset(root).write_nnunet(tmp_path / "out"))
-    assert [c.patient for c in again] == ["p1", "p1", "p2"] and again["a"].attributes == {"age": 61}
+    assert [c.patient for c in again] == ["p1", "p1", "p2"]
+    assert again["a"].attributes == {"age": 61}
 
 
 def test_nothing_is_overwritten_and_nothing_half_is_left(make_nnunet: Make, tmp_path: Path) -> None:
@@ -106,10 +114,13 @@ def test_real_hippocampus_is_written_and_read(data_dir: Path, tmp_path: Path) ->
     data = Dataset(data_dir / "hippocampus")
     few = data.subset([c.id for c in data.cases[:3]])
     again = Dataset(few.write_nnunet(tmp_path / "Dataset004_Hippocampus"))
-    assert again.labels == few.labels and again.name == "Hippocampus"
+    assert again.labels == few.labels
+    assert again.name == "Hippocampus"
     for case in few:
         label, written = case.read_label(), again[case.id].read_label()
-        assert label is not None and written is not None and (label.data == written.data).all()
+        assert label is not None
+        assert written is not None
+        assert (label.data == written.data).all()
         assert (case.read_image().data == again[case.id].read_image().data).all()
 
 
