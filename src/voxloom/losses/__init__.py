@@ -1,5 +1,6 @@
 """Losses: pure functions of logits and inner labels. They know no network, file or recipe."""
 
-from voxloom.losses.segmentation import DeepSupervisionLoss, SegmentationLoss
+from voxloom.losses.segmentation import SegmentationLoss
+from voxloom.losses.supervision import DeepSupervisionLoss
 
 __all__ = ["DeepSupervisionLoss", "SegmentationLoss"]

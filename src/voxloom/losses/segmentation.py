@@ -1,9 +1,8 @@
-"""Dice and cross-entropy on inner labels, with the empty-class cases right.
+"""Dice and cross-entropy between logits and inner labels.
 
-A class that occurs neither in the truth nor, by any voxel's vote, in the prediction costs nothing and pulls nowhere by
-Dice: the ratio is smoothed above and below. Voxels of the ignore index count in no term and get no gradient. Arithmetic is float32
-whatever the network's precision. Soft Dice after Milletari et al. 2016; batch Dice and the sum with cross-entropy after
-Isensee et al. 2021.
+Voxels of the ignore index count in no term and get no gradient. Arithmetic is float32 whatever the network's precision, and no
+one-hot copy of the labels is made. The sum of batch Dice and cross-entropy is nnU-Net's (Isensee et al. 2021). Knows no
+network, file or recipe.
 """
 
 from __future__ import annotations
@@ -16,6 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
+
+from voxloom.losses.dice import soft_dice_loss
 
 
 class SegmentationLoss(nn.Module):
@@ -30,6 +31,11 @@ class SegmentationLoss(nn.Module):
         independent (sigmoid, binary cross-entropy); without it they compete (softmax).
     batch_dice : one Dice per class over the whole batch, instead of the mean over samples.
     smooth : added to numerator and denominator of Dice.
+    weights : importance of every channel in both terms, or None for equal importance.
+
+    Raises
+    ------
+    ValueError : ``weights`` or ``membership`` do not have ``count`` entries.
     """
 
     def __init__(
@@ -41,76 +47,56 @@ class SegmentationLoss(nn.Module):
         membership: NDArray[np.bool_] | None = None,
         batch_dice: bool = False,
         smooth: float = 1e-5,
+        weights: Sequence[float] | None = None,
     ) -> None:
         super().__init__()
+        for name, given in (("weights", weights), ("membership", membership)):
+            if given is not None and len(given) != count:
+                raise ValueError(f"{name} has {len(given)} entries for {count} channels")
         self.kind, self.count, self.ignore_index = kind, count, ignore_index
         self.batch_dice, self.smooth = batch_dice, smooth
-        table = None if membership is None else torch.from_numpy(np.asarray(membership, dtype=np.float32).T.copy())
+        table = None if membership is None else torch.from_numpy(np.asarray(membership, dtype=np.float32).copy())
         self.register_buffer("membership", table, persistent=False)
+        self.register_buffer("weights", torch.tensor(weights or [1.0] * count), persistent=False)
 
     def forward(self, logits: Tensor, label: Tensor) -> Tensor:
-        """The loss, a scalar; 0 for a perfect and certain prediction."""
-        logits = logits.float()
-        valid = None if self.ignore_index is None else label != self.ignore_index
-        label = label if valid is None else torch.where(valid, label, 0)
-        parts = self._softmax(logits, label, valid) if self.membership is None else self._sigmoid(logits, label, valid)
-        cross_entropy, dice = parts
+        """The loss, a scalar; 0 for a perfect and certain prediction, and when no voxel counts."""
+        logits, label = logits.float().flatten(2), label.flatten(1).long()
+        valid = torch.ones_like(label, dtype=torch.bool) if self.ignore_index is None else label != self.ignore_index
+        label = torch.where(valid, label, 0)
+        cross_entropy, dice = (self._softmax if self.membership is None else self._sigmoid)(logits, label, valid.float())
         return {"dice_ce": cross_entropy + dice, "dice": dice, "ce": cross_entropy}[self.kind]
 
-    def _softmax(self, logits: Tensor, label: Tensor, valid: Tensor | None) -> tuple[Tensor, Tensor]:
+    def _softmax(self, logits: Tensor, label: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+        """Both terms for outputs (B, L, V) that compete; label and valid (B, V)."""
         log_p = functional.log_softmax(logits, dim=1)
-        cross_entropy = mean_over(functional.nll_loss(log_p, label, reduction="none"), valid)
-        truth = functional.one_hot(label, self.count).movedim(-1, 1)[:, 1:].to(log_p.dtype)
-        return cross_entropy, self._dice(log_p[:, 1:].exp(), truth, valid)
+        log_true = log_p.gather(1, label[:, None])[:, 0]
+        weight = valid * self.weights[label]
+        cross_entropy = -(log_true * weight).sum() / weight.sum().clamp(min=1e-6)
+        sums = torch.zeros(log_p.shape[:2], device=label.device)
+        overlap = sums.scatter_add(1, label, log_true.exp() * valid)
+        predicted = (log_p.exp() @ valid[:, :, None])[:, :, 0]
+        true = sums.scatter_add(1, label, valid)
+        parts = [part[:, 1:] for part in (overlap, predicted, true)]
+        return cross_entropy, self._dice(*parts, valid.sum(1), self.weights[1:])
 
-    def _sigmoid(self, logits: Tensor, label: Tensor, valid: Tensor | None) -> tuple[Tensor, Tensor]:
-        truth = self.membership[label].movedim(-1, 1)
-        each = functional.binary_cross_entropy_with_logits(logits, truth, reduction="none").mean(dim=1)
-        return mean_over(each, valid), self._dice(logits.sigmoid(), truth, valid)
+    def _sigmoid(self, logits: Tensor, label: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+        """Both terms for independent outputs (B, L, V); label and valid (B, V)."""
+        truth = self.membership[:, label].transpose(0, 1)
+        each = functional.binary_cross_entropy_with_logits(logits, truth, reduction="none")
+        per_class = torch.einsum("blv,bv->l", each, valid) / valid.sum().clamp(min=1)
+        p, counted = logits.sigmoid(), valid[:, :, None]
+        parts = [(part @ counted)[:, :, 0] for part in (p * truth, p, truth)]
+        return weighted_mean(per_class, self.weights), self._dice(*parts, valid.sum(1), self.weights)
 
-    def _dice(self, probability: Tensor, truth: Tensor, valid: Tensor | None) -> Tensor:
-        """1 - soft Dice, mean over classes (and samples)."""
-        if valid is not None:
-            probability, truth = probability * valid[:, None], truth * valid[:, None]
-        axes = [n for n in range(probability.ndim) if n >= 2 or (n == 0 and self.batch_dice)]
-        both = (probability * truth).sum(axes)
-        size = probability.sum(axes) + truth.sum(axes)
-        return 1 - ((2 * both + self.smooth) / (size + self.smooth)).mean()
-
-
-def mean_over(values: Tensor, valid: Tensor | None) -> Tensor:
-    """Mean of the valid values, 0 when there is none."""
-    if valid is None:
-        return values.mean()
-    return (values * valid).sum() / valid.sum().clamp(min=1)
-
-
-class DeepSupervisionLoss(nn.Module):
-    """Weighted mean of a loss over the heads of a deeply supervised network.
-
-    Parameters
-    ----------
-    loss : of logits (B, L, ...) and label (B, ...).
-    weights : per head, finest first; a single tensor of logits uses the first only.
-    """
-
-    def __init__(self, loss: nn.Module, weights: Sequence[float]) -> None:
-        super().__init__()
-        self.loss, self.weights = loss, tuple(weights)
-
-    def forward(self, outputs: Tensor | Sequence[Tensor], label: Tensor) -> Tensor:
-        """The mean; the label of a coarse head is every n-th voxel of the full label."""
-        if isinstance(outputs, Tensor):
-            result: Tensor = self.loss(outputs, label)
-            return result
-        weights = self.weights[: len(outputs)]
-        total = sum(w * self.loss(o, thinned(label, o.shape[2:])) for w, o in zip(weights, outputs, strict=True))
-        return torch.as_tensor(total) / sum(weights)
+    def _dice(self, overlap: Tensor, predicted: Tensor, true: Tensor, voxels: Tensor, weights: Tensor) -> Tensor:
+        """Mean over classes (and samples) of the Dice loss from sums (B, L) and numbers of voxels (B,)."""
+        if self.batch_dice:
+            overlap, predicted, true, voxels = (part.sum(0, keepdim=True) for part in (overlap, predicted, true, voxels))
+        loss = soft_dice_loss(overlap, predicted, true, voxels[:, None], self.smooth)
+        return weighted_mean(loss.mean(0), weights)
 
 
-def thinned(label: Tensor, shape: Sequence[int]) -> Tensor:
-    """Label (B, ...) at a coarser grid of ``shape``: the nearest voxel of every cell."""
-    for axis, (n, m) in enumerate(zip(label.shape[1:], shape, strict=True), start=1):
-        if n != m:
-            label = label.narrow(axis, 0, n - n % (n // m))[(slice(None),) * axis + (slice(n // m // 2, None, n // m),)]
-    return label
+def weighted_mean(values: Tensor, weights: Tensor) -> Tensor:
+    """Mean of values (L,) with weights (L,)."""
+    return (values * weights).sum() / weights.sum().clamp(min=1e-6)
