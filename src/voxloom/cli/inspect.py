@@ -1,0 +1,49 @@
+"""``voxloom inspect``: what is in a data set, what is wrong with it, how to prepare it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+
+def command(
+    dataset: Annotated[Path, typer.Argument(help="Data set, in any layout that Voxloom reads.")],
+    out: Annotated[
+        Optional[Path], typer.Option("-o", "--out", help="Write the page here (.html, or a folder for inspect.html).")
+    ] = None,
+    workers: Annotated[Optional[int], typer.Option(help="Processes. [default: chosen by the work]")] = None,
+    json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Sizes, spacings, intensities and labels of every case, the problems found, and a suggestion how to prepare them."""
+    from dataclasses import asdict
+
+    from voxloom.cli import output
+    from voxloom.dataset import Dataset
+    from voxloom.dataset.inspect import find_problems, fingerprint, inspect_text, suggest
+
+    opened = Dataset(dataset)
+    with output.progress_bar("Inspecting") as progress:
+        found = fingerprint(opened, workers=workers, progress=progress)
+    problems, suggestion = find_problems(opened, found), suggest(found)
+    wrote = []
+    if out is not None:
+        from voxloom.report.inspect_page import write_inspect_page
+
+        with output.progress_bar("Drawing") as progress:
+            page = write_inspect_page(opened, found, problems, suggestion, out, workers=workers, progress=progress)
+        wrote = [page]
+    facts = {
+        "fingerprint": found.to_dict(),
+        "problems": [asdict(problem) for problem in problems],
+        "suggestion": asdict(suggestion),
+        "page": str(wrote[0]) if wrote else None,
+    }
+    if not json_output:
+        typer.echo(inspect_text(found, problems, suggestion) + "\n")
+    broken = any(problem.severity == "error" for problem in problems)
+    step = f"voxloom inspect {dataset} -o inspect.html" if out is None else f"voxloom train {dataset} -o RUN"
+    output.done(
+        wrote, "correct the errors above, then inspect again" if broken else step, facts if json_output else None
+    )

@@ -1,0 +1,97 @@
+"""Checks of whole cases: readable, unique, labeled, in one split only."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from voxloom.dataset.inspect.fingerprint import Fingerprint
+from voxloom.dataset.inspect.problem import Problem, about, counted, name_cases
+
+if TYPE_CHECKING:
+    from voxloom.dataset.dataset import Dataset
+
+_FEW_CASES = 10
+
+
+def broken_cases(found: Fingerprint) -> Iterator[Problem]:
+    """Unreadable files, labels off their image, undeclared or non-integer label values: one error each."""
+    for case in found.cases:
+        if case.problem:
+            yield Problem("error", case.id, case.problem, case.fix or "Correct or remove the case", (case.id,))
+
+
+def duplicates(dataset: Dataset, found: Fingerprint) -> Iterator[Problem]:
+    """Images with exactly the same voxels, however they were saved."""
+    same: dict[str, list[str]] = defaultdict(list)
+    for case in found.readable:
+        if not _is_constant(case.channels.values()):
+            same[case.sha256].append(case.id)
+    for ids in same.values():
+        if len(ids) < 2:
+            continue
+        patients = {dataset[name].patient for name in ids}
+        splits = {dataset[name].split for name in ids}
+        facts = {f.id: f for f in found.cases if f.id in ids}
+        what = f"{name_cases(ids)} are exact copies of one image"
+        if len({tuple(sorted(facts[name].label_values.items())) for name in ids}) > 1:
+            what += ", with different labels"
+        if len({str(facts[name].target) for name in ids}) > 1:
+            what += ", with different targets"
+        leaks = len(patients) > 1 or len(splits) > 1
+        if len(splits - {None}) > 1:
+            what += f", in {' and '.join(sorted(str(s) for s in splits))}"
+        fix = "Remove all but one" if leaks else "Remove all but one, unless the repeat is meant"
+        yield Problem("error" if leaks else "warning", None, what, fix, tuple(ids))
+
+
+def split_patients(dataset: Dataset) -> Iterator[Problem]:
+    """Patients with cases in more than one split."""
+    splits: dict[str, set[str]] = defaultdict(set)
+    for case in dataset:
+        if case.split is not None:
+            splits[case.patient].add(case.split)
+    torn = sorted(patient for patient, found in splits.items() if len(found) > 1)
+    if torn:
+        where = sorted({s for patient in torn for s in splits[patient]})
+        yield Problem(
+            "error",
+            None,
+            f"{counted(len(torn), 'patient')} in more than one split ({', '.join(where)}): {name_cases(torn)}",
+            "Move all cases of a patient into one split, or the test result will be too good",
+        )
+
+
+def unlabeled_cases(dataset: Dataset) -> Iterator[Problem]:
+    """Training cases without a label map where the others have one."""
+    if dataset.task != "segmentation":
+        return
+    missing = [case.id for case in dataset if case.label is None and case.split != "test"]
+    if missing:
+        yield about(
+            "warning", missing, f"{counted(len(missing))} without a label map: {{cases}}", "They are not trained on"
+        )
+
+
+def few_cases(dataset: Dataset) -> Iterator[Problem]:
+    """Too few cases to believe a result, and patients that nobody named."""
+    count = len(dataset.training)
+    if count < _FEW_CASES:
+        yield Problem(
+            "note",
+            None,
+            f"only {counted(count)} to train on",
+            "Use as many folds as cases can bear and report the spread",
+        )
+    if len(dataset) > 1 and all(case.patient == case.id for case in dataset):
+        yield Problem(
+            "note",
+            None,
+            "no patient numbers are given, so every case counts as a patient of its own",
+            "If a patient has several cases, add a table with the columns case and patient",
+        )
+
+
+def _is_constant(channels: object) -> bool:
+    return all(c.whole.percentile(0) == c.whole.percentile(100) for c in channels)  # type: ignore[attr-defined]
