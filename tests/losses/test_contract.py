@@ -116,6 +116,18 @@ def test_bfloat16_logits_are_computed_in_float32(kind: str, regions: bool, batch
 
 
 @each_variant
+def test_equal_weights_and_an_ignore_index_that_does_not_occur_change_nothing(kind: str, regions: bool, batch_dice: bool) -> None:
+    label = labels()
+    logits = torch.randn(certain(label, regions).shape, generator=torch.Generator().manual_seed(1))
+    loss = make(kind, regions, batch_dice)
+    plain = make(kind, regions, batch_dice)
+    plain.ignore_index = None
+    equal = make(kind, regions, batch_dice, weights=(2.0,) * loss.count)
+    assert torch.allclose(loss(logits, label), plain(logits, label), atol=1e-6)
+    assert torch.allclose(loss(logits, label), equal(logits, label), atol=1e-6)
+
+
+@each_variant
 def test_two_spatial_axes_and_small_label_types(kind: str, regions: bool, batch_dice: bool) -> None:
     label, loss = labels()[..., 0], make(kind, regions, batch_dice)
     logits = certain(label, regions, 1.0)

@@ -54,7 +54,7 @@ class SegmentationLoss(nn.Module):
             if given is not None and len(given) != count:
                 raise ValueError(f"{name} has {len(given)} entries for {count} channels")
         self.kind, self.count, self.ignore_index = kind, count, ignore_index
-        self.batch_dice, self.smooth = batch_dice, smooth
+        self.batch_dice, self.smooth, self.weighted = batch_dice, smooth, weights is not None
         table = None if membership is None else torch.from_numpy(np.asarray(membership, dtype=np.float32).copy())
         self.register_buffer("membership", table, persistent=False)
         self.register_buffer("weights", torch.tensor(weights or [1.0] * count), persistent=False)
@@ -62,32 +62,35 @@ class SegmentationLoss(nn.Module):
     def forward(self, logits: Tensor, label: Tensor) -> Tensor:
         """The loss, a scalar; 0 for a perfect and certain prediction, and when no voxel counts."""
         logits, label = logits.float().flatten(2), label.flatten(1).long()
-        valid = torch.ones_like(label, dtype=torch.bool) if self.ignore_index is None else label != self.ignore_index
-        label = torch.where(valid, label, 0)
-        cross_entropy, dice = (self._softmax if self.membership is None else self._sigmoid)(logits, label, valid.float())
+        valid = None
+        if self.ignore_index is not None:
+            counts = label != self.ignore_index
+            label, valid = torch.where(counts, label, 0), counts.float()
+        cross_entropy, dice = (self._softmax if self.membership is None else self._sigmoid)(logits, label, valid)
         return {"dice_ce": cross_entropy + dice, "dice": dice, "ce": cross_entropy}[self.kind]
 
-    def _softmax(self, logits: Tensor, label: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+    def _softmax(self, logits: Tensor, label: Tensor, valid: Tensor | None) -> tuple[Tensor, Tensor]:
         """Both terms for outputs (B, L, V) that compete; label and valid (B, V)."""
         log_p = functional.log_softmax(logits, dim=1)
         log_true = log_p.gather(1, label[:, None])[:, 0]
-        weight = valid * self.weights[label]
+        weight = torch.ones_like(log_true) if valid is None else valid
+        if self.weighted:
+            weight = weight * self.weights[label]
         cross_entropy = -(log_true * weight).sum() / weight.sum().clamp(min=1e-6)
+        p_true = log_true.exp() if valid is None else log_true.exp() * valid
         sums = torch.zeros(log_p.shape[:2], device=label.device)
-        overlap = sums.scatter_add(1, label, log_true.exp() * valid)
-        predicted = (log_p.exp() @ valid[:, :, None])[:, :, 0]
-        true = sums.scatter_add(1, label, valid)
-        parts = [part[:, 1:] for part in (overlap, predicted, true)]
-        return cross_entropy, self._dice(*parts, valid.sum(1), self.weights[1:])
+        overlap = sums.scatter_add(1, label, p_true)
+        true = sums.scatter_add(1, label, torch.ones_like(p_true) if valid is None else valid)
+        parts = [part[:, 1:] for part in (overlap, sum_over(log_p.exp(), valid), true)]
+        return cross_entropy, self._dice(*parts, voxels_of(label, valid), self.weights[1:])
 
-    def _sigmoid(self, logits: Tensor, label: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+    def _sigmoid(self, logits: Tensor, label: Tensor, valid: Tensor | None) -> tuple[Tensor, Tensor]:
         """Both terms for independent outputs (B, L, V); label and valid (B, V)."""
-        truth = self.membership[:, label].transpose(0, 1)
+        truth, p, voxels = self.membership[:, label].transpose(0, 1), logits.sigmoid(), voxels_of(label, valid)
         each = functional.binary_cross_entropy_with_logits(logits, truth, reduction="none")
-        per_class = torch.einsum("blv,bv->l", each, valid) / valid.sum().clamp(min=1)
-        p, counted = logits.sigmoid(), valid[:, :, None]
-        parts = [(part @ counted)[:, :, 0] for part in (p * truth, p, truth)]
-        return weighted_mean(per_class, self.weights), self._dice(*parts, valid.sum(1), self.weights)
+        per_class = sum_over(each, valid).sum(0) / voxels.sum().clamp(min=1)
+        parts = [sum_over(part, valid) for part in (p * truth, p, truth)]
+        return weighted_mean(per_class, self.weights), self._dice(*parts, voxels, self.weights)
 
     def _dice(self, overlap: Tensor, predicted: Tensor, true: Tensor, voxels: Tensor, weights: Tensor) -> Tensor:
         """Mean over classes (and samples) of the Dice loss from sums (B, L) and numbers of voxels (B,)."""
@@ -95,6 +98,16 @@ class SegmentationLoss(nn.Module):
             overlap, predicted, true, voxels = (part.sum(0, keepdim=True) for part in (overlap, predicted, true, voxels))
         loss = soft_dice_loss(overlap, predicted, true, voxels[:, None], self.smooth)
         return weighted_mean(loss.mean(0), weights)
+
+
+def sum_over(values: Tensor, valid: Tensor | None) -> Tensor:
+    """Sum (B, L) of values (B, L, V) over the valid voxels (B, V); all when None."""
+    return values.sum(2) if valid is None else (values @ valid[:, :, None])[:, :, 0]
+
+
+def voxels_of(label: Tensor, valid: Tensor | None) -> Tensor:
+    """Number (B,) of voxels that count."""
+    return torch.full((len(label),), float(label.shape[1]), device=label.device) if valid is None else valid.sum(1)
 
 
 def weighted_mean(values: Tensor, weights: Tensor) -> Tensor:
