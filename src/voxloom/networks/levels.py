@@ -1,44 +1,55 @@
-"""How often each axis is halved: nnU-Net's rule (Isensee et al., Nature Methods 2021)."""
+"""How often each axis is halved: nnU-Net's rule (Isensee et al., Nature Methods 2021). Knows no tensor."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-#: A network has at least this many levels, because a U-Net needs an input block, one level and a bottleneck.
+#: A network has at least this many levels, because MONAI's U-Net has an input block, one level and a bottleneck.
 FEWEST_LEVELS = 3
+
+Axes = tuple[int, ...]
 
 
 def plan_levels(
-    patch: Sequence[int], spacing: Sequence[float], *, most: int = 6, min_size: int = 4
-) -> tuple[tuple[tuple[int, ...], ...], tuple[tuple[int, ...], ...]]:
+    patch: Sequence[int], spacing: Sequence[float], *, max_levels: int = 6, min_size: int = 4
+) -> tuple[tuple[Axes, ...], tuple[Axes, ...]]:
     """Strides and kernels per level.
 
     Parameters
     ----------
     patch : voxels per axis.
-    spacing : mm per axis; an axis is halved once its spacing is within a factor of 2 of the finest.
-    most : levels at most.
-    min_size : an axis is not halved below this many voxels.
+    spacing : mm per axis; an axis is halved once its spacing is within a factor of 2 of the finest that can be halved.
+    max_levels : levels at most.
+    min_size : an axis is not halved below this many voxels, and never when its number of voxels is odd, so that the patch is
+        always a multiple of the product of the strides.
 
     Returns
     -------
-    (strides, kernels), one entry per level: an axis has kernel 1 until the finer axes have caught up with its spacing.
+    (strides, kernels), one entry per level. An axis has kernel 1 until its spacing is within a factor of 2 of the finest, then 3
+    for good. A patch that cannot be halved often enough gets levels of stride 1 up to ``FEWEST_LEVELS``.
     """
-    size, now = [float(n) for n in patch], list(spacing)
-    strides: list[tuple[int, ...]] = [tuple(1 for _ in patch)]
-    kernels: list[tuple[int, ...]] = [_kernel(now)]
-    while len(strides) < most:
-        finest = min(s for s, n in zip(now, size, strict=True) if n >= 2 * min_size) if any(n >= 2 * min_size for n in size) else None
-        halve = [finest is not None and n >= 2 * min_size and s < 2 * finest for n, s in zip(size, now, strict=True)]
-        if not any(halve) and len(strides) >= FEWEST_LEVELS:
+    size, now = list(patch), [float(s) for s in spacing]
+    kernel = _kernel(now, (1,) * len(size))
+    strides, kernels = [(1,) * len(size)], [kernel]
+    while len(strides) < max_levels:
+        stride = _stride(size, now, min_size)
+        if max(stride) == 1 and len(strides) >= FEWEST_LEVELS:
             break
-        strides.append(tuple(2 if h else 1 for h in halve))
-        size = [n / 2 if h else n for n, h in zip(size, halve, strict=True)]
-        now = [s * 2 if h else s for s, h in zip(now, halve, strict=True)]
-        kernels.append(_kernel(now))
+        size = [n // k for n, k in zip(size, stride, strict=True)]
+        now = [s * k for s, k in zip(now, stride, strict=True)]
+        kernel = _kernel(now, kernel)
+        strides.append(stride)
+        kernels.append(kernel)
     return tuple(strides), tuple(kernels)
 
 
-def _kernel(spacing: Sequence[float]) -> tuple[int, ...]:
-    finest = min(spacing)
-    return tuple(1 if s > 2 * finest else 3 for s in spacing)
+def _stride(size: Sequence[int], spacing: Sequence[float], min_size: int) -> Axes:
+    """2 for the axes that are halved next."""
+    able = [n % 2 == 0 and n >= 2 * min_size for n in size]
+    finest = min((s for s, yes in zip(spacing, able, strict=True) if yes), default=0.0)
+    return tuple(2 if yes and s < 2 * finest else 1 for s, yes in zip(spacing, able, strict=True))
+
+
+def _kernel(spacing: Sequence[float], before: Axes) -> Axes:
+    """3 for the axes that had it before, and for those whose spacing is near the finest."""
+    return tuple(3 if k == 3 or s < 2 * min(spacing) else 1 for s, k in zip(spacing, before, strict=True))

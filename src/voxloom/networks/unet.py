@@ -1,12 +1,14 @@
 """The dynamic U-Net: MONAI's blocks, with deep supervision at each head's own resolution.
 
-Knows how to run MONAI's modules; the weights load into ``monai.networks.nets.DynUNet`` unchanged (``monai_config``).
+Knows how to run MONAI's modules, and how to hand the weights to ``monai.networks.nets.DynUNet`` (``to_monai``). Does not know
+files or recipes.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+import torch
 from monai.networks.nets import DynUNet
 from torch import Tensor, nn
 
@@ -15,7 +17,7 @@ from voxloom.networks.settings import NetworkSettings
 
 
 def monai_config(settings: NetworkSettings) -> dict[str, Any]:
-    """Keyword arguments of ``monai.networks.nets.DynUNet`` for the same network; ``UNet.net``'s weights load with ``strict=False``."""
+    """Keyword arguments of ``monai.networks.nets.DynUNet`` for the same network, JSON-able."""
     norm = ("INSTANCE", {"affine": True}) if settings.norm == "instance" else "BATCH"
     return {
         "spatial_dims": settings.dims,
@@ -47,6 +49,7 @@ class UNet(nn.Module):
         del self.net.skip_layers  # names the same modules a second time; ``forward`` walks them itself
         if settings.norm == "instance":
             replace_instance_norms(self.net)
+        keep_logits_whole(self.net)
 
     def forward(self, x: Tensor) -> Tensor | list[Tensor]:
         """Logits; see the class."""
@@ -76,19 +79,40 @@ def replace_instance_norms(module: nn.Module) -> None:
             replace_instance_norms(child)
 
 
-def build_network(settings: NetworkSettings) -> UNet:
-    """The network of the settings, with He initialization (He et al. 2015), drawn from torch's global generator."""
-    network = UNet(settings)
-    for module in network.modules():
-        if isinstance(module, (nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d, nn.ConvTranspose3d)):
-            nn.init.kaiming_normal_(module.weight, a=0.01)
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
-    return network
+def keep_logits_whole(net: DynUNet) -> None:
+    """Take the dropout off the output convolutions, where MONAI puts it too: it would silence logits."""
+    heads = [net.output_block, *getattr(net, "deep_supervision_heads", ())]
+    for head in heads:
+        for name, child in list(head.conv.named_children()):
+            if name == "adn":
+                setattr(head.conv, name, nn.Identity())
+
+
+def build_network(settings: NetworkSettings, *, seed: int | None = None) -> UNet:
+    """The network of the settings with He initialization (He et al. 2015), as MONAI's ``DynUNet`` does it.
+
+    Parameters
+    ----------
+    seed : of the initial weights; None draws from torch's global generator.
+    """
+    if seed is None:
+        return UNet(settings)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return UNet(settings)
+
+
+def to_monai(network: UNet) -> DynUNet:
+    """The same network as MONAI's own class, in evaluation mode; its ``state_dict`` is what a MONAI bundle loads."""
+    twin = DynUNet(**monai_config(network.settings))
+    result = twin.load_state_dict(network.net.state_dict(), strict=False)
+    # DynUNet registers every block a second time under ``skip_layers``; those are the same tensors
+    left = [key for key in result.missing_keys if not key.startswith("skip_layers.")] + list(result.unexpected_keys)
+    if left:
+        raise RuntimeError(f"MONAI's DynUNet names its weights otherwise: {left[:3]}")
+    return twin.eval()
 
 
 def count_parameters(network: nn.Module) -> int:
     """Number of trainable weights."""
     return sum(p.numel() for p in network.parameters() if p.requires_grad)
-
-
