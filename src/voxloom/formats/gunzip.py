@@ -1,12 +1,13 @@
-"""Bytes of a plain or gzip file, straight into the array that needs them.
+"""Bytes of a plain or gzip file, straight into the array that needs them, and back.
 
-Knows gzip members and their check sums. Does not know what the bytes mean.
+Knows gzip members and their check sums. Deflate is done by Intel's ISA-L (package ``isal``) where it is installed: the
+same format, written 6 to 15 times as fast as by zlib and read 1.7 times as fast, see docs/formats.md. Does not know
+what the bytes mean.
 """
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,16 @@ from numpy.typing import NDArray
 
 from voxloom.errors import BadInput
 
+try:
+    from isal import isal_zlib as zlib
+except ImportError:
+    import zlib  # type: ignore[no-redef]
+
+_DAMAGED: Any = zlib.error
 _PIECE = 1 << 20
+_DEFLATE, _GZIP = 8, 31
+#: The lowest level that compresses well: higher ones gain 2 % of size for a multiple of the time.
+GZIP_LEVEL = 1
 
 
 def is_gzip(path: Path) -> bool:
@@ -44,7 +54,7 @@ class ByteStream:
 
     def fill(self, array: NDArray[Any]) -> int:
         """Fill a C-contiguous array with the next bytes; returns how many bytes there were."""
-        target = memoryview(array).cast("B")
+        target = array.data.cast("B")
         done = 0
         while done < len(target) and (piece := self._next(len(target) - done)):
             target[done : done + len(piece)] = piece
@@ -72,11 +82,11 @@ def _plain(path: Path) -> Iterator[bytes]:
 def _gunzip(path: Path) -> Iterator[bytes]:
     """Pieces of at most 1 MiB, member after member."""
     with path.open("rb") as f:
-        engine, waiting = zlib.decompressobj(wbits=31), b""
+        engine, waiting = zlib.decompressobj(wbits=_GZIP), b""
         while waiting or (waiting := f.read(_PIECE)):
             try:
                 piece = engine.decompress(waiting, _PIECE)
-            except zlib.error as error:
+            except _DAMAGED as error:
                 raise BadInput(f"the gzip data is damaged ({error})", path, "Copy the file again") from None
             waiting = engine.unconsumed_tail
             if piece:
@@ -85,8 +95,17 @@ def _gunzip(path: Path) -> Iterator[bytes]:
                 waiting = engine.unused_data or f.read(_PIECE)
                 if waiting[:2] != b"\x1f\x8b":
                     return
-                engine = zlib.decompressobj(wbits=31)
+                engine = zlib.decompressobj(wbits=_GZIP)
         raise BadInput("the gzip data ends too early", path, "It was probably copied by half; copy it again")
+
+
+def gzip_pieces(buffers: Iterable[memoryview]) -> Iterator[bytes]:
+    """The buffers as one gzip member, piece by piece."""
+    engine = zlib.compressobj(GZIP_LEVEL, _DEFLATE, _GZIP)
+    for buffer in buffers:
+        for start in range(0, len(buffer), _PIECE):
+            yield engine.compress(buffer[start : start + _PIECE])
+    yield engine.flush()
 
 
 def empty_like_file(shape: tuple[int, ...], dtype: np.dtype[Any], where: Path) -> NDArray[Any]:

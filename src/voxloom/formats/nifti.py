@@ -8,10 +8,10 @@ pairs, extensions or complex voxels.
 from __future__ import annotations
 
 import struct
-import zlib
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from voxloom.errors import BadInput
 from voxloom.files import atomic_path
 from voxloom.formats.checks import check_file, check_finite, check_room, check_shape, format_shape, rescale
-from voxloom.formats.gunzip import ByteStream, empty_like_file, is_gzip
+from voxloom.formats.gunzip import ByteStream, empty_like_file, gzip_pieces, is_gzip
 from voxloom.formats.header import Header
 from voxloom.formats.quaternion import from_quaternion, to_quaternion
 from voxloom.volume import Volume, check_affine, grid_distance
@@ -29,17 +29,15 @@ _CODES = {np.dtype(name): code for code, name in _TYPES.items()}
 _COLORS = {128: 3, 2304: 4}
 _REFUSED = {1: "1-bit", 32: "complex", 1536: "128-bit float", 1792: "complex", 2048: "complex"}
 _UNITS_MM = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}
+_ORDERS: tuple[Literal["<", ">"], ...] = ("<", ">")
 _VECTOR = 1007
-#: Voxels of a .nii.gz are deflated at this level: see benchmarks and docs/formats.md.
-GZIP_LEVEL = 1
-_PIECE = 1 << 22
 
 
 @dataclass(frozen=True)
 class _Fields:
     """The header's fields that matter, whatever version and byte order they came in."""
 
-    order: str
+    order: Literal["<", ">"]
     dim: tuple[int, ...]
     pixdim: tuple[float, ...]
     datatype: int
@@ -103,21 +101,10 @@ def write(volume: Volume, path: Path) -> None:
     bool becomes uint8, float16 float32, and 64-bit integers shrink to int32 where they fit.
     """
     data = _storable(volume.data, path)
-    header = _header_bytes(volume, data.dtype)
-    planes = (np.ascontiguousarray(channel.T) for channel in data)
+    planes = (np.ascontiguousarray(channel.T).data.cast("B") for channel in data)
+    buffers = chain([memoryview(_header_bytes(volume, data.dtype))], planes)
     with atomic_path(path) as temporary, temporary.open("wb") as f:
-        if not path.name.endswith(".gz"):
-            f.write(header)
-            for plane in planes:
-                f.write(plane.data)
-            return
-        engine = zlib.compressobj(GZIP_LEVEL, zlib.DEFLATED, 31)
-        f.write(engine.compress(header))
-        for plane in planes:
-            raw = memoryview(plane).cast("B")
-            for start in range(0, len(raw), _PIECE):
-                f.write(engine.compress(raw[start : start + _PIECE]))
-        f.write(engine.flush())
+        f.writelines(gzip_pieces(buffers) if path.name.lower().endswith(".gz") else buffers)
 
 
 def _read(path: Path, *, frames_are_channels: bool) -> Volume:
@@ -140,7 +127,7 @@ def _read(path: Path, *, frames_are_channels: bool) -> Volume:
 
 def _parse(stream: ByteStream, path: Path) -> _Fields:
     head = stream.take(4)
-    for order in "<>":
+    for order in _ORDERS:
         length = struct.unpack(f"{order}i", head)[0] if len(head) == 4 else 0
         if length in (348, 540):
             head += stream.take(length - 4)
@@ -153,7 +140,7 @@ def _parse(stream: ByteStream, path: Path) -> _Fields:
     raise BadInput("is not a NIfTI file (its header is missing or cut)", path, "Check the file, or copy it again")
 
 
-def _fields1(b: bytes, o: str) -> _Fields:
+def _fields1(b: bytes, o: Literal["<", ">"]) -> _Fields:
     offset, slope, intercept = struct.unpack_from(f"{o}3f", b, 108)
     return _Fields(
         order=o,
@@ -171,7 +158,7 @@ def _fields1(b: bytes, o: str) -> _Fields:
     )
 
 
-def _fields2(b: bytes, o: str) -> _Fields:
+def _fields2(b: bytes, o: Literal["<", ">"]) -> _Fields:
     offset, slope, intercept = struct.unpack_from(f"{o}qdd", b, 168)
     return _Fields(
         order=o,

@@ -86,8 +86,8 @@ def _open(path: Path) -> Any:
     except (OSError, SyntaxError, Image.DecompressionBombError) as error:
         reason = f"cannot be read as a picture ({type(error).__name__})"
         raise BadInput(reason, path, "Check the file, or copy it again") from None
-    if getattr(image, "n_frames", 1) > 1:
-        raise BadInput(f"has {image.n_frames} pages, one is read", path, "Save it as .nii.gz or one file per page")
+    if (pages := getattr(image, "n_frames", 1)) > 1:
+        raise BadInput(f"has {pages} pages, one is read", path, "Save it as .nii.gz or one file per page")
     if image.mode in ("RGB", "RGBA") and ";16" in str(image.tile[0][3]):
         raise BadInput("is a color picture of 16 bits per channel", path, "Save it with 8 bits per channel")
     return image

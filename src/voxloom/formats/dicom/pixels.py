@@ -1,7 +1,7 @@
 """Decoded and scaled voxels of image planes.
 
-Knows pydicom's decoders (pylibjpeg for JPEG, JPEG 2000 and RLE, pyjpegls for JPEG-LS) and the slope and intercept of
-each plane. Does not know geometry.
+Knows pydicom's decoders (GDCM or pylibjpeg for JPEG, JPEG-LS, JPEG 2000 and RLE) and the slope and intercept of each
+plane. Does not know geometry.
 """
 
 from __future__ import annotations
