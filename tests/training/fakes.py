@@ -49,7 +49,7 @@ def ball_training(folder: Path, *, steps: int = 24, seed: int = 0, **changes: ob
         network=network,
         training=TrainingSettings.model_validate(settings),
         augment=AugmentSettings(),
-        inference=InferenceSettings(window=(24, 16, 16)),
+        inference=InferenceSettings(),
         spacing=(1.0, 1.0, 1.0),
         seed=seed,
         description={"made": "for a test"},

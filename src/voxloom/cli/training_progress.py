@@ -26,7 +26,7 @@ def training_bar(fold: int) -> Iterator[Reporter]:
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[facts]}"))
-    with Progress(*columns, console=output.console) as bar:
+    with Progress(*columns, console=output.screen()) as bar:
         task = bar.add_task(f"Training fold {fold}", total=None, facts="")
 
         def report(step: int, steps: int, seconds_left: float, loss: float, dice: dict[str, float]) -> None:

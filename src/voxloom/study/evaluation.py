@@ -5,7 +5,7 @@ Knows the run's ``predictions``, ``metrics.csv`` and ``summary.json``. The metri
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,8 @@ import numpy as np
 from voxloom.dataset import Case, Dataset, Labels
 from voxloom.errors import BadInput
 from voxloom.evaluation import Evaluation, dice_score, evaluate_case
-from voxloom.files import write_json
-from voxloom.formats import write_volume
+from voxloom.files import sha256_file, write_json, write_text
+from voxloom.formats import read_label, write_volume
 from voxloom.inference.postprocess import keep_largest
 from voxloom.progress import Progress
 from voxloom.study.predict import Predictor
@@ -52,17 +52,167 @@ class RunEvaluation:
 
 
 def predict_and_score(
-    predictor: Predictor, cases: Sequence[Case], out: Path, labels: Labels, progress: Progress | None = None, done: int = 0, total: int = 0
+    predictor: Predictor, cases: Sequence[Case], out: Path, labels: Labels, tick: Callable[[], None] = lambda: None
 ) -> Evaluation:
-    """Predict labelled cases into ``out`` and score each on its own grid; predictions are held one at a time."""
+    """Predict labelled cases into ``out`` and score each on its own grid; one case is in memory at a time."""
     evaluation = Evaluation(labels.names)
-    for number, case in enumerate(cases):
-        truth = case.read_label()
-        if truth is None:
-            raise BadInput("has no label to compare with", case.id, "Evaluate only labelled cases")
-        prediction = predictor.predict(case.read_image())
+    for case in cases:
+        prediction, truth = predictor.predict(case.read_image()), truth_of(case)
         write_volume(prediction, out / f"{case.id}.nii.gz")
         evaluation.add(case.id, evaluate_case(prediction, truth, labels), patient=case.patient)
-        if progress is not None:
-            progress(done + number + 1, total or len(cases))
+        tick()
     return evaluation
+
+
+def truth_of(case: Case) -> Volume:
+    """The label of a case; a case without one is refused."""
+    truth = case.read_label()
+    if truth is None:
+        raise BadInput(f"case {case.id} has no label to compare with", None, "Evaluate only labelled cases")
+    return truth
+
+
+def validate_run(
+    folder: Path, dataset: Dataset, labels: Labels, outcomes: Mapping[str, Any], progress: Progress | None = None
+) -> dict[str, Any]:
+    """Predict every fold's held-out cases with its own network, decide on the largest component, write ``summary.json``.
+
+    Parameters
+    ----------
+    dataset : of the run.
+    outcomes : what each fold's training ended with.
+    """
+    folds = Run(folder).data
+    held_out = {name: [c["id"] for c in folds["cases"] if f"fold_{c['fold']}" == name] for name in outcomes}
+    total = sum(map(len, held_out.values()))
+    done = 0
+
+    def tick() -> None:
+        nonlocal done
+        done += 1
+        if progress is not None:
+            progress(done, total)
+
+    scored = {}
+    for name, ids in held_out.items():
+        cases = [dataset[i] for i in ids]
+        if cases:
+            scored[name] = predict_and_score(Predictor.from_folds([folder / name]), cases, folder / name / "predictions", labels, tick)
+    largest = decide_largest(folder, dataset, labels, held_out)
+    if largest:
+        scored = {name: score_again(folder / name, dataset, held_out[name], labels, largest) for name in scored}
+    pooled = Evaluation(labels.names)
+    for name, evaluation in scored.items():
+        evaluation.write_csv(folder / name / "metrics.csv")
+        pooled.extend(evaluation)
+    summary = {"largest_component": list(largest), "folds": dict(outcomes)}
+    if total:
+        summary["validation"] = pooled.summary()
+    write_json(folder / "summary.json", summary)
+    return summary
+
+
+def decide_largest(folder: Path, dataset: Dataset, labels: Labels, held_out: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """Labels whose mean Dice on the held-out cases rises when only their largest component is kept.
+
+    A recipe that names the labels is obeyed; regions are left as they are.
+    """
+    wanted = Run(folder).recipe.inference["largest_component"]
+    if wanted != "auto":
+        return tuple(wanted)
+    if labels.has_regions:
+        return ()
+    gains: dict[str, list[float]] = {name: [] for name in labels.names}
+    for name, ids in held_out.items():
+        for case in ids:
+            found = read_label(folder / name / "predictions" / f"{case}.nii.gz").data[0]
+            truth = truth_of(dataset[case]).data[0]
+            valid = labels.valid(truth)
+            for label, true in labels.masks(truth):
+                masks = [dict(labels.masks(m))[label] for m in (keep_largest(found, labels, [label]), found)]
+                kept, mask, true = (m if valid is None else m & valid for m in (*masks, true))
+                gains[label].append(dice_score(kept, true) - dice_score(mask, true))
+    return tuple(label for label, values in gains.items() if values and np.mean(values) > WORTHWHILE_GAIN)
+
+
+def score_again(fold: Path, dataset: Dataset, ids: Sequence[str], labels: Labels, largest: tuple[str, ...]) -> Evaluation:
+    """Apply the largest-component rule to the predictions on disk and score them anew."""
+    evaluation = Evaluation(labels.names)
+    for case in ids:
+        path = fold / "predictions" / f"{case}.nii.gz"
+        prediction = read_label(path)
+        prediction = prediction.with_data(keep_largest(prediction.data[0], labels, largest)[None])
+        write_volume(prediction, path)
+        evaluation.add(case, evaluate_case(prediction, truth_of(dataset[case]), labels), patient=dataset[case].patient)
+    return evaluation
+
+
+def evaluate_run(folder: Path, data: str | Path | Dataset | None = None, out: Path | None = None) -> RunEvaluation:
+    """Score a run on another data set, or give the figures of its held-out cases.
+
+    Parameters
+    ----------
+    folder : of the run.
+    data : labelled data set; its test split where it has one. None: the held-out cases of the run.
+    out : where predictions and ``metrics.csv`` go; default: ``test`` in the run.
+
+    Raises
+    ------
+    BadInput : cases have no label, or the labels differ from the run's.
+    """
+    run = Run(folder)
+    if data is None:
+        return RunEvaluation(folder, "validation", held_out_figures(run))
+    dataset = data if isinstance(data, Dataset) else Dataset(data)
+    test = [case for case in dataset.test if case.label is not None] if len(dataset.test) else list(dataset)
+    if not test:
+        raise BadInput("no labelled case to evaluate on", dataset.root)
+    refuse_leak(run, test)
+    place = out or folder / "test"
+    predictor = Predictor.of(run)
+    evaluation = predict_and_score(predictor, test, place / "predictions", predictor.labels)
+    evaluation.write_csv(place / "metrics.csv")
+    write_json(place / "cases.json", [describe_case(case) for case in test])
+    if out is None:
+        write_json(folder / "summary.json", {**run.summary, "test": {"name": dataset.name, **evaluation.summary()}})
+    return RunEvaluation(folder, dataset.name, evaluation)
+
+
+def describe_case(case: Case) -> dict[str, Any]:
+    """Id, patient and files of a test case, with their hashes."""
+    return {"id": case.id, "patient": case.patient, "files": {str(p): sha256_file(p) for p in case.source_files}}
+
+
+def refuse_leak(run: Run, test: Sequence[Case]) -> None:
+    """Refuse to call cases a test that the run has trained on (same file content)."""
+    known = {digest: case["id"] for case in run.data["cases"] for path, digest in case["files"].items()}
+    for case in test:
+        seen = [known[d] for d in describe_case(case)["files"].values() if d in known]
+        if seen:
+            raise BadInput(
+                f"test case {case.id} is training case {seen[0]} of the run",
+                run.folder,
+                "Evaluate on unseen cases; figures on the held-out ones: voxloom evaluate RUN",
+            )
+
+
+def held_out_figures(run: Run) -> Evaluation:
+    """The rows of every fold's ``metrics.csv``."""
+    files = sorted(run.folder.glob("fold_*/metrics.csv"))
+    if not files:
+        raise BadInput("the run has no held-out cases", run.folder, "Give a data set: voxloom evaluate RUN DATASET")
+    pooled = Evaluation.read_csv(files[0])
+    for path in files[1:]:
+        pooled.extend(Evaluation.read_csv(path))
+    return pooled
+
+
+def report_run(folder: Path, path: Path | None = None) -> Path:
+    """Write ``report.html``; a copy to ``path`` where given."""
+    from voxloom.report.run_page import write_run_report
+
+    written = write_run_report(folder)
+    if path is None:
+        return written
+    write_text(path, written.read_text(encoding="utf-8"))
+    return path

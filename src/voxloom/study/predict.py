@@ -136,6 +136,7 @@ class Predictor:
             device=self.device,
             autocast_dtype=torch.bfloat16 if self.precision == "bf16" else None,
             tta_axes=self.inference.mirror,
+            channels_last=self.channels_last,
             largest=self.largest,
         )
 

@@ -143,7 +143,9 @@ def usable_cases(dataset: Dataset, recipe: Recipe) -> tuple[Dataset, Labels]:
         return dataset, dataset.labels
     named = recipe.data.labels.items()
     foreground = tuple(Label(n, (v,) if isinstance(v, int) else tuple(v)) for n, v in named if v not in (0, (0,)))
-    return dataset, Labels(foreground, ignore=recipe.data.ignore)
+    labels = Labels(foreground, ignore=recipe.data.ignore)
+    kinds = dataset.channel_kinds
+    return Dataset.from_cases(dataset.name, dataset.cases, dataset.channels, labels, root=dataset.root, channel_kinds=kinds), labels
 
 
 def choose_folds(dataset: Dataset, recipe: Recipe) -> list[Fold]:
@@ -156,7 +158,8 @@ def choose_folds(dataset: Dataset, recipe: Recipe) -> list[Fold]:
     patients = {case.patient for case in dataset}
     if f.hold_out == 0 or len(patients) < 3:
         return [Fold(tuple(case.id for case in dataset), ())]
-    return [hold_out(dataset, f.hold_out, seed=recipe.seed, stratify=f.stratify)]
+    fewest = 4 if len(patients) >= 20 else 1
+    return [hold_out(dataset, max(f.hold_out, fewest / len(patients)), seed=recipe.seed, stratify=f.stratify)]
 
 
 def _start(dataset: Dataset, recipe: Recipe, folder: Path, listener: Listener) -> Study:
@@ -235,7 +238,7 @@ def _train_folds(study: Study, listener: Listener, *, resume: bool = False) -> R
     repeat = study.settings.recipe.model_copy(update={"budget": None, "pace": {k: v.pace for k, v in outcomes.items()}})
     repeat.save(study.folder / "repeat.yaml")
     with listener.progress("Predicting the held-out cases") as progress:
-        validate_run(study.folder, study.dataset, {k: vars(v) for k, v in outcomes.items()}, progress)
+        validate_run(study.folder, study.dataset, study.labels, {k: vars(v) for k, v in outcomes.items()}, progress)
     report_run(study.folder)
     return Run(study.folder)
 

@@ -204,9 +204,8 @@ def _validator(job: Training, device: torch.device) -> Validator | None:
     return Validator(
         cases=list(job.validation.values()),
         labels=job.labels,
-        window=job.inference.window,
+        patch=job.training.patch,
         overlap=job.inference.overlap,
-        multiple=job.network.multiple,
         precision=job.training.precision,
         device=device,
         channels_last=job.training.channels_last,

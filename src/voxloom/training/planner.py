@@ -31,8 +31,9 @@ LARGEST_PATCH_2D = {"cpu": 256 * 256, "cuda": 512 * 512}
 #: Widths of the first level, widest first, and the widest level.
 WIDTHS = {"cpu": (32, 24, 16, 8), "cuda": (32,)}
 WIDEST = {2: 512, 3: 320}
-#: Steps below which a narrower network with more steps learns more (measured on hippocampus, see benchmarks/RESULTS.md).
-ENOUGH_STEPS = 1500
+#: A network of this width takes ``STEPS_PER_WIDTH * width**2`` steps before it beats a narrower one that takes more steps in
+#: the same time: weights grow with the square of the width (measured on hippocampus, see benchmarks/RESULTS.md).
+STEPS_PER_WIDTH = 2
 #: Steps after which more bring nothing: nnU-Net's 1000 epochs of 250.
 MOST_STEPS = 250_000
 #: Without a budget.
@@ -116,6 +117,17 @@ def choose_patch(shape: Triple, dims: int, largest: int) -> Triple:
     multiple = np.where(size >= 16, 8, np.where(size >= 8, 4, 1))
     rounded = np.maximum(multiple, np.ceil(size / multiple - 0.25) * multiple)
     return (int(rounded[0]), int(rounded[1]), int(rounded[2]))
+
+
+def divisible(patch: Triple, spacing: Spacing, dims: int) -> Triple:
+    """The patch, enlarged until the network that fits it can halve it without remainder."""
+    while True:
+        strides, _ = plan_levels(patch[:dims], spacing[:dims])
+        multiple = [*np.prod(np.array(strides), axis=0), 1][:3]
+        i, j, k = (int(-(-p // m) * m) for p, m in zip(patch, multiple, strict=True))
+        if (i, j, k) == patch:
+            return patch
+        patch = (i, j, k)
 
 
 def features_of(width: int, levels: int, dims: int) -> tuple[int, ...]:
@@ -213,7 +225,7 @@ def build_plan(facts: DataFacts, device: str, budget: float | None, time_step: S
     augment = augmentation(dims)
 
     def candidate(width: int, precision: str, grid: Spacing) -> tuple[NetworkSettings, TrainingSettings]:
-        patch = choose_patch(median_shape(facts, grid), dims, largest)
+        patch = divisible(choose_patch(median_shape(facts, grid), dims, largest), grid, dims)
         network = network_for(facts, patch, grid, dims, width)
         return network, training_for(patch, dims, device, precision)
 
@@ -239,7 +251,7 @@ def build_plan(facts: DataFacts, device: str, budget: float | None, time_step: S
         ("weights", f"moving average {training.ema:g}", "its validation Dice is higher and steadier than the last step's"),
     ]
     prepare = PrepareSettings(orientation=orientation, spacing=grid, normalize=normalization(facts.kinds))
-    inference = InferenceSettings(window=window_size(facts, grid, training.patch, network))
+    inference = InferenceSettings()
     return Plan(prepare, network, training, augment, inference, grid, per_step, tuple(reasons))
 
 
@@ -273,16 +285,21 @@ def choose_width(
     per_step, width = measured[precision], narrow
     for wider in reversed(WIDTHS[device][:-1]):
         # a step grows at least in proportion to the width: do not measure what cannot fit
-        if seconds / (per_step * wider / width) < ENOUGH_STEPS:
+        if seconds / (per_step * wider / width) < enough_steps(wider):
             break
         slower = time_step(*candidate(wider, precision, spacing), augment, spacing)
-        if seconds / slower < ENOUGH_STEPS:
+        if seconds / slower < enough_steps(wider):
             break
         width, per_step = wider, slower
     reasons.append(
-        ("width", f"{width} channels at full resolution", f"the widest that takes {ENOUGH_STEPS} steps in the budget, or the narrowest")
+        ("width", f"{width} channels at full resolution", f"the widest that takes enough steps in the budget ({enough_steps(width)} for this one)")
     )
     return width, precision, per_step
+
+
+def enough_steps(width: int) -> int:
+    """Steps that a network of this width needs to be worth it."""
+    return STEPS_PER_WIDTH * width**2
 
 
 def network_for(facts: DataFacts, patch: Triple, spacing: Spacing, dims: int, width: int) -> NetworkSettings:
@@ -315,18 +332,6 @@ def training_for(patch: Triple, dims: int, device: str, precision: str) -> Train
 def schedule_for(steps: int, device: str) -> dict[str, object]:
     """Number of steps, and what follows from it: how often to validate and how long the average of the weights remembers."""
     return {"steps": steps, "validations": max(2, min(50, steps // 150)), "ema": min(0.999, max(0.9, 1 - 7.0 / max(steps, 10)))}
-
-
-def window_size(facts: DataFacts, grid: Spacing, patch: Triple, network: NetworkSettings) -> Triple:
-    """The window of predictions: large enough for every training case where that costs little, else the patch."""
-    sizes = np.array(facts.shapes) * np.array(facts.spacings) / np.array(grid)
-    multiple = (*network.multiple, 1)[:3]
-    whole = [int(np.ceil(np.round(n) / m) * m) for n, m in zip(sizes.max(axis=0), multiple, strict=True)]
-    if network.dims == 2:
-        whole[2] = 1
-    if np.prod(whole) > 3 * np.prod(patch):
-        return patch
-    return (max(whole[0], patch[0]), max(whole[1], patch[1]), max(whole[2], patch[2]))
 
 
 def patch_reason(shape: Triple, patch: Triple, device: str) -> str:

@@ -51,7 +51,7 @@ def noise_training(
         labels = Labels((Label("region", (1, 2)),))
     case = NoiseCase(training.patch, network.in_channels, count)
     return Training(
-        Path(), {"noise": case}, {}, labels, network, training, augment, InferenceSettings(window=training.patch), spacing, 0, {}
+        Path(), {"noise": case}, {}, labels, network, training, augment, InferenceSettings(), spacing, 0, {}
     )  # fmt: skip
 
 

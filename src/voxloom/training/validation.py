@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from torch import nn
 
 from voxloom.dataset.labels import Labels
-from voxloom.inference.window_size import window_for
 from voxloom.inference.windows import predict_map
 from voxloom.training.sampling import PatchSource, Triple
 
@@ -27,16 +26,15 @@ class Validator:
     ----------
     cases : prepared validation cases.
     labels : which inner indices make up which label.
-    window, overlap, multiple : windows of the prediction, and what the network can halve.
+    patch, overlap : windows of the prediction.
     precision : "bf16" or "fp32".
     device : where the network lives.
     """
 
     cases: Sequence[PatchSource]
     labels: Labels
-    window: Triple
+    patch: Triple
     overlap: float
-    multiple: tuple[int, ...]
     precision: str
     device: torch.device
     channels_last: bool = True
@@ -56,7 +54,7 @@ class Validator:
         probabilities = predict_map(
             network,
             case.image(),
-            patch=window_for(case.shape, self.window, self.multiple),
+            patch=self.patch,
             overlap=self.overlap,
             device=self.device,
             autocast_dtype=torch.bfloat16 if self.precision == "bf16" else None,

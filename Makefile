@@ -1,0 +1,38 @@
+# Each target sets itself up: a virtual environment in .venv with the exact versions of constraints.txt.
+SHELL := /bin/bash
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3)
+BIN := .venv/bin
+STAMP := .venv/.ready
+DATA := $(or $(VOXLOOM_DATA),../shared/data)
+export VOXLOOM_DATA := $(DATA)
+
+.PHONY: demo test lint docs bench unit clean
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "Installing python3-venv"; apt-get update -qq && apt-get install -y -qq python3-venv; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,docs,bundle]'
+	touch $(STAMP)
+
+demo: $(STAMP)
+	$(BIN)/voxloom demo -o demo
+
+test: lint unit docs
+
+lint: $(STAMP)
+	$(BIN)/ruff check src tests benchmarks
+	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+unit: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+
+docs: $(STAMP)
+	$(BIN)/mkdocs build --strict --quiet
+
+bench: $(STAMP)
+	bash benchmarks/run.sh
+
+clean:
+	rm -rf .venv site demo

@@ -1,0 +1,111 @@
+"""The command line: which commands there are, and what happens to errors.
+
+Knows names and exit codes (0 done, 1 failed, 2 bad input, 130 interrupted). A command's module is imported when it is run
+or its help is asked for, so that ``voxloom --help`` stays fast.
+"""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from importlib import import_module
+from typing import Any
+
+import click
+import typer
+from typer.core import TyperGroup
+
+#: Command name -> one line for the overview. Each lives in ``voxloom.cli.<name>`` as ``command``.
+COMMANDS = {
+    "inspect": "What is in a data set, and what is wrong with it.",
+    "recipes": "List the shipped recipes, or print one.",
+    "prepare": "Prepare every case of a data set once.",
+    "train": "Train a model and evaluate it on cases that it never saw.",
+    "evaluate": "Score a run, or one folder of masks against another.",
+    "predict": "Apply a run to new scans.",
+    "show": "Pictures of what the network sees and says.",
+    "export": "Hand a trained model to other software.",
+    "phantom": "Make simulated scans with known truth.",
+    "get": "Fetch a public data set.",
+    "demo": "The whole job on real MR where it is at hand.",
+}
+
+
+class LazyGroup(TyperGroup):
+    """Imports a command when it is asked for, and suggests the nearest one for a misspelt name."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        if ctx.resilient_parsing or not _is_called(cmd_name):
+            return click.Command(cmd_name, help=COMMANDS[cmd_name], short_help=COMMANDS[cmd_name])
+        module = import_module(f"voxloom.cli.{cmd_name}")
+        app = typer.Typer(add_completion=False)
+        app.command(cmd_name)(module.command)
+        return typer.main.get_command(app)
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[Any, Any, list[str]]:
+        if args and args[0] not in COMMANDS:
+            close = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            hint = f" Did you mean `{close[0]}`?" if close else " See: voxloom --help"
+            raise click.UsageError(f"There is no command `{args[0]}`.{hint}")
+        return super().resolve_command(ctx, args)
+
+
+def _is_called(name: str) -> bool:
+    """Whether this command was named on the command line (the overview needs only its one line)."""
+    return name in sys.argv[1:] or "pytest" in sys.modules
+
+
+app = typer.Typer(cls=LazyGroup, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from voxloom import __version__
+
+        typer.echo(f"voxloom {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def overview(
+    debug: bool = typer.Option(False, "--debug", help="Show the traceback of an error."),
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Show the version."),
+) -> None:
+    """From a DICOM archive or a data set to a trained, honestly evaluated model for medical images."""
+
+
+def run(arguments: list[str]) -> int:
+    """Run a command line without the program's name; the exit code."""
+    debug = "--debug" in arguments
+    arguments = [a for a in arguments if a != "--debug"]
+    from voxloom.errors import BadInput, VoxloomError
+
+    try:
+        result = typer.main.get_command(app).main(arguments, prog_name="voxloom", standalone_mode=False)
+        return result if isinstance(result, int) else 0
+    except click.ClickException as error:
+        error.show()
+        return 2
+    except (KeyboardInterrupt, click.Abort):
+        typer.echo("Interrupted.", err=True)
+        return 130
+    except VoxloomError as error:
+        if debug:
+            raise
+        typer.echo(f"Error: {error}", err=True)
+        return 2 if isinstance(error, BadInput) else 1
+    except Exception as error:
+        if debug:
+            raise
+        typer.echo(f"Error: {type(error).__name__}: {error}. Run again with --debug for the details", err=True)
+        return 1
+
+
+def main() -> None:
+    """Entry point of ``voxloom``."""
+    sys.exit(run(sys.argv[1:]))

@@ -1,0 +1,119 @@
+"""``voxloom evaluate``: score a run, or one folder of masks against another."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Optional
+
+import typer
+
+if TYPE_CHECKING:
+    from voxloom.dataset import Labels
+    from voxloom.evaluation import Evaluation
+
+
+def command(
+    run: Annotated[Optional[Path], typer.Argument(help="Folder of a run.")] = None,
+    dataset: Annotated[Optional[Path], typer.Argument(help="Labelled data set; without it the held-out cases.")] = None,
+    pred: Annotated[Optional[Path], typer.Option("--pred", help="Folder of predicted label maps.")] = None,
+    truth: Annotated[Optional[Path], typer.Option("--truth", help="Folder of true label maps.")] = None,
+    labels: Annotated[
+        Optional[str], typer.Option(help="dataset.json with the labels' names, or NAME=VALUE,... [default: all values]")
+    ] = None,
+    out: Annotated[Optional[Path], typer.Option("-o", "--out", help="Folder for metrics.csv and summary.json.")] = None,
+    workers: Annotated[Optional[int], typer.Option(help="Processes. [default: chosen by the work]")] = None,
+    json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Score RUN on DATASET or on its held-out cases; or the masks of --pred against those of --truth."""
+    from voxloom.errors import BadInput
+
+    if run is not None and pred is None and truth is None:
+        _evaluate_run(run, dataset, out, json_output)
+    elif run is None and pred is not None and truth is not None:
+        _evaluate_folders(pred, truth, labels, out, workers, json_output)
+    else:
+        raise BadInput("give a RUN, or both --pred and --truth", None, "Example: voxloom evaluate --pred DIR --truth DIR")
+
+
+def _evaluate_run(run: Path, dataset: Path | None, out: Path | None, json_output: bool) -> None:
+    from voxloom.study.evaluation import evaluate_run
+
+    result = evaluate_run(run, dataset, out)
+    wrote = [result.report()]
+    if dataset is not None:
+        wrote.append((out or run / "test") / "metrics.csv")
+    _show(result.evaluation, wrote, f"voxloom predict {run} SCAN -o OUT", json_output)
+
+
+def _evaluate_folders(
+    pred: Path, truth: Path, labels: str | None, out: Path | None, workers: int | None, json_output: bool
+) -> None:
+    from voxloom.cli import output
+    from voxloom.evaluation import evaluate_folders
+    from voxloom.evaluation.folders import find_labels, label_files
+    from voxloom.files import write_json
+
+    true = label_files(truth)
+    chosen = parse_labels(labels) if labels is not None else find_labels(true)
+    with output.progress_bar("Evaluating") as progress:
+        evaluation = evaluate_folders(pred, truth, chosen, workers=workers, progress=progress)
+    wrote = []
+    if out is not None:
+        found = label_files(pred)
+        files = {case: (str(true[case]), str(found.get(case, ""))) for case in evaluation.cases}
+        values = {label.name: str(label.values[0] if len(label.values) == 1 else label.values) for label in chosen.foreground}
+        wrote = [evaluation.write_csv(out / "metrics.csv"), evaluation.write_nnunet_summary(out / "summary.json", files, values)]
+        write_json(out / "statistics.json", output.plain(evaluation.summary()))
+        wrote.append(out / "statistics.json")
+    for case in evaluation.missing:
+        output.note(f"{case}: no prediction in {pred}; counted as a prediction of nothing")
+    _show(evaluation, wrote, None, json_output)
+
+
+def parse_labels(text: str) -> Labels:
+    """Labels of a ``dataset.json``, or of ``NAME=VALUE,NAME=VALUE``."""
+    import json
+
+    from voxloom.dataset import Label, Labels
+    from voxloom.errors import BadInput
+
+    if "=" not in text:
+        path = Path(text)
+        if not path.is_file():
+            raise BadInput("no such file", path, "Give a dataset.json, or names: --labels liver=1,tumour=2")
+        declared = json.loads(path.read_text(encoding="utf-8")).get("labels", {})
+        swapped = {v: int(k) for k, v in declared.items() if isinstance(v, str)}  # the Decathlon writes {"1": "name"}
+        return Labels.from_nnunet(swapped or declared)
+    pairs = [part.split("=", 1) for part in text.split(",")]
+    if any(len(pair) != 2 or not pair[1].strip().isdigit() for pair in pairs):
+        raise BadInput(f"--labels {text} is not NAME=VALUE,NAME=VALUE", None, "Example: --labels liver=1,tumour=2")
+    return Labels(tuple(Label(name.strip(), (int(value),)) for name, value in pairs))
+
+
+def _show(evaluation: Evaluation, wrote: list[Path], next_step: str | None, json_output: bool) -> None:
+    from voxloom.cli import output
+
+    summary = evaluation.summary()
+    output.table(rows(summary), title=f"{summary['cases']} cases")
+    output.done(wrote, next_step, summary if json_output else None)
+
+
+def rows(summary: dict[str, Any]) -> list[list[str]]:
+    """A table for the screen: a row per label; infinite distances are shown and counted."""
+    lines = [["label", "Dice mean [95 % CI]", "median", "SD", "HD95 mm", "ASSD mm", "volume error ml", "one mask empty"]]
+    for label, dice in summary["dice"].items():
+        hd, assd, error = (summary[m][label] for m in ("hd95", "assd", "volume_error_ml"))
+        kinds = summary["kinds"].get(label, {})
+        lines.append(
+            [
+                label,
+                f"{dice['mean']:.4f} [{dice['ci'][0]:.4f}, {dice['ci'][1]:.4f}]",
+                f"{dice['median']:.4f}",
+                f"{dice['sd']:.4f}",
+                f"{hd['mean']:.2f}",
+                f"{assd['mean']:.2f}",
+                f"{error['mean']:+.3f}",
+                str(kinds.get("truth_empty", 0) + kinds.get("prediction_empty", 0)) if kinds else "",
+            ]
+        )
+    return lines

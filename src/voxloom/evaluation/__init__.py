@@ -1,0 +1,23 @@
+"""Volumes in, numbers out. Never imports torch."""
+
+from voxloom.evaluation.case import evaluate_case
+from voxloom.evaluation.evaluation import Evaluation, Row
+from voxloom.evaluation.folders import evaluate_folders
+from voxloom.evaluation.metrics import METRICS, MaskMetrics, dice_score, mask_metrics
+from voxloom.evaluation.summary import bootstrap_ci, summarize
+from voxloom.evaluation.surface import SurfaceDistances, surface_distances
+
+__all__ = [
+    "METRICS",
+    "Evaluation",
+    "MaskMetrics",
+    "Row",
+    "SurfaceDistances",
+    "bootstrap_ci",
+    "dice_score",
+    "evaluate_case",
+    "evaluate_folders",
+    "mask_metrics",
+    "summarize",
+    "surface_distances",
+]

@@ -1,0 +1,162 @@
+"""The figures of many cases: rows that can be added, summed up, written and read back.
+
+Knows ``metrics.csv`` and nnU-Net's ``summary.json``. Does not know where masks come from.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from voxloom.errors import BadInput
+from voxloom.evaluation.metrics import METRICS, MaskMetrics
+from voxloom.evaluation.summary import summarize
+from voxloom.files import write_json, write_text
+
+#: Columns of ``metrics.csv``.
+COLUMNS = ("case", "patient", "label", *METRICS, "kind")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One label of one case."""
+
+    case: str
+    patient: str
+    label: str
+    metrics: MaskMetrics
+
+
+@dataclass
+class Evaluation:
+    """Metrics per case and label.
+
+    Parameters
+    ----------
+    labels : names, in order.
+    rows : what was added so far.
+    missing : cases that have a truth but no prediction; they count as failures.
+    """
+
+    labels: Sequence[str]
+    rows: list[Row] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+
+    def add(self, case: str, metrics: Mapping[str, MaskMetrics], *, patient: str | None = None) -> None:
+        """Add all labels of one case."""
+        self.rows += [Row(case, patient or case, label, metrics[label]) for label in self.labels]
+
+    def extend(self, other: Evaluation) -> None:
+        """Add all rows of another evaluation with the same labels."""
+        self.rows += other.rows
+        self.missing += other.missing
+
+    @property
+    def cases(self) -> list[str]:
+        """Ids of the cases, in order of first appearance."""
+        return list(dict.fromkeys(row.case for row in self.rows))
+
+    def values(self, metric: str, label: str) -> list[float]:
+        """One metric of one label, in row order."""
+        return [float(getattr(row.metrics, metric)) for row in self.rows if row.label == label]
+
+    def case_means(self, metric: str) -> dict[str, float]:
+        """Mean over labels of one metric, per case."""
+        found: dict[str, list[float]] = {}
+        for row in self.rows:
+            found.setdefault(row.case, []).append(float(getattr(row.metrics, metric)))
+        return {case: float(np.mean(numbers)) for case, numbers in found.items()}
+
+    def summary(self) -> dict[str, Any]:
+        """metric -> label -> figures of ``summarize``; label ``mean`` is the mean over labels per case.
+
+        ``kinds`` counts, per label, how often which mask was empty; ``missing`` lists cases without a prediction.
+        """
+        result: dict[str, Any] = {metric: self._metric_summary(metric) for metric in METRICS}
+        result["kinds"] = {label: self._kinds(label) for label in self.labels}
+        result["cases"] = len(self.cases)
+        result["missing"] = list(self.missing)
+        return result
+
+    def _metric_summary(self, metric: str) -> dict[str, Any]:
+        figures = {}
+        for label in self.labels:
+            patients = [row.patient for row in self.rows if row.label == label]
+            figures[label] = summarize(self.values(metric, label), patients)
+        if len(self.labels) > 1:
+            patient = {row.case: row.patient for row in self.rows}
+            means = self.case_means(metric)
+            figures["mean"] = summarize(list(means.values()), [patient[case] for case in means])
+        return figures
+
+    def _kinds(self, label: str) -> dict[str, int]:
+        kinds = [row.metrics.kind for row in self.rows if row.label == label]
+        return {kind: kinds.count(kind) for kind in ("ok", "both_empty", "truth_empty", "prediction_empty")}
+
+    def failures(self, below: float = 0.5) -> list[Row]:
+        """Rows with one mask empty, or Dice below ``below``, worst first."""
+        bad = [r for r in self.rows if r.metrics.kind in ("truth_empty", "prediction_empty") or r.metrics.dice < below]
+        return sorted(bad, key=lambda row: row.metrics.dice)
+
+    def write_csv(self, path: str | Path) -> Path:
+        """Write ``metrics.csv``, whole or not at all."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        for row in self.rows:
+            numbers = [f"{getattr(row.metrics, name):.6g}" for name in METRICS]
+            writer.writerow([row.case, row.patient, row.label, *numbers, row.metrics.kind])
+        write_text(path, text.getvalue())
+        return Path(path)
+
+    @classmethod
+    def read_csv(cls, path: str | Path) -> Evaluation:
+        """Read ``metrics.csv`` (BadInput when a column is missing or a number cannot be read)."""
+        try:
+            with Path(path).open(newline="", encoding="utf-8") as f:
+                rows = [_parse(line) for line in csv.DictReader(f)]
+        except (KeyError, ValueError, TypeError) as error:
+            raise BadInput(f"not a table of metrics ({error})", path, "Write it with: voxloom evaluate") from error
+        return cls(list(dict.fromkeys(row.label for row in rows)), rows)
+
+    def write_nnunet_summary(self, path: str | Path, files: Mapping[str, tuple[str, str]], values: Mapping[str, str]) -> Path:
+        """Write a ``summary.json`` as nnU-Net does.
+
+        Parameters
+        ----------
+        files : case -> (reference file, prediction file).
+        values : label name -> nnU-Net's key of the label (its value as text).
+        """
+        per_case = [
+            {
+                "reference_file": files[case][0],
+                "prediction_file": files[case][1],
+                "metrics": {values[r.label]: _nnunet_metrics(r.metrics) for r in self.rows if r.case == case},
+            }
+            for case in self.cases
+        ]
+        mean = {values[label]: _mean_of(entry["metrics"][values[label]] for entry in per_case) for label in self.labels}
+        write_json(path, {"metric_per_case": per_case, "mean": mean, "foreground_mean": _mean_of(mean.values())})
+        return Path(path)
+
+
+def _parse(line: Mapping[str, str]) -> Row:
+    numbers = {name: float(line[name]) for name in METRICS}
+    return Row(line["case"], line["patient"], line["label"], MaskMetrics(**numbers, kind=line["kind"]))  # type: ignore[arg-type]
+
+
+def _nnunet_metrics(m: MaskMetrics) -> dict[str, float]:
+    return {"Dice": m.dice, "IoU": m.iou, "HD95": m.hd95, "ASSD": m.assd}
+
+
+def _mean_of(entries: Iterable[Mapping[str, float]]) -> dict[str, float]:
+    listed = list(entries)
+    names = listed[0] if listed else {}
+    return {name: float(np.mean([e[name] for e in listed])) if listed else math.nan for name in names}

@@ -1,0 +1,95 @@
+"""Two folders of label maps against each other, matched by case id. Missing predictions are failures, not gaps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from voxloom.dataset.labels import Labels
+from voxloom.errors import BadInput
+from voxloom.evaluation.case import evaluate_case
+from voxloom.evaluation.evaluation import Evaluation
+from voxloom.evaluation.metrics import MaskMetrics
+from voxloom.formats import ENDINGS, read_label
+from voxloom.parallel import map_named
+from voxloom.progress import Progress
+from voxloom.volume import Volume
+
+
+@dataclass(frozen=True)
+class PairScorer:
+    """Scores one (prediction, truth) pair of files; picklable for worker processes."""
+
+    labels: Labels
+
+    def __call__(self, pair: tuple[Path | None, Path]) -> dict[str, MaskMetrics]:
+        truth = read_label(pair[1])
+        found = read_label(pair[0]) if pair[0] is not None else nothing_like(truth, self.labels)
+        return evaluate_case(found, truth, self.labels)
+
+
+def nothing_like(truth: Volume, labels: Labels) -> Volume:
+    """A prediction that found nothing, on the grid of the truth."""
+    empty = truth.data.copy()
+    empty[...] = labels.background
+    return truth.with_data(empty)
+
+
+def label_files(folder: Path) -> dict[str, Path]:
+    """Case id -> label map of a folder (BadInput when there is no folder or no label map)."""
+    if not folder.is_dir():
+        raise BadInput("no such folder", folder)
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        ending = next((e for e in sorted(ENDINGS, key=len, reverse=True) if path.name.lower().endswith(e)), None)
+        if ending is None or not path.is_file():
+            continue
+        case = path.name[: -len(ending)]
+        if case in found:
+            raise BadInput(f"case {case} has two files, {found[case].name} and {path.name}", folder, "Remove one")
+        found[case] = path
+    if not found:
+        raise BadInput(f"no label map in it (looked for {', '.join(ENDINGS)})", folder)
+    return found
+
+
+def find_labels(truths: dict[str, Path]) -> Labels:
+    """Labels named by their values, from all values that occur in the true label maps."""
+    import numpy as np
+
+    values: set[int] = set()
+    for path in truths.values():
+        values |= {int(v) for v in np.unique(read_label(path).data)}
+    return Labels.from_values(sorted(values - {0}))
+
+
+def evaluate_folders(
+    predictions: str | Path,
+    truths: str | Path,
+    labels: Labels | None = None,
+    *,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Score every true label map that a folder holds.
+
+    Parameters
+    ----------
+    predictions, truths : folders; files match by their name without the ending.
+    labels : None takes every value of the truth as a label of its own.
+    workers, progress : of ``map_named``.
+
+    Raises
+    ------
+    BadInput : a folder is missing or empty, no name matches, grids differ, or a file cannot be read.
+    """
+    found, true = label_files(Path(predictions)), label_files(Path(truths))
+    if not set(found) & set(true):
+        example = f"{next(iter(found))} and {next(iter(true))}"
+        raise BadInput(f"no prediction has the name of a truth (for example {example})", predictions, "Rename the files")
+    chosen = labels or find_labels(true)
+    evaluation = Evaluation(chosen.names, missing=[case for case in true if case not in found])
+    pairs = [(case, (found.get(case), path)) for case, path in true.items()]
+    for case, metrics in map_named(PairScorer(chosen), pairs, step="evaluating", workers=workers, progress=progress):
+        evaluation.add(case, metrics)
+    return evaluation

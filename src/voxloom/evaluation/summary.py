@@ -1,0 +1,80 @@
+"""From figures per case to mean, median, SD and a confidence interval. Nothing is dropped: infinite values are counted."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: Resamples of the bootstrap, and its seed.
+RESAMPLES, SEED = 2000, 0
+
+
+def bootstrap_ci(values: Sequence[float], groups: Sequence[str] | None = None, level: float = 0.95) -> tuple[float, float]:
+    """Percentile bootstrap confidence interval of the mean (Efron 1979), seeded.
+
+    Parameters
+    ----------
+    values : finite numbers, one per case.
+    groups : patient per value; whole patients are drawn, since cases of one patient are alike.
+    level : of confidence.
+
+    Returns
+    -------
+    (low, high); both equal the value when there is only one group, NaN when there is none.
+    """
+    if not len(values):
+        return (math.nan, math.nan)
+    names = list(groups) if groups is not None else [str(n) for n in range(len(values))]
+    unique, place = np.unique(names, return_inverse=True)
+    sums = np.bincount(place, weights=np.asarray(values, dtype=float))
+    counts = np.bincount(place)
+    draws = np.random.default_rng(SEED).integers(len(unique), size=(RESAMPLES, len(unique)))
+    means = sums[draws].sum(axis=1) / counts[draws].sum(axis=1)
+    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    return (float(low), float(high))
+
+
+def summarize(values: Sequence[float], groups: Sequence[str] | None = None) -> dict[str, Any]:
+    """Figures of one metric over cases.
+
+    Parameters
+    ----------
+    values : one per case; infinite where a mask was missing.
+    groups : patient per value, for the confidence interval.
+
+    Returns
+    -------
+    n, infinite (how many), mean, median, sd (n - 1), quartiles, min, max, ci. With infinite values mean and median include
+    them (the mean is then infinite), and ``finite_mean`` and the interval are over the finite ones.
+    """
+    numbers: NDArray[np.float64] = np.asarray(values, dtype=float)
+    finite = np.isfinite(numbers)
+    kept = numbers[finite]
+    kept_groups = None if groups is None else [g for g, ok in zip(groups, finite, strict=True) if ok]
+    ordered = np.sort(numbers)
+    return {
+        "n": len(numbers),
+        "infinite": int((~finite).sum()),
+        "mean": float(numbers.mean()) if len(numbers) else math.nan,
+        "finite_mean": float(kept.mean()) if len(kept) else math.nan,
+        "median": _quantile(ordered, 0.5),
+        "sd": float(kept.std(ddof=1)) if len(kept) > 1 else 0.0,
+        "q1": _quantile(ordered, 0.25),
+        "q3": _quantile(ordered, 0.75),
+        "min": float(ordered[0]) if len(ordered) else math.nan,
+        "max": float(ordered[-1]) if len(ordered) else math.nan,
+        "ci": list(bootstrap_ci(kept.tolist(), kept_groups)),
+    }
+
+
+def _quantile(ordered: NDArray[np.float64], share: float) -> float:
+    """Linear quantile that gives infinity, not NaN, where infinite values are reached."""
+    if not len(ordered):
+        return math.nan
+    at = share * (len(ordered) - 1)
+    low, high = float(ordered[math.floor(at)]), float(ordered[math.ceil(at)])
+    return low if low == high else low + (high - low) * (at - math.floor(at))

@@ -1,0 +1,162 @@
+"""One slice of a case with the contours of its labels, as an SVG that carries its pixels along.
+
+Knows how radiologists look at slices: the patient's right on the left of the picture, front or head up; sagittal slices
+look to the left. Draws the slice with most labeled voxels, or the middle one without a label. Runs in worker processes.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voxloom.dataset.case import Case
+from voxloom.dataset.labels import Labels
+from voxloom.errors import BadInput
+from voxloom.prepare.reorient import turn_to
+from voxloom.volume import Volume
+
+PLANES = ("sagittal", "coronal", "axial")
+RGB = ("red", "green", "blue")
+_MOST_PIXELS = 320
+_MOST_CHANNELS = 3
+
+
+@dataclass(frozen=True)
+class CasePicture:
+    """Pictures of one case.
+
+    Parameters
+    ----------
+    plane, index, count : the slice shown, counted from 1 along the plane's axis in RAS order.
+    width, height : of the slice in voxels; ``aspect`` is height over width in mm.
+    images : PNG data as base64, one per channel shown.
+    contours : (label number, SVG path in voxels) for every label in the slice.
+    """
+
+    case: str
+    plane: str
+    index: int
+    count: int
+    width: int
+    height: int
+    aspect: float
+    images: tuple[str, ...]
+    contours: tuple[tuple[int, str], ...]
+
+
+def draw_case(task: tuple[Case, Labels | None, tuple[str, ...]]) -> CasePicture:
+    """Read a case and draw it. The task is (case, labels, channel names). Raises BadInput for a broken image."""
+    case, labels, channels = task
+    image, label = case.read_image(), _label_of(case)
+    data, spacing = to_ras(image)
+    outer = None if label is None else to_ras(label)[0][0]
+    inside = None if outer is None else outer != (labels.background if labels else 0)
+    axis, index = choose_slice(data.shape[1:], spacing, inside)
+    cuts = np.stack([_lay(np.take(channel, index, axis=axis)) for channel in data])
+    across, down = [spacing[n] for n in _axes_of(axis)]
+    height, width = cuts.shape[1:]
+    return CasePicture(
+        case=case.id,
+        plane="" if data.shape[3] == 1 else PLANES[axis],
+        index=index + 1,
+        count=data.shape[1 + axis],
+        width=width,
+        height=height,
+        aspect=float(height * down / (width * across)),
+        images=_pictures(cuts, channels, data),
+        contours=() if outer is None else _contours(_lay(np.take(outer, index, axis=axis)), labels),
+    )
+
+
+def to_ras(volume: Volume) -> tuple[NDArray[Any], tuple[float, float, float]]:
+    """A view of the voxels (C, I, J, K) with axes to the right, front and head, and its spacing in mm."""
+    turn, spacing = turn_to(volume.affine, "RAS"), volume.spacing
+    i, j, k = (spacing[axis] for axis in turn.order)
+    return turn.apply(volume.data), (i, j, k)
+
+
+def _label_of(case: Case) -> Volume | None:
+    """The label, or None where it is broken or off its image: the picture then shows the image alone."""
+    try:
+        return case.read_label()
+    except BadInput:
+        return None
+
+
+def choose_slice(
+    shape: tuple[int, ...], spacing: tuple[float, float, float], inside: NDArray[np.bool_] | None
+) -> tuple[int, int]:
+    """Axis and index of the slice to show: in the finest plane, the one with most labeled voxels."""
+    thickest = max(s for s, n in zip(spacing, shape, strict=True) if n > 1 or shape[2] > 1)
+    axes = [2] if shape[2] == 1 else [a for a in (2, 1, 0) if spacing[a] > 0.99 * thickest]
+    if inside is None or not inside.any():
+        return axes[0], shape[axes[0]] // 2
+    best = []
+    for axis in axes:
+        areas = np.count_nonzero(inside, axis=tuple(a for a in range(3) if a != axis))
+        best.append((int(areas.max()), axis, int(np.argmax(areas))))
+    _, axis, index = max(best, key=lambda found: found[0])
+    return axis, index
+
+
+def _axes_of(axis: int) -> tuple[int, int]:
+    """RAS axes that run across and down the picture of a plane."""
+    return ((1, 2), (0, 2), (0, 1))[axis]
+
+
+def _lay(cut: NDArray[Any]) -> NDArray[Any]:
+    """A RAS slice as rows and columns: right of the patient left, front or head up; sagittal with the front left."""
+    return cut.T[::-1, ::-1]
+
+
+def _pictures(cuts: NDArray[Any], channels: tuple[str, ...], data: NDArray[Any]) -> tuple[str, ...]:
+    if channels == RGB:
+        return (_png(np.moveaxis(np.clip(cuts, 0, 255).astype(np.uint8), 0, -1)),)
+    return tuple(_png(_gray(cut, whole)) for cut, whole in list(zip(cuts, data, strict=True))[:_MOST_CHANNELS])
+
+
+def _gray(cut: NDArray[Any], whole: NDArray[Any]) -> NDArray[np.uint8]:
+    """0..255 between the 0.5th and 99.5th percentile of the volume (of every n-th voxel)."""
+    step = max(1, round((whole.size / 200_000) ** (1 / 3)))
+    low, high = np.nanpercentile(whole[::step, ::step, ::step], (0.5, 99.5))
+    if not high > low:
+        low, high = float(np.nanmin(cut)), float(np.nanmax(cut))
+    scaled = (np.nan_to_num(cut.astype(np.float32)) - low) / max(high - low, 1e-12)
+    return (255 * np.clip(scaled, 0, 1)).astype(np.uint8)
+
+
+def _png(pixels: NDArray[np.uint8]) -> str:
+    from PIL import Image
+
+    picture = Image.fromarray(np.ascontiguousarray(pixels))
+    factor = _MOST_PIXELS / max(picture.size)
+    if factor < 1:
+        picture = picture.resize((max(1, round(picture.width * factor)), max(1, round(picture.height * factor))))
+    out = io.BytesIO()
+    picture.save(out, format="PNG", optimize=True)
+    return base64.b64encode(out.getvalue()).decode("ascii")
+
+
+def _contours(outer: NDArray[Any], labels: Labels | None) -> tuple[tuple[int, str], ...]:
+    if labels is None:
+        return ()
+    found = []
+    for n, (_, mask) in enumerate(labels.masks(outer)):
+        if mask.any():
+            found.append((n, _outline(mask)))
+    return tuple(found)
+
+
+def _outline(mask: NDArray[np.bool_]) -> str:
+    """SVG path around a mask, in voxels with (0, 0) at the corner of the first one."""
+    from contourpy import contour_generator
+
+    lines: list[NDArray[np.float64]] = contour_generator(z=np.pad(mask.astype(np.float32), 1)).lines(0.5)  # type: ignore[assignment]
+    return "".join(
+        "M" + "L".join(f"{x - 0.5:.4g} {y - 0.5:.4g}" for x, y in line[:-1]) + "Z" for line in lines if len(line) > 2
+    )

@@ -1,0 +1,138 @@
+"""Figures of reports: curves, boxes with strips, slices with contours. Consistent, colour-blind safe, self-contained.
+
+Knows arrays and matplotlib; does not know runs or data sets.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+#: Okabe-Ito colours, told apart by colour-blind readers.
+COLORS = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#CC79A7", "#D55E00", "#0072B2")
+
+Mask = NDArray[np.integer]
+
+
+def color_of(index: int) -> str:
+    """The colour of label ``index`` (from 0)."""
+    return COLORS[index % len(COLORS)]
+
+
+def data_uri(figure: Figure, kind: str = "png", dpi: int = 110) -> str:
+    """A figure as text that an HTML page can hold; ``kind`` is "png" or "svg"."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=kind, dpi=dpi, bbox_inches="tight")
+    mime = "image/svg+xml" if kind == "svg" else "image/png"
+    return f"data:{mime};base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure that needs no screen."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def tidy(axes: Axes) -> None:
+    """Remove what carries no information."""
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(axis="y", color="#dde2e8", linewidth=0.8)
+    axes.set_axisbelow(True)
+
+
+def curves(columns: Mapping[str, NDArray[np.float64]], title: str = "") -> Figure:
+    """Training loss and validation Dice per label over the steps of a ``log.csv``."""
+    figure = new_figure(9, 3.2)
+    left, right = figure.subplots(1, 2)
+    left.plot(columns["step"], columns["train_loss"], color=COLORS[6], marker=".")
+    left.set(xlabel="step", ylabel="training loss", title=title)
+    names = [name for name in columns if name.startswith("val_dice_")]
+    for n, name in enumerate(names):
+        right.plot(columns["step"], columns[name], color=color_of(n), marker=".", label=name.removeprefix("val_dice_"))
+    right.set(xlabel="step", ylabel="validation Dice", ylim=(0, 1))
+    if 0 < len(names) <= 12:
+        right.legend(fontsize=8, frameon=False)
+    for axes in (left, right):
+        tidy(axes)
+    return figure
+
+
+def box_and_strip(values: Mapping[str, Sequence[float]], ylabel: str, *, limits: tuple[float, float] | None = None) -> Figure:
+    """A box and every case as a point, per label; infinite values are drawn as triangles at the upper edge."""
+    figure = new_figure(max(4.0, 1.2 * len(values) + 1.5), 3.6)
+    axes = figure.subplots()
+    finite = {name: [v for v in numbers if np.isfinite(v)] for name, numbers in values.items()}
+    highest = max((max(v) for v in finite.values() if v), default=1.0)
+    random = np.random.default_rng(0)
+    for n, (name, numbers) in enumerate(values.items()):
+        if finite[name]:
+            axes.boxplot(finite[name], positions=[n], widths=0.5, showfliers=False, medianprops={"color": "#1c2430"})
+        jitter = n + random.uniform(-0.13, 0.13, len(numbers))
+        inside = np.isfinite(numbers)
+        axes.scatter(jitter[inside], np.asarray(numbers)[inside], s=14, alpha=0.7, color=color_of(n), edgecolors="none")
+        lost = int((~inside).sum())
+        if lost:
+            axes.scatter(jitter[~inside], np.full(lost, highest * 1.05), s=26, marker="^", color=color_of(n))
+            axes.annotate(f"{lost} infinite", (n, highest * 1.05), ha="center", va="bottom", fontsize=8)
+    axes.set_xticks(range(len(values)), list(values), rotation=30 if len(values) > 6 else 0)
+    axes.set_ylabel(ylabel)
+    if limits is not None:
+        axes.set_ylim(*limits)
+    tidy(axes)
+    return figure
+
+
+def middle_slices(masks: Sequence[Mask], shape: Sequence[int]) -> list[int]:
+    """Per axis the slice with the most labelled voxels of the first mask that has any, else the middle."""
+    for mask in masks:
+        if np.any(mask):
+            found = mask > 0
+            return [int(found.sum(axis=tuple(n for n in range(3) if n != axis)).argmax()) for axis in range(3)]
+    return [n // 2 for n in shape]
+
+
+def slices_with_contours(
+    image: NDArray[np.floating], masks: Sequence[tuple[Mask, str]], spacing: Sequence[float], title: str = ""
+) -> Figure:
+    """One slice per anatomical axis with label contours.
+
+    Parameters
+    ----------
+    image : (I, J, K), RAS axis order is drawn upright.
+    masks : (inner labels (I, J, K), matplotlib line style) pairs, e.g. truth "-" and prediction "--".
+    spacing : mm, order i j k.
+    """
+    figure = new_figure(8.4, 2.9)
+    panels = figure.subplots(1, 3)
+    low, high = np.percentile(image, [1, 99.5])
+    places = middle_slices([mask for mask, _ in masks], image.shape)
+    for axis, panel in enumerate(panels):
+        panel.set_axis_off()
+        rest = [n for n in range(3) if n != axis]
+        if image.shape[rest[0]] < 2 or image.shape[rest[1]] < 2:
+            continue
+        aspect = spacing[rest[1]] / spacing[rest[0]]
+        plane = np.take(image, places[axis], axis).T
+        panel.imshow(plane, cmap="gray", vmin=low, vmax=max(high, low + 1e-6), origin="lower", aspect=aspect)
+        for mask, style in masks:
+            draw_contours(panel, np.take(mask, places[axis], axis).T, style)
+    if title:
+        figure.suptitle(title, fontsize=10)
+    return figure
+
+
+def draw_contours(panel: Axes, plane: Mask, style: str) -> None:
+    """A contour per label value of a slice."""
+    for value in np.unique(plane[plane > 0]):
+        color = color_of(int(value) - 1)
+        panel.contour(plane == value, levels=[0.5], colors=[color], linewidths=1.1, linestyles=style)

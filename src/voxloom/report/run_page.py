@@ -1,0 +1,222 @@
+"""``report.html`` of a run: the result in a sentence, curves, figures per label, best and worst cases, plan, provenance.
+
+Reads the files of a run folder; parts that are not there are left out. Knows nothing of training.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from voxloom.dataset.labels import Labels
+from voxloom.errors import VoxloomError
+from voxloom.evaluation import Evaluation
+from voxloom.formats import read_label, read_volume
+from voxloom.report import figures
+from voxloom.report.pages import write_page
+
+#: Pictures of the best, of the median and of the worst cases.
+SHOWN = 2
+
+
+@dataclass(frozen=True)
+class Part:
+    """One section of the page."""
+
+    title: str
+    text: str = ""
+    table: dict[str, list[Any]] | None = None
+    pictures: list[dict[str, str]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class CaseSet:
+    """Evaluated cases: their figures, and where their predictions and files are."""
+
+    name: str
+    evaluation: Evaluation
+    predictions: Mapping[str, Path]
+    files: Mapping[str, list[str]]
+
+
+def write_run_report(run_dir: str | Path) -> Path:
+    """Write ``report.html`` into a run folder and return its path."""
+    run = Path(run_dir)
+    data = _json(run / "data.json") or {"dataset": {"name": run.name, "labels": {}}, "cases": []}
+    labels = Labels.from_nnunet(data["dataset"]["labels"]) if data["dataset"]["labels"] else None
+    sets = [s for s in (held_out_set(run, data), test_set(run)) if s is not None]
+    parts = [*(part for s in sets for part in result_parts(s)), *curve_parts(run)]
+    parts += [part for s in sets for part in case_parts(s, labels)]
+    values = {
+        "name": f"{data['dataset']['name']} · {run.name}",
+        "lead": lead_sentence(sets),
+        "subtitle": subtitle(run, data),
+        "parts": parts,
+        "plan": _json(run / "plan.json") or [],
+        "provenance": provenance(run, data),
+        "cases": data["cases"],
+        "recipe": (run / "recipe.yaml").read_text(encoding="utf-8") if (run / "recipe.yaml").is_file() else "",
+    }
+    return write_page(run / "report.html", "run.html", values)
+
+
+def _json(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def held_out_set(run: Path, data: dict[str, Any]) -> CaseSet | None:
+    """The held-out cases of all folds."""
+    tables = sorted(run.glob("fold_*/metrics.csv"))
+    if not tables:
+        return None
+    evaluation = Evaluation.read_csv(tables[0])
+    for table in tables[1:]:
+        evaluation.extend(Evaluation.read_csv(table))
+    predictions = {p.name.removesuffix(".nii.gz"): p for p in run.glob("fold_*/predictions/*.nii.gz")}
+    return CaseSet("Held-out cases", evaluation, predictions, {c["id"]: list(c["files"]) for c in data["cases"]})
+
+
+def test_set(run: Path) -> CaseSet | None:
+    """The last test set that the run was evaluated on."""
+    table = run / "test" / "metrics.csv"
+    if not table.is_file():
+        return None
+    predictions = {p.name.removesuffix(".nii.gz"): p for p in (run / "test" / "predictions").glob("*.nii.gz")}
+    cases = _json(run / "test" / "cases.json") or []
+    return CaseSet("Test cases", Evaluation.read_csv(table), predictions, {c["id"]: list(c["files"]) for c in cases})
+
+
+def lead_sentence(sets: list[CaseSet]) -> str:
+    """The result in one sentence; the test cases count where there are any."""
+    if not sets:
+        return "No case was held out, so this run has no figures yet."
+    chosen = sets[-1]
+    summary = chosen.evaluation.summary()
+    figures_ = summary["dice"].get("mean") or next(iter(summary["dice"].values()))
+    low, high = figures_["ci"]
+    what = "mean Dice over all labels" if "mean" in summary["dice"] else "mean Dice"
+    failures = len({row.case for row in chosen.evaluation.failures()})
+    tail = f"{failures} of them need a look (see the list of failures)." if failures else "None of them failed."
+    return (
+        f"{what[0].upper()}{what[1:]} {figures_['mean']:.3f} (95 % confidence interval {low:.3f} to {high:.3f}) on "
+        f"{summary['cases']} {chosen.name.lower()}. {tail}"
+    )
+
+
+def subtitle(run: Path, data: dict[str, Any]) -> str:
+    """What was trained on."""
+    folds = len(list(run.glob("fold_*/model.safetensors")))
+    patients = len({case["patient"] for case in data["cases"]})
+    return f"{len(data['cases'])} cases of {patients} patients, {folds} trained network{'s' if folds != 1 else ''}"
+
+
+def number(value: float, digits: int = 3) -> str:
+    """A number for people; infinity as such."""
+    if math.isnan(value):
+        return "–"
+    return "infinite" if math.isinf(value) else f"{value:.{digits}f}"
+
+
+def result_parts(cases: CaseSet) -> Iterator[Part]:
+    """Table and box plots per label, and the failures."""
+    summary = cases.evaluation.summary()
+    head = ["Label", "Dice mean", "95 % CI", "median", "SD", "HD95 mm (median)", "ASSD mm (median)", "volume error ml", "mask missing"]
+    rows = []
+    for label, dice in summary["dice"].items():
+        kinds = summary["kinds"].get(label, {})
+        lost = kinds.get("prediction_empty", 0) + kinds.get("truth_empty", 0) if kinds else ""
+        medians = [number(summary[m][label]["median"], 2) for m in ("hd95", "assd")]
+        interval = f"{number(dice['ci'][0])} to {number(dice['ci'][1])}"
+        error = f"{summary['volume_error_ml'][label]['mean']:+.3f}"
+        rows.append([label, number(dice["mean"]), interval, number(dice["median"]), number(dice["sd"]), *medians, error, lost])
+    text = "Intervals are percentile bootstraps over patients. Infinite distances (one mask empty) are counted, never dropped."
+    yield Part(f"{cases.name}: figures", text, {"head": head, "rows": rows}, box_pictures(cases.evaluation))
+    failures = cases.evaluation.failures()
+    if failures:
+        listed = [[r.case, r.label, number(r.metrics.dice), number(r.metrics.hd95, 1), r.metrics.kind.replace("_", " ")] for r in failures]
+        table = {"head": ["Case", "Label", "Dice", "HD95 mm", "Masks"], "rows": listed}
+        yield Part(f"{cases.name}: failures", "One mask empty, or Dice below 0.5; worst first.", table)
+
+
+def box_pictures(evaluation: Evaluation) -> list[dict[str, str]]:
+    """Dice and HD95 per label."""
+    labels = list(evaluation.labels)[:20]
+    dice = figures.box_and_strip({name: evaluation.values("dice", name) for name in labels}, "Dice", limits=(0, 1.02))
+    distance = figures.box_and_strip({name: evaluation.values("hd95", name) for name in labels}, "HD95 (mm)")
+    return [
+        {"caption": "Dice per label; every point is a case", "data": figures.data_uri(dice, "svg")},
+        {"caption": "95th percentile Hausdorff distance per label", "data": figures.data_uri(distance, "svg")},
+    ]
+
+
+def curve_parts(run: Path) -> Iterator[Part]:
+    """Loss and Dice while training, a picture per fold; also written as ``curves.png`` beside the log."""
+    pictures = []
+    for log in sorted(run.glob("fold_*/log.csv")):
+        columns = read_log(log)
+        if not columns or len(columns["step"]) == 0:
+            continue
+        figure = figures.curves(columns, log.parent.name.replace("_", " "))
+        figure.savefig(log.parent / "curves.png", dpi=110)
+        pictures.append({"caption": f"Training of {log.parent.name.replace('_', ' ')}", "data": figures.data_uri(figure, "svg")})
+    if pictures:
+        yield Part("Training", pictures=pictures)
+
+
+def read_log(path: Path) -> dict[str, np.ndarray[Any, np.dtype[np.float64]]]:
+    """Columns of a ``log.csv``."""
+    with path.open(newline="", encoding="utf-8") as f:
+        rows = list(csv.DictReader(f))
+    return {name: np.array([float(row[name]) for row in rows]) for name in rows[0]} if rows else {}
+
+
+def case_parts(cases: CaseSet, labels: Labels | None) -> Iterator[Part]:
+    """Pictures of the best, median and worst cases by mean Dice."""
+    ordered = sorted(cases.evaluation.case_means("dice").items(), key=lambda item: item[1])
+    if labels is None or not ordered:
+        return
+    middle = max(0, len(ordered) // 2 - SHOWN // 2)
+    groups = {"worst": ordered[:SHOWN], "median": ordered[middle : middle + SHOWN], "best": ordered[-SHOWN:]}
+    pictures, seen = [], set()
+    for kind, chosen in groups.items():
+        for case, dice in chosen:
+            if case not in seen and (picture := case_picture(cases, case, labels)) is not None:
+                seen.add(case)
+                pictures.append({"caption": f"{case} ({kind}, Dice {dice:.3f})", "data": picture})
+    if pictures:
+        yield Part(f"{cases.name}: worst, median and best", "Solid: truth. Dashed: prediction.", pictures=pictures)
+
+
+def case_picture(cases: CaseSet, case: str, labels: Labels) -> str | None:
+    """Slices of a case with the contours of truth and prediction; None when its files are gone."""
+    files = [Path(p) for p in cases.files.get(case, [])]
+    if case not in cases.predictions or len(files) < 2 or not all(p.exists() for p in files):
+        return None
+    try:
+        image, truth, found = read_volume(files[0]), read_label(files[-1]), read_label(cases.predictions[case])
+        masks = [(labels.encode(v.data[0]), style) for v, style in ((truth, "-"), (found, "--"))]
+    except VoxloomError:
+        return None
+    figure = figures.slices_with_contours(image.data[0].astype(np.float32), masks, image.spacing)
+    return figures.data_uri(figure, dpi=90)
+
+
+def provenance(run: Path, data: dict[str, Any]) -> list[tuple[str, str]]:
+    """Data, code and machine."""
+    environment = _json(run / "environment.json") or {}
+    packages = environment.get("packages", {})
+    facts = [
+        ("Data set", f"{data['dataset']['name']} ({data['dataset'].get('layout', '')})"),
+        ("Channels", ", ".join(data["dataset"].get("channels", []))),
+        ("Labels", ", ".join(f"{name} = {value}" for name, value in data["dataset"]["labels"].items())),
+        ("Packages", ", ".join(f"{name} {version}" for name, version in packages.items())),
+        ("Machine", ", ".join(str(environment[key]) for key in ("system", "cores", "device", "gpu") if key in environment)),
+    ]
+    return [(key, value) for key, value in facts if value]

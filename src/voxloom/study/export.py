@@ -1,0 +1,285 @@
+"""``export``: a run as a MONAI bundle that MONAI's own loader runs.
+
+Knows MONAI's bundle layout and how Voxloom's preparation is said in MONAI's transforms. What MONAI cannot say is refused, not
+approximated in silence.
+"""
+
+from __future__ import annotations
+
+import shutil
+from importlib import metadata, resources
+from pathlib import Path
+from typing import Any
+
+from voxloom.errors import BadInput
+from voxloom.files import write_json, write_text
+from voxloom.prepare import PrepareSettings
+from voxloom.study.run import Run
+from voxloom.training.weights import load_weights
+
+#: Version of the bundles that are written.
+BUNDLE_VERSION = "1.0.0"
+
+
+def export_run(run: Run, out: Path, to: str = "monai") -> Path:
+    """Write the run as a MONAI bundle into ``out``.
+
+    Parameters
+    ----------
+    out : new or empty folder.
+    to : "monai".
+
+    Raises
+    ------
+    BadInput : the folder is not empty, or the run uses something that a bundle cannot express.
+    """
+    if to != "monai":
+        raise BadInput(f"cannot export to {to}", None, "Known: monai")
+    if out.exists() and any(out.iterdir()):
+        raise BadInput("the folder is not empty", out, "Choose another with -o")
+    described = [load_weights(folder)[1] for folder in run.folds]
+    about = described[0]
+    transforms = preprocessing(PrepareSettings.model_validate(about["prepare"]), about)
+    building = out.with_name(out.name + ".part")
+    shutil.rmtree(building, ignore_errors=True)
+    try:
+        names = [save_model(folder, building, number) for number, folder in enumerate(run.folds)]
+        write_json(building / "configs" / "metadata.json", describe(run, about))
+        write_json(building / "configs" / "inference.json", inference_config(about, names, transforms))
+        write_json(building / "configs" / "evaluate.json", evaluate_config(about))
+        write_json(building / "configs" / "train.json", train_config(run, about))
+        write_text(building / "docs" / "README.md", readme(run, about, names))
+        write_text(building / "LICENSE", (resources.files("voxloom") / "recipes" / "bundle-license.txt").read_text())
+        if out.exists():
+            out.rmdir()
+        building.replace(out)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+    return out
+
+
+def save_model(fold: Path, bundle: Path, number: int) -> str:
+    """Write a fold's weights as MONAI's DynUNet has them; the name of the file without its ending."""
+    import torch
+    from monai.networks.nets import DynUNet
+
+    from voxloom.networks import NetworkSettings, monai_config
+
+    weights, about = load_weights(fold)
+    network = DynUNet(**monai_config(NetworkSettings.model_validate(about["network"])))
+    own = {name.removeprefix("net."): tensor for name, tensor in weights.items()}
+    missing = network.load_state_dict(own, strict=False)
+    # the skip layers name the same modules a second time
+    lost = [name for name in missing.missing_keys if not name.startswith("skip_layers.")]
+    if lost or missing.unexpected_keys:
+        raise BadInput("the weights do not fit MONAI's DynUNet", fold, f"First differing weight: {(lost or missing.unexpected_keys)[0]}")
+    name = "model" if number == 0 else f"model_{number}"
+    path = bundle / "models" / f"{name}.pt"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    torch.save(network.state_dict(), path)
+    return name
+
+
+def preprocessing(settings: PrepareSettings, about: dict[str, Any]) -> list[dict[str, Any]]:
+    """MONAI transforms that do what the preparation did."""
+    unsaid = [("crop", settings.crop != "none"), ("pad_to", settings.pad_to is not None)]
+    unsaid += [("percentile_clip", settings.percentile_clip is not None), ("image_order", settings.image_order != "linear")]
+    unsaid += [("orientation", settings.orientation not in (None, "RAS"))]
+    for key, used in unsaid:
+        if used:
+            raise BadInput(f"a MONAI bundle cannot express prepare.{key} of this run", None, "Export a run without it")
+    steps: list[dict[str, Any]] = [
+        {"_target_": "LoadImaged", "keys": "image"},
+        {"_target_": "EnsureChannelFirstd", "keys": "image"},
+    ]
+    if settings.orientation is not None and about["network"]["dims"] == 3:
+        steps.append({"_target_": "Orientationd", "keys": "image", "axcodes": settings.orientation, "labels": None})
+    steps += intensity_transforms(settings, about)
+    if settings.spacing is not None and about["network"]["dims"] == 3:
+        steps.append({"_target_": "Spacingd", "keys": "image", "pixdim": list(settings.spacing), "mode": "bilinear"})
+    return [*steps, {"_target_": "EnsureTyped", "keys": "image"}]
+
+
+def intensity_transforms(settings: PrepareSettings, about: dict[str, Any]) -> list[dict[str, Any]]:
+    """Normalization of every channel in MONAI's words; all channels must share one kind."""
+    kinds = set(settings.normalizations(len(about["channels"])))
+    if len(kinds) > 1:
+        raise BadInput(f"a MONAI bundle cannot normalize channels differently ({', '.join(sorted(kinds))})", None)
+    kind = kinds.pop()
+    steps: list[dict[str, Any]] = []
+    if settings.hu_window is not None:
+        low, high = settings.hu_window
+        steps.append(_range(low, high, 0.0 if kind == "minmax" else low, 1.0 if kind == "minmax" else high))
+    if kind in ("ct", "zscore_mask"):
+        learned = about["statistics"]["channels"]
+        if kind == "ct":
+            if len(learned) > 1:
+                raise BadInput("a MONAI bundle can clip only one CT channel", None)
+            steps.append(_range(learned[0]["lo"], learned[0]["hi"], learned[0]["lo"], learned[0]["hi"]))
+        mean, sd = [c["mean"] for c in learned], [c["sd"] for c in learned]
+        steps.append(_normalize(subtrahend=mean, divisor=sd))
+    elif kind in ("zscore", "zscore_nonzero"):
+        steps.append(_normalize(nonzero=kind == "zscore_nonzero"))
+    elif kind == "minmax" and settings.hu_window is None:
+        steps.append({"_target_": "ScaleIntensityd", "keys": "image", "channel_wise": True})
+    return steps
+
+
+def _range(low: float, high: float, to_low: float, to_high: float) -> dict[str, Any]:
+    ranges = {"a_min": low, "a_max": high, "b_min": to_low, "b_max": to_high}
+    return {"_target_": "ScaleIntensityRanged", "keys": "image", **ranges, "clip": True}
+
+
+def _normalize(subtrahend: Any = None, divisor: Any = None, nonzero: bool = False) -> dict[str, Any]:
+    step: dict[str, Any] = {"_target_": "NormalizeIntensityd", "keys": "image", "nonzero": nonzero, "channel_wise": True}
+    return step if subtrahend is None else {**step, "subtrahend": subtrahend, "divisor": divisor}
+
+
+def network_config(about: dict[str, Any]) -> dict[str, Any]:
+    """The network in MONAI's words."""
+    from voxloom.networks import NetworkSettings, monai_config
+
+    return {"_target_": "DynUNet", **monai_config(NetworkSettings.model_validate(about["network"]))}
+
+
+def inference_config(about: dict[str, Any], models: list[str], transforms: list[dict[str, Any]]) -> dict[str, Any]:
+    """``inference.json``: predicts every image of ``dataset_dir`` and writes label maps into ``output_dir``."""
+    dims, inference = about["network"]["dims"], about["inference"]
+    config: dict[str, Any] = {
+        "imports": ["$import glob", "$import os", "$import torch"],
+        "bundle_root": ".",
+        "dataset_dir": "$@bundle_root + '/images'",
+        "output_dir": "$@bundle_root + '/eval'",
+        "device": "$torch.device('cuda' if torch.cuda.is_available() else 'cpu')",
+        "data": "$[{'image': path} for path in sorted(glob.glob(os.path.join(@dataset_dir, '*.nii.gz')))]",
+        "network_def": network_config(about),
+        "network": "$@network_def.to(@device)",
+        "preprocessing": {"_target_": "Compose", "transforms": transforms},
+        "dataset": {"_target_": "Dataset", "data": "@data", "transform": "@preprocessing"},
+        "dataloader": {"_target_": "DataLoader", "dataset": "@dataset", "batch_size": 1, "shuffle": False, "num_workers": 0},
+        "inferer": {
+            "_target_": "SlidingWindowInferer" if dims == 3 else "SliceInferer",
+            "roi_size": list(about["patch"][:dims]),
+            "sw_batch_size": 1,
+            "overlap": inference["overlap"],
+            "mode": "gaussian",
+            **({} if dims == 3 else {"spatial_dim": 2}),
+        },
+        "postprocessing": {"_target_": "Compose", "transforms": postprocessing(about, len(models))},
+    }
+    return {**config, **evaluator(models), "run": ["$@evaluator.run()"]}
+
+
+def postprocessing(about: dict[str, Any], members: int) -> list[dict[str, Any]]:
+    """Probabilities, mean over members, back to the scan's grid, label map, file."""
+    keys = ["pred"] if members == 1 else [f"pred{n}" for n in range(members)]
+    steps: list[dict[str, Any]] = [{"_target_": "Activationsd", "keys": keys, "softmax": True}]
+    if members > 1:
+        steps.append({"_target_": "MeanEnsembled", "keys": keys, "output_key": "pred"})
+    inverse = {"_target_": "Invertd", "keys": "pred", "transform": "@preprocessing", "orig_keys": "image", "nearest_interp": False}
+    steps += [
+        {**inverse, "to_tensor": True},
+        {"_target_": "AsDiscreted", "keys": "pred", "argmax": True},
+    ]
+    values = [0, *(value for value in about["labels"].values() if value != 0)]
+    if values != list(range(len(values))):
+        steps.append({"_target_": "MapLabelValued", "keys": "pred", "orig_labels": list(range(len(values))), "target_labels": values})
+    save = {"_target_": "SaveImaged", "keys": "pred", "output_dir": "@output_dir", "output_postfix": "seg", "separate_folder": False}
+    return [*steps, {**save, "output_dtype": "$torch.int32" if max(values) > 255 else "$torch.uint8"}]
+
+
+def evaluator(models: list[str]) -> dict[str, Any]:
+    """One network with its checkpoint, or an ensemble with one checkpoint each."""
+    common = {"device": "@device", "val_data_loader": "@dataloader", "inferer": "@inferer", "postprocessing": "@postprocessing"}
+    if len(models) == 1:
+        loader = {"_target_": "CheckpointLoader", "load_path": "$@bundle_root + '/models/model.pt'", "load_dict": {"model": "@network"}}
+        handlers = [loader]
+        return {"handlers": handlers, "evaluator": {"_target_": "SupervisedEvaluator", **common, "network": "@network", "val_handlers": "@handlers"}}
+    networks = [f"$@network{n}.to(@device)" for n in range(len(models))]
+    loaders = [
+        {"_target_": "CheckpointLoader", "load_path": f"$@bundle_root + '/models/{name}.pt'", "load_dict": {"model": f"@network{n}"}}
+        for n, name in enumerate(models)
+    ]
+    defined = {f"network{n}": "$__import__('copy').deepcopy(@network_def).to(@device)" for n in range(len(models))}
+    keys = [f"pred{n}" for n in range(len(models))]
+    ensemble = {"_target_": "EnsembleEvaluator", **common, "networks": networks, "pred_keys": keys, "val_handlers": "@handlers"}
+    return {**defined, "handlers": loaders, "evaluator": ensemble}
+
+
+def evaluate_config(about: dict[str, Any]) -> dict[str, Any]:
+    """``evaluate.json``: laid over ``inference.json``; adds the label and mean Dice."""
+    count = about["network"]["out_channels"]
+    return {
+        "labels_dir": "$@bundle_root + '/labels'",
+        "data": "$[{'image': p, 'label': os.path.join(@labels_dir, os.path.basename(p))} "
+        "for p in sorted(glob.glob(os.path.join(@dataset_dir, '*.nii.gz')))]",
+        "evaluator": {"key_val_metric": {"mean_dice": {"_target_": "MeanDice", "include_background": False, "num_classes": count}}},
+    }
+
+
+def train_config(run: Run, about: dict[str, Any]) -> dict[str, Any]:
+    """``train.json``: how the weights came about; Voxloom trains them, MONAI need not."""
+    return {
+        "bundle_root": ".",
+        "network_def": network_config(about),
+        "voxloom_recipe": run.recipe.model_dump(mode="json"),
+        "run": ["$print('These weights were trained by Voxloom; repeat with: voxloom train DATASET -r recipe.yaml')"],
+    }
+
+
+def describe(run: Run, about: dict[str, Any]) -> dict[str, Any]:
+    """``metadata.json`` after MONAI's schema."""
+    dims, window = about["network"]["dims"], about["patch"]
+    image = {
+        "type": "image", "format": "magnitude", "num_channels": len(about["channels"]), "spatial_shape": list(window[:dims]),
+        "dtype": "float32", "value_range": [], "is_patch_data": True,
+        "channel_def": {str(n): name for n, name in enumerate(about["channels"])},
+    }  # fmt: skip
+    names = ["background", *(name for name in about["labels"] if name != "background")]
+    output = {
+        **image, "format": "segmentation", "num_channels": len(names), "value_range": [0, len(names) - 1],
+        "channel_def": dict(zip(map(str, range(len(names))), names, strict=True)),
+    }  # fmt: skip
+    return {
+        "schema": "https://github.com/Project-MONAI/MONAI-extra-test-data/releases/download/0.8.1/meta_schema_20240725.json",
+        "version": BUNDLE_VERSION,
+        "changelog": {BUNDLE_VERSION: "exported by Voxloom"},
+        "monai_version": metadata.version("monai"),
+        "pytorch_version": metadata.version("torch"),
+        "numpy_version": metadata.version("numpy"),
+        "required_packages_version": {name: metadata.version(name) for name in ("nibabel", "pytorch-ignite") if _installed(name)},
+        "name": run.folder.name,
+        "task": f"Segmentation of {', '.join(names[1:])}",
+        "description": run.recipe.description or "Trained and exported by Voxloom",
+        "authors": "the makers of the run",
+        "copyright": "the makers of the run",
+        "network_data_format": {"inputs": {"image": image}, "outputs": {"pred": output}},
+    }
+
+
+def _installed(name: str) -> bool:
+    try:
+        metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def readme(run: Run, about: dict[str, Any], models: list[str]) -> str:
+    """``docs/README.md``."""
+    dice = run.summary.get("validation", {}).get("dice", {})
+    rows = [f"| {label} | {f['mean']:.4f} | {f['n']} |" for label, f in dice.items()]
+    table = ["| label | mean Dice on held-out cases | cases |", "|---|---|---|", *rows] if rows else []
+    return "\n".join(
+        [
+            f"# {run.folder.name}",
+            "",
+            f"Segments {', '.join(n for n in about['labels'] if n != 'background')}. {len(models)} network(s), exported by Voxloom.",
+            "",
+            "Put NIfTI images into `images/` and run `python -m monai.bundle run --config_file configs/inference.json "
+            "--bundle_root . --meta_file configs/metadata.json`; label maps appear in `eval/`.",
+            "",
+            *table,
+            "",
+        ]
+    )
