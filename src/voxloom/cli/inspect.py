@@ -16,7 +16,7 @@ def command(
     workers: Annotated[Optional[int], typer.Option(help="Processes. [default: chosen by the work]")] = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Sizes, spacings, intensities and labels of every case, the problems found, and a suggestion how to prepare them."""
+    """Sizes, intensities and labels of every case, the problems found, and a suggestion how to prepare them."""
     from dataclasses import asdict
 
     from voxloom.cli import output

@@ -91,17 +91,14 @@ def _label_of(case: Case) -> Volume | None:
 def choose_slice(
     shape: tuple[int, ...], spacing: tuple[float, float, float], inside: NDArray[np.bool_] | None
 ) -> tuple[int, int]:
-    """Axis and index of the slice to show: in the finest plane, the one with most labeled voxels."""
-    thickest = max(s for s, n in zip(spacing, shape, strict=True) if n > 1 or shape[2] > 1)
-    axes = [2] if shape[2] == 1 else [a for a in (2, 1, 0) if spacing[a] > 0.99 * thickest]
+    """Axis and index of the slice to show: in the finest plane (axial if all are), where most voxels are labeled."""
+    axis = 2
+    if shape[2] > 1:
+        axis = next(a for a in (2, 1, 0) if spacing[a] > 0.99 * max(spacing))
     if inside is None or not inside.any():
-        return axes[0], shape[axes[0]] // 2
-    best = []
-    for axis in axes:
-        areas = np.count_nonzero(inside, axis=tuple(a for a in range(3) if a != axis))
-        best.append((int(areas.max()), axis, int(np.argmax(areas))))
-    _, axis, index = max(best, key=lambda found: found[0])
-    return axis, index
+        return axis, shape[axis] // 2
+    areas = np.count_nonzero(inside, axis=tuple(a for a in range(3) if a != axis))
+    return axis, int(np.argmax(areas))
 
 
 def _axes_of(axis: int) -> tuple[int, int]:
@@ -156,7 +153,8 @@ def _outline(mask: NDArray[np.bool_]) -> str:
     """SVG path around a mask, in voxels with (0, 0) at the corner of the first one."""
     from contourpy import contour_generator
 
-    lines: list[NDArray[np.float64]] = contour_generator(z=np.pad(mask.astype(np.float32), 1)).lines(0.5)  # type: ignore[assignment]
-    return "".join(
-        "M" + "L".join(f"{x - 0.5:.4g} {y - 0.5:.4g}" for x, y in line[:-1]) + "Z" for line in lines if len(line) > 2
-    )
+    path = ""
+    for line in contour_generator(z=np.pad(mask.astype(np.float32), 1)).lines(0.5):
+        points = np.asarray(line)[:-1] - 0.5
+        path += "M" + "L".join(f"{x:.4g} {y:.4g}" for x, y in points) + "Z"
+    return path

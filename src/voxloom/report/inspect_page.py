@@ -18,6 +18,7 @@ from voxloom.parallel import map_outcomes
 from voxloom.progress import Progress
 from voxloom.report.case_picture import CasePicture, draw_case
 from voxloom.report.charts import COLORS, Range, bar_chart, histogram_chart, range_chart, strip_chart
+from voxloom.report.pages import render as render_page
 
 #: Most cases that are pictured, and of these at most how many because of a problem.
 PICTURES = 36
@@ -53,29 +54,23 @@ def render(
     pictures: Sequence[CasePicture],
 ) -> str:
     """The page as text."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("voxloom.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
-    page = environment.get_template("inspect.html").render(
-        name=found.name,
-        tiles=_tiles(dataset, found),
-        problems=problems,
-        suggestion=suggestion,
-        intensities=_intensity_charts(found, problems),
-        labels=label_rows(found),
-        volumes=_volume_chart(found),
-        classes=bar_chart(found.class_counts, "Cases per class") if found.task == "classification" else "",
-        pictures=pictures,
-        legend=list(enumerate(found.label_names)),
-        colors=COLORS,
-        rows=_rows(found, problems),
-        row_labels=found.label_names[:_LABEL_COLUMNS],
-        case_count=len(found.cases),
-        version=_version(),
-    )
-    return str(page)
+    values = {
+        "name": found.name,
+        "tiles": _tiles(dataset, found),
+        "problems": problems,
+        "suggestion": suggestion,
+        "intensities": _intensity_charts(found, problems),
+        "labels": label_rows(found),
+        "volumes": _volume_chart(found),
+        "classes": bar_chart(found.class_counts, "Cases per class") if found.task == "classification" else "",
+        "pictures": pictures,
+        "legend": list(enumerate(found.label_names)),
+        "colors": COLORS,
+        "rows": _rows(found, problems),
+        "row_labels": found.label_names[:_LABEL_COLUMNS],
+        "case_count": len(found.cases),
+    }
+    return render_page("inspect.html", values)
 
 
 def choose_cases(found: Fingerprint, problems: Sequence[Problem], most: int = PICTURES) -> list[str]:
@@ -163,9 +158,3 @@ def _rows(found: Fingerprint, problems: Sequence[Problem]) -> list[dict[str, Any
     order = {"error": 0, "warning": 1}
     cases = sorted(found.cases, key=lambda case: order.get(worst.get(case.id, ""), 2))
     return [{"case": case, "severity": worst.get(case.id, "")} for case in cases[:_ROWS]]
-
-
-def _version() -> str:
-    from voxloom import __version__
-
-    return __version__

@@ -172,7 +172,7 @@ def thick_slices(found: Fingerprint) -> Iterator[Problem]:
         yield Problem(
             "note",
             None,
-            f"{len(thick)} of {counted(len(found.readable))} have voxels more than {ANISOTROPIC:.0f} times longer than wide",
+            f"{len(thick)} of {counted(len(found.readable))} have voxels over {ANISOTROPIC:.0f} times longer than wide",
             "Resampling treats the thick axis apart, and the network pools it later",
             tuple(thick),
         )
