@@ -1,8 +1,8 @@
 """Peak memory of predicting a large volume with many labels.
 
 Run: python benchmarks/predict_memory.py --size 512 512 600 --labels 20 [--prepared-mm 1.5] [--patch 128 128 128]
-Prints one JSON line. The network is a 1x1x1 convolution, so what is measured is everything but the network. The volume has
-1 mm voxels; --prepared-mm other than 1 makes the prediction travel from a resampled grid back to the source grid.
+Prints one JSON line. The network is a 1x1x1 convolution, so what is measured is everything but the network. The
+volume has 1 mm voxels; with another --prepared-mm the prediction travels from a resampled grid back to the source grid.
 """
 
 from __future__ import annotations

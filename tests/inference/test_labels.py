@@ -38,7 +38,8 @@ def test_without_resampling_the_labels_are_those_of_the_probabilities(signs):
     image, geometry, found = predicted(volume, PrepareSettings(spacing=None, normalize="none"))
     maps = predict_map(three_way, image, patch=(12, 12, 12))
     expected = PLAIN.decode(geometry.restore_labels(maps.argmax(axis=0).astype(np.uint8)))
-    assert found.shape == volume.shape and set(np.unique(found)) == {0, 4, 9}
+    assert found.shape == volume.shape
+    assert set(np.unique(found)) == {0, 4, 9}
     assert (found == expected).mean() > 0.999
 
 

@@ -14,7 +14,8 @@ def test_only_the_named_label_loses_its_scraps():
     outer[1:5, 1:5, 1:5], outer[9:11, 9:11, 9:11] = 3, 3
     outer[1, 9, 9], outer[3, 9, 9] = 7, 7
     kept = keep_largest(outer, PLAIN, ["a"])
-    assert (kept == 3).sum() == 64 and (kept == 7).sum() == 2
+    assert (kept == 3).sum() == 64
+    assert (kept == 7).sum() == 2
     assert (outer == 3).sum() == 72
 
 
@@ -29,7 +30,8 @@ def test_a_removed_core_stays_part_of_the_whole():
     outer[1:9, 1:9, 1:9] = 1
     outer[2:5, 2:5, 2:5], outer[7, 7, 7] = 2, 2
     kept = keep_largest(outer, REGIONS, ["core"])
-    assert kept[7, 7, 7] == 1 and (kept == 2).sum() == 27
+    assert kept[7, 7, 7] == 1
+    assert (kept == 2).sum() == 27
 
 
 def test_an_absent_label_changes_nothing_and_an_unknown_name_is_refused():

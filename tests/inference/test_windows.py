@@ -41,7 +41,8 @@ def test_identity_network_gives_its_input_back(shape, patch, overlap, batch):
 def test_windows_cover_and_weights_sum_to_one(size, patch, overlap):
     patch = min(patch, size)
     starts = window_starts(size, patch, overlap)
-    assert starts[0] == 0 and starts[-1] == size - patch
+    assert starts[0] == 0
+    assert starts[-1] == size - patch
     total = np.zeros(size)
     for start, weights in zip(starts, window_weights(size, patch, starts), strict=True):
         assert (weights > 0).all()

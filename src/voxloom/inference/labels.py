@@ -1,7 +1,8 @@
 """From streamed probabilities to a label map on the source grid.
 
-Knows how probabilities are turned into labels (the largest wins; regions by threshold and order) and how they travel to the
-source grid label by label, slab by slab, so that never more than a few planes of all labels are held. Does not know files.
+Knows how probabilities become labels (the largest wins; regions by threshold and order) and how they travel to the
+source grid label by label, slab by slab, so that never more than a few planes of all labels are held. Does not know
+files.
 """
 
 from __future__ import annotations
@@ -83,8 +84,8 @@ def predict_labels(
 def restore_labels(slabs: Iterable[Slab], geometry: Geometry, labels: Labels) -> NDArray[Any]:
     """Inner label indices on the source grid (I, J, K) from the probabilities of the prepared grid.
 
-    Where preparation did not resample, labels are decided on the prepared grid and copied; otherwise the probabilities of
-    one label after the other are interpolated onto a few source planes and decided there. Background outside the cut.
+    Where preparation did not resample, labels are decided on the prepared grid and copied; otherwise the probabilities
+    of one label after the other are interpolated onto a few source planes and decided. Background outside the cut.
     """
     checked = _checked(slabs, labels)
     if all(abs(scale - 1) < 1e-9 for scale in geometry.scale):
@@ -99,8 +100,8 @@ def restore_labels(slabs: Iterable[Slab], geometry: Geometry, labels: Labels) ->
 def decide(maps: Iterable[NDArray[np.float32]], labels: Labels) -> NDArray[Any]:
     """Inner label index per voxel from one probability map after the other.
 
-    Without regions the largest wins (a tie goes to the smaller index). With regions each label above 0.5 writes its value,
-    in the order of the labels.
+    Without regions the largest wins (a tie goes to the smaller index). With regions each label above 0.5 writes its
+    value, in the order of the labels.
     """
     number = _index_type(labels)
     if labels.has_regions:
@@ -135,7 +136,8 @@ def _checked(slabs: Iterable[Slab], labels: Labels) -> Iterator[Slab]:
     for slab in slabs:
         if len(slab.probabilities) != wanted:
             raise BadInput(
-                f"the network gives {len(slab.probabilities)} maps, the labels need {wanted} ({', '.join(labels.names)})"
+                f"the network gives {len(slab.probabilities)} maps, the labels need {wanted} "
+                f"({', '.join(labels.names)})"
             )
         yield slab
 

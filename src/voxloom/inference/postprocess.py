@@ -66,7 +66,7 @@ def _bounding_box(mask: NDArray[np.bool_]) -> tuple[slice, ...] | None:
 
 
 def _enclosing_value(labels: Labels, number: int) -> int:
-    """What is left where a label is removed: the value written for the smallest region around it, else the background."""
+    """What a removed label leaves: the value written for the smallest region around it, else the background."""
     own = set(labels.foreground[number].values)
     around = [n for n, label in enumerate(labels.foreground) if own < set(label.values)]
     if not around:

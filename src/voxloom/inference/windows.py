@@ -48,14 +48,14 @@ class Slab:
 
 
 def window_starts(size: int, patch: int, overlap: float) -> list[int]:
-    """Evenly spaced starts of windows of ``patch`` voxels that cover ``size`` >= patch and overlap by at least ``overlap``."""
+    """Evenly spaced starts of windows of ``patch`` voxels, overlapping by at least ``overlap``, that cover ``size``."""
     step = max(1.0, patch * (1 - overlap))
     count = int(np.ceil((size - patch) / step - 1e-9)) + 1
     return [round(at) for at in np.linspace(0, size - patch, count)]
 
 
 def window_weights(size: int, patch: int, starts: Sequence[int]) -> NDArray[np.float32]:
-    """Weights (windows, patch) along one axis: a Gaussian of SD patch / 8, normalized so that they sum to 1 at each voxel."""
+    """Gaussians (windows, patch) of SD patch / 8 along one axis, normalized to sum to 1 at each voxel."""
     distance = (np.arange(patch) - (patch - 1) / 2) / (patch / 8)
     bell = np.maximum(np.exp(-(distance**2) / 2), 1e-4)
     total = np.zeros(size)
@@ -167,7 +167,7 @@ def stream_map(
     Parameters
     ----------
     networks : one network or an ensemble (the mean of the probabilities is taken), see :class:`Forward`.
-    image : (C, I, J, K) float32 on the prepared grid; where it is smaller than ``patch`` it is padded with 0 and cut again.
+    image : (C, I, J, K) float32 on the prepared grid; where it is smaller than ``patch`` it is padded with 0 and cut.
     patch : window size (i, j, k); k = 1 runs a 2D network on slices (B, C, i, j).
     overlap : share of a window that its neighbor covers again, from 0 to below 1.
     batch : windows per forward pass.
@@ -209,7 +209,7 @@ def predict_map(
     channels_last: bool = True,
     out_dtype: DTypeLike = np.float16,
 ) -> NDArray[Any]:
-    """All probabilities at once: (L, I, J, K) of ``out_dtype`` on the prepared grid; the rest as in :func:`stream_map`."""
+    """All probabilities at once, (L, I, J, K) of ``out_dtype`` on the prepared grid; see :func:`stream_map`."""
     out: NDArray[Any] | None = None
     slabs = stream_map(
         network,

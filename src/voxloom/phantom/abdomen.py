@@ -1,12 +1,12 @@
 """Abdominal CT: liver, kidneys and tumors in Hounsfield units, painted from shapes or around given kidney masks.
 
-Knows the anatomy, contrast phases and the HU of tissues. With masks (1 kidney, 2 tumor) the organs of the masks are kept voxel by
-voxel and only the grey values are simulated.
+Knows the anatomy, contrast phases and the HU of tissues. With masks (1 kidney, 2 tumor) the organs of the masks are
+kept voxel by voxel and only the grey values are simulated.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -82,7 +82,7 @@ class Kidney:
 
 @dataclass(frozen=True)
 class Body:
-    """Trunk of one patient: half width and depth of the abdominal cavity, layers of muscle and fat (mm), phase, size."""
+    """Trunk of one patient: half width and depth of its cavity, muscle and fat around it (mm), phase, scale."""
 
     wide: float
     deep: float
@@ -134,7 +134,8 @@ def make_from_mask(draws: Draws, mask: Volume, difficulty: float) -> PhantomCase
         raise BadInput(
             "expected a mask of 1 (kidney) and 2 (tumor)", mask.meta.get("source"), "Give KiTS segmentations"
         )
-    person, body, rng = draw_person(draws.body, 30, 85), Body.draw(draws.body), draws.scan
+    person, rng = draw_person(draws.body, 30, 85), draws.scan
+    body = _around(Body.draw(draws.body), mask)
     axis = int(np.argmax(np.abs(mask.affine[2, :3])))
     canvas = Canvas(_body_affine(mask, body), mask.shape, axis=axis)
     tissue = _tissue(rng, body, difficulty)
@@ -189,6 +190,14 @@ def _tissue(rng: np.random.Generator, body: Body, difficulty: float) -> dict[str
 
 def _meta(body: Body) -> dict[str, Any]:
     return {"modality": "CT", "series_description": f"ABDOMEN {body.phase.upper()}", "body_part": "ABDOMEN"}
+
+
+def _around(body: Body, mask: Volume) -> Body:
+    """The body, wide enough for the kidneys of the mask."""
+    lateral = int(np.argmax(np.abs(mask.affine[0, :3])))
+    found = np.flatnonzero(mask.data[0].any(axis=tuple(a for a in range(3) if a != lateral)))
+    half = (found[-1] - found[0]) * spacing_of(mask.affine)[lateral] / 2
+    return replace(body, wide=max(body.wide, half + 25), deep=max(body.deep, 0.68 * (half + 25)))
 
 
 def _body_affine(mask: Volume, body: Body) -> NDArray[np.float64]:

@@ -1,7 +1,7 @@
 """A grid on which shapes are painted, and the scan that decides where it lies.
 
-Knows sub-voxel edges (a smooth step of the signed distance), thick slices (thin sub-slices are painted and averaged), oblique
-planes. Does not know anatomy or modalities.
+Knows sub-voxel edges (a smooth step of the signed distance), thick slices (thin sub-slices are painted and
+averaged), oblique planes. Does not know anatomy or modalities.
 """
 
 from __future__ import annotations
@@ -161,7 +161,7 @@ class Canvas:
 
 
 def smooth_noise(rng: np.random.Generator, shape: Size, scale: NDArray[np.float64] | float) -> Array:
-    """A smooth random field of ``shape`` with mean 0 and SD 1; ``scale`` is its grain in voxels, per axis or for all."""
+    """A smooth random field of ``shape``, mean 0 and SD 1; ``scale`` is its grain in voxels (one, or per axis)."""
     grain = np.maximum(np.broadcast_to(scale, 3), 1.0)
     splines = [_splines(size, float(step), float(rng.random())) for size, step in zip(shape, grain, strict=True)]
     field = rng.standard_normal([s.shape[1] for s in splines], dtype=np.float32)

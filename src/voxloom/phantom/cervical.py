@@ -1,7 +1,7 @@
 """Cervical spine in MR: seven vertebrae, cord, discs, skull base, airway.
 
-Knows the anatomy and its T2 and T1 signal. C1 has no body: its anterior and posterior arch and lateral masses are labelled; C2
-carries the dens.
+Knows the anatomy and its T2 and T1 signal. C1 has no body: its anterior and posterior arch and lateral masses are
+labelled; C2 carries the dens.
 """
 
 from __future__ import annotations
@@ -214,5 +214,5 @@ def _paint_head(canvas: Canvas, anatomy: Cervical, signal: dict[str, float], fin
 def _paint_canal(canvas: Canvas, anatomy: Cervical, signal: dict[str, float]) -> None:
     line = anatomy.canal_line()
     count = len(line)
-    canvas.paint(Tube(line, (11.0, 9.0) + (7.6,) * (count - 2), 1.2), signal["csf"])
-    canvas.paint(Tube(line, (7.0, 5.6) + tuple(np.linspace(5.4, 4.3, count - 2)), 1.3), signal["cord"])
+    canvas.paint(Tube(line, (11.0, 9.0, *(7.6,) * (count - 2)), 1.2), signal["csf"])
+    canvas.paint(Tube(line, (7.0, 5.6, *np.linspace(5.4, 4.3, count - 2)), 1.3), signal["cord"])

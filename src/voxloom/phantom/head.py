@@ -1,7 +1,7 @@
 """A whole head in MR: brain with folded cortex, ventricles, skull, scalp, eyes and face.
 
-Knows the anatomy and its T1 and T2 signal; ventricles and sulci widen with age. The label is the brain (cerebrum, cerebellum,
-brain stem, with the ventricles).
+Knows the anatomy and its T1 and T2 signal; ventricles and sulci widen with age. The label is the brain (cerebrum,
+cerebellum, brain stem, with the ventricles).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A growing knee in MR: femur, tibia and fibula with growth plates that close with age.
 
-Knows the anatomy and how the growth plates look at an age: thick and bright cartilage in a child, a thin dark scar in an adult.
-Two scans (coronal, then sagittal) belong to one patient.
+Knows the anatomy and how the growth plates look at an age: thick and bright cartilage in a child, a thin dark scar
+in an adult. Two scans (coronal, then sagittal) belong to one patient.
 """
 
 from __future__ import annotations

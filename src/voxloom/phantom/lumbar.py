@@ -1,7 +1,7 @@
 """Lumbar spine in sagittal MR: T12 to the sacrum, discs, canal, and ten foramina whose centers are known.
 
-Knows the anatomy and its T1 and T2 signal. A foramen lies between the pedicles of its vertebra and the next: fat around a
-nerve root. It can be narrowed, when the fat is pressed out.
+Knows the anatomy and its T1 and T2 signal. A foramen lies between the pedicles of its vertebra and the next: fat
+around a nerve root. It can be narrowed, when the fat is pressed out.
 """
 
 from __future__ import annotations
@@ -180,7 +180,7 @@ def _paint_trunk(
         erector = tuple(v.at(side * 24, -v.depth / 2 - 42, 0) for v in anatomy.spine)
         line = ((erector[0][0], erector[0][1], 200.0), *erector)
         muscle = signal["muscle"] * (1 + 0.10 * fine) + 0.25 * signal["fat"] * np.clip(coarse + fine - 1.2, 0, 1)
-        canvas.paint(Tube(line, (20.0,) + tuple(22.0 - 1.2 * n for n in range(7))), muscle, edge=3.0)
+        canvas.paint(Tube(line, (20.0, *(22.0 - 1.2 * n for n in range(7)))), muscle, edge=3.0)
     vessel = tuple(v.at(-7, v.depth / 2 + 13, 0) for v in anatomy.spine[:5])
     canvas.paint(Tube(((vessel[0][0], vessel[0][1], 200.0), *vessel), (9.0,) * 6), signal["muscle"] * 0.25)
     cava = tuple(v.at(14, v.depth / 2 + 12, 0) for v in anatomy.spine[:5])
@@ -223,7 +223,7 @@ def _paint_canal(canvas: Canvas, anatomy: Lumbar, signal: dict[str, float], fine
     count = len(line)
     behind = tuple((x, y - 4.0, z) for x, y, z in line)
     canvas.paint(Tube(behind, (8.5,) * count), signal["fat"] * 0.95)
-    sac = Tube(line, tuple(np.linspace(8.8, 6.5, count - 1)) + (2.5,), 1.25)
+    sac = Tube(line, (*np.linspace(8.8, 6.5, count - 1), 2.5), 1.25)
     canvas.paint(sac, signal["csf"], LABELS["canal"])
     cord = tuple((x, y - 0.5, z) for x, y, z in line[:4])
     canvas.paint(Tube(cord, (4.6, 4.6, 4.4, 1.2)), signal["nerve"] * 1.15)

@@ -1,7 +1,7 @@
 """What a scanner adds to the truth: coil shading, noise and blur of MR, noise and blur of CT.
 
-Knows arrays of grey values. Does not know anatomy. Rician noise is the magnitude of a complex signal with Gaussian noise in
-both parts (Gudbjartsson and Patz 1995).
+Knows arrays of grey values. Does not know anatomy. Rician noise is the magnitude of a complex signal with Gaussian
+noise in both parts (Gudbjartsson and Patz 1995).
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def rician(signal: Array, noise: float, rng: np.random.Generator) -> Array:
 
 
 def ct_scan(truth: Array, rng: np.random.Generator, noise: float, axis: int = 2) -> NDArray[np.int16]:
-    """Hounsfield units of ``truth`` (I, J, K) with blur and correlated noise of SD ``noise`` in the slices (along ``axis``)."""
+    """HU of ``truth`` (I, J, K) with blur and correlated noise of SD ``noise`` in the slices (along ``axis``)."""
     from scipy.ndimage import gaussian_filter
 
     sigma = [0.0 if a == axis else 0.45 for a in range(3)]

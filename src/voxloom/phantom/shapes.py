@@ -1,7 +1,7 @@
 """Implicit shapes in millimetres: superellipsoids, tubes, slabs, and how they are joined and cut.
 
-Each shape knows an approximate signed distance to its surface (negative inside, mm) and a box around itself. Does not know
-voxels or grey values. Coordinates are RAS+ mm of the body: x to the right, y to the front, z to the head.
+Each shape knows an approximate signed distance to its surface (negative inside, mm) and a box around itself. Does
+not know voxels or grey values. Coordinates are RAS+ mm of the body: x to the right, y to the front, z to the head.
 """
 
 from __future__ import annotations
