@@ -6,18 +6,24 @@ import pytest
 import torch
 from torch import Tensor
 
-from voxloom.augment import AugmentParameters, AugmentSettings, Augmenter
+from voxloom.augment import Augmenter, AugmentParameters, AugmentSettings
 
 SHAPE = (14, 16, 12)
 SIZE = (10, 12, 8)
-OFF = {
-    name: 0.0
-    for name in (
-        "rotation_chance", "scale_chance", "shift_chance", "elastic_chance", "noise_chance", "blur_chance", "intensity_chance",
-        "gamma_chance", "low_resolution_chance", "bias_field_chance",
-    )
-}  # fmt: skip
-ALL = {name: 1.0 for name in OFF}
+CHANCES = (
+    "rotation",
+    "scale",
+    "shift",
+    "elastic",
+    "noise",
+    "blur",
+    "intensity",
+    "gamma",
+    "low_resolution",
+    "bias_field",
+)
+OFF = {f"{name}_chance": 0.0 for name in CHANCES}
+ALL = {f"{name}_chance": 1.0 for name in CHANCES}
 SPATIAL = {
     "rotation": {"rotation_chance": 1.0, "rotation": (25, 25, 25)},
     "scale": {"scale_chance": 1.0, "scale": 0.3},
@@ -78,7 +84,8 @@ def test_chosen_patches_change_and_the_others_stay_bit_for_bit(name: str) -> Non
     before = image.clone()
     moved, _ = run(augmenter(**changes), image, label, seed=3)
     same = [torch.equal(a, b) for a, b in zip(moved, crop(image), strict=True)]
-    assert any(same) and not all(same)
+    assert any(same)
+    assert not all(same)
     assert torch.equal(image, before), "the input was written to"
 
 
@@ -87,7 +94,8 @@ def test_intensity_changes_leave_the_label(name: str) -> None:
     image, label = batch()
     moved, moved_label = run(augmenter(**INTENSITY[name]), image, label)
     assert torch.equal(moved_label, crop(label))
-    assert moved.isfinite().all() and not torch.allclose(moved, crop(image), atol=1e-4)
+    assert moved.isfinite().all()
+    assert not torch.allclose(moved, crop(image), atol=1e-4)
 
 
 @pytest.mark.parametrize("name", SPATIAL)
@@ -106,7 +114,8 @@ def test_same_seed_same_batch_and_another_seed_another() -> None:
     image, label = batch()
     tool = augmenter(**ALL)
     first, again, other = run(tool, image, label, 1), run(tool, image, label, 1), run(tool, image, label, 2)
-    assert torch.equal(first[0], again[0]) and torch.equal(first[1], again[1])
+    assert torch.equal(first[0], again[0])
+    assert torch.equal(first[1], again[1])
     assert not torch.equal(first[0], other[0])
 
 
@@ -130,7 +139,8 @@ def test_without_a_label_the_image_is_the_same() -> None:
 def test_a_single_slice_stays_in_its_plane() -> None:
     image, label = batch(shape=(14, 16, 1))
     moved, moved_label = run(augmenter(**ALL, rotation=(30, 30, 30), mirror=(0, 1, 2), shift=(1, 1, 1)), image, label)
-    assert moved.shape == (4, 1, 10, 12, 1) and moved_label.shape == (4, 10, 12, 1)
+    assert moved.shape == (4, 1, 10, 12, 1)
+    assert moved_label.shape == (4, 10, 12, 1)
     parameters = augmenter(**ALL).sample(4, (14, 16, 1), seeded())
     assert torch.equal(parameters.matrix[:, 2], torch.tensor([0.0, 0, 1]).expand(4, 3))
 

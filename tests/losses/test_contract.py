@@ -38,7 +38,8 @@ def certain(label: Tensor, regions: bool, size: float = 20.0) -> Tensor:
 def gradient_of(loss: SegmentationLoss, logits: Tensor, label: Tensor) -> Tensor:
     logits = logits.clone().requires_grad_()
     loss(logits, label).backward()
-    assert logits.grad is not None and logits.grad.isfinite().all()
+    assert logits.grad is not None
+    assert logits.grad.isfinite().all()
     return logits.grad
 
 
@@ -53,7 +54,8 @@ def test_a_worse_prediction_costs_more(kind: str, regions: bool, batch_dice: boo
     label, loss = labels(), make(kind, regions, batch_dice)
     right = certain(label, regions, 3.0)
     costs = [float(loss((1 - t) * right - t * right, label)) for t in (0.0, 0.25, 0.5, 0.75, 1.0)]
-    assert costs == sorted(costs) and costs[-1] > costs[0] + 0.5
+    assert costs == sorted(costs)
+    assert costs[-1] > costs[0] + 0.5
 
 
 @each_variant
@@ -96,7 +98,8 @@ def test_a_class_absent_from_the_truth_but_predicted_is_pulled_down(kind: str, r
     label, loss = labels(highest=2), make(kind, regions, batch_dice)
     wrong = certain(torch.full_like(label, 2), regions, 2.0)
     last = gradient_of(loss, wrong, label)[:, -1]
-    assert (last > 0).all() and last.abs().max() < 1
+    assert (last > 0).all()
+    assert last.abs().max() < 1
 
 
 @each_variant
@@ -116,7 +119,9 @@ def test_bfloat16_logits_are_computed_in_float32(kind: str, regions: bool, batch
 
 
 @each_variant
-def test_equal_weights_and_an_ignore_index_that_does_not_occur_change_nothing(kind: str, regions: bool, batch_dice: bool) -> None:
+def test_equal_weights_and_an_ignore_index_that_does_not_occur_change_nothing(
+    kind: str, regions: bool, batch_dice: bool
+) -> None:
     label = labels()
     logits = torch.randn(certain(label, regions).shape, generator=torch.Generator().manual_seed(1))
     loss = make(kind, regions, batch_dice)

@@ -12,7 +12,9 @@ from voxloom.losses.supervision import thinned
 @pytest.mark.parametrize("batch_dice", [False, True])
 def test_agrees_with_monai_where_every_class_is_present(batch_dice: bool) -> None:
     logits, label = torch.randn(3, 4, 6, 6, 6), torch.randint(0, 4, (3, 6, 6, 6))
-    judge = DiceCELoss(include_background=False, to_onehot_y=True, softmax=True, batch=batch_dice, smooth_nr=1e-5, smooth_dr=1e-5)
+    judge = DiceCELoss(
+        include_background=False, to_onehot_y=True, softmax=True, batch=batch_dice, smooth_nr=1e-5, smooth_dr=1e-5
+    )
     ours = SegmentationLoss(count=4, batch_dice=batch_dice)(logits, label)
     assert torch.allclose(ours, judge(logits, label[:, None]), atol=1e-5)
 
@@ -73,6 +75,8 @@ def test_deep_supervision_is_the_weighted_mean_over_heads() -> None:
         DeepSupervisionLoss(loss, [1, 0.5])(heads, label)
 
 
-@pytest.mark.parametrize(("n", "m", "expected"), [(8, 4, [1, 3, 5, 7]), (8, 2, [2, 6]), (9, 3, [1, 4, 7]), (7, 3, [1, 3, 5])])
+@pytest.mark.parametrize(
+    ("n", "m", "expected"), [(8, 4, [1, 3, 5, 7]), (8, 2, [2, 6]), (9, 3, [1, 4, 7]), (7, 3, [1, 3, 5])]
+)
 def test_a_coarse_label_is_the_middle_of_its_cell(n: int, m: int, expected: list[int]) -> None:
     assert thinned(torch.arange(n)[None], [m])[0].tolist() == expected

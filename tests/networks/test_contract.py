@@ -93,7 +93,8 @@ def test_monai_runs_the_same_network(variant: dict[str, Any]) -> None:
     if s.norm == "batch":
         network.train()(x)  # running statistics that differ from their start
     twin = to_monai(network.eval())
-    assert type(twin) is DynUNet and not twin.training
+    assert type(twin) is DynUNet
+    assert not twin.training
     assert torch.allclose(twin(x), network(x), atol=1e-4)
     loaded = DynUNet(**monai_config(s))
     loaded.load_state_dict(twin.state_dict(), strict=True)

@@ -1,7 +1,7 @@
 """Changes of intensity, on a whole batch at once; a patch whose strength is neutral stays bit for bit as it is.
 
-Each function takes the image (B, C, I, J, K) and one strength per patch, and returns a new image. Statistics are those of one
-channel of one patch. Knows no randomness but the seed of the noise.
+Each function takes the image (B, C, I, J, K) and one strength per patch, and returns a new image. Statistics are those
+of one channel of one patch. Knows no randomness but the seed of the noise.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from voxloom.augment import separable
 
 
 def on_chosen(image: Tensor, chosen: Tensor, change: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-    """``change(patches, their indices)`` in the place of the chosen (B,) patches; the image itself when none is chosen."""
+    """``change(patches, indices)`` in the place of the chosen (B,) patches; the image itself when none is chosen."""
     indices = torch.nonzero(chosen)[:, 0]
     if len(indices) == 0:
         return image
@@ -33,9 +33,9 @@ def per_patch(values: Tensor, image: Tensor) -> Tensor:
 
 
 def soften(image: Tensor, sigma: Tensor, share: Tensor) -> Tensor:
-    """Gaussian blur of ``sigma`` voxels (0 leaves it), then sampling at ``share`` of the resolution and back (1 leaves it).
+    """Gaussian blur of ``sigma`` voxels, then sampling at ``share`` of the resolution and back.
 
-    An axis of one voxel is left alone.
+    Sigma 0 and share 1 change nothing, and an axis of one voxel is left alone.
     """
 
     def change(x: Tensor, n: Tensor) -> Tensor:
@@ -46,7 +46,10 @@ def soften(image: Tensor, sigma: Tensor, share: Tensor) -> Tensor:
 
 
 def bias_field(image: Tensor, control: Tensor) -> Tensor:
-    """Multiply by a smooth field exp(f) with f inside the range of control (B, 1, 3, 3, 3); the darkest voxel counts as no signal."""
+    """Multiply by a smooth field exp(f), f inside the range of control (B, 1, 3, 3, 3).
+
+    The darkest voxel counts as no signal and keeps its value, so that normalized images work as raw ones do.
+    """
 
     def change(x: Tensor, n: Tensor) -> Tensor:
         field = (

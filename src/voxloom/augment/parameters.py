@@ -54,7 +54,8 @@ class AugmentParameters:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> AugmentParameters:
         """The inverse of ``to_dict``."""
-        return cls(**{name: torch.tensor(v) if isinstance(v, list) else v for name, v in values.items()})
+        tensors: dict[str, Any] = {name: torch.tensor(v) if isinstance(v, list) else v for name, v in values.items()}
+        return cls(**tensors)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Changes that act along one axis after the other, as one small matrix per patch and axis.
 
-Blur, coarser sampling and the smooth fields of control points are all linear and separable, so a batch with a different strength
-in every patch needs three batched matrix products and no loop. Knows no randomness and no settings.
+Blur, coarser sampling and the smooth fields of control points are all linear and separable, so a batch with a different
+strength in every patch needs three batched matrix products and no loop. Knows no randomness and no settings.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def linear_matrix(positions: Tensor, count: int) -> Tensor:
 
 
 def gaussian_matrix(sigma: Tensor, count: int) -> Tensor:
-    """Blur (B, count, count) by sigma (B,) voxels, cut at 4 sigma, weights renormalized at the borders; 0 is the identity."""
+    """Blur (B, count, count) by sigma (B,) voxels, cut at 4 sigma, renormalized at the borders; 0 is the identity."""
     distance = torch.arange(count, dtype=torch.float32)
     distance = (distance[:, None] - distance).abs()
     width = sigma.clamp(min=1e-3)[:, None, None]
@@ -37,7 +37,7 @@ def gaussian_matrix(sigma: Tensor, count: int) -> Tensor:
 
 
 def coarse_matrix(share: Tensor, count: int) -> Tensor:
-    """Keep the nearest of every 1 / share (B,) voxels and read linearly between them, (B, count, count); 1 is the identity."""
+    """Keep one of every 1 / share (B,) voxels and read linearly between them, (B, count, count); 1 is the identity."""
     voxels = torch.arange(count, dtype=torch.float32)
     kept = (share * count).round().clamp(min=1)[:, None]
     at = ((voxels + 0.5) * kept / count - 0.5).clamp(min=0).minimum(kept - 1)

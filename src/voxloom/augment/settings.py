@@ -18,11 +18,11 @@ class AugmentSettings(BaseModel):
     scale, scale_chance : largest relative change of size, e.g. 0.2 for 1/1.2 to 1.2; each axis on its own.
     shift, shift_chance : largest shift in mm along i, j, k.
     mirror : axes (0, 1, 2) that are mirrored with a chance of one half.
-    elastic, elastic_spacing, elastic_chance : standard deviation of the displacement of control points in mm, and their distance
-        in mm; no point moves more than 0.4 of the distance along an axis.
+    elastic, elastic_spacing, elastic_chance : standard deviation of the displacement of control points in mm, and their
+        distance in mm; no point moves more than 0.4 of the distance along an axis.
     noise, noise_chance : largest standard deviation of Gaussian noise, in units of the normalized image.
     blur, blur_chance : range of the Gaussian's standard deviation in voxels.
-    brightness, contrast, intensity_chance : largest addition, and largest relative change of the contrast about the mean.
+    brightness, contrast, intensity_chance : largest addition, and largest relative change of contrast about the mean.
     gamma, gamma_chance : range of ln(gamma) is +- this.
     low_resolution, low_resolution_chance : lowest resolution, as a share of the present one.
     bias_field, bias_field_chance : largest relative change by a smooth field over the patch (MR coil sensitivity).

@@ -34,7 +34,10 @@ def control_points(shape: Sequence[int], spacing: Sequence[float], distance: flo
 
 
 def displacement(control: Tensor, distance: float, spacing: Sequence[float], size: Sequence[int]) -> Tensor:
-    """Displacement (B, 3, *size) in mm, linear between control points (B, 3, p, q, r) ``distance`` mm apart, center on center."""
+    """Displacement (B, 3, *size) in mm, linear between control points (B, 3, p, q, r) that are ``distance`` mm apart.
+
+    The middle of the control points lies on the center of the result.
+    """
     matrices = []
     for points, n, mm in zip(control.shape[2:], size, spacing, strict=True):
         at = (torch.arange(n, dtype=torch.float32) - (n - 1) / 2) * (mm / distance) + (points - 1) / 2
@@ -43,7 +46,10 @@ def displacement(control: Tensor, distance: float, spacing: Sequence[float], siz
 
 
 def offsets_of(matrix: Tensor, shift: Tensor, spacing: Sequence[float], size: Sequence[int]) -> Tensor:
-    """Where every output voxel is read: offsets (B, 3, *size) from the center in mm, matrix (B, 3, 3) @ own offset + shift (B, 3)."""
+    """Where every output voxel is read: offsets (B, 3, *size) in mm from the center of the source.
+
+    Each is matrix (B, 3, 3) @ (own offset from the center of the result) + shift (B, 3).
+    """
     axes = [
         (torch.arange(n, dtype=torch.float32, device=matrix.device) - (n - 1) / 2) * mm
         for n, mm in zip(size, spacing, strict=True)
@@ -55,9 +61,9 @@ def offsets_of(matrix: Tensor, shift: Tensor, spacing: Sequence[float], size: Se
 def resample(
     image: Tensor, label: Tensor | None, offsets: Tensor, spacing: Sequence[float]
 ) -> tuple[Tensor, Tensor | None]:
-    """Read image (B, C, I, J, K) linearly and label (B, I, J, K) at the nearest voxel, at offsets (B, 3, i, j, k) in mm.
+    """Read image (B, C, I, J, K) linearly and label (B, I, J, K) at the nearest voxel, at offsets (B, 3, i, j, k).
 
-    Offsets count from the center of the source; outside of it both are 0. A single slice (K = 1) is read within its plane.
+    Offsets are mm from the center of the source; outside of it both are 0. A single slice (K = 1) is read in its plane.
     """
     axes = 2 if image.shape[4] == 1 else 3
     extent = [n * mm / 2 for n, mm in zip(image.shape[2:], spacing, strict=True)][:axes]
@@ -89,6 +95,6 @@ def centered_crop(tensor: Tensor, size: Sequence[int]) -> Tensor:
 
 
 def crop_center(source: Sequence[int], size: Sequence[int], spacing: Sequence[float]) -> Tensor:
-    """Offset (3,) in mm from the source's center to that of its ``centered_crop``: half a voxel where parities differ."""
+    """Offset (3,) in mm from the source's center to that of its ``centered_crop``: half a voxel if parities differ."""
     voxels = [(n // 2 - m // 2) + (m - 1) / 2 - (n - 1) / 2 for n, m in zip(source, size, strict=True)]
     return torch.tensor(voxels) * torch.tensor(spacing)

@@ -9,9 +9,9 @@ from torch import Tensor
 def soft_dice_loss(overlap: Tensor, predicted: Tensor, true: Tensor, voxels: Tensor, smooth: float) -> Tensor:
     """Dice loss per class, from sums over voxels that are broadcast against each other.
 
-    A class that occurs in the truth costs 1 - Dice (Milletari et al. 2016). One that does not occur costs the mean probability it
-    is given: nothing for a right prediction and a gentle, bounded pull for a wrong one, where 1 - Dice would be 1 for
-    both and its gradient would explode near 0.
+    A class that occurs in the truth costs 1 - Dice (Milletari et al. 2016). One that does not occur costs the mean
+    probability it is given: nothing for a right prediction and a gentle, bounded pull for a wrong one, where 1 - Dice
+    would be 1 for both and its gradient would explode near 0.
 
     Parameters
     ----------

@@ -1,8 +1,8 @@
 """Dice and cross-entropy between logits and inner labels.
 
-Voxels of the ignore index count in no term and get no gradient. Arithmetic is float32 whatever the network's precision, and no
-one-hot copy of the labels is made. The sum of batch Dice and cross-entropy is nnU-Net's (Isensee et al. 2021). Knows no
-network, file or recipe.
+Voxels of the ignore index count in no term and get no gradient. Arithmetic is float32 whatever the network's precision,
+and softmax outputs need no one-hot copy of the labels. The sum of batch Dice and cross-entropy is nnU-Net's (Isensee et
+al. 2021). Knows no network, file or recipe.
 """
 
 from __future__ import annotations
@@ -37,6 +37,9 @@ class SegmentationLoss(nn.Module):
     ------
     ValueError : ``weights`` or ``membership`` do not have ``count`` entries.
     """
+
+    membership: Tensor | None
+    weights: Tensor
 
     def __init__(
         self,
@@ -81,21 +84,23 @@ class SegmentationLoss(nn.Module):
         sums = torch.zeros(log_p.shape[:2], device=label.device)
         overlap = sums.scatter_add(1, label, p_true)
         true = sums.scatter_add(1, label, torch.ones_like(p_true) if valid is None else valid)
-        parts = [part[:, 1:] for part in (overlap, sum_over(log_p.exp(), valid), true)]
-        return cross_entropy, self._dice(*parts, voxels_of(label, valid), self.weights[1:])
+        sums_of_labels = torch.stack([overlap, sum_over(log_p.exp(), valid), true])[:, :, 1:]
+        return cross_entropy, self._dice(sums_of_labels, voxels_of(label, valid), self.weights[1:])
 
     def _sigmoid(self, logits: Tensor, label: Tensor, valid: Tensor | None) -> tuple[Tensor, Tensor]:
         """Both terms for independent outputs (B, L, V); label and valid (B, V)."""
+        assert self.membership is not None
         truth, p, voxels = self.membership[:, label].transpose(0, 1), logits.sigmoid(), voxels_of(label, valid)
         each = functional.binary_cross_entropy_with_logits(logits, truth, reduction="none")
         per_class = sum_over(each, valid).sum(0) / voxels.sum().clamp(min=1)
-        parts = [sum_over(part, valid) for part in (p * truth, p, truth)]
-        return weighted_mean(per_class, self.weights), self._dice(*parts, voxels, self.weights)
+        sums = torch.stack([sum_over(part, valid) for part in (p * truth, p, truth)])
+        return weighted_mean(per_class, self.weights), self._dice(sums, voxels, self.weights)
 
-    def _dice(self, overlap: Tensor, predicted: Tensor, true: Tensor, voxels: Tensor, weights: Tensor) -> Tensor:
-        """Mean over classes (and samples) of the Dice loss from sums (B, L) and numbers of voxels (B,)."""
+    def _dice(self, sums: Tensor, voxels: Tensor, weights: Tensor) -> Tensor:
+        """Mean Dice loss over classes (and samples); sums (3, B, L) of overlap, prediction, truth; voxels (B,)."""
         if self.batch_dice:
-            overlap, predicted, true, voxels = (part.sum(0, keepdim=True) for part in (overlap, predicted, true, voxels))
+            sums, voxels = sums.sum(1, keepdim=True), voxels.sum(0, keepdim=True)
+        overlap, predicted, true = sums
         loss = soft_dice_loss(overlap, predicted, true, voxels[:, None], self.smooth)
         return weighted_mean(loss.mean(0), weights)
 

@@ -18,24 +18,25 @@ def plan_levels(
     Parameters
     ----------
     patch : voxels per axis.
-    spacing : mm per axis; an axis is halved once its spacing is within a factor of 2 of the finest that can be halved.
+    spacing : mm per axis; an axis is halved once its spacing is within a factor of 2 of the finest that
+        can be halved.
     max_levels : levels at most.
-    min_size : an axis is not halved below this many voxels, and never when its number of voxels is odd, so that the patch is
-        always a multiple of the product of the strides.
+    min_size : an axis is not halved below this many voxels.
 
     Returns
     -------
-    (strides, kernels), one entry per level. An axis has kernel 1 until its spacing is within a factor of 2 of the finest, then 3
-    for good. A patch that cannot be halved often enough gets levels of stride 1 up to ``FEWEST_LEVELS``.
+    (strides, kernels), one entry per level. An axis has kernel 1 until its spacing is within a factor of 2 of the
+    finest, then 3 for good. A patch that cannot be halved often enough gets levels of stride 1 up to ``FEWEST_LEVELS``.
+    Sizes need not be even on the way: the caller enlarges the patch to a multiple of the product of the strides.
     """
-    size, now = list(patch), [float(s) for s in spacing]
+    size, now = [float(n) for n in patch], [float(s) for s in spacing]
     kernel = _kernel(now, (1,) * len(size))
     strides, kernels = [(1,) * len(size)], [kernel]
     while len(strides) < max_levels:
         stride = _stride(size, now, min_size)
         if max(stride) == 1 and len(strides) >= FEWEST_LEVELS:
             break
-        size = [n // k for n, k in zip(size, stride, strict=True)]
+        size = [n / k for n, k in zip(size, stride, strict=True)]
         now = [s * k for s, k in zip(now, stride, strict=True)]
         kernel = _kernel(now, kernel)
         strides.append(stride)
@@ -43,9 +44,9 @@ def plan_levels(
     return tuple(strides), tuple(kernels)
 
 
-def _stride(size: Sequence[int], spacing: Sequence[float], min_size: int) -> Axes:
+def _stride(size: Sequence[float], spacing: Sequence[float], min_size: int) -> Axes:
     """2 for the axes that are halved next."""
-    able = [n % 2 == 0 and n >= 2 * min_size for n in size]
+    able = [n >= 2 * min_size for n in size]
     finest = min((s for s, yes in zip(spacing, able, strict=True) if yes), default=0.0)
     return tuple(2 if yes and s < 2 * finest else 1 for s, yes in zip(spacing, able, strict=True))
 

@@ -1,8 +1,8 @@
 """Instance normalization that is fast on CPUs in channels-last layout.
 
-PyTorch's instance norm reshapes (B, C, ...) to (1, B*C, ...), which copies channels-last tensors and leaves its fast kernels.
-Here every sample goes through the batch-norm kernel of its own layout. Same parameters and result as ``InstanceNorm``;
-``docs/networks.md`` has the figures. Knows no network.
+PyTorch's instance norm reshapes (B, C, ...) to (1, B*C, ...), which copies channels-last tensors and leaves its fast
+kernels. Here every sample goes through the batch-norm kernel of its own layout. Same parameters and result as
+``InstanceNorm``; ``docs/networks.md`` has the figures. Knows no network.
 """
 
 from __future__ import annotations

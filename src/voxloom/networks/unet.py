@@ -1,7 +1,7 @@
 """The dynamic U-Net: MONAI's blocks, with deep supervision at each head's own resolution.
 
-Knows how to run MONAI's modules, and how to hand the weights to ``monai.networks.nets.DynUNet`` (``to_monai``). Does not know
-files or recipes.
+Knows how to run MONAI's modules, and how to hand the weights to ``monai.networks.nets.DynUNet`` (``to_monai``). Does
+not know files or recipes.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ def monai_config(settings: NetworkSettings) -> dict[str, Any]:
 class UNet(nn.Module):
     """Plain or residual U-Net.
 
-    Input (B, C, ...) whose size is a multiple of ``settings.multiple``. In evaluation the result is logits (B, L, ...); in
-    training with deep supervision a list of logits, finest first, each at its own resolution.
+    Input (B, C, ...) whose size is a multiple of ``settings.multiple``. In evaluation the result is logits (B, L, ...);
+    in training with deep supervision a list of logits, finest first, each at its own resolution.
     """
 
     def __init__(self, settings: NetworkSettings) -> None:
@@ -83,9 +83,8 @@ def keep_logits_whole(net: DynUNet) -> None:
     """Take the dropout off the output convolutions, where MONAI puts it too: it would silence logits."""
     heads = [net.output_block, *getattr(net, "deep_supervision_heads", ())]
     for head in heads:
-        for name, child in list(head.conv.named_children()):
-            if name == "adn":
-                setattr(head.conv, name, nn.Identity())
+        if hasattr(head.conv, "adn"):
+            head.conv.adn = nn.Identity()
 
 
 def build_network(settings: NetworkSettings, *, seed: int | None = None) -> UNet:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterable
 
@@ -10,9 +11,22 @@ from torch import nn
 
 
 def make_optimizer(
-    parameters: Iterable[nn.Parameter], name: str, *, lr: float, weight_decay: float, momentum: float = 0.99
+    parameters: Iterable[nn.Parameter],
+    name: str,
+    *,
+    lr: float,
+    weight_decay: float,
+    momentum: float = 0.99,
+    nesterov: bool = True,
 ) -> torch.optim.Optimizer:
-    """AdamW (Loshchilov and Hutter 2019) or SGD with Nesterov momentum (as nnU-Net).
+    """AdamW (Loshchilov and Hutter 2019) or SGD with momentum (as nnU-Net).
+
+    Parameters
+    ----------
+    parameters : to be changed.
+    name : "adamw" or "sgd".
+    lr, weight_decay : peak learning rate, and decay of the weights per unit of it (SGD: an L2 penalty).
+    momentum, nesterov : of SGD alone; without momentum there is no Nesterov step.
 
     Raises
     ------
@@ -21,18 +35,20 @@ def make_optimizer(
     if name == "adamw":
         return torch.optim.AdamW(parameters, lr=lr, weight_decay=weight_decay)
     if name == "sgd":
-        return torch.optim.SGD(parameters, lr=lr, momentum=momentum, nesterov=momentum > 0, weight_decay=weight_decay)
+        return torch.optim.SGD(
+            parameters, lr=lr, momentum=momentum, nesterov=nesterov and momentum > 0, weight_decay=weight_decay
+        )
     raise ValueError(f"unknown optimizer {name!r}: adamw or sgd")
 
 
 def find_lr(
     step: Callable[[float], float], *, low: float = 1e-6, high: float = 1.0, steps: int = 100
 ) -> tuple[list[float], list[float], float]:
-    """Raise the learning rate geometrically until the loss explodes.
+    """Raise the learning rate geometrically until the loss explodes (Smith 2017).
 
     Parameters
     ----------
-    step : takes one training step at a learning rate and returns its loss.
+    step : takes one training step at a learning rate and returns its loss; the caller restores the weights afterwards.
     low, high, steps : first and last rate, and how many steps lie between.
 
     Returns
@@ -46,10 +62,10 @@ def find_lr(
         rate = low * (high / low) ** (n / max(1, steps - 1))
         average = 0.9 * average + 0.1 * step(rate)
         smooth = average / (1 - 0.9 ** (n + 1))
-        rates.append(rate)
-        losses.append(smooth)
         best = min(best, smooth)
         if not math.isfinite(smooth) or smooth > 4 * abs(best) + 1e-9:
             break
-    slopes = [b - a for a, b in zip(losses, losses[1:], strict=False)]
+        rates.append(rate)
+        losses.append(smooth)
+    slopes = [b - a for a, b in itertools.pairwise(losses)]
     return rates, losses, rates[slopes.index(min(slopes))] if slopes else low

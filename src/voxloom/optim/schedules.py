@@ -1,6 +1,7 @@
 """Learning rates as functions of progress in [0, 1], so that a time budget can stretch or shorten any of them.
 
-One-cycle after Smith and Topin 2018, polynomial after Chen et al. 2017 (power 0.9, as nnU-Net), flat-cosine as in fastai.
+One-cycle after Smith and Topin 2018, polynomial after Chen et al. 2017 (power 0.9, as nnU-Net), flat-cosine as in
+fastai. Knows no optimizer and no number of steps.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ def one_cycle(progress: float) -> float:
 
 def poly(progress: float) -> float:
     """(1 - progress) to the power of 0.9."""
-    return float((1.0 - min(progress, 1.0)) ** 0.9)
+    return float((1.0 - progress) ** 0.9)
 
 
 def flat_cosine(progress: float) -> float:
@@ -31,12 +32,19 @@ def flat_cosine(progress: float) -> float:
 
 
 def _cosine(start: float, end: float, share: float) -> float:
-    return end + (start - end) * (1 + math.cos(math.pi * min(max(share, 0.0), 1.0))) / 2
+    return end + (start - end) * (1 + math.cos(math.pi * share)) / 2
 
 
 SCHEDULES = {"one_cycle": one_cycle, "poly": poly, "flat_cosine": flat_cosine}
 
 
 def lr_at(schedule: str, progress: float) -> float:
-    """Factor of the peak learning rate at ``progress`` (0 at the start, 1 at the end)."""
-    return SCHEDULES[schedule](progress)
+    """Factor of the peak learning rate at ``progress``: 0 at the start, 1 at the end; beyond both it stays.
+
+    Raises
+    ------
+    ValueError : unknown schedule.
+    """
+    if schedule not in SCHEDULES:
+        raise ValueError(f"unknown schedule {schedule!r}: {', '.join(SCHEDULES)}")
+    return SCHEDULES[schedule](min(max(progress, 0.0), 1.0))

@@ -1,0 +1,150 @@
+"""Optimizers, schedules, the learning-rate range test and weight averaging."""
+
+import itertools
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from voxloom.optim import EMA, SCHEDULES, find_lr, lr_at, make_optimizer
+
+
+@pytest.mark.parametrize("name", ["adamw", "sgd"])
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_every_optimizer_goes_downhill_and_resumes_bit_for_bit(name: str, momentum: float) -> None:
+    def build() -> tuple[nn.Module, torch.optim.Optimizer]:
+        torch.manual_seed(0)
+        model = nn.Linear(4, 1)
+        return model, make_optimizer(model.parameters(), name, lr=0.05, weight_decay=1e-4, momentum=momentum)
+
+    x = torch.randn(16, 4, generator=torch.Generator().manual_seed(1))
+
+    def steps(model: nn.Module, optimizer: torch.optim.Optimizer, count: int) -> float:
+        for _ in range(count):
+            loss = (model(x) - x.sum(1, keepdim=True)).square().mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        return float(loss.detach())
+
+    whole, optimizer = build()
+    first = steps(whole, optimizer, 1)
+    assert steps(whole, optimizer, 19) < first
+    half, optimizer = build()
+    steps(half, optimizer, 10)
+    resumed, fresh = build()
+    resumed.load_state_dict(half.state_dict())
+    fresh.load_state_dict(optimizer.state_dict())
+    steps(resumed, fresh, 10)
+    assert torch.equal(resumed.weight, whole.weight)
+
+
+def test_optimizer_settings_arrive() -> None:
+    weight = nn.Parameter(torch.zeros(1))
+    sgd = make_optimizer([weight], "sgd", lr=0.1, weight_decay=0.2, momentum=0.8, nesterov=False).param_groups[0]
+    assert (sgd["lr"], sgd["weight_decay"], sgd["momentum"], sgd["nesterov"]) == (0.1, 0.2, 0.8, False)
+    assert make_optimizer([weight], "sgd", lr=0.1, weight_decay=0).param_groups[0]["nesterov"]
+    with pytest.raises(ValueError, match="unknown optimizer 'adma': adamw or sgd"):
+        make_optimizer([weight], "adma", lr=0.1, weight_decay=0)
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_a_schedule_peaks_at_1_ends_near_0_and_never_jumps(name: str) -> None:
+    rates = [lr_at(name, n / 1000) for n in range(1001)]
+    assert max(rates) == pytest.approx(1, abs=1e-6)
+    assert min(rates) >= 0
+    assert rates[-1] <= 1e-3
+    peak = rates.index(max(rates))
+    assert rates[: peak + 1] == sorted(rates[: peak + 1])
+    assert rates[peak:] == sorted(rates[peak:], reverse=True)
+    assert max(abs(a - b) for a, b in itertools.pairwise(rates)) < 0.02
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_beyond_its_ends_a_schedule_stays(name: str) -> None:
+    assert lr_at(name, -0.1) == lr_at(name, 0)
+    assert lr_at(name, 1.1) == lr_at(name, 1)
+
+
+def test_known_points_of_the_schedules() -> None:
+    assert lr_at("poly", 0.5) == pytest.approx(0.5**0.9)
+    assert lr_at("flat_cosine", 0.74) == 1
+    assert lr_at("one_cycle", 0) == pytest.approx(1 / 25)
+    with pytest.raises(ValueError, match="unknown schedule 'cosine'"):
+        lr_at("cosine", 0.5)
+
+
+def test_the_range_test_stops_when_the_loss_explodes_and_suggests_a_rate_before() -> None:
+    weight = [3.0]
+
+    def step(rate: float) -> float:
+        loss = weight[0] ** 2
+        weight[0] -= rate * 2 * weight[0]
+        return loss
+
+    rates, losses, suggested = find_lr(step, low=1e-4, high=100, steps=120)
+    assert len(rates) == len(losses) < 120
+    assert all(math.isfinite(loss) for loss in losses)
+    assert 1e-3 < suggested < 1.0
+
+
+def test_the_range_test_survives_a_loss_that_is_not_a_number() -> None:
+    rates, _, suggested = find_lr(lambda rate: math.nan if rate > 0.1 else 1 - rate, steps=50)
+    assert rates[-1] <= 0.1
+    assert suggested <= 0.1
+
+
+def model_of(value: float) -> nn.Module:
+    model = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.fill_(value)
+    return model
+
+
+def test_the_average_moves_by_its_decay_once_it_is_warm() -> None:
+    model = model_of(0.0)
+    ema = EMA(model, 0.5)
+    with torch.no_grad():
+        model[0].weight.fill_(1.0)
+    ema.update(model)
+    share = 1 - 2 / 11  # the first step forgets quickly
+    assert torch.allclose(ema.average["0.weight"], torch.full((2, 2), share))
+    for _ in range(20):
+        ema.update(model)
+    assert torch.allclose(ema.average["0.weight"], torch.ones(2, 2), atol=1e-5)
+
+
+def test_the_module_has_the_average_within_the_block_and_its_own_weights_after() -> None:
+    model = model_of(1.0)
+    ema = EMA(model, 0.9)
+    with torch.no_grad():
+        model[0].weight.fill_(2.0)
+    with ema.applied_to(model):
+        assert torch.equal(model[0].weight, torch.ones(2, 2))
+    assert torch.equal(model[0].weight, torch.full((2, 2), 2.0))
+
+
+def test_the_module_gets_its_own_weights_back_after_an_error() -> None:
+    model = model_of(1.0)
+    ema = EMA(model_of(3.0), 0.9)
+    block = ema.applied_to(model)
+    block.__enter__()
+    assert block.__exit__(RuntimeError, RuntimeError("interrupted"), None) is not True
+    assert torch.equal(model[0].weight, torch.ones(2, 2))
+
+
+def test_the_average_resumes_bit_for_bit_and_keeps_integer_buffers() -> None:
+    model = model_of(1.0)
+    ema, resumed = EMA(model, 0.99), EMA(model_of(5.0), 0.99)
+    for _ in range(3):
+        model(torch.randn(4, 2))
+        ema.update(model)
+    resumed.load_state_dict(ema.state_dict())
+    model(torch.randn(4, 2))
+    ema.update(model)
+    resumed.update(model)
+    assert resumed.steps == ema.steps == 4
+    assert all(torch.equal(a, b) for a, b in zip(ema.average.values(), resumed.average.values(), strict=True))
+    assert int(ema.average["1.num_batches_tracked"]) == 4
