@@ -1,7 +1,7 @@
 """The Volume: voxels with channels, and where they lie in the patient.
 
-Knows the one geometry convention of the project: ``affine`` takes the voxel index (i, j, k) to RAS+ millimetres. Does not
-know any file format.
+Knows the one geometry convention of the project: ``affine`` takes the voxel index (i, j, k) to RAS+ millimetres. Does
+not know any file format.
 """
 
 from __future__ import annotations
@@ -79,8 +79,10 @@ def check_affine(affine: NDArray[np.float64], where: Any = None) -> None:
     """Refuse an affine that is not (4, 4), finite and invertible (BadInput)."""
     if affine.shape != (4, 4) or not np.isfinite(affine).all():
         raise BadInput("the affine is not a finite 4x4 matrix", where, "Repair the file's header")
-    if abs(np.linalg.det(affine[:3, :3])) < 1e-9:
-        raise BadInput("the affine cannot be inverted (a voxel axis has no length)", where, "Repair the file's header")
+    sizes = spacing_of(affine)
+    if min(sizes) == 0 or abs(np.linalg.det(affine[:3, :3] / sizes)) < 1e-6:
+        reason = "a voxel axis has no length" if min(sizes) == 0 else "its voxel axes lie in one plane"
+        raise BadInput(f"the affine cannot be inverted ({reason})", where, "Repair the file's header")
 
 
 def spacing_of(affine: NDArray[np.float64]) -> tuple[float, float, float]:
@@ -98,5 +100,7 @@ def orientation_of(affine: NDArray[np.float64]) -> str:
 
 def grid_distance(a: NDArray[np.float64], b: NDArray[np.float64], shape: tuple[int, int, int]) -> float:
     """Largest distance in mm between the same corner voxel of two grids of one shape."""
-    corners = np.array([[x, y, z, 1.0] for x in (0, shape[0] - 1) for y in (0, shape[1] - 1) for z in (0, shape[2] - 1)])
+    corners = np.array(
+        [[x, y, z, 1.0] for x in (0, shape[0] - 1) for y in (0, shape[1] - 1) for z in (0, shape[2] - 1)]
+    )
     return float(np.linalg.norm((corners @ (a - b).T)[:, :3], axis=1).max())

@@ -17,10 +17,10 @@ Edit = Callable[[int, Any], None]
 
 @pytest.fixture
 def volume() -> Volume:
-    """A small oblique int16 volume with every voxel different."""
+    """A small oblique right-handed int16 volume with every voxel different."""
     data = np.arange(5 * 6 * 7, dtype=np.int16).reshape(1, 5, 6, 7)
     axes = np.linalg.qr(np.random.default_rng(1).normal(size=(3, 3)))[0]
-    if np.linalg.det(axes) > 0:
+    if np.linalg.det(axes) < 0:
         axes[:, 2] *= -1
     affine = np.eye(4)
     affine[:3, :3] = axes * [0.9, 1.1, 2.5]

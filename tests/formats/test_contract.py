@@ -1,4 +1,4 @@
-"""What every volume format must keep: geometry to 1e-4 mm, every voxel, its type; judged by nibabel and SimpleITK too."""
+"""What every volume format must keep: geometry to 1e-4 mm, every voxel, its type; nibabel and SimpleITK are judges."""
 
 from __future__ import annotations
 

@@ -123,14 +123,11 @@ def _storable(data: NDArray[Any], path: Path) -> NDArray[Any]:
         if is_tiff and data.dtype.itemsize <= 4 and len(data) == 1:
             return data.astype(np.float32)
         raise BadInput(f"cannot hold values of type {data.dtype}", path, "Write .nii.gz, or round to uint8 first")
+    kinds = ["uint8"] if len(data) == 3 else ["uint8", "uint16", "int32"] if is_tiff else ["uint8", "uint16"]
+    if data.dtype.name in kinds:
+        return data
     low, high = int(data.min()), int(data.max())
-    kinds = ("uint8",) if len(data) == 3 else ("uint8", "uint16", "int32") if is_tiff else ("uint8", "uint16")
     for kind in kinds:
-        if np.iinfo(kind).min <= low and high <= np.iinfo(kind).max and np.iinfo(kind).bits >= _least(data, kinds):
+        if np.iinfo(kind).min <= low and high <= np.iinfo(kind).max:
             return data.astype(kind)
     raise BadInput(f"cannot hold values from {low} to {high}", path, "Write .nii.gz instead")
-
-
-def _least(data: NDArray[Any], kinds: tuple[str, ...]) -> int:
-    """Keep uint16 as uint16: its own width where the format has it, else the smallest that fits."""
-    return 16 if data.dtype == np.uint16 and "uint16" in kinds else 8

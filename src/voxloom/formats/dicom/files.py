@@ -50,7 +50,7 @@ def find_images(source: str | Path | Sequence[str | Path]) -> list[Found]:
     else:
         paths = [Path(source)] if isinstance(source, (str, Path)) else [Path(p) for p in source]
         if not paths:
-            raise BadInput("the list of DICOM files is empty")
+            raise BadInput("is empty", name_of(source), "Give the files of one series")
         for path in paths:
             check_file(path)
             if not looks_like_dicom(path):
@@ -72,7 +72,7 @@ def name_of(source: str | Path | Sequence[str | Path]) -> str:
     """How messages call a source: its path, or the folder of the listed files."""
     if isinstance(source, (str, Path)):
         return str(source)
-    return f"{Path(source[0]).parent} ({len(source)} files)"
+    return f"{Path(source[0]).parent} ({len(source)} files)" if source else "list of DICOM files"
 
 
 def looks_like_dicom(path: Path) -> bool:

@@ -35,7 +35,7 @@ def load_voxels(frames: Sequence[Frame]) -> NDArray[Any]:
         if by_plane:
             array = array * np.float32(frames[place].slope) + np.float32(frames[place].intercept)
         if planes is None:
-            planes = np.empty((len(frames), *array.shape), array.dtype)
+            planes = np.empty((len(frames), *array.shape), array.dtype.newbyteorder("="))
         elif not np.can_cast(array.dtype, planes.dtype):
             planes = planes.astype(np.promote_types(planes.dtype, array.dtype))
         planes[place] = array

@@ -126,7 +126,9 @@ def check_complete(stack: Stack, where: str) -> None:
     lost = [heights[n] + step * m for n, count in enumerate(np.rint(times).astype(int)) for m in range(1, count)]
     listed = ", ".join(f"{h:.1f}" for h in lost[:8]) + (", ..." if len(lost) > 8 else "")
     subject = "1 slice is" if len(lost) == 1 else f"{len(lost)} slices are"
-    raise BadInput(f"{subject} missing, at {listed} mm along the normal (step {step:.2f} mm)", where, "Copy them too")
+    raise BadInput(
+        f"{subject} missing, at {listed} mm along the normal (step {step:.2f} mm)", where, "Copy what is missing"
+    )
 
 
 def _is_tilted(stack: Stack) -> bool:
@@ -154,7 +156,8 @@ def _check_doubles(stack: Stack, where: str) -> None:
             raise BadInput(what, where, "Give the files of one of them")
     a, b = stack.frames[close[0]], stack.frames[close[0] + 1]
     names = f"{a.path.name} and {b.path.name}" if a.path != b.path else f"frames {a.index + 1} and {b.index + 1}"
-    what = f"{len(close)} slices lie at the position of another, such as {names} at {stack.heights[close[0]]:.1f} mm"
+    count = "1 slice lies" if len(close) == 1 else f"{len(close)} slices lie"
+    what = f"{count} at the position of another, such as {names} at {stack.heights[close[0]]:.1f} mm"
     raise BadInput(what, where, "Remove the duplicates, or give the files of one volume")
 
 

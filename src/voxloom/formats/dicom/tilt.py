@@ -39,7 +39,7 @@ def straighten(data: NDArray[Any], stack: Stack) -> tuple[NDArray[Any], NDArray[
     shifted: dict[int, NDArray[np.float32]] = {}
     for k, (n, weight) in enumerate(zip(lower.tolist(), np.clip(share, 0, 1), strict=True)):
         shifted = {m: shifted[m] if m in shifted else _shift(data[..., m], stack, m, grid, fill) for m in (n, n + 1)}
-        mixed = shifted[n] * np.float32(1 - weight) + shifted[n + 1] * np.float32(weight)
+        mixed = shifted[n] + np.float32(weight) * (shifted[n + 1] - shifted[n])
         result[..., k] = np.rint(mixed) if data.dtype.kind in "iu" else mixed
     return result, _affine(stack, grid)
 
