@@ -174,10 +174,10 @@ def _svg(width: int, height: int, title: str, parts: Sequence[str]) -> Markup:
 
 
 def _number(value: float) -> str:
-    if value and (abs(value) >= 1e5 or abs(value) < 1e-2):
+    if value and (abs(value) >= 1e6 or abs(value) < 1e-2):
         mantissa, exponent = f"{value:.1e}".split("e")
         return f"{float(mantissa):g}e{int(exponent)}"
-    return f"{value:.4g}"
+    return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def _log10(value: float, floor: float) -> float:

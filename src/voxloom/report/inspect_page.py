@@ -21,8 +21,8 @@ from voxloom.report.charts import COLORS, Range, bar_chart, histogram_chart, ran
 from voxloom.report.pages import render as render_page
 
 #: Most cases that are pictured, and of these at most how many because of a problem.
-PICTURES = 36
-_PROBLEM_PICTURES = 18
+PICTURES = 35
+_PROBLEM_PICTURES = 15
 _ROWS = 1000
 _LABEL_COLUMNS = 6
 _STRIPS = 24
@@ -99,8 +99,10 @@ def _draw(
 
 def _tiles(dataset: Dataset, found: Fingerprint) -> list[tuple[str, str, str]]:
     """Key figures: title, value, explanation."""
-    patients = len({case.patient for case in dataset})
-    tiles = [("Cases", str(len(found.cases)), f"{patients} patients, {found.task}")]
+    patients = {case.patient for case in dataset}
+    named = any(case.patient != case.id for case in dataset)
+    told = f"{len(patients)} patients" if named else "no patient numbers"
+    tiles = [("Cases", str(len(found.cases)), f"{told}, {found.task}")]
     tiles.append(("Channels", str(len(found.channels)), ", ".join(found.channels)))
     if found.readable:
         shapes, spacings = [c.shape for c in found.readable], [c.spacing for c in found.readable]
