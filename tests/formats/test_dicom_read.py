@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
-from pydicom.uid import JPEGLSLossless, RLELossless
+from pydicom.uid import JPEG2000Lossless, RLELossless
 
 from voxloom.formats import read_header, read_volume, write_dicom_series
 from voxloom.volume import Volume
@@ -85,7 +85,7 @@ def test_scale_per_slice(series: Series, upright: Volume) -> None:
     np.testing.assert_allclose(v.data, upright.data * (0.5 + k) - k, rtol=1e-6)
 
 
-@pytest.mark.parametrize("syntax", [RLELossless, JPEGLSLossless])
+@pytest.mark.parametrize("syntax", [RLELossless, JPEG2000Lossless])
 def test_compressed(syntax: Any, series: Series, upright: Volume) -> None:
     def compress(_: int, slice_: Any) -> None:
         slice_.PixelRepresentation = 0

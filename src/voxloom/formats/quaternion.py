@@ -10,14 +10,16 @@ from numpy.typing import NDArray
 
 #: Voxel axes whose cosine exceeds this are not orthogonal: a qform cannot hold them.
 ORTHOGONAL_TOLERANCE = 1e-5
+#: Below this a*a is rounding of 32-bit b, c, d, and a is 0: the limit of the standard's own C library.
+HALF_TURN_TOLERANCE = 1e-7
 
 
 def from_quaternion(b: float, c: float, d: float) -> NDArray[np.float64]:
     """Rotation matrix (3, 3) of the unit quaternion whose vector part is (b, c, d)."""
     rest = 1.0 - (b * b + c * c + d * d)
-    if rest < 0:
+    if rest < HALF_TURN_TOLERANCE:
         b, c, d = np.array([b, c, d]) / np.sqrt(b * b + c * c + d * d)
-    a = np.sqrt(max(rest, 0.0))
+    a = np.sqrt(rest) if rest >= HALF_TURN_TOLERANCE else 0.0
     return np.array(
         [
             [a * a + b * b - c * c - d * d, 2 * (b * c - a * d), 2 * (b * d + a * c)],
