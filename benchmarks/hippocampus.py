@@ -93,7 +93,9 @@ def main() -> None:
     parser.add_argument("--peer", type=Path, help="monai_budget.py; measured once per --peer-modes")
     parser.add_argument("--peer-modes", nargs="*", choices=["fp32", "bf16"], default=["fp32"])
     parser.add_argument("--keep", type=Path, help="keep the runs here")
-    parser.add_argument("--set", action="append", default=[], dest="assign", help="recipe key to change, as in voxloom train")
+    parser.add_argument(
+        "--set", action="append", default=[], dest="assign", help="recipe key to change, as in voxloom train"
+    )
     arguments = parser.parse_args()
     root = Path(os.environ.get("VOXLOOM_DATA", Path(__file__).parents[2] / "shared" / "data")) / "hippocampus"
     work = arguments.keep or Path(tempfile.mkdtemp(prefix="voxloom-bench-"))
@@ -105,7 +107,10 @@ def main() -> None:
         facts = train_ours(train, out, arguments.minutes, seed, extra)
         dice, seconds = test_dice(out, test)
         scores.append(dice)
-        print(json.dumps({"side": "voxloom", "seed": seed, "dice": round(dice, 4), **facts, "predict_s": seconds}), flush=True)
+        print(
+            json.dumps({"side": "voxloom", "seed": seed, "dice": round(dice, 4), **facts, "predict_s": seconds}),
+            flush=True,
+        )
     if scores:
         print(json.dumps({"side": "voxloom", "median_dice": round(statistics.median(scores), 4)}), flush=True)
     for mode in arguments.peer_modes if arguments.peer else []:

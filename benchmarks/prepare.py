@@ -39,26 +39,16 @@ def cases_per_second(data: Dataset, workers: int | None, repeats: int) -> None:
 
     rates = sorted(len(data) / taken for taken in seconds(work, repeats))
     name = "chosen" if workers is None else workers
-    print(
-        f"| {len(data)} cases, workers {name} | {statistics.median(rates):.0f} ({rates[0]:.0f} to {rates[-1]:.0f}) |"
-    )
+    print(f"| {len(data)} cases, workers {name} | {statistics.median(rates):.0f} ({rates[0]:.0f} to {rates[-1]:.0f}) |")
 
 
 def whole_reads(data: Dataset, repeats: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         prepared = Cache(folder).prepare(data, PrepareSettings())
-        taken = sorted(
-            seconds(lambda: [case.image() for case in prepared.values()], repeats)
-        )
-        print(
-            f"| all images into memory, s | {statistics.median(taken):.3f} ({taken[0]:.3f} to {taken[-1]:.3f}) |"
-        )
-        taken = sorted(
-            seconds(lambda: Cache(folder).prepare(data, PrepareSettings()), repeats)
-        )
-        print(
-            f"| nothing to do, s | {statistics.median(taken):.3f} ({taken[0]:.3f} to {taken[-1]:.3f}) |"
-        )
+        taken = sorted(seconds(lambda: [case.image() for case in prepared.values()], repeats))
+        print(f"| all images into memory, s | {statistics.median(taken):.3f} ({taken[0]:.3f} to {taken[-1]:.3f}) |")
+        taken = sorted(seconds(lambda: Cache(folder).prepare(data, PrepareSettings()), repeats))
+        print(f"| nothing to do, s | {statistics.median(taken):.3f} ({taken[0]:.3f} to {taken[-1]:.3f}) |")
 
 
 def resampling(repeats: int) -> None:
@@ -76,26 +66,18 @@ def resampling(repeats: int) -> None:
         sitk.GetArrayFromImage(filter_.Execute(image))
 
     ways: dict[str, Callable[[], Any]] = {
-        "voxloom linear": lambda: prepare_image(
-            source, PrepareSettings(spacing=(1, 1, 1), normalize="none")
-        ),
+        "voxloom linear": lambda: prepare_image(source, PrepareSettings(spacing=(1, 1, 1), normalize="none")),
         "SimpleITK linear": by_sitk,
-        "scipy zoom linear": lambda: zoom(
-            data, factor, order=1, mode="nearest", grid_mode=True
-        ),
+        "scipy zoom linear": lambda: zoom(data, factor, order=1, mode="nearest", grid_mode=True),
         "voxloom cubic": lambda: prepare_image(
             source,
             PrepareSettings(spacing=(1, 1, 1), normalize="none", image_order="cubic"),
         ),
-        "scipy zoom cubic": lambda: zoom(
-            data, factor, order=3, mode="nearest", grid_mode=True
-        ),
+        "scipy zoom cubic": lambda: zoom(data, factor, order=3, mode="nearest", grid_mode=True),
     }
     for name, work in ways.items():
         taken = sorted(seconds(work, repeats))
-        print(
-            f"| {name}, s | {statistics.median(taken):.3f} ({taken[0]:.3f} to {taken[-1]:.3f}) |"
-        )
+        print(f"| {name}, s | {statistics.median(taken):.3f} ({taken[0]:.3f} to {taken[-1]:.3f}) |")
 
 
 def main() -> None:

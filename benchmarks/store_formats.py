@@ -30,9 +30,7 @@ CHUNK, BLOCK, PATCH = 64, 32, 64
 def make_case(shape: tuple[int, int, int], seed: int) -> Array:
     rng = np.random.default_rng(seed)
     smooth = gaussian_filter(rng.normal(size=shape), 6)
-    grey = np.rint(
-        1000 + 400 * smooth / smooth.std() + rng.normal(scale=30, size=shape)
-    )
+    grey = np.rint(1000 + 400 * smooth / smooth.std() + rng.normal(scale=30, size=shape))
     return ((grey - grey.mean()) / grey.std()).astype(np.float32)[None]
 
 
@@ -55,15 +53,11 @@ def blosc(
             cparams=settings,
         )
 
-    return write, lambda path: blosc2.open(
-        str(path), mode="r", mmap_mode="r", dparams={"nthreads": 1}
-    )
+    return write, lambda path: blosc2.open(str(path), mode="r", mmap_mode="r", dparams={"nthreads": 1})
 
 
 def write_zarr(array: Array, path: Path) -> None:
-    store = zarr.create_array(
-        str(path), shape=array.shape, dtype=array.dtype, chunks=sides(array, CHUNK)
-    )
+    store = zarr.create_array(str(path), shape=array.shape, dtype=array.dtype, chunks=sides(array, CHUNK))
     store[...] = array
 
 
@@ -114,11 +108,7 @@ def timed(work: Callable[[], Any], repeats: int = 5) -> float:
 
 
 def size_of(path: Path) -> int:
-    return (
-        sum(p.stat().st_size for p in path.rglob("*") if p.is_file())
-        if path.is_dir()
-        else path.stat().st_size
-    )
+    return sum(p.stat().st_size for p in path.rglob("*") if p.is_file()) if path.is_dir() else path.stat().st_size
 
 
 def patches(paths: list[Path], opened: Callable[..., Any], count: int) -> None:
@@ -156,9 +146,7 @@ def main() -> None:
     }
     with tempfile.TemporaryDirectory() as folder:
         for kind, cases in kinds.items():
-            print(
-                f"\n{kind}\n\n| format | write ms | size of raw | open + random patch ms | open + whole ms |"
-            )
+            print(f"\n{kind}\n\n| format | write ms | size of raw | open + random patch ms | open + whole ms |")
             print("|---|---|---|---|---|")
             for name in formats():
                 print(measure(name, cases, Path(folder) / "case"))

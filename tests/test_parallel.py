@@ -62,9 +62,7 @@ def test_results_come_in_order_with_progress(workers: int) -> None:
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_bad_input_stays_bad_input_and_names_the_item(workers: int) -> None:
-    with pytest.raises(
-        BadInput, match=r"case_5: five\.nii\.gz: five is refused\. Use four"
-    ):
+    with pytest.raises(BadInput, match=r"case_5: five\.nii\.gz: five is refused\. Use four"):
         list(map_named(refuse_five, ITEMS, step="reading", workers=workers))
 
 
@@ -76,23 +74,15 @@ def test_a_failure_names_item_step_and_cause(workers: int) -> None:
 
 def test_a_killed_worker_is_named_and_the_others_finish() -> None:
     outcomes = dict(map_outcomes(die_on_five, ITEMS, step="reading", workers=2))
-    failed = {
-        name: error
-        for name, error in outcomes.items()
-        if isinstance(error, VoxloomError)
-    }
+    failed = {name: error for name, error in outcomes.items() if isinstance(error, VoxloomError)}
     assert list(failed) == ["case_5"]
     assert "killed (SIGKILL" in str(failed["case_5"])
-    assert [value for value in outcomes.values() if isinstance(value, int)] == [
-        n for n in range(12) if n != 5
-    ]
+    assert [value for value in outcomes.values() if isinstance(value, int)] == [n for n in range(12) if n != 5]
 
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_out_of_memory_in_one_item_is_reported(workers: int) -> None:
-    outcomes = dict(
-        map_outcomes(starve_on_five, ITEMS, step="reading", workers=workers)
-    )
+    outcomes = dict(map_outcomes(starve_on_five, ITEMS, step="reading", workers=workers))
     assert "case_5: reading failed: it needs more memory" in str(outcomes["case_5"])
     assert sum(isinstance(value, int) for value in outcomes.values()) == 11
 

@@ -64,9 +64,7 @@ def map_named(
     BadInput : an item was refused; the item's name is part of the message.
     VoxloomError : an item failed or its worker died; names the item, the step and the cause.
     """
-    for name, outcome in map_outcomes(
-        function, items, step=step, workers=workers, progress=progress
-    ):
+    for name, outcome in map_outcomes(function, items, step=step, workers=workers, progress=progress):
         if isinstance(outcome, VoxloomError):
             raise outcome
         yield name, outcome
@@ -117,13 +115,7 @@ class _Refusal:
     fix: str | None
 
     def outcome(self, name: str, step: str) -> BadInput:
-        named = (
-            self.where
-            if self.where and name in self.where
-            else f"{name}: {self.where}"
-            if self.where
-            else name
-        )
+        named = self.where if self.where and name in self.where else f"{name}: {self.where}" if self.where else name
         return BadInput(self.what, named, self.fix)
 
 
@@ -148,14 +140,12 @@ def _attempt(function: Callable[[T], Any], value: T) -> _Answer:
     try:
         return _Result(function(value))
     except BadInput as error:
-        return _Refusal(
-            error.what, None if error.where is None else str(error.where), error.fix
-        )
+        return _Refusal(error.what, None if error.where is None else str(error.where), error.fix)
     except MemoryError:
         return _Failure("it needs more memory than there is")
     except VoxloomError as error:
         return _Failure(str(error), traceback.format_exc())
-    except Exception as error:  # noqa: BLE001 the boundary: whatever ended the item is told with the item's name
+    except Exception as error:
         return _Failure(f"{type(error).__name__}: {error}", traceback.format_exc())
 
 
@@ -168,9 +158,7 @@ def _serve(connection: Connection, function: Callable[[Any], Any]) -> None:
             try:
                 connection.send(answer)
             except (TypeError, AttributeError) as error:  # what pickling raises
-                connection.send(
-                    _Failure(f"its result cannot leave the worker: {error}")
-                )
+                connection.send(_Failure(f"its result cannot leave the worker: {error}"))
 
 
 class _Worker:
@@ -179,9 +167,7 @@ class _Worker:
     def __init__(self, function: Callable[[Any], Any]) -> None:
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
-        self.process = context.Process(
-            target=_serve, args=(theirs, function), daemon=True
-        )
+        self.process = context.Process(target=_serve, args=(theirs, function), daemon=True)
         with _starting, _one_thread_each(), _main_kept_out(function):
             self.process.start()
         theirs.close()
@@ -221,10 +207,7 @@ class _Crew(Generic[T, R]):
         self.numbers = iter(range(len(items)))
         self.taking, self.stopping = threading.Lock(), threading.Event()
         self.workers: list[_Worker | None] = [None] * count
-        self.threads = [
-            threading.Thread(target=self._lead, args=(place,), daemon=True)
-            for place in range(count)
-        ]
+        self.threads = [threading.Thread(target=self._lead, args=(place,), daemon=True) for place in range(count)]
 
     def run(self, progress: Progress | None) -> Iterator[tuple[str, R | VoxloomError]]:
         for thread in self.threads:
@@ -249,7 +232,7 @@ class _Crew(Generic[T, R]):
         while (number := self._next()) is not None:
             try:
                 answer = self._ask(place, self.items[number][1])
-            except Exception as error:  # noqa: BLE001 e.g. a value that cannot be pickled, or no process could be started
+            except Exception as error:
                 answer = _Failure(f"{type(error).__name__}: {error}")
             self.answers.put((number, answer))
 
@@ -281,11 +264,7 @@ class _Crew(Generic[T, R]):
 def _death(exit_code: int | None) -> str:
     if exit_code is not None and exit_code < 0:
         name = signal.Signals(-exit_code).name
-        hint = (
-            "; the system kills so when memory runs out: use fewer workers"
-            if name == "SIGKILL"
-            else ""
-        )
+        hint = "; the system kills so when memory runs out: use fewer workers" if name == "SIGKILL" else ""
         return f"its worker was killed ({name}{hint})"
     return f"its worker ended with exit code {exit_code}"
 

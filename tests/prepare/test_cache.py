@@ -30,9 +30,7 @@ from voxloom.prepare.store import Damaged, open_arrays, write_arrays
 SETTINGS = PrepareSettings(spacing=(1.0, 1.0, 1.0))
 
 
-def write_dataset(
-    folder: Path, count: int = 4, shape: tuple[int, int, int] = (14, 12, 10)
-) -> Path:
+def write_dataset(folder: Path, count: int = 4, shape: tuple[int, int, int] = (14, 12, 10)) -> Path:
     """A small nnU-Net raw data set: grey values 100 n + label * 10, labels 0..2."""
     for name in ("imagesTr", "labelsTr"):
         (folder / name).mkdir(parents=True)
@@ -42,12 +40,8 @@ def write_dataset(
         label = np.zeros(shape, np.uint8)
         label[3:8, 3:8, 3:8], label[8:11, 3:8, 3:8] = 1, 2
         grey = (100 * n + 10.0 * label + rng.normal(size=shape)).astype(np.float32)
-        nib.save(
-            nib.Nifti1Image(grey, affine), folder / "imagesTr" / f"case_{n}_0000.nii.gz"
-        )
-        nib.save(
-            nib.Nifti1Image(label, affine), folder / "labelsTr" / f"case_{n}.nii.gz"
-        )
+        nib.save(nib.Nifti1Image(grey, affine), folder / "imagesTr" / f"case_{n}_0000.nii.gz")
+        nib.save(nib.Nifti1Image(label, affine), folder / "labelsTr" / f"case_{n}.nii.gz")
     description = {
         "channel_names": {"0": "MR"},
         "labels": {"background": 0, "front": 1, "back": 2},
@@ -66,9 +60,7 @@ def files(prepared: PreparedSet) -> list[Path]:
     return [case.path for case in prepared.values()]
 
 
-def test_a_prepared_case_is_what_prepare_image_gives(
-    dataset: Dataset, tmp_path: Path
-) -> None:
+def test_a_prepared_case_is_what_prepare_image_gives(dataset: Dataset, tmp_path: Path) -> None:
     prepared = Cache(tmp_path / "cache").prepare(dataset, SETTINGS)
     assert list(prepared) == [case.id for case in dataset]
     assert prepared.made == 4
@@ -94,10 +86,7 @@ def test_the_second_time_nothing_is_made(dataset: Dataset, tmp_path: Path) -> No
     again = Cache(tmp_path / "cache").prepare(dataset, SETTINGS, workers=2)
     assert again.made == 0
     assert files(again) == files(first)
-    assert (
-        pickle.loads(pickle.dumps(again["case_2"])).image().shape
-        == first["case_2"].image().shape
-    )
+    assert pickle.loads(pickle.dumps(again["case_2"])).image().shape == first["case_2"].image().shape
 
 
 @pytest.mark.parametrize(
@@ -110,13 +99,9 @@ def test_the_second_time_nothing_is_made(dataset: Dataset, tmp_path: Path) -> No
         {"pad_to": (32, 1, 1)},
     ],
 )
-def test_another_setting_is_another_file(
-    dataset: Dataset, tmp_path: Path, change: dict[str, object]
-) -> None:
+def test_another_setting_is_another_file(dataset: Dataset, tmp_path: Path, change: dict[str, object]) -> None:
     first = Cache(tmp_path / "cache").prepare(dataset, SETTINGS)
-    other = Cache(tmp_path / "cache").prepare(
-        dataset, SETTINGS.model_copy(update=change)
-    )
+    other = Cache(tmp_path / "cache").prepare(dataset, SETTINGS.model_copy(update=change))
     assert other.made == 4
     assert not set(files(first)) & set(files(other))
 
@@ -128,43 +113,31 @@ def test_other_labels_are_another_file(dataset: Dataset, tmp_path: Path) -> None
     assert other.made == 4
 
 
-def test_changed_source_bytes_are_prepared_again(
-    dataset: Dataset, tmp_path: Path
-) -> None:
+def test_changed_source_bytes_are_prepared_again(dataset: Dataset, tmp_path: Path) -> None:
     first = Cache(tmp_path / "cache").prepare(dataset, SETTINGS)
     path = dataset["case_3"].source_files[0]
     before = path.stat()
     image = nib.load(path)
-    nib.save(
-        nib.Nifti1Image(np.asarray(image.dataobj)[::-1].copy(), image.affine), path
-    )
+    nib.save(nib.Nifti1Image(np.asarray(image.dataobj)[::-1].copy(), image.affine), path)
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
     again = Cache(tmp_path / "cache").prepare(dataset, SETTINGS)
     assert again.made == 1
-    np.testing.assert_allclose(
-        again["case_3"].image(), first["case_3"].image()[:, ::-1], atol=1e-5
-    )
+    np.testing.assert_allclose(again["case_3"].image(), first["case_3"].image()[:, ::-1], atol=1e-5)
 
 
 @pytest.mark.parametrize("harm", ["cut", "flip", "header", "empty"])
-def test_a_damaged_file_is_noticed_and_made_again(
-    dataset: Dataset, tmp_path: Path, harm: str
-) -> None:
+def test_a_damaged_file_is_noticed_and_made_again(dataset: Dataset, tmp_path: Path, harm: str) -> None:
     first = Cache(tmp_path / "cache").prepare(dataset, SETTINGS)
     path, whole = first["case_0"].path, first["case_0"].path.read_bytes()
     middle = 30 if harm == "header" else len(whole) - 40
     flipped = whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :]
-    path.write_bytes(
-        {"cut": whole[:-7], "flip": flipped, "header": flipped, "empty": b""}[harm]
-    )
+    path.write_bytes({"cut": whole[:-7], "flip": flipped, "header": flipped, "empty": b""}[harm])
     again = Cache(tmp_path / "cache").prepare(dataset, SETTINGS)
     assert again.made == 1
     assert path.read_bytes() == whole
 
 
-def test_damage_under_a_reader_is_an_error_not_wrong_voxels(
-    dataset: Dataset, tmp_path: Path
-) -> None:
+def test_damage_under_a_reader_is_an_error_not_wrong_voxels(dataset: Dataset, tmp_path: Path) -> None:
     case = Cache(tmp_path / "cache").prepare(dataset, SETTINGS)["case_0"]
     case.image()
     whole = bytearray(case.path.read_bytes())
@@ -174,9 +147,7 @@ def test_damage_under_a_reader_is_an_error_not_wrong_voxels(
         case.image()
 
 
-def test_leftovers_of_killed_writers_are_removed_when_old(
-    dataset: Dataset, tmp_path: Path
-) -> None:
+def test_leftovers_of_killed_writers_are_removed_when_old(dataset: Dataset, tmp_path: Path) -> None:
     root = tmp_path / "cache"
     root.mkdir()
     old, young = root / ".old.part", root / ".young.part"
@@ -218,9 +189,7 @@ def test_killed_work_goes_on_where_it_stopped(tmp_path: Path) -> None:
     process.communicate(timeout=60)
     time.sleep(0.5)  # workers end at the next case, when they find the parent gone
     kept = {path: path.read_bytes() for path in root.glob("*.voxcase")}
-    prepared = Cache(root).prepare(
-        Dataset(data), PrepareSettings(spacing=(0.25, 0.25, 0.25)), workers=1
-    )
+    prepared = Cache(root).prepare(Dataset(data), PrepareSettings(spacing=(0.25, 0.25, 0.25)), workers=1)
     assert len(kept) >= 3
     assert prepared.made == 12 - len(kept)
     assert all(path.read_bytes() == content for path, content in kept.items())
@@ -235,32 +204,21 @@ def test_two_processes_share_a_cache(tmp_path: Path) -> None:
         process.communicate(timeout=120)
         assert process.returncode == 0
     assert len(list(root.iterdir())) == 6
-    assert (
-        Cache(root)
-        .prepare(Dataset(data), PrepareSettings(spacing=(0.25, 0.25, 0.25)))
-        .made
-        == 0
-    )
+    assert Cache(root).prepare(Dataset(data), PrepareSettings(spacing=(0.25, 0.25, 0.25))).made == 0
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_an_error_names_the_case(
-    dataset: Dataset, tmp_path: Path, workers: int
-) -> None:
+def test_an_error_names_the_case(dataset: Dataset, tmp_path: Path, workers: int) -> None:
     path = dataset["case_2"].label
     nib.save(
-        nib.Nifti1Image(
-            np.full((14, 12, 10), 3, np.uint8), np.diag([-1.0, 1.0, 2.0, 1.0])
-        ),
+        nib.Nifti1Image(np.full((14, 12, 10), 3, np.uint8), np.diag([-1.0, 1.0, 2.0, 1.0])),
         path,
     )
     with pytest.raises(BadInput, match="case_2"):
         Cache(tmp_path / "cache").prepare(dataset, SETTINGS, workers=workers)
 
 
-def test_a_cache_folder_that_cannot_be_made_is_refused(
-    dataset: Dataset, tmp_path: Path
-) -> None:
+def test_a_cache_folder_that_cannot_be_made_is_refused(dataset: Dataset, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("not a folder")
     with pytest.raises(VoxloomError, match="cache folder cannot be used"):
         Cache(tmp_path / "file" / "cache").prepare(dataset, SETTINGS)
@@ -276,30 +234,17 @@ def test_statistics_are_those_of_the_foreground(dataset: Dataset) -> None:
     pooled = np.concatenate(values).astype(np.float64)
     (channel,) = found.channels
     expected = [pooled.mean(), pooled.std(), *np.percentile(pooled, (0.5, 99.5))]
-    np.testing.assert_allclose(
-        [channel.mean, channel.sd, channel.lo, channel.hi], expected, rtol=1e-5
-    )
-    assert (
-        measure_statistics(
-            tuple(reversed(dataset.cases)), SETTINGS, dataset.labels, workers=2
-        )
-        == found
-    )
+    np.testing.assert_allclose([channel.mean, channel.sd, channel.lo, channel.hi], expected, rtol=1e-5)
+    assert measure_statistics(tuple(reversed(dataset.cases)), SETTINGS, dataset.labels, workers=2) == found
     assert Statistics.from_dict(json.loads(json.dumps(found.to_dict()))) == found
 
 
-def test_the_cache_measures_and_keys_statistics(
-    dataset: Dataset, tmp_path: Path
-) -> None:
+def test_the_cache_measures_and_keys_statistics(dataset: Dataset, tmp_path: Path) -> None:
     settings = PrepareSettings(normalize="ct")
     measured = Cache(tmp_path / "cache").prepare(dataset, settings)
-    assert measured.statistics == measure_statistics(
-        dataset.cases, settings, dataset.labels, workers=1
-    )
+    assert measured.statistics == measure_statistics(dataset.cases, settings, dataset.labels, workers=1)
     few = measure_statistics(dataset.cases[:2], settings, dataset.labels, workers=1)
-    assert (
-        Cache(tmp_path / "cache").prepare(dataset, settings, statistics=few).made == 4
-    )
+    assert Cache(tmp_path / "cache").prepare(dataset, settings, statistics=few).made == 4
 
 
 def test_large_arrays_are_read_by_chunks(tmp_path: Path) -> None:
@@ -319,19 +264,13 @@ def test_large_arrays_are_read_by_chunks(tmp_path: Path) -> None:
     for _ in range(20):
         low = rng.integers(0, 40, 3)
         where = tuple(slice(int(a), int(a + rng.integers(0, 60))) for a in low)
-        np.testing.assert_array_equal(
-            stored.read("image", (slice(None), *where)), image[(slice(None), *where)]
-        )
+        np.testing.assert_array_equal(stored.read("image", (slice(None), *where)), image[(slice(None), *where)])
         np.testing.assert_array_equal(stored.read("label", where), label[where])
-    np.testing.assert_array_equal(
-        stored.read("image", (slice(1, 2), *[slice(None)] * 3)), image[1:2]
-    )
+    np.testing.assert_array_equal(stored.read("image", (slice(1, 2), *[slice(None)] * 3)), image[1:2])
     assert stored.read("none").shape == (0, 100, 50)
 
 
-def test_real_hippocampus_cases_come_back_voxel_for_voxel(
-    data_dir: Path, tmp_path: Path
-) -> None:
+def test_real_hippocampus_cases_come_back_voxel_for_voxel(data_dir: Path, tmp_path: Path) -> None:
     whole = Dataset(data_dir / "hippocampus")
     some = whole.subset([case.id for case in whole][:10])
     prepared = Cache(tmp_path).prepare(some, PrepareSettings(pad_to=(48, 64, 48)))

@@ -10,9 +10,7 @@ from voxloom.prepare.crop import body_box, nonzero_box, otsu_threshold, whole_bo
 from voxloom.volume import Volume
 
 
-def ball(
-    shape: tuple[int, int, int], center: tuple[int, int, int], radius: float
-) -> np.ndarray:
+def ball(shape: tuple[int, int, int], center: tuple[int, int, int], radius: float) -> np.ndarray:
     index = np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij"), -1)
     return np.linalg.norm(index - center, axis=-1) <= radius
 
@@ -25,12 +23,8 @@ def test_nonzero_box_is_exact_over_channels() -> None:
     assert nonzero_box(np.zeros((1, 4, 5, 6))) == whole_box((4, 5, 6))
 
 
-@pytest.mark.parametrize(
-    ("air", "tissue", "bright", "noise"), [(-1000, 40, 1500, 20), (5, 200, 900, 8)]
-)
-def test_body_box_holds_the_body_not_the_table(
-    air: float, tissue: float, bright: float, noise: float
-) -> None:
+@pytest.mark.parametrize(("air", "tissue", "bright", "noise"), [(-1000, 40, 1500, 20), (5, 200, 900, 8)])
+def test_body_box_holds_the_body_not_the_table(air: float, tissue: float, bright: float, noise: float) -> None:
     rng = np.random.default_rng(1)
     shape = (120, 100, 40)
     body = ball(shape, (60, 45, 20), 30)
@@ -58,8 +52,6 @@ def test_otsu_by_hand() -> None:
 def test_nan_does_not_hide_the_body() -> None:
     data = ball((40, 40, 40), (20, 20, 20), 8).astype(np.float32)[None] * 100
     data[0, 0, 0, 0] = np.nan
-    prepared, geometry = prepare_image(
-        Volume(data, np.eye(4)), PrepareSettings(crop="nonzero", normalize="none")
-    )
+    prepared, geometry = prepare_image(Volume(data, np.eye(4)), PrepareSettings(crop="nonzero", normalize="none"))
     assert geometry.shape == (17, 17, 17)
     assert np.isfinite(prepared).all()

@@ -36,33 +36,21 @@ def world(affine: np.ndarray, index: np.ndarray) -> np.ndarray:
     st.tuples(*[st.integers(2, 11)] * 3),
     st.sampled_from(["RAS", "LPS", "PIR", None]),
 )
-def test_without_resampling_every_voxel_comes_back(
-    seed: int, shape: tuple[int, int, int], codes: str | None
-) -> None:
+def test_without_resampling_every_voxel_comes_back(seed: int, shape: tuple[int, int, int], codes: str | None) -> None:
     rng = np.random.default_rng(seed)
-    source = Volume(
-        rng.integers(0, 5, (1, *shape)).astype(np.uint8), random_affine(rng)
-    )
-    chosen = PrepareSettings(
-        orientation=codes, pad_to=(8, 8, 8), normalize="none", crop="nonzero"
-    )
+    source = Volume(rng.integers(0, 5, (1, *shape)).astype(np.uint8), random_affine(rng))
+    chosen = PrepareSettings(orientation=codes, pad_to=(8, 8, 8), normalize="none", crop="nonzero")
     prepared, geometry = prepare_image(source, chosen)
     if codes is not None:
         assert "".join(aff2axcodes(geometry.affine)) == codes
-    np.testing.assert_array_equal(
-        geometry.restore_labels(prepared[0].astype(np.uint8)), source.data[0]
-    )
-    restored = np.concatenate(
-        list(geometry.restore_map(prepared[0], max_voxels=3 * shape[1] * shape[2]))
-    )
+    np.testing.assert_array_equal(geometry.restore_labels(prepared[0].astype(np.uint8)), source.data[0])
+    restored = np.concatenate(list(geometry.restore_map(prepared[0], max_voxels=3 * shape[1] * shape[2])))
     np.testing.assert_array_equal(restored, source.data[0])
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 10**6), st.tuples(*[st.integers(6, 14)] * 3))
-def test_prepared_voxels_lie_where_the_affine_says(
-    seed: int, shape: tuple[int, int, int]
-) -> None:
+def test_prepared_voxels_lie_where_the_affine_says(seed: int, shape: tuple[int, int, int]) -> None:
     rng = np.random.default_rng(seed)
     affine = random_affine(rng)
     plane, offset = rng.normal(size=3), rng.normal()
@@ -70,27 +58,19 @@ def test_prepared_voxels_lie_where_the_affine_says(
     source = Volume((world(affine, index) @ plane + offset)[None], affine)
     own = np.sort(source.spacing)
     spacing = tuple(float(x) for x in rng.uniform(0.4, 1.0, 3) * own[0])
-    prepared, geometry = prepare_image(
-        source, PrepareSettings(spacing=spacing, normalize="none")
-    )
+    prepared, geometry = prepare_image(source, PrepareSettings(spacing=spacing, normalize="none"))
     inside = np.stack(
-        np.meshgrid(
-            *[np.arange(n // 3, n - n // 3) for n in geometry.shape], indexing="ij"
-        ),
+        np.meshgrid(*[np.arange(n // 3, n - n // 3) for n in geometry.shape], indexing="ij"),
         -1,
     )
     expected = world(geometry.affine, inside) @ plane + offset
     found = prepared[0][tuple(np.moveaxis(inside, -1, 0))]
-    np.testing.assert_allclose(
-        found, expected, atol=1e-3 * max(1, np.abs(expected).max()) / 100
-    )
+    np.testing.assert_allclose(found, expected, atol=1e-3 * max(1, np.abs(expected).max()) / 100)
 
 
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 10**6), st.floats(0.5, 2.0), st.booleans())
-def test_a_restored_map_lies_on_the_source(
-    seed: int, factor: float, crop: bool
-) -> None:
+def test_a_restored_map_lies_on_the_source(seed: int, factor: float, crop: bool) -> None:
     rng = np.random.default_rng(seed)
     affine = random_affine(rng)
     shape = tuple(int(n) for n in rng.integers(6, 15, 3))
@@ -101,26 +81,17 @@ def test_a_restored_map_lies_on_the_source(
     spacing = tuple(float(s) * factor for s in np.array(source.spacing))
     geometry = plan(
         source,
-        PrepareSettings(
-            spacing=spacing, orientation=None, crop="nonzero", pad_to=(9, 9, 9)
-        ),
+        PrepareSettings(spacing=spacing, orientation=None, crop="nonzero", pad_to=(9, 9, 9)),
     )
     index = np.stack(np.meshgrid(*map(np.arange, geometry.shape), indexing="ij"), -1)
     values = world(geometry.affine, index).astype(np.float32)
     whole = np.stack(
-        [
-            geometry.restore_slab(values[..., axis], (0, shape[0]), fill=-1e6)
-            for axis in range(3)
-        ],
+        [geometry.restore_slab(values[..., axis], (0, shape[0]), fill=-1e6) for axis in range(3)],
         -1,
     )
-    expected = world(
-        affine, np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij"), -1)
-    )
+    expected = world(affine, np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij"), -1))
     at = world(np.linalg.inv(geometry.affine), expected) - geometry.pad
-    inside = ((at >= 0) & (at <= np.array(geometry.resampled) - 1)).all(
-        -1
-    )  # beyond, the outermost voxel holds
+    inside = ((at >= 0) & (at <= np.array(geometry.resampled) - 1)).all(-1)  # beyond, the outermost voxel holds
     assert inside.any()
     np.testing.assert_allclose(whole[inside], expected[inside], atol=2e-3)
     if crop:
@@ -143,9 +114,7 @@ def test_slabs_equal_the_whole(order: tuple[int, int, int]) -> None:
 
 
 def test_slabs_read_only_their_planes() -> None:
-    geometry = plan(
-        Volume(np.zeros((1, 40, 8, 8)), np.eye(4)), PrepareSettings(spacing=(0.5, 1, 1))
-    )
+    geometry = plan(Volume(np.zeros((1, 40, 8, 8)), np.eye(4)), PrepareSettings(spacing=(0.5, 1, 1)))
     values = np.full(geometry.shape, np.nan, np.float32)
     values[18:44] = 1
     assert (geometry.restore_slab(values, (10, 20)) == 1).all()
@@ -168,9 +137,7 @@ def test_affine_is_centered_and_has_the_target_spacing() -> None:
 def test_a_2d_image_keeps_its_axes_and_is_resampled_in_plane_only() -> None:
     sagittal = np.array([[0, 0, 3.0, 0], [0.5, 0, 0, 0], [0, -0.5, 0, 0], [0, 0, 0, 1]])
     source = Volume(np.random.default_rng(0).random((3, 20, 30, 1)), sagittal)
-    prepared, geometry = prepare_image(
-        source, PrepareSettings(spacing=(1, 1, 1), pad_to=(16, 16, 16))
-    )
+    prepared, geometry = prepare_image(source, PrepareSettings(spacing=(1, 1, 1), pad_to=(16, 16, 16)))
     assert prepared.shape == (3, 16, 16, 1)
     assert geometry.resampled == (10, 15, 1)
     np.testing.assert_allclose(geometry.spacing, (1, 1, 3))
@@ -186,9 +153,7 @@ def test_geometry_travels_as_json_and_pickle() -> None:
 
 def test_a_map_of_another_shape_is_refused() -> None:
     geometry = plan(Volume(np.zeros((1, 5, 6, 7)), np.eye(4)), PrepareSettings())
-    with pytest.raises(
-        BadInput, match=r"shape \(5, 6, 8\) does not fit the prepared grid \(5, 6, 7\)"
-    ):
+    with pytest.raises(BadInput, match=r"shape \(5, 6, 8\) does not fit the prepared grid \(5, 6, 7\)"):
         geometry.restore_labels(np.zeros((5, 6, 8), np.uint8))
 
 
@@ -199,6 +164,4 @@ def test_thin_label_survives_a_round_trip_through_a_finer_grid() -> None:
         Volume(inner[None], np.diag([3.0, 3.0, 3.0, 1.0])),
         PrepareSettings(spacing=(1, 1, 1)),
     )
-    np.testing.assert_array_equal(
-        geometry.restore_labels(geometry.prepare_labels(inner)), inner
-    )
+    np.testing.assert_array_equal(geometry.restore_labels(geometry.prepare_labels(inner)), inner)

@@ -13,9 +13,7 @@ from voxloom.prepare.intensity import mean_and_sd, normalize_channels
 RNG = np.random.default_rng(0)
 
 
-def prepared(
-    data: np.ndarray, statistics: Statistics | None = None, **chosen: object
-) -> np.ndarray:
+def prepared(data: np.ndarray, statistics: Statistics | None = None, **chosen: object) -> np.ndarray:
     return normalize_channels(data, PrepareSettings(**chosen), statistics)
 
 
@@ -37,21 +35,15 @@ def test_a_constant_volume_becomes_0(method: str, value: int) -> None:
 def test_nonzero_leaves_zeros() -> None:
     data = np.array([0, 0, 2, 4, 6.0]).reshape(1, 5, 1, 1)
     expected = [0, 0, -(1.5**0.5), 0, 1.5**0.5]
-    np.testing.assert_allclose(
-        prepared(data, normalize="zscore_nonzero").ravel(), expected, atol=1e-6
-    )
+    np.testing.assert_allclose(prepared(data, normalize="zscore_nonzero").ravel(), expected, atol=1e-6)
 
 
 def test_minmax_and_window() -> None:
     data = np.array([-2000, -100, 0, 100, 3000], np.int16).reshape(1, 5, 1, 1)
-    np.testing.assert_allclose(
-        prepared(data, normalize="minmax").ravel()[[0, 4]], [0, 1]
-    )
+    np.testing.assert_allclose(prepared(data, normalize="minmax").ravel()[[0, 4]], [0, 1])
     window = prepared(data, normalize="minmax", hu_window=(-100, 300)).ravel()
     np.testing.assert_allclose(window, [0, 0, 0.25, 0.5, 1], atol=1e-6)
-    low = prepared(
-        np.full((1, 2, 2, 2), -100), normalize="minmax", hu_window=(-100, 300)
-    )
+    low = prepared(np.full((1, 2, 2, 2), -100), normalize="minmax", hu_window=(-100, 300))
     assert (low == 0).all()
 
 
@@ -68,9 +60,7 @@ def test_percentile_clip_agrees_with_numpy() -> None:
 def test_ct_and_mask_use_the_training_statistics() -> None:
     learned = Statistics((ChannelStatistics(100, 50, 0, 200),))
     data = np.array([-1000, 100, 900], np.int16).reshape(1, 3, 1, 1)
-    np.testing.assert_allclose(
-        prepared(data, learned, normalize="ct").ravel(), [-2, 0, 2]
-    )
+    np.testing.assert_allclose(prepared(data, learned, normalize="ct").ravel(), [-2, 0, 2])
     np.testing.assert_allclose(
         prepared(data, learned, normalize="zscore_mask").ravel(),
         [-22, 0, 16],
@@ -91,9 +81,7 @@ def test_channels_have_their_own_method() -> None:
 
 def test_nan_and_infinite_voxels_take_the_smallest_value() -> None:
     data = np.array([np.nan, np.inf, -np.inf, 3, 5], np.float32).reshape(1, 5, 1, 1)
-    np.testing.assert_array_equal(
-        prepared(data, normalize="none").ravel(), [3, 3, 3, 3, 5]
-    )
+    np.testing.assert_array_equal(prepared(data, normalize="none").ravel(), [3, 3, 3, 3, 5])
     assert (prepared(np.full((1, 2, 2, 2), np.nan)) == 0).all()
 
 
@@ -105,9 +93,7 @@ def test_integers_keep_their_sign() -> None:
 def test_mean_and_sd_of_many_voxels() -> None:
     values = RNG.normal(5, 2, 3_000_001).astype(np.float32)
     exact = values.astype(np.float64)
-    np.testing.assert_allclose(
-        mean_and_sd(values), (exact.mean(), exact.std()), rtol=1e-5
-    )
+    np.testing.assert_allclose(mean_and_sd(values), (exact.mean(), exact.std()), rtol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -126,9 +112,7 @@ def test_settings_refuse_what_cannot_be(wrong: dict[str, object]) -> None:
 
 
 def test_statistics_travel_as_json() -> None:
-    learned = Statistics(
-        (ChannelStatistics(1.5, 2, -3, 4), ChannelStatistics(0, 1, 0, 1))
-    )
+    learned = Statistics((ChannelStatistics(1.5, 2, -3, 4), ChannelStatistics(0, 1, 0, 1)))
     assert Statistics.from_dict(learned.to_dict()) == learned
     with pytest.raises(BadInput):
         Statistics.from_dict({"channels": [{"mean": 1}]})

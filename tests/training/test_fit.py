@@ -54,7 +54,9 @@ def test_same_seed_same_weights_and_other_seed_others(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
 @pytest.mark.parametrize("kill", [5, 17])
-def test_resumed_run_ends_in_the_same_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kill: int, optimizer: str) -> None:
+def test_resumed_run_ends_in_the_same_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kill: int, optimizer: str
+) -> None:
     whole = fit(ball_training(tmp_path / "whole", optimizer=optimizer), device="cpu")
     monkeypatch.setattr("voxloom.training.callbacks.SAVE_EVERY", 0.0)
     with pytest.raises(Killed):

@@ -13,7 +13,9 @@ from voxloom.training.sampling import Draw, PatchSampler, center_range, read_win
 class FakeCase:
     """A volume whose voxels carry their own index."""
 
-    def __init__(self, shape: tuple[int, int, int], foreground: dict[int, list[tuple[int, int, int]]] | None = None) -> None:
+    def __init__(
+        self, shape: tuple[int, int, int], foreground: dict[int, list[tuple[int, int, int]]] | None = None
+    ) -> None:
         self.shape = shape
         self._image = np.arange(np.prod(shape), dtype=np.float32).reshape(1, *shape)
         self._label = np.zeros(shape, dtype=np.uint8)
@@ -44,7 +46,7 @@ def test_draws_depend_on_seed_and_step_only() -> None:
 def test_every_case_is_used_once_per_pass() -> None:
     cases = [FakeCase((9, 8, 7)) for _ in range(6)]
     draws = [d.case for step in range(9) for d in sampler(cases).draw(step)]
-    assert Counter(draws) == {n: 3 for n in range(6)}
+    assert Counter(draws) == dict.fromkeys(range(6), 3)
     assert sorted(draws[:6]) == list(range(6))
 
 

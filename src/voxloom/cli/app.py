@@ -11,9 +11,8 @@ import sys
 from importlib import import_module
 from typing import Any
 
-import click
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 #: Command name -> one line for the overview. Each lives in ``voxloom.cli.<name>`` as ``command``.
 COMMANDS = {
@@ -31,27 +30,32 @@ COMMANDS = {
 }
 
 
+#: Typer may carry a copy of Click of its own; these are the classes that it raises.
+UsageError: Any = typer.BadParameter.__mro__[1]
+ClickException: Any = typer.BadParameter.__mro__[2]
+
+
 class LazyGroup(TyperGroup):
     """Imports a command when it is asked for, and suggests the nearest one for a misspelt name."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: Any) -> list[str]:
         return list(COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name not in COMMANDS:
             return None
         if ctx.resilient_parsing or not _is_called(cmd_name):
-            return click.Command(cmd_name, help=COMMANDS[cmd_name], short_help=COMMANDS[cmd_name])
+            return TyperCommand(cmd_name, help=COMMANDS[cmd_name], short_help=COMMANDS[cmd_name])
         module = import_module(f"voxloom.cli.{cmd_name}")
         app = typer.Typer(add_completion=False)
         app.command(cmd_name)(module.command)
         return typer.main.get_command(app)
 
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[Any, Any, list[str]]:
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[Any, Any, list[str]]:
         if args and args[0] not in COMMANDS:
             close = difflib.get_close_matches(args[0], COMMANDS, n=1)
             hint = f" Did you mean `{close[0]}`?" if close else " See: voxloom --help"
-            raise click.UsageError(f"There is no command `{args[0]}`.{hint}")
+            raise UsageError(f"There is no command `{args[0]}`.{hint}")
         return super().resolve_command(ctx, args)
 
 
@@ -88,10 +92,10 @@ def run(arguments: list[str]) -> int:
     try:
         result = typer.main.get_command(app).main(arguments, prog_name="voxloom", standalone_mode=False)
         return result if isinstance(result, int) else 0
-    except click.ClickException as error:
+    except ClickException as error:
         error.show()
         return 2
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, typer.Abort):
         typer.echo("Interrupted.", err=True)
         return 130
     except VoxloomError as error:

@@ -14,7 +14,9 @@ def command(
         Optional[Path], typer.Option(help="Folder of real data sets. [default: $VOXLOOM_DATA, then ../shared/data]")
     ] = None,
     budget: Annotated[str, typer.Option(help="Training time.")] = "5m",
-    download: Annotated[bool, typer.Option("--download", help="Accept the licence and fetch the real data when absent.")] = False,
+    download: Annotated[
+        bool, typer.Option("--download", help="Accept the licence and fetch the real data when absent.")
+    ] = False,
     json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Inspect, train, predict and evaluate on hippocampus MR, else on a phantom; says which."""

@@ -32,7 +32,9 @@ def command(
     elif run is None and pred is not None and truth is not None:
         _evaluate_folders(pred, truth, labels, out, workers, json_output)
     else:
-        raise BadInput("give a RUN, or both --pred and --truth", None, "Example: voxloom evaluate --pred DIR --truth DIR")
+        raise BadInput(
+            "give a RUN, or both --pred and --truth", None, "Example: voxloom evaluate --pred DIR --truth DIR"
+        )
 
 
 def _evaluate_run(run: Path, dataset: Path | None, out: Path | None, json_output: bool) -> None:
@@ -61,8 +63,13 @@ def _evaluate_folders(
     if out is not None:
         found = label_files(pred)
         files = {case: (str(true[case]), str(found.get(case, ""))) for case in evaluation.cases}
-        values = {label.name: str(label.values[0] if len(label.values) == 1 else label.values) for label in chosen.foreground}
-        wrote = [evaluation.write_csv(out / "metrics.csv"), evaluation.write_nnunet_summary(out / "summary.json", files, values)]
+        values = {
+            label.name: str(label.values[0] if len(label.values) == 1 else label.values) for label in chosen.foreground
+        }
+        wrote = [
+            evaluation.write_csv(out / "metrics.csv"),
+            evaluation.write_nnunet_summary(out / "summary.json", files, values),
+        ]
         write_json(out / "statistics.json", output.plain(evaluation.summary()))
         wrote.append(out / "statistics.json")
     for case in evaluation.missing:
@@ -100,7 +107,9 @@ def _show(evaluation: Evaluation, wrote: list[Path], next_step: str | None, json
 
 def rows(summary: dict[str, Any]) -> list[list[str]]:
     """A table for the screen: a row per label; infinite distances are shown and counted."""
-    lines = [["label", "Dice mean [95 % CI]", "median", "SD", "HD95 mm", "ASSD mm", "volume error ml", "one mask empty"]]
+    lines = [
+        ["label", "Dice mean [95 % CI]", "median", "SD", "HD95 mm", "ASSD mm", "volume error ml", "one mask empty"]
+    ]
     for label, dice in summary["dice"].items():
         hd, assd, error = (summary[m][label] for m in ("hd95", "assd", "volume_error_ml"))
         kinds = summary["kinds"].get(label, {})

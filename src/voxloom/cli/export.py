@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 
-class Target(str, Enum):
+class Target(StrEnum):
     """What a run can be exported to."""
 
     monai = "monai"
@@ -27,4 +27,6 @@ def command(
     from voxloom.study.run import Run
 
     bundle = export_run(Run(run), out, to.value)
-    output.done([bundle], f"python -m monai.bundle run --bundle_root {bundle}", {"bundle": str(bundle)} if json_output else None)
+    output.done(
+        [bundle], f"python -m monai.bundle run --bundle_root {bundle}", {"bundle": str(bundle)} if json_output else None
+    )

@@ -13,7 +13,8 @@ def command(
     inputs: Annotated[list[Path], typer.Argument(help="Scans: files, DICOM folders, or folders of files.")],
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder for the label maps.")],
     ending: Annotated[
-        Optional[str], typer.Option("--ending", help="Format of the results, e.g. .nii.gz, .mha, .nrrd. [default: the input's]")
+        Optional[str],
+        typer.Option("--ending", help="Format of the results, e.g. .nii.gz, .mha, .nrrd. [default: the input's]"),
     ] = None,
     tta: Annotated[bool, typer.Option("--tta", help="Average over mirror images along all axes (slower).")] = False,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",

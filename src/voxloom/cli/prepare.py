@@ -9,27 +9,17 @@ import typer
 
 
 def command(
-    dataset: Annotated[
-        Path, typer.Argument(help="Data set, in any layout that Voxloom reads.")
-    ],
+    dataset: Annotated[Path, typer.Argument(help="Data set, in any layout that Voxloom reads.")],
     recipe: Annotated[
         str,
-        typer.Option(
-            "-r", "--recipe", help="Recipe file or name; its prepare section decides."
-        ),
+        typer.Option("-r", "--recipe", help="Recipe file or name; its prepare section decides."),
     ],
     cache: Annotated[
         Path,
-        typer.Option(
-            "-o", "--cache", help="Cache folder; may hold many data sets and settings."
-        ),
+        typer.Option("-o", "--cache", help="Cache folder; may hold many data sets and settings."),
     ],
-    workers: Annotated[
-        int | None, typer.Option(help="Processes. [default: chosen by the work]")
-    ] = None,
-    json_output: Annotated[
-        bool, typer.Option("--json", help="Print the result as JSON.")
-    ] = False,
+    workers: Annotated[int | None, typer.Option(help="Processes. [default: chosen by the work]")] = None,
+    json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Reorient, crop, resample and normalize every case once; what is in the cache already is not made again."""
     from voxloom.cli import output
@@ -40,17 +30,11 @@ def command(
     given = Recipe.load(recipe).prepare
     settings = PrepareSettings.model_validate(given)
     if open_keys := [key for key in PrepareSettings.model_fields if key not in given]:
-        output.note(
-            f"{recipe} leaves open: {', '.join(open_keys)}; defaults are taken, where training may plan others"
-        )
+        output.note(f"{recipe} leaves open: {', '.join(open_keys)}; defaults are taken, where training may plan others")
     with output.progress_bar("Preparing") as progress:
-        prepared = Cache(cache).prepare(
-            Dataset(dataset), settings, workers=workers, progress=progress
-        )
+        prepared = Cache(cache).prepare(Dataset(dataset), settings, workers=workers, progress=progress)
     size = sum(case.path.stat().st_size for case in prepared.values())
-    output.note(
-        f"{len(prepared)} cases, {prepared.made} prepared now, {size / 1e6:.1f} MB"
-    )
+    output.note(f"{len(prepared)} cases, {prepared.made} prepared now, {size / 1e6:.1f} MB")
     facts = {
         "cases": len(prepared),
         "made": prepared.made,

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 
-class What(str, Enum):
+class What(StrEnum):
     """Which picture is drawn."""
 
     batch = "batch"
@@ -17,7 +17,9 @@ class What(str, Enum):
 
 
 def command(
-    what: Annotated[What, typer.Argument(help="batch: training patches after augmentation; results: truth and prediction.")],
+    what: Annotated[
+        What, typer.Argument(help="batch: training patches after augmentation; results: truth and prediction.")
+    ],
     run: Annotated[Path, typer.Argument(help="Folder of a run.")],
     out: Annotated[Path, typer.Option("-o", "--out", help="PNG or SVG file.")] = Path("show.png"),
     step: Annotated[int, typer.Option(help="Training step of the batch.")] = 0,

@@ -10,17 +10,25 @@ import typer
 
 def command(
     dataset: Annotated[Path, typer.Argument(help="Data set: a folder or file in any layout that Voxloom reads.")],
-    recipe: Annotated[str, typer.Option("-r", "--recipe", help="A YAML file, or the name of a shipped recipe.")] = "auto",
-    out: Annotated[Optional[Path], typer.Option("-o", "--out", help="Folder of the run. [default: runs/NAME-n]")] = None,
+    recipe: Annotated[
+        str, typer.Option("-r", "--recipe", help="A YAML file, or the name of a shipped recipe.")
+    ] = "auto",
+    out: Annotated[
+        Optional[Path], typer.Option("-o", "--out", help="Folder of the run. [default: runs/NAME-n]")
+    ] = None,
     budget: Annotated[
-        Optional[str], typer.Option(help="Training time of all folds together: 90s, 10m, 2h, 1d. Counts time before --resume.")
+        Optional[str],
+        typer.Option(help="Training time of all folds together: 90s, 10m, 2h, 1d. Counts time before --resume."),
     ] = None,
     folds: Annotated[Optional[str], typer.Option(help="Number of folds, or an nnU-Net splits_final.json.")] = None,
     seed: Annotated[Optional[int], typer.Option(help="Instead of the recipe's seed.")] = None,
     device: Annotated[Optional[str], typer.Option(help="auto, cpu or cuda.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Continue the run in -o, or extend it with a longer --budget.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue the run in -o, or extend it with a longer --budget.")
+    ] = False,
     assign: Annotated[
-        Optional[list[str]], typer.Option("--set", metavar="KEY=VALUE", help="Change a recipe key, e.g. training.batch=4.")
+        Optional[list[str]],
+        typer.Option("--set", metavar="KEY=VALUE", help="Change a recipe key, e.g. training.batch=4."),
     ] = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:

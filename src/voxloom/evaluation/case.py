@@ -33,7 +33,11 @@ def check_grids(prediction: Volume, truth: Volume) -> None:
     """Refuse two label maps on different grids, with the difference."""
     where = prediction.meta.get("source")
     if prediction.shape != truth.shape:
-        raise BadInput(f"has shape {prediction.shape}, the truth has {truth.shape}", where, "Predict on the grid of the scan")
+        raise BadInput(
+            f"has shape {prediction.shape}, the truth has {truth.shape}", where, "Predict on the grid of the scan"
+        )
     apart = grid_distance(prediction.affine, truth.affine, truth.shape)
     if apart > TOLERANCE_MM:
-        raise BadInput(f"its voxels lie up to {apart:.3g} mm from the truth's", where, "Check the headers of both files")
+        raise BadInput(
+            f"its voxels lie up to {apart:.3g} mm from the truth's", where, "Check the headers of both files"
+        )

@@ -126,7 +126,9 @@ class Evaluation:
             raise BadInput(f"not a table of metrics ({error})", path, "Write it with: voxloom evaluate") from error
         return cls(list(dict.fromkeys(row.label for row in rows)), rows)
 
-    def write_nnunet_summary(self, path: str | Path, files: Mapping[str, tuple[str, str]], values: Mapping[str, str]) -> Path:
+    def write_nnunet_summary(
+        self, path: str | Path, files: Mapping[str, tuple[str, str]], values: Mapping[str, str]
+    ) -> Path:
         """Write a ``summary.json`` as nnU-Net does.
 
         Parameters
@@ -134,7 +136,7 @@ class Evaluation:
         files : case -> (reference file, prediction file).
         values : label name -> nnU-Net's key of the label (its value as text).
         """
-        per_case = [
+        per_case: list[dict[str, Any]] = [
             {
                 "reference_file": files[case][0],
                 "prediction_file": files[case][1],

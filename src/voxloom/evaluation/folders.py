@@ -86,7 +86,9 @@ def evaluate_folders(
     found, true = label_files(Path(predictions)), label_files(Path(truths))
     if not set(found) & set(true):
         example = f"{next(iter(found))} and {next(iter(true))}"
-        raise BadInput(f"no prediction has the name of a truth (for example {example})", predictions, "Rename the files")
+        raise BadInput(
+            f"no prediction has the name of a truth (for example {example})", predictions, "Rename the files"
+        )
     chosen = labels or find_labels(true)
     evaluation = Evaluation(chosen.names, missing=[case for case in true if case not in found])
     pairs = [(case, (found.get(case), path)) for case, path in true.items()]

@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 RESAMPLES, SEED = 2000, 0
 
 
-def bootstrap_ci(values: Sequence[float], groups: Sequence[str] | None = None, level: float = 0.95) -> tuple[float, float]:
+def bootstrap_ci(
+    values: Sequence[float], groups: Sequence[str] | None = None, level: float = 0.95
+) -> tuple[float, float]:
     """Percentile bootstrap confidence interval of the mean (Efron 1979), seeded.
 
     Parameters

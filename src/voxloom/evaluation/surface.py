@@ -40,7 +40,7 @@ class SurfaceDistances:
 
 def bounding_box(mask: Mask) -> tuple[slice, slice, slice] | None:
     """Slices that hold all true voxels, None for an empty mask."""
-    flat = mask.any(axis=2)  # one pass over the volume; the rest is cheap
+    flat: Mask = np.asarray(mask.any(axis=2))  # one pass over the volume; the rest is cheap
     rows, columns = np.flatnonzero(flat.any(axis=1)), np.flatnonzero(flat.any(axis=0))
     if not len(rows):
         return None

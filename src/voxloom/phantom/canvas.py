@@ -7,7 +7,7 @@ averaged), oblique planes. Does not know anatomy or modalities.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from voxloom.phantom.shapes import Array, Point, Shape, rotation
 
 Plane = Literal["axial", "coronal", "sagittal"]
 Size = tuple[int, int, int]
+Values = NDArray[np.floating[Any]]
 
 #: Directions of rows' index i, columns' index j and slices k in RAS, as radiological viewers show the three planes.
 DIRECTIONS: dict[str, NDArray[np.float64]] = {
@@ -79,11 +80,11 @@ class Canvas:
         self.values = np.zeros(self.shape, np.float32)
         self.labels = np.zeros(self.shape, np.uint8)
 
-    def fill(self, values: float | Array) -> None:
+    def fill(self, values: float | Values) -> None:
         """The same grey value everywhere, or one for each voxel of the fine grid."""
         self.values[...] = values
 
-    def paint(self, shape: Shape, value: float | Array, label: int | None = None, edge: float | None = None) -> None:
+    def paint(self, shape: Shape, value: float | Values, label: int | None = None, edge: float | None = None) -> None:
         """Cover what lies in ``shape``.
 
         Parameters

@@ -1,6 +1,6 @@
 """A growing knee in MR: femur, tibia and fibula with growth plates that close with age.
 
-Knows the anatomy and how the growth plates look at an age: thick and bright cartilage in a child, a thin dark scar
+Knows the anatomy and how the growth plates look at an age: thick gray cartilage in a child, a thin dark scar
 in an adult. Two scans (coronal, then sagittal) belong to one patient.
 """
 
@@ -64,7 +64,7 @@ class Knee:
         return cls(
             size=float(np.clip(0.80 + 0.2 * (age - 9) / 8, 0.78, 1.0) * rng.normal(1, 0.045)),
             plate_mm=4.2 * open_share,
-            plate_signal=0.45 + 0.5 * open_share,
+            plate_signal=0.26 + 0.24 * open_share,
             scar=float(np.clip((22 - maturity) / 6, 0.15, 1)),
             side=int(rng.choice([-1, 1])),
             wide=float(rng.normal(1, 0.04)),

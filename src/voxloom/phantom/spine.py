@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from voxloom.phantom.canvas import Canvas
-from voxloom.phantom.shapes import Array, Common, Grown, Joined, Point, Shape, Superellipsoid, Tube, rotation
+from voxloom.phantom.canvas import Canvas, Values
+from voxloom.phantom.shapes import Common, Grown, Joined, Point, Shape, Superellipsoid, Tube, rotation
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ def _tilt(vertebra: Vertebra) -> float:
 
 
 def paint_bone(
-    canvas: Canvas, shape: Shape, marrow: float | Array, cortex: float, rim: float, label: int | None
+    canvas: Canvas, shape: Shape, marrow: float | Values, cortex: float, rim: float, label: int | None
 ) -> None:
     """Marrow inside a thin dark cortex of ``rim`` mm; the label covers both."""
     canvas.paint(shape, cortex, label)

@@ -81,9 +81,7 @@ class PreparedCase:
         if not self.labeled:
             return {}
         table = self._stored.read("foreground")
-        return {
-            number: table[start:stop] for number, (start, stop) in self.rows.items()
-        }
+        return {number: table[start:stop] for number, (start, stop) in self.rows.items()}
 
 
 @dataclass(frozen=True)
@@ -131,19 +129,12 @@ class _Order:
             arrays["label"] = prepare_label(label, geometry, self.labels)
             found = sample_foreground(arrays["label"])
             ends = np.cumsum([len(voxels) for voxels in found.values()]).tolist()
-            info["rows"] = {
-                str(n): (end - len(found[n]), end)
-                for n, end in zip(found, ends, strict=True)
-            }
-            arrays["foreground"] = np.concatenate(
-                [np.empty((0, 3), np.int32), *found.values()]
-            )
+            info["rows"] = {str(n): (end - len(found[n]), end) for n, end in zip(found, ends, strict=True)}
+            arrays["foreground"] = np.concatenate([np.empty((0, 3), np.int32), *found.values()])
         write_arrays(path, arrays, info)
 
 
-def sample_foreground(
-    inner: NDArray[Any], seed: int = 0
-) -> dict[int, NDArray[np.int32]]:
+def sample_foreground(inner: NDArray[Any], seed: int = 0) -> dict[int, NDArray[np.int32]]:
     """Coordinates (n, 3) of at most 5000 voxels per inner label index that occurs, in C order."""
     rng = np.random.default_rng(seed)
     flat = inner.reshape(-1)
@@ -153,12 +144,8 @@ def sample_foreground(
     for number in np.flatnonzero(np.bincount(values)) if len(values) else ():
         voxels = inside[values == number]
         if len(voxels) > FOREGROUND_VOXELS:
-            voxels = voxels[
-                np.sort(rng.choice(len(voxels), FOREGROUND_VOXELS, replace=False))
-            ]
-        found[int(number)] = np.stack(
-            np.unravel_index(voxels, inner.shape), axis=1
-        ).astype(np.int32)
+            voxels = voxels[np.sort(rng.choice(len(voxels), FOREGROUND_VOXELS, replace=False))]
+        found[int(number)] = np.stack(np.unravel_index(voxels, inner.shape), axis=1).astype(np.int32)
     return found
 
 
@@ -203,20 +190,12 @@ class Cache:
         if settings.needs_statistics and statistics is None:
             training = [case for case in cases if case.split in ("train", None)]
             statistics = measure_statistics(training, settings, labels, workers=workers)
-        order = _Order(
-            settings, statistics if settings.needs_statistics else None, labels
-        )
+        order = _Order(settings, statistics if settings.needs_statistics else None, labels)
         paths = {case.id: self._path(case, order, digests) for case in cases}
         prepared = {name: _load(name, path) for name, path in paths.items()}
-        missing = [
-            (case.id, (case, paths[case.id]))
-            for case in cases
-            if prepared[case.id] is None
-        ]
+        missing = [(case.id, (case, paths[case.id])) for case in cases if prepared[case.id] is None]
         count = workers_for([case for _, (case, _) in missing], workers)
-        for name, _ in map_named(
-            order, missing, step="preparing", workers=count, progress=progress
-        ):
+        for name, _ in map_named(order, missing, step="preparing", workers=count, progress=progress):
             prepared[name] = _load(name, paths[name])
         whole = {name: case for name, case in prepared.items() if case is not None}
         if len(whole) < len(prepared):
@@ -245,10 +224,7 @@ class Cache:
 
     def _path(self, case: Case, order: _Order, digests: Mapping[Path, str]) -> Path:
         key = case_key(case, order.settings, order.statistics, order.labels, digests)
-        return (
-            self.root
-            / f"{re.sub(r'[^A-Za-z0-9._-]', '_', case.id)[:80]}-{key[:32]}{ENDING}"
-        )
+        return self.root / f"{re.sub(r'[^A-Za-z0-9._-]', '_', case.id)[:80]}-{key[:32]}{ENDING}"
 
 
 def case_key(
@@ -276,11 +252,7 @@ def _item(source: Any) -> list[Any]:
     """What selects an image inside its files (kind, array, index), or the ending of a plain file, which picks the reader."""
     if source is None or isinstance(source, str | Path):
         return ["".join(Path(source).suffixes[-2:]) if source else None]
-    choice = {
-        one.name: getattr(source, one.name)
-        for one in fields(source)
-        if one.name not in ("path", "paths")
-    }
+    choice = {one.name: getattr(source, one.name) for one in fields(source) if one.name not in ("path", "paths")}
     return [type(source).__name__, choice]
 
 
@@ -303,11 +275,6 @@ def _load(name: str, path: Path) -> PreparedCase | None:
         return None
     info = stored.info
     geometry = Geometry.from_dict(info["geometry"])
-    rows = {
-        int(number): (int(start), int(stop))
-        for number, (start, stop) in info["rows"].items()
-    }
+    rows = {int(number): (int(start), int(stop)) for number, (start, stop) in info["rows"].items()}
     channels = stored.arrays["image"].shape[0]
-    return PreparedCase(
-        name, path, geometry.shape, channels, "label" in stored.arrays, rows, geometry
-    )
+    return PreparedCase(name, path, geometry.shape, channels, "label" in stored.arrays, rows, geometry)

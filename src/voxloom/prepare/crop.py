@@ -37,18 +37,12 @@ def body_box(data: NDArray[Any], spacing: tuple[float, float, float]) -> Box:
     """
     shape = data.shape[1:]
     step = [int(np.ceil(size / _COARSE_VOXELS)) for size in shape]
-    boxes = [
-        box
-        for channel in data
-        if (box := _bounding_box(_largest_bright(_coarse(channel, step))))
-    ]
+    boxes = [box for channel in data if (box := _bounding_box(_largest_bright(_coarse(channel, step))))]
     if not boxes:
         return whole_box(shape)
     sides = []
     for axis in range(3):
-        margin = (1 if step[axis] > 1 else 0) * step[axis] + int(
-            np.ceil(_BODY_MARGIN_MM / spacing[axis])
-        )
+        margin = (1 if step[axis] > 1 else 0) * step[axis] + int(np.ceil(_BODY_MARGIN_MM / spacing[axis]))
         start = min(box[axis][0] for box in boxes) * step[axis] - margin
         stop = max(box[axis][1] for box in boxes) * step[axis] + margin
         sides.append((max(0, start), min(shape[axis], stop)))
@@ -96,9 +90,7 @@ def otsu_threshold(values: NDArray[np.float32], bins: int = 256) -> float:
 def _bounding_box(mask: NDArray[np.bool_]) -> Box | None:
     sides = []
     for axis in range(3):
-        hits = np.flatnonzero(
-            mask.any(axis=tuple(other for other in range(3) if other != axis))
-        )
+        hits = np.flatnonzero(mask.any(axis=tuple(other for other in range(3) if other != axis)))
         if not len(hits):
             return None
         sides.append((int(hits[0]), int(hits[-1]) + 1))

@@ -62,11 +62,7 @@ class Geometry:
         for axis in range(3):
             to_turned[axis, axis] = self.scale[axis]
             to_turned[axis, 3] = self._origin(axis) - self.scale[axis] * self.pad[axis]
-        return np.asarray(
-            np.array(self.source_affine)
-            @ self.turn.matrix(self.source_shape)
-            @ to_turned
-        )
+        return np.asarray(np.array(self.source_affine) @ self.turn.matrix(self.source_shape) @ to_turned)
 
     @property
     def spacing(self) -> Triple:
@@ -76,22 +72,15 @@ class Geometry:
     def _origin(self, axis: int) -> float:
         """Turned position of resampled voxel 0."""
         start, stop = self.box[axis]
-        return (
-            start
-            + ((stop - start - 1) - self.scale[axis] * (self.resampled[axis] - 1)) / 2
-        )
+        return start + ((stop - start - 1) - self.scale[axis] * (self.resampled[axis] - 1)) / 2
 
     def _forward(self, order: str | None) -> list[Taps]:
         """Taps from the cut to the resampled grid; ``order`` None is for labels."""
         taps = []
-        turned = np.array(spacing_of(np.array(self.source_affine)))[
-            list(self.turn.order)
-        ]
+        turned = np.array(spacing_of(np.array(self.source_affine)))[list(self.turn.order)]
         thick = turned > ANISOTROPY * turned.min()
         for axis, (start, stop) in enumerate(self.box):
-            at = positions(
-                self.resampled[axis], self.scale[axis], self._origin(axis) - start
-            )
+            at = positions(self.resampled[axis], self.scale[axis], self._origin(axis) - start)
             kind = "linear" if order is None or thick[axis] else order
             taps.append(image_taps(at, stop - start, self.scale[axis], kind))
         return taps
@@ -105,10 +94,7 @@ class Geometry:
         if self.shape == self.resampled:
             return np.ascontiguousarray(data)
         out = np.zeros((*data.shape[:-3], *self.shape), data.dtype)
-        i, j, k = (
-            slice(at, at + size)
-            for at, size in zip(self.pad, self.resampled, strict=True)
-        )
+        i, j, k = (slice(at, at + size) for at, size in zip(self.pad, self.resampled, strict=True))
         out[..., i, j, k] = data
         return out
 
@@ -116,18 +102,13 @@ class Geometry:
         """A view of source voxels (..., I, J, K), turned and cut."""
         return self._cut(data)
 
-    def resample_image(
-        self, cut: NDArray[np.float32], order: str
-    ) -> NDArray[np.float32]:
+    def resample_image(self, cut: NDArray[np.float32], order: str) -> NDArray[np.float32]:
         """Turned and cut channels (C, I, J, K) on the prepared grid; padded with 0."""
         taps = self._forward(order)
         if all(one.copies(size) for one, size in zip(taps, cut.shape[1:], strict=True)):
             return self._padded(cut)
         out = np.zeros((len(cut), *self.shape), np.float32)
-        inner = tuple(
-            slice(at, at + size)
-            for at, size in zip(self.pad, self.resampled, strict=True)
-        )
+        inner = tuple(slice(at, at + size) for at, size in zip(self.pad, self.resampled, strict=True))
         for source, channel in zip(cut, out, strict=True):
             channel[inner] = apply_taps(source, taps)
         return out
@@ -142,18 +123,13 @@ class Geometry:
         self._check(inner.shape, self.shape, "prepared")
         turned = np.zeros(self.turn.shape(self.source_shape), inner.dtype)
         where = tuple(slice(start, stop) for start, stop in self.box)
-        taps = [
-            self._backward(axis, start, stop)
-            for axis, (start, stop) in enumerate(self.box)
-        ]
+        taps = [self._backward(axis, start, stop) for axis, (start, stop) in enumerate(self.box)]
         turned[where] = resample_labels(inner, taps)
         return np.ascontiguousarray(self.turn.undo(turned))
 
     def _backward(self, axis: int, start: int, stop: int) -> Taps:
         """Taps from the prepared axis to turned voxels start..stop (inside the cut); the padding is never read."""
-        at = (
-            np.arange(start, stop, dtype=np.float64) - self._origin(axis)
-        ) / self.scale[axis]
+        at = (np.arange(start, stop, dtype=np.float64) - self._origin(axis)) / self.scale[axis]
         inner = linear_taps(at, self.resampled[axis])
         return Taps(inner.index + self.pad[axis], inner.weight)
 
@@ -163,9 +139,7 @@ class Geometry:
         for start in range(0, self.source_shape[0], planes):
             yield (start, min(start + planes, self.source_shape[0]))
 
-    def restore_slab(
-        self, values: NDArray[Any], slab: Slab, fill: float = 0.0
-    ) -> NDArray[np.float32]:
+    def restore_slab(self, values: NDArray[Any], slab: Slab, fill: float = 0.0) -> NDArray[np.float32]:
         """One slab of a map on the prepared grid, on the source grid by linear interpolation.
 
         Parameters
@@ -181,27 +155,20 @@ class Geometry:
         self._check(values.shape, self.shape, "prepared")
         wide = [*self.turn.shape(self.source_shape)]
         inside, taps = [], []
-        for axis, (old, flip, (first, last)) in enumerate(
-            zip(self.turn.order, self.turn.flips, self.box, strict=True)
-        ):
+        for axis, (old, flip, (first, last)) in enumerate(zip(self.turn.order, self.turn.flips, self.box, strict=True)):
             start, stop = self._turned(slab, flip) if old == 0 else (0, wide[axis])
             low, high = max(start, first), max(min(stop, last), max(start, first))
             inside.append(slice(low - start, high - start))
             taps.append(self._backward(axis, low, high))
             wide[axis] = stop - start
-        if all(
-            part.start == 0 and part.stop == size
-            for part, size in zip(inside, wide, strict=True)
-        ):
+        if all(part.start == 0 and part.stop == size for part, size in zip(inside, wide, strict=True)):
             return np.ascontiguousarray(self.turn.undo(_resample_needed(values, taps)))
         out = np.full(wide, fill, np.float32)
         if all(part.stop > part.start for part in inside):
             out[tuple(inside)] = _resample_needed(values, taps)
         return np.ascontiguousarray(self.turn.undo(out))
 
-    def restore_map(
-        self, values: NDArray[Any], max_voxels: int, fill: float = 0.0
-    ) -> Iterator[NDArray[np.float32]]:
+    def restore_map(self, values: NDArray[Any], max_voxels: int, fill: float = 0.0) -> Iterator[NDArray[np.float32]]:
         """The slabs of :meth:`slabs` in their order, each restored by :meth:`restore_slab`."""
         for slab in self.slabs(max_voxels):
             yield self.restore_slab(values, slab, fill)
@@ -213,9 +180,7 @@ class Geometry:
     @staticmethod
     def _check(found: tuple[int, ...], expected: Size, grid: str) -> None:
         if tuple(found) != expected:
-            raise BadInput(
-                f"an array of shape {tuple(found)} does not fit the {grid} grid {expected}"
-            )
+            raise BadInput(f"an array of shape {tuple(found)} does not fit the {grid} grid {expected}")
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-able form."""
@@ -224,9 +189,7 @@ class Geometry:
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Self:
         """The inverse of :meth:`to_dict`."""
-        parts: dict[str, Any] = {
-            key: _tuples(part) for key, part in value.items() if key != "turn"
-        }
+        parts: dict[str, Any] = {key: _tuples(part) for key, part in value.items() if key != "turn"}
         return cls(
             turn=Turn(**{key: _tuples(part) for key, part in value["turn"].items()}),
             **parts,
@@ -234,11 +197,7 @@ class Geometry:
 
 
 def _tuples(value: Any) -> Any:
-    return (
-        tuple(_tuples(part) for part in value)
-        if isinstance(value, list | tuple)
-        else value
-    )
+    return tuple(_tuples(part) for part in value) if isinstance(value, list | tuple) else value
 
 
 def _resample_needed(values: NDArray[Any], taps: list[Taps]) -> NDArray[np.float32]:
@@ -268,9 +227,7 @@ def plan_geometry(
     resampled, scales, pads, sizes = [], [], [], []
     for axis, (start, stop) in enumerate(box):
         length = stop - start
-        scale = (
-            1.0 if spacing is None or length == 1 else float(spacing[axis] / own[axis])
-        )
+        scale = 1.0 if spacing is None or length == 1 else float(spacing[axis] / own[axis])
         scale = 1.0 if abs(scale - 1) < _SPACING_TOLERANCE else scale
         count = max(1, round(length / scale))
         size = count if pad_to is None or length == 1 else max(count, pad_to[axis])

@@ -34,9 +34,7 @@ def normalize_channels(
     BadInput : a normalization per channel is missing, or "ct" or "zscore_mask" is asked for without statistics.
     """
     methods = settings.normalizations(len(data))
-    if settings.needs_statistics and (
-        statistics is None or len(statistics.channels) != len(data)
-    ):
+    if settings.needs_statistics and (statistics is None or len(statistics.channels) != len(data)):
         raise BadInput(
             "'ct' and 'zscore_mask' need the training statistics of every channel",
             "prepare.normalize",
@@ -113,9 +111,7 @@ def mean_and_sd(values: NDArray[np.float32]) -> tuple[float, float]:
     return mean, float(np.sqrt(max(0.0, squares / len(flat) - offset**2)))
 
 
-def percentiles(
-    values: NDArray[np.float32], at: tuple[float, float]
-) -> tuple[float, float]:
+def percentiles(values: NDArray[np.float32], at: tuple[float, float]) -> tuple[float, float]:
     """Two percentiles (0..100), from every n-th voxel of a channel of more than 4 million."""
     flat = values.reshape(-1)
     lo, hi = np.percentile(flat[:: max(1, len(flat) // PERCENTILE_VOXELS)], at)

@@ -49,9 +49,7 @@ def prepare_image(
     BadInput : settings and channels do not fit, or statistics are needed and not given.
     """
     geometry = plan(volume, settings)
-    normalized = normalize_channels(
-        geometry.turn_and_cut(volume.data), settings, statistics
-    )
+    normalized = normalize_channels(geometry.turn_and_cut(volume.data), settings, statistics)
     return geometry.resample_image(normalized, settings.image_order), geometry
 
 
@@ -60,9 +58,7 @@ def plan(volume: Volume, settings: PrepareSettings) -> Geometry:
     keep = settings.orientation is None or volume.shape[2] == 1
     turn = Turn() if keep else turn_to(volume.affine, str(settings.orientation))
     box = _box(turn.apply(volume.data), turn, volume.affine, settings)
-    return plan_geometry(
-        volume.shape, volume.affine, turn, box, settings.spacing, settings.pad_to
-    )
+    return plan_geometry(volume.shape, volume.affine, turn, box, settings.spacing, settings.pad_to)
 
 
 def _box(
@@ -73,11 +69,7 @@ def _box(
 ) -> Box:
     if settings.crop == "none":
         return whole_box(turned.shape[1:])
-    finite = (
-        np.nan_to_num(turned, posinf=0, neginf=0)
-        if turned.dtype.kind == "f"
-        else turned
-    )
+    finite = np.nan_to_num(turned, posinf=0, neginf=0) if turned.dtype.kind == "f" else turned
     if settings.crop == "nonzero":
         return nonzero_box(finite)
     i, j, k = (spacing_of(affine)[axis] for axis in turn.order)
@@ -129,12 +121,7 @@ def measure_statistics(
     items = [(case.id, case) for case in sorted(drawn, key=lambda case: case.id)]
     work = partial(_foreground_sample, labels=labels, seed=seed)
     count = workers_for(drawn, workers)
-    parts = [
-        values
-        for _, values in map_named(
-            work, items, step="measuring", workers=count, progress=progress
-        )
-    ]
+    parts = [values for _, values in map_named(work, items, step="measuring", workers=count, progress=progress)]
     values = np.concatenate(parts, axis=1) if parts else np.empty((0, 0), np.float32)
     if not values.size:
         raise BadInput(
@@ -147,9 +134,7 @@ def measure_statistics(
         values.std(axis=1, dtype=np.float64),
     )
     rows = zip(mean, sd, lo, hi, strict=True)
-    return Statistics(
-        tuple(ChannelStatistics(*(float(number) for number in row)) for row in rows)
-    )
+    return Statistics(tuple(ChannelStatistics(*(float(number) for number in row)) for row in rows))
 
 
 def workers_for(cases: Sequence[Case], workers: int | None) -> int | None:
@@ -157,16 +142,10 @@ def workers_for(cases: Sequence[Case], workers: int | None) -> int | None:
     if workers is not None:
         return workers
     files = {path for case in cases for path in case.source_files}
-    return (
-        1
-        if sum(path.stat().st_size for path in files if path.is_file()) < _SMALL_SOURCES
-        else None
-    )
+    return 1 if sum(path.stat().st_size for path in files if path.is_file()) < _SMALL_SOURCES else None
 
 
-def _foreground_sample(
-    case: Case, *, labels: Labels | None, seed: int
-) -> NDArray[np.float32]:
+def _foreground_sample(case: Case, *, labels: Labels | None, seed: int) -> NDArray[np.float32]:
     """Up to 10,000 finite foreground voxels of a case, (C, n)."""
     image = case.read_image()
     flat = image.data.reshape(image.channels, -1)
@@ -177,9 +156,7 @@ def _foreground_sample(
         inner = labels.encode(label.data[0]).ravel()
         inside = np.flatnonzero((inner > 0) & (inner != (labels.ignore_index or 0)))
     rng = np.random.default_rng(_seed(seed, case.id))
-    chosen = np.sort(
-        rng.choice(inside, min(_SAMPLED_VOXELS, len(inside)), replace=False)
-    )
+    chosen = np.sort(rng.choice(inside, min(_SAMPLED_VOXELS, len(inside)), replace=False))
     values = flat[:, chosen].astype(np.float32)
     return np.asarray(values[:, np.isfinite(values).all(axis=0)])
 

@@ -53,13 +53,9 @@ class Turn:
         return matrix
 
 
-def _transform(
-    orientations: Any, affine: NDArray[np.float64], codes: str
-) -> NDArray[np.float64]:
+def _transform(orientations: Any, affine: NDArray[np.float64], codes: str) -> NDArray[np.float64]:
     """Rows (new axis, sign) per old axis, by nibabel."""
-    found = orientations.ornt_transform(
-        orientations.io_orientation(affine), orientations.axcodes2ornt(tuple(codes))
-    )
+    found = orientations.ornt_transform(orientations.io_orientation(affine), orientations.axcodes2ornt(tuple(codes)))
     return np.asarray(found, dtype=np.float64)
 
 

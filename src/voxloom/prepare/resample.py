@@ -103,10 +103,7 @@ def apply_taps(data: NDArray[Any], taps: Sequence[Taps]) -> NDArray[np.float32]:
 
     An axis that nothing changes costs nothing; with three of them ``data`` itself comes back as float32.
     """
-    growth = [
-        len(one.index) / max(1, size)
-        for one, size in zip(taps, data.shape, strict=True)
-    ]
+    growth = [len(one.index) / max(1, size) for one, size in zip(taps, data.shape, strict=True)]
     for axis in sorted(range(3), key=growth.__getitem__):
         if not taps[axis].copies(data.shape[axis]):
             data = _along(data, axis, taps[axis])
@@ -117,16 +114,12 @@ def _along(data: NDArray[Any], axis: int, taps: Taps) -> NDArray[np.float32]:
     if taps.prefilter:
         from scipy.ndimage import spline_filter1d
 
-        data = spline_filter1d(
-            data, order=3, axis=axis, output=np.float32, mode="mirror"
-        )
+        data = spline_filter1d(data, order=3, axis=axis, output=np.float32, mode="mirror")
     shape = list(data.shape)
     shape[axis] = len(taps.index)
     out = np.empty(shape, np.float32)
     across = 1 if axis == 0 else 0
-    weight = taps.weight.reshape(
-        [len(taps.weight) if a == axis else 1 for a in range(3)] + [-1]
-    )
+    weight = taps.weight.reshape([len(taps.weight) if a == axis else 1 for a in range(3)] + [-1])
     for block in _blocks(shape[across], out.size):
         where = (slice(None),) * across + (block,)
         part = np.asarray(data[where], dtype=np.float32)
@@ -164,18 +157,14 @@ def resample_labels(inner: NDArray[Any], taps: Sequence[Taps]) -> NDArray[Any]:
     shape = tuple(len(one.index) for one in taps)
     out = np.zeros(shape, inner.dtype)
     best, total = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
-    for number, box in enumerate(
-        find_objects(inner.astype(np.int32, copy=False)), start=1
-    ):
+    for number, box in enumerate(find_objects(inner.astype(np.int32, copy=False)), start=1):
         if box is None:
             continue
         reached = [_reached(one, side) for one, side in zip(taps, box, strict=True)]
         where = tuple(slice(start, stop) for _, start, stop in reached)
         if any(side.start >= side.stop for side in where):
             continue
-        share = apply_taps(
-            _Shifted.mask(inner, number, box), [one for one, _, _ in reached]
-        )
+        share = apply_taps(_Shifted.mask(inner, number, box), [one for one, _, _ in reached])
         wins = share > best[where] + _SAME
         out[where][wins] = number
         np.maximum(best[where], share, out=best[where])
@@ -188,9 +177,7 @@ class _Shifted:
     """A label's mask with one empty voxel around its box, so that clamped indices read 0."""
 
     @staticmethod
-    def mask(
-        inner: NDArray[Any], number: int, box: tuple[slice, ...]
-    ) -> NDArray[np.float32]:
+    def mask(inner: NDArray[Any], number: int, box: tuple[slice, ...]) -> NDArray[np.float32]:
         size = [side.stop - side.start + 2 for side in box]
         mask = np.zeros(size, np.float32)
         mask[1:-1, 1:-1, 1:-1] = inner[box] == number

@@ -13,9 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from voxloom.errors import BadInput
 
-Normalization = Literal[
-    "zscore", "zscore_nonzero", "zscore_mask", "minmax", "none", "ct"
-]
+Normalization = Literal["zscore", "zscore_nonzero", "zscore_mask", "minmax", "none", "ct"]
 _LEARNED = ("zscore_mask", "ct")
 _Millimetres = Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)]
 _Size = Annotated[int, Field(ge=1, le=100_000)]
@@ -52,9 +50,7 @@ class PrepareSettings(BaseModel):
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.orientation is not None and not _is_orientation(self.orientation):
-            raise ValueError(
-                f"orientation {self.orientation!r} is not three axis codes such as RAS or LPS"
-            )
+            raise ValueError(f"orientation {self.orientation!r} is not three axis codes such as RAS or LPS")
         if self.normalize == ():
             raise ValueError("normalize names no channel")
         for name, pair in (
@@ -62,16 +58,9 @@ class PrepareSettings(BaseModel):
             ("hu_window", self.hu_window),
         ):
             if pair is not None and pair[0] >= pair[1]:
-                raise ValueError(
-                    f"{name} {pair}: the first value must be below the second"
-                )
-        if (
-            self.percentile_clip is not None
-            and not 0 <= self.percentile_clip[0] < self.percentile_clip[1] <= 100
-        ):
-            raise ValueError(
-                f"percentile_clip {self.percentile_clip}: percentiles lie between 0 and 100"
-            )
+                raise ValueError(f"{name} {pair}: the first value must be below the second")
+        if self.percentile_clip is not None and not 0 <= self.percentile_clip[0] < self.percentile_clip[1] <= 100:
+            raise ValueError(f"percentile_clip {self.percentile_clip}: percentiles lie between 0 and 100")
         return self
 
     def normalizations(self, channels: int) -> tuple[Normalization, ...]:
@@ -88,9 +77,7 @@ class PrepareSettings(BaseModel):
     @property
     def needs_statistics(self) -> bool:
         """Whether some channel is normalized with numbers learned from the training cases."""
-        chosen = (
-            (self.normalize,) if isinstance(self.normalize, str) else self.normalize
-        )
+        chosen = (self.normalize,) if isinstance(self.normalize, str) else self.normalize
         return any(one in _LEARNED for one in chosen)
 
 
@@ -123,13 +110,6 @@ class Statistics:
     def from_dict(cls, value: Mapping[str, Any]) -> Self:
         """The inverse of :meth:`to_dict`; BadInput when a key is missing or unknown."""
         try:
-            return cls(
-                tuple(
-                    ChannelStatistics(**{k: float(v) for k, v in one.items()})
-                    for one in value["channels"]
-                )
-            )
+            return cls(tuple(ChannelStatistics(**{k: float(v) for k, v in one.items()}) for one in value["channels"]))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise BadInput(
-                f"not intensity statistics ({error})", "statistics"
-            ) from error
+            raise BadInput(f"not intensity statistics ({error})", "statistics") from error

@@ -53,9 +53,7 @@ class StoredArray:
     @property
     def grid(self) -> tuple[int, ...]:
         """Number of chunks per axis."""
-        return tuple(
-            -(-size // side) for size, side in zip(self.shape, self.chunk, strict=True)
-        )
+        return tuple(-(-size // side) for size, side in zip(self.shape, self.chunk, strict=True))
 
 
 @dataclass(frozen=True)
@@ -76,18 +74,12 @@ class Stored:
         """
         array = self.arrays[name]
         wanted = [slice(None)] * len(array.shape) if where is None else list(where)
-        spans = [
-            part.indices(size)[:2]
-            for part, size in zip(wanted, array.shape, strict=True)
-        ]
+        spans = [part.indices(size)[:2] for part, size in zip(wanted, array.shape, strict=True)]
         out = np.empty([max(0, stop - start) for start, stop in spans], array.dtype)
         if not out.size:
             return out
         cells = itertools.product(
-            *(
-                range(a // side, -(-b // side))
-                for (a, b), side in zip(spans, array.chunk, strict=True)
-            )
+            *(range(a // side, -(-b // side)) for (a, b), side in zip(spans, array.chunk, strict=True))
         )
         try:
             with self.path.open("rb") as file:
@@ -110,14 +102,9 @@ class Stored:
         file.seek(self.start + offset)
         packed = file.read(length)
         if len(packed) != length or zlib.crc32(packed) != checksum:
-            raise Damaged(
-                f"{self.path}: the file is damaged. Run the command again with this cache to make it anew"
-            )
+            raise Damaged(f"{self.path}: the file is damaged. Run the command again with this cache to make it anew")
         first = [index * side for index, side in zip(cell, array.chunk, strict=True)]
-        size = [
-            min(side, n - at)
-            for side, n, at in zip(array.chunk, array.shape, first, strict=True)
-        ]
+        size = [min(side, n - at) for side, n, at in zip(array.chunk, array.shape, first, strict=True)]
         source, target = [], []
         for (start, stop), at, count in zip(spans, first, size, strict=True):
             low, high = max(start, at), min(stop, at + count)
@@ -140,9 +127,7 @@ class Stored:
                         raise Damaged(f"{self.path}: the file is damaged")
 
 
-def write_arrays(
-    path: str | Path, arrays: Mapping[str, NDArray[Any]], info: Mapping[str, Any]
-) -> Path:
+def write_arrays(path: str | Path, arrays: Mapping[str, NDArray[Any]], info: Mapping[str, Any]) -> Path:
     """Write arrays and a JSON-able ``info``, whole or not at all.
 
     The file is renamed into place when it is complete. It is not forced to the disk: should the power fail, checksums
@@ -166,9 +151,7 @@ def write_arrays(
             "chunk": chunk,
             "index": index,
         }
-    header = json.dumps(
-        {"info": dict(info), "size": at, "arrays": table}, separators=(",", ":")
-    ).encode()
+    header = json.dumps({"info": dict(info), "size": at, "arrays": table}, separators=(",", ":")).encode()
     handle, temporary = tempfile.mkstemp(prefix=".", suffix=PART, dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
@@ -205,16 +188,8 @@ def _chunk_shape(array: NDArray[Any]) -> tuple[int, ...]:
 
 
 def _cut(array: NDArray[Any], chunk: tuple[int, ...]) -> Any:
-    for corner in itertools.product(
-        *(range(0, size, side) for size, side in zip(array.shape, chunk, strict=True))
-    ):
-        yield np.ascontiguousarray(
-            array[
-                tuple(
-                    slice(at, at + side) for at, side in zip(corner, chunk, strict=True)
-                )
-            ]
-        )
+    for corner in itertools.product(*(range(0, size, side) for size, side in zip(array.shape, chunk, strict=True))):
+        yield np.ascontiguousarray(array[tuple(slice(at, at + side) for at, side in zip(corner, chunk, strict=True))])
 
 
 def open_arrays(path: str | Path) -> Stored:
@@ -228,9 +203,7 @@ def open_arrays(path: str | Path) -> Stored:
     try:
         with path.open("rb") as file:
             magic, length, checksum = _HEAD.unpack(file.read(_HEAD.size))
-            header = (
-                file.read(length) if magic == MAGIC and length <= _MAX_HEADER else b""
-            )
+            header = file.read(length) if magic == MAGIC and length <= _MAX_HEADER else b""
             total = os.fstat(file.fileno()).st_size
     except (OSError, struct.error) as error:
         raise Damaged(f"{path}: cannot be read ({error})") from error
@@ -239,9 +212,7 @@ def open_arrays(path: str | Path) -> Stored:
     value = json.loads(header)
     start = _HEAD.size + length
     if total != start + value["size"]:
-        raise Damaged(
-            f"{path}: cut short, {total} bytes instead of {start + value['size']}"
-        )
+        raise Damaged(f"{path}: cut short, {total} bytes instead of {start + value['size']}")
     arrays = {
         name: StoredArray(
             tuple(one["shape"]),

@@ -67,7 +67,9 @@ def curves(columns: Mapping[str, NDArray[np.float64]], title: str = "") -> Figur
     return figure
 
 
-def box_and_strip(values: Mapping[str, Sequence[float]], ylabel: str, *, limits: tuple[float, float] | None = None) -> Figure:
+def box_and_strip(
+    values: Mapping[str, Sequence[float]], ylabel: str, *, limits: tuple[float, float] | None = None
+) -> Figure:
     """A box and every case as a point, per label; infinite values are drawn as triangles at the upper edge."""
     figure = new_figure(max(4.0, 1.2 * len(values) + 1.5), 3.6)
     axes = figure.subplots()

@@ -32,7 +32,7 @@ class Part:
 
     title: str
     text: str = ""
-    table: dict[str, list[Any]] | None = None
+    table: dict[str, Any] | None = None
     pictures: list[dict[str, str]] = field(default_factory=list)
 
 
@@ -127,7 +127,17 @@ def number(value: float, digits: int = 3) -> str:
 def result_parts(cases: CaseSet) -> Iterator[Part]:
     """Table and box plots per label, and the failures."""
     summary = cases.evaluation.summary()
-    head = ["Label", "Dice mean", "95 % CI", "median", "SD", "HD95 mm (median)", "ASSD mm (median)", "volume error ml", "mask missing"]
+    head = [
+        "Label",
+        "Dice mean",
+        "95 % CI",
+        "median",
+        "SD",
+        "HD95 mm (median)",
+        "ASSD mm (median)",
+        "volume error ml",
+        "mask missing",
+    ]
     rows = []
     for label, dice in summary["dice"].items():
         kinds = summary["kinds"].get(label, {})
@@ -135,13 +145,18 @@ def result_parts(cases: CaseSet) -> Iterator[Part]:
         medians = [number(summary[m][label]["median"], 2) for m in ("hd95", "assd")]
         interval = f"{number(dice['ci'][0])} to {number(dice['ci'][1])}"
         error = f"{summary['volume_error_ml'][label]['mean']:+.3f}"
-        rows.append([label, number(dice["mean"]), interval, number(dice["median"]), number(dice["sd"]), *medians, error, lost])
+        rows.append(
+            [label, number(dice["mean"]), interval, number(dice["median"]), number(dice["sd"]), *medians, error, lost]
+        )
     text = "Intervals are percentile bootstraps over patients. Infinite distances (one mask empty) are counted, never dropped."
     yield Part(f"{cases.name}: figures", text, {"head": head, "rows": rows}, box_pictures(cases.evaluation))
     failures = cases.evaluation.failures()
     if failures:
-        listed = [[r.case, r.label, number(r.metrics.dice), number(r.metrics.hd95, 1), r.metrics.kind.replace("_", " ")] for r in failures]
-        table = {"head": ["Case", "Label", "Dice", "HD95 mm", "Masks"], "rows": listed}
+        listed = [
+            [r.case, r.label, number(r.metrics.dice), number(r.metrics.hd95, 1), r.metrics.kind.replace("_", " ")]
+            for r in failures
+        ]
+        table: dict[str, Any] = {"head": ["Case", "Label", "Dice", "HD95 mm", "Masks"], "rows": listed}
         yield Part(f"{cases.name}: failures", "One mask empty, or Dice below 0.5; worst first.", table)
 
 
@@ -165,7 +180,9 @@ def curve_parts(run: Path) -> Iterator[Part]:
             continue
         figure = figures.curves(columns, log.parent.name.replace("_", " "))
         figure.savefig(log.parent / "curves.png", dpi=110)
-        pictures.append({"caption": f"Training of {log.parent.name.replace('_', ' ')}", "data": figures.data_uri(figure, "svg")})
+        pictures.append(
+            {"caption": f"Training of {log.parent.name.replace('_', ' ')}", "data": figures.data_uri(figure, "svg")}
+        )
     if pictures:
         yield Part("Training", pictures=pictures)
 
@@ -217,6 +234,9 @@ def provenance(run: Path, data: dict[str, Any]) -> list[tuple[str, str]]:
         ("Channels", ", ".join(data["dataset"].get("channels", []))),
         ("Labels", ", ".join(f"{name} = {value}" for name, value in data["dataset"]["labels"].items())),
         ("Packages", ", ".join(f"{name} {version}" for name, version in packages.items())),
-        ("Machine", ", ".join(str(environment[key]) for key in ("system", "cores", "device", "gpu") if key in environment)),
+        (
+            "Machine",
+            ", ".join(str(environment[key]) for key in ("system", "cores", "device", "gpu") if key in environment),
+        ),
     ]
     return [(key, value) for key, value in facts if value]

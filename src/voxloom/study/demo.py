@@ -61,7 +61,9 @@ def demo_data(root: Path | None, out: Path, download: bool) -> DemoData:
     folder = out / "phantom"
     if not folder.exists():
         write_phantoms("lumbar-mr", 24, folder, seed=0)
-    return DemoData(folder, "phantom", f"No real data found, so a PHANTOM (simulated lumbar MR, {folder}) stands in for it")
+    return DemoData(
+        folder, "phantom", f"No real data found, so a PHANTOM (simulated lumbar MR, {folder}) stands in for it"
+    )
 
 
 def split_test(dataset: Dataset) -> tuple[Dataset, Dataset]:

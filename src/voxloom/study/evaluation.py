@@ -97,7 +97,9 @@ def validate_run(
     for name, ids in held_out.items():
         cases = [dataset[i] for i in ids]
         if cases:
-            scored[name] = predict_and_score(Predictor.from_folds([folder / name]), cases, folder / name / "predictions", labels, tick)
+            scored[name] = predict_and_score(
+                Predictor.from_folds([folder / name]), cases, folder / name / "predictions", labels, tick
+            )
     largest = decide_largest(folder, dataset, labels, held_out)
     if largest:
         scored = {name: score_again(folder / name, dataset, held_out[name], labels, largest) for name in scored}
@@ -112,7 +114,9 @@ def validate_run(
     return summary
 
 
-def decide_largest(folder: Path, dataset: Dataset, labels: Labels, held_out: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+def decide_largest(
+    folder: Path, dataset: Dataset, labels: Labels, held_out: Mapping[str, Sequence[str]]
+) -> tuple[str, ...]:
     """Labels whose mean Dice on the held-out cases rises when only their largest component is kept.
 
     A recipe that names the labels is obeyed; regions are left as they are.
@@ -135,7 +139,9 @@ def decide_largest(folder: Path, dataset: Dataset, labels: Labels, held_out: Map
     return tuple(label for label, values in gains.items() if values and np.mean(values) > WORTHWHILE_GAIN)
 
 
-def score_again(fold: Path, dataset: Dataset, ids: Sequence[str], labels: Labels, largest: tuple[str, ...]) -> Evaluation:
+def score_again(
+    fold: Path, dataset: Dataset, ids: Sequence[str], labels: Labels, largest: tuple[str, ...]
+) -> Evaluation:
     """Apply the largest-component rule to the predictions on disk and score them anew."""
     evaluation = Evaluation(labels.names)
     for case in ids:

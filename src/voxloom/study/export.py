@@ -72,7 +72,11 @@ def save_model(fold: Path, bundle: Path, number: int) -> str:
     # the skip layers name the same modules a second time
     lost = [name for name in missing.missing_keys if not name.startswith("skip_layers.")]
     if lost or missing.unexpected_keys:
-        raise BadInput("the weights do not fit MONAI's DynUNet", fold, f"First differing weight: {(lost or missing.unexpected_keys)[0]}")
+        raise BadInput(
+            "the weights do not fit MONAI's DynUNet",
+            fold,
+            f"First differing weight: {(lost or missing.unexpected_keys)[0]}",
+        )
     name = "model" if number == 0 else f"model_{number}"
     path = bundle / "models" / f"{name}.pt"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -83,7 +87,10 @@ def save_model(fold: Path, bundle: Path, number: int) -> str:
 def preprocessing(settings: PrepareSettings, about: dict[str, Any]) -> list[dict[str, Any]]:
     """MONAI transforms that do what the preparation did."""
     unsaid = [("crop", settings.crop != "none"), ("pad_to", settings.pad_to is not None)]
-    unsaid += [("percentile_clip", settings.percentile_clip is not None), ("image_order", settings.image_order != "linear")]
+    unsaid += [
+        ("percentile_clip", settings.percentile_clip is not None),
+        ("image_order", settings.image_order != "linear"),
+    ]
     unsaid += [("orientation", settings.orientation not in (None, "RAS"))]
     for key, used in unsaid:
         if used:
@@ -131,7 +138,12 @@ def _range(low: float, high: float, to_low: float, to_high: float) -> dict[str, 
 
 
 def _normalize(subtrahend: Any = None, divisor: Any = None, nonzero: bool = False) -> dict[str, Any]:
-    step: dict[str, Any] = {"_target_": "NormalizeIntensityd", "keys": "image", "nonzero": nonzero, "channel_wise": True}
+    step: dict[str, Any] = {
+        "_target_": "NormalizeIntensityd",
+        "keys": "image",
+        "nonzero": nonzero,
+        "channel_wise": True,
+    }
     return step if subtrahend is None else {**step, "subtrahend": subtrahend, "divisor": divisor}
 
 
@@ -156,7 +168,13 @@ def inference_config(about: dict[str, Any], models: list[str], transforms: list[
         "network": "$@network_def.to(@device)",
         "preprocessing": {"_target_": "Compose", "transforms": transforms},
         "dataset": {"_target_": "Dataset", "data": "@data", "transform": "@preprocessing"},
-        "dataloader": {"_target_": "DataLoader", "dataset": "@dataset", "batch_size": 1, "shuffle": False, "num_workers": 0},
+        "dataloader": {
+            "_target_": "DataLoader",
+            "dataset": "@dataset",
+            "batch_size": 1,
+            "shuffle": False,
+            "num_workers": 0,
+        },
         "inferer": {
             "_target_": "SlidingWindowInferer" if dims == 3 else "SliceInferer",
             "roi_size": list(about["patch"][:dims]),
@@ -176,33 +194,79 @@ def postprocessing(about: dict[str, Any], members: int) -> list[dict[str, Any]]:
     steps: list[dict[str, Any]] = [{"_target_": "Activationsd", "keys": keys, "softmax": True}]
     if members > 1:
         steps.append({"_target_": "MeanEnsembled", "keys": keys, "output_key": "pred"})
-    inverse = {"_target_": "Invertd", "keys": "pred", "transform": "@preprocessing", "orig_keys": "image", "nearest_interp": False}
+    inverse = {
+        "_target_": "Invertd",
+        "keys": "pred",
+        "transform": "@preprocessing",
+        "orig_keys": "image",
+        "nearest_interp": False,
+    }
     steps += [
         {**inverse, "to_tensor": True},
         {"_target_": "AsDiscreted", "keys": "pred", "argmax": True},
     ]
     values = [0, *(value for value in about["labels"].values() if value != 0)]
     if values != list(range(len(values))):
-        steps.append({"_target_": "MapLabelValued", "keys": "pred", "orig_labels": list(range(len(values))), "target_labels": values})
-    save = {"_target_": "SaveImaged", "keys": "pred", "output_dir": "@output_dir", "output_postfix": "seg", "separate_folder": False}
+        steps.append(
+            {
+                "_target_": "MapLabelValued",
+                "keys": "pred",
+                "orig_labels": list(range(len(values))),
+                "target_labels": values,
+            }
+        )
+    save = {
+        "_target_": "SaveImaged",
+        "keys": "pred",
+        "output_dir": "@output_dir",
+        "output_postfix": "seg",
+        "separate_folder": False,
+    }
     return [*steps, {**save, "output_dtype": "$torch.int32" if max(values) > 255 else "$torch.uint8"}]
 
 
 def evaluator(models: list[str]) -> dict[str, Any]:
     """One network with its checkpoint, or an ensemble with one checkpoint each."""
-    common = {"device": "@device", "val_data_loader": "@dataloader", "inferer": "@inferer", "postprocessing": "@postprocessing"}
+    common = {
+        "device": "@device",
+        "val_data_loader": "@dataloader",
+        "inferer": "@inferer",
+        "postprocessing": "@postprocessing",
+    }
     if len(models) == 1:
-        loader = {"_target_": "CheckpointLoader", "load_path": "$@bundle_root + '/models/model.pt'", "load_dict": {"model": "@network"}}
+        loader = {
+            "_target_": "CheckpointLoader",
+            "load_path": "$@bundle_root + '/models/model.pt'",
+            "load_dict": {"model": "@network"},
+        }
         handlers = [loader]
-        return {"handlers": handlers, "evaluator": {"_target_": "SupervisedEvaluator", **common, "network": "@network", "val_handlers": "@handlers"}}
+        return {
+            "handlers": handlers,
+            "evaluator": {
+                "_target_": "SupervisedEvaluator",
+                **common,
+                "network": "@network",
+                "val_handlers": "@handlers",
+            },
+        }
     networks = [f"$@network{n}.to(@device)" for n in range(len(models))]
     loaders = [
-        {"_target_": "CheckpointLoader", "load_path": f"$@bundle_root + '/models/{name}.pt'", "load_dict": {"model": f"@network{n}"}}
+        {
+            "_target_": "CheckpointLoader",
+            "load_path": f"$@bundle_root + '/models/{name}.pt'",
+            "load_dict": {"model": f"@network{n}"},
+        }
         for n, name in enumerate(models)
     ]
     defined = {f"network{n}": "$__import__('copy').deepcopy(@network_def).to(@device)" for n in range(len(models))}
     keys = [f"pred{n}" for n in range(len(models))]
-    ensemble = {"_target_": "EnsembleEvaluator", **common, "networks": networks, "pred_keys": keys, "val_handlers": "@handlers"}
+    ensemble = {
+        "_target_": "EnsembleEvaluator",
+        **common,
+        "networks": networks,
+        "pred_keys": keys,
+        "val_handlers": "@handlers",
+    }
     return {**defined, "handlers": loaders, "evaluator": ensemble}
 
 
@@ -213,7 +277,9 @@ def evaluate_config(about: dict[str, Any]) -> dict[str, Any]:
         "labels_dir": "$@bundle_root + '/labels'",
         "data": "$[{'image': p, 'label': os.path.join(@labels_dir, os.path.basename(p))} "
         "for p in sorted(glob.glob(os.path.join(@dataset_dir, '*.nii.gz')))]",
-        "evaluator": {"key_val_metric": {"mean_dice": {"_target_": "MeanDice", "include_background": False, "num_classes": count}}},
+        "evaluator": {
+            "key_val_metric": {"mean_dice": {"_target_": "MeanDice", "include_background": False, "num_classes": count}}
+        },
     }
 
 
@@ -247,7 +313,9 @@ def describe(run: Run, about: dict[str, Any]) -> dict[str, Any]:
         "monai_version": metadata.version("monai"),
         "pytorch_version": metadata.version("torch"),
         "numpy_version": metadata.version("numpy"),
-        "required_packages_version": {name: metadata.version(name) for name in ("nibabel", "pytorch-ignite") if _installed(name)},
+        "required_packages_version": {
+            name: metadata.version(name) for name in ("nibabel", "pytorch-ignite") if _installed(name)
+        },
         "name": run.folder.name,
         "task": f"Segmentation of {', '.join(names[1:])}",
         "description": run.recipe.description or "Trained and exported by Voxloom",

@@ -5,7 +5,6 @@ Knows both sides; decides nothing itself.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,7 +54,9 @@ def gather_facts(dataset: Dataset, fingerprint: Fingerprint, labels: Labels) -> 
     shapes = tuple(_pick(case.shape, order) for case, order in zip(readable, orders, strict=True))
     spacings = tuple(_pick(case.spacing, order) for case, order in zip(readable, orders, strict=True))
     volumes = {
-        name: [case.label_voxels[name] * float(np.prod(case.spacing)) for case in readable if case.label_voxels.get(name)]
+        name: [
+            case.label_voxels[name] * float(np.prod(case.spacing)) for case in readable if case.label_voxels.get(name)
+        ]
         for name in labels.names
     }
     medians = {name: float(np.median(v)) for name, v in volumes.items() if v}
@@ -75,7 +76,9 @@ def _pick(values: Any, order: tuple[int, int, int]) -> Any:
     return (values[order[0]], values[order[1]], values[order[2]])
 
 
-def complete(recipe: Recipe, facts: DataFacts, device: str, seconds: float | None, time_step: StepTimer) -> tuple[Recipe, Plan]:
+def complete(
+    recipe: Recipe, facts: DataFacts, device: str, seconds: float | None, time_step: StepTimer
+) -> tuple[Recipe, Plan]:
     """Fill what the recipe leaves open by the plan; the recipe's own keys win, and the plan reckons with them."""
     plan = build_plan(facts, device, seconds, overridden(recipe, time_step))
     chosen = {"prepare": plan.prepare, "network": plan.network, "training": plan.training}
@@ -90,7 +93,10 @@ def overridden(recipe: Recipe, time_step: StepTimer) -> StepTimer:
     """Time the step that will really run: the planner's candidate with the recipe's own keys put in."""
 
     def timer(
-        network: NetworkSettings, training: TrainingSettings, augment: AugmentSettings, spacing: tuple[float, float, float]
+        network: NetworkSettings,
+        training: TrainingSettings,
+        augment: AugmentSettings,
+        spacing: tuple[float, float, float],
     ) -> float:
         return time_step(
             NetworkSettings.model_validate({**network.model_dump(), **recipe.network}),
@@ -102,7 +108,16 @@ def overridden(recipe: Recipe, time_step: StepTimer) -> StepTimer:
     return timer
 
 
-def plan_text(recipe: Recipe, plan: Plan, facts: DataFacts, own: Callable[[str], bool]) -> str:
+def plan_rows(recipe: Recipe, plan: Plan) -> list[tuple[str, str, str]]:
+    """Every choice, its value and its reason; what the recipe itself set is shown as such."""
+    given = {key: value for section in PLANNED for key, value in getattr(recipe, section).items()}
+    return [
+        (name, str(given[name]), "set by the recipe") if name in given else (name, value, why)
+        for name, value, why in plan.reasons
+    ]
+
+
+def plan_text(recipe: Recipe, plan: Plan, facts: DataFacts) -> str:
     """``plan.md``: every choice, its value and its reason in words."""
     lines = [
         "# Plan",
@@ -112,7 +127,7 @@ def plan_text(recipe: Recipe, plan: Plan, facts: DataFacts, own: Callable[[str],
         "",
         "| choice | value | why |",
         "|---|---|---|",
-        *(f"| {name} | {value} | {'set by the recipe' if own(name) else why} |" for name, value, why in plan.reasons),
+        *(f"| {name} | {value} | {why} |" for name, value, why in plan_rows(recipe, plan)),
         "",
         "Everything is written out in `recipe.yaml`. Change a key there and train again with `voxloom train -r`.",
         "",

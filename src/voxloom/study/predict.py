@@ -64,11 +64,18 @@ class Predictor:
     @classmethod
     def of(cls, run: Run, *, device: str = "auto", mirror: Sequence[int] | None = None) -> Predictor:
         """Load all trained folds of a run; ``mirror`` instead of the recipe's axes."""
-        return cls.from_folds(run.folds, device=device, mirror=mirror, largest=tuple(run.summary.get("largest_component", ())))
+        return cls.from_folds(
+            run.folds, device=device, mirror=mirror, largest=tuple(run.summary.get("largest_component", ()))
+        )
 
     @classmethod
     def from_folds(
-        cls, folders: Sequence[Path], *, device: str = "auto", mirror: Sequence[int] | None = None, largest: tuple[str, ...] = ()
+        cls,
+        folders: Sequence[Path],
+        *,
+        device: str = "auto",
+        mirror: Sequence[int] | None = None,
+        largest: tuple[str, ...] = (),
     ) -> Predictor:
         """Load folds from their folders (``model.safetensors`` and ``model.json``)."""
         from voxloom.study.train import pick_device
@@ -81,7 +88,8 @@ class Predictor:
             network = build_network(NetworkSettings.model_validate(described["network"]))
             network.load_state_dict(weights)
             layout = torch.channels_last if described["network"]["dims"] == 2 else torch.channels_last_3d
-            network = network.to(place, memory_format=layout) if described["channels_last"] else network.to(place)
+            network = network.to(place)
+            network = network.to(memory_format=layout) if described["channels_last"] else network
             learned = described["statistics"]
             members.append(Member(network.eval(), Statistics.from_dict(learned) if learned else None))
         inference = InferenceSettings.model_validate(about["inference"])
@@ -92,7 +100,7 @@ class Predictor:
             members=tuple(members),
             prepare=PrepareSettings.model_validate(about["prepare"]),
             inference=inference,
-            labels=Labels.from_nnunet(about["labels"]),
+            labels=Labels.from_nnunet(about["labels"], about["regions_order"]),
             channels=tuple(about["channels"]),
             patch=(i, j, k),
             precision=about["precision"],
@@ -186,7 +194,9 @@ def find_scans(inputs: Sequence[str | Path], channels: int) -> list[Scan]:
     names = [scan.name for scan in unique.values()]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise BadInput(f"several inputs would be written as {', '.join(twice)}", None, "Predict them into different folders")
+        raise BadInput(
+            f"several inputs would be written as {', '.join(twice)}", None, "Predict them into different folders"
+        )
     return list(unique.values())
 
 

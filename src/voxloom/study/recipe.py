@@ -151,7 +151,11 @@ class Recipe(BaseModel):
     @property
     def budget_seconds(self) -> float | None:
         """The budget in seconds."""
-        return None if self.budget is None else float(self.budget[:-1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[self.budget[-1]]
+        return (
+            None
+            if self.budget is None
+            else float(self.budget[:-1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[self.budget[-1]]
+        )
 
     def dump(self) -> str:
         """YAML text of all keys."""
@@ -207,7 +211,7 @@ def _check_values(values: Mapping[str, Any], model: type[BaseModel], section: st
     """Check the given keys alone, since the planner fills in the others."""
     for key, value in values.items():
         field = model.model_fields[key]
-        kind = Annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation
+        kind: Any = Annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation
         try:
             TypeAdapter(kind).validate_python(value)
         except ValidationError as error:

@@ -65,7 +65,9 @@ class Run:
         folders = sorted(self.folder.glob("fold_*"), key=lambda p: int(p.name.split("_")[1]))
         trained = [f for f in folders if (f / "model.safetensors").is_file()]
         if not trained:
-            raise BadInput("no fold has trained weights yet", self.folder, f"Go on with: voxloom train --resume -o {self.folder}")
+            raise BadInput(
+                "no fold has trained weights yet", self.folder, f"Go on with: voxloom train --resume -o {self.folder}"
+            )
         return trained
 
     @property

@@ -53,12 +53,19 @@ def show_results(run: Run, path: Path | None = None, *, cases: Sequence[str] | N
     chosen = list(cases) if cases is not None else list(found)[:most]
     missing = [case for case in chosen if case not in found]
     if missing or not chosen:
-        raise BadInput(f"no prediction of {', '.join(missing) or 'any held-out case'}", run.folder, "Train with a hold-out or folds")
+        raise BadInput(
+            f"no prediction of {', '.join(missing) or 'any held-out case'}",
+            run.folder,
+            "Train with a hold-out or folds",
+        )
     figure, axes = panels(len(chosen), "Truth (solid) and prediction (dashed)")
     for row, case in enumerate(chosen):
         image, truth = study.dataset[case].read_image(), study.dataset[case].read_label()
         assert truth is not None
-        masks = [(study.labels.encode(truth.data[0]), "-"), (study.labels.encode(read_label(found[case]).data[0]), "--")]
+        masks = [
+            (study.labels.encode(truth.data[0]), "-"),
+            (study.labels.encode(read_label(found[case]).data[0]), "--"),
+        ]
         draw_row(axes[row], image.data[0].astype(np.float32), masks, image.spacing, title=case)
     return finish(figure, path)
 
@@ -90,7 +97,9 @@ def draw_row(
             continue
         index = int(middle[axis])
         aspect = spacing[rest[1]] / spacing[rest[0]]
-        panel.imshow(np.take(image, index, axis).T, cmap="gray", vmin=limits[0], vmax=limits[1], origin="lower", aspect=aspect)
+        panel.imshow(
+            np.take(image, index, axis).T, cmap="gray", vmin=limits[0], vmax=limits[1], origin="lower", aspect=aspect
+        )
         panel.set_title(f"{title}  {'ijk'[axis]} = {index}".strip(), fontsize=8)
         for mask, style in masks:
             draw_contours(panel, np.take(mask, index, axis).T, style)

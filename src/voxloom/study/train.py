@@ -19,8 +19,8 @@ from voxloom.files import sha256_file, write_json, write_text
 from voxloom.prepare import Cache, Statistics, measure_statistics
 from voxloom.progress import Progress
 from voxloom.study.environment import describe_environment
-from voxloom.study.facts import Resolved, complete, gather_facts, plan_text, resolve
-from voxloom.study.recipe import PLANNED, Recipe
+from voxloom.study.facts import Resolved, complete, gather_facts, plan_rows, plan_text, resolve
+from voxloom.study.recipe import Recipe
 from voxloom.study.run import Run
 from voxloom.training.callbacks import Reporter
 from voxloom.training.fit import Outcome, Training, fit
@@ -32,8 +32,12 @@ class Listener:
     """Who is told how far a run is; every member may be left out."""
 
     stage: Callable[[str], None] = lambda text: None
-    progress: Callable[[str], contextlib.AbstractContextManager[Progress | None]] = lambda text: contextlib.nullcontext()
-    reporter: Callable[[int], contextlib.AbstractContextManager[Reporter | None]] = lambda fold: contextlib.nullcontext()
+    progress: Callable[[str], contextlib.AbstractContextManager[Progress | None]] = lambda text: (
+        contextlib.nullcontext()
+    )
+    reporter: Callable[[int], contextlib.AbstractContextManager[Reporter | None]] = lambda fold: (
+        contextlib.nullcontext()
+    )
 
 
 SILENT = Listener()
@@ -102,7 +106,9 @@ def locked(folder: Path) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except Timeout as error:
-        raise BadInput("another process is working in this run", folder, "Wait for it, or choose another folder") from error
+        raise BadInput(
+            "another process is working in this run", folder, "Wait for it, or choose another folder"
+        ) from error
     try:
         yield
     finally:
@@ -122,11 +128,13 @@ class Study:
 
 
 def pick_device(wanted: str) -> str:
-    """"cuda" or "cpu" for "auto"; a wanted card that is not there is refused."""
+    """ "cuda" or "cpu" for "auto"; a wanted card that is not there is refused."""
     import torch
 
     if wanted == "cuda" and not torch.cuda.is_available():
-        raise BadInput("no graphics card was found", None, "Train with --device cpu, or check the driver with nvidia-smi")
+        raise BadInput(
+            "no graphics card was found", None, "Train with --device cpu, or check the driver with nvidia-smi"
+        )
     return ("cuda" if torch.cuda.is_available() else "cpu") if wanted == "auto" else wanted
 
 
@@ -145,7 +153,9 @@ def usable_cases(dataset: Dataset, recipe: Recipe) -> tuple[Dataset, Labels]:
     foreground = tuple(Label(n, (v,) if isinstance(v, int) else tuple(v)) for n, v in named if v not in (0, (0,)))
     labels = Labels(foreground, ignore=recipe.data.ignore)
     kinds = dataset.channel_kinds
-    return Dataset.from_cases(dataset.name, dataset.cases, dataset.channels, labels, root=dataset.root, channel_kinds=kinds), labels
+    return Dataset.from_cases(
+        dataset.name, dataset.cases, dataset.channels, labels, root=dataset.root, channel_kinds=kinds
+    ), labels
 
 
 def choose_folds(dataset: Dataset, recipe: Recipe) -> list[Fold]:
@@ -173,9 +183,9 @@ def _start(dataset: Dataset, recipe: Recipe, folder: Path, listener: Listener) -
     listener.stage("Planning: timing training steps on this machine")
     seconds = None if recipe.budget_seconds is None else recipe.budget_seconds / len(folds)
     full, plan = complete(recipe, facts, device, seconds, partial(seconds_per_step, device=device))
-    own = {key for section in PLANNED for key in getattr(recipe, section)}
-    write_text(folder / "plan.md", plan_text(recipe, plan, facts, own.__contains__))
-    write_json(folder / "plan.json", [dict(zip(("choice", "value", "why"), r, strict=True)) for r in plan.reasons])
+    write_text(folder / "plan.md", plan_text(recipe, plan, facts))
+    rows = plan_rows(recipe, plan)
+    write_json(folder / "plan.json", [dict(zip(("choice", "value", "why"), row, strict=True)) for row in rows])
     write_json(folder / "environment.json", describe_environment(device))
     write_splits(folds, folder / "splits_final.json")
     write_json(folder / "data.json", describe_data(dataset, cases, labels, folds, found.to_dict()))
@@ -183,7 +193,9 @@ def _start(dataset: Dataset, recipe: Recipe, folder: Path, listener: Listener) -
     return Study(folder, cases, labels, folds, resolve(full), device)
 
 
-def describe_data(dataset: Dataset, cases: Dataset, labels: Labels, folds: list[Fold], facts: dict[str, Any]) -> dict[str, Any]:
+def describe_data(
+    dataset: Dataset, cases: Dataset, labels: Labels, folds: list[Fold], facts: dict[str, Any]
+) -> dict[str, Any]:
     """``data.json``: which files the run used, with their hashes, and the fingerprint."""
     fold_of = {case: n for n, fold in enumerate(folds) for case in fold.val}
     return {
@@ -194,6 +206,7 @@ def describe_data(dataset: Dataset, cases: Dataset, labels: Labels, folds: list[
             "channels": list(dataset.channels),
             "channel_kinds": list(dataset.channel_kinds),
             "labels": labels.to_nnunet(),
+            "regions_order": labels.regions_order,
         },
         "cases": [
             {
@@ -215,7 +228,9 @@ def _resume(dataset: Dataset, folder: Path, budget: str | None, listener: Listen
     known = {case["id"]: case["files"] for case in run.data["cases"]}
     cases, labels = usable_cases(dataset, recipe)
     if set(known) != {case.id for case in cases}:
-        raise BadInput("the data set has other cases than the run", dataset.root, "Resume with the data set it was started with")
+        raise BadInput(
+            "the data set has other cases than the run", dataset.root, "Resume with the data set it was started with"
+        )
     for case in cases:
         if sorted(sha256_file(path) for path in case.source_files) != sorted(known[case.id].values()):
             raise BadInput(f"case {case.id} has changed since the run was started", dataset.root, "Start a new run")
@@ -233,7 +248,9 @@ def _train_folds(study: Study, listener: Listener, *, resume: bool = False) -> R
 
     outcomes = {}
     for number in range(len(study.folds)):
-        listener.stage(f"Fold {number}: {len(study.folds[number].train)} cases to train on, {len(study.folds[number].val)} held out")
+        listener.stage(
+            f"Fold {number}: {len(study.folds[number].train)} cases to train on, {len(study.folds[number].val)} held out"
+        )
         outcomes[f"fold_{number}"] = _train_fold(study, number, listener, resume)
     repeat = study.settings.recipe.model_copy(update={"budget": None, "pace": {k: v.pace for k, v in outcomes.items()}})
     repeat.save(study.folder / "repeat.yaml")
@@ -312,6 +329,7 @@ def describe_model(study: Study, fold: Fold, statistics: Statistics | None) -> d
         "channels_last": s.training.channels_last,
         "channels": list(study.dataset.channels),
         "labels": study.labels.to_nnunet(),
+        "regions_order": study.labels.regions_order,
         "statistics": statistics.to_dict() if statistics else None,
         "trained_on": list(fold.train),
     }

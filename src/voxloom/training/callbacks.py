@@ -116,7 +116,13 @@ class Validate(Callback):
         patience: int,
         cases_per_epoch: int,
     ) -> None:
-        self.validator, self.records, self.clock, self.folder, self.description = validator, log, clock, folder, description
+        self.validator, self.records, self.clock, self.folder, self.description = (
+            validator,
+            log,
+            clock,
+            folder,
+            description,
+        )
         self.count, self.patience, self.cases_per_epoch = count, patience, cases_per_epoch
         self.cost, self._done = 0.0, -1
 
@@ -137,7 +143,7 @@ class Validate(Callback):
     def _validate(self, trainer: Trainer, module: SegmentationModule) -> None:
         start = time.monotonic()
         with averaged(module):
-            scores = self.validator.dice(module.network) if self.validator else []
+            scores: list[float] = self.validator.dice(module.network).tolist() if self.validator else []
             mean = float(sum(scores) / len(scores)) if len(scores) else math.nan
             better = not len(scores) or mean >= self.records.best()
             if better:

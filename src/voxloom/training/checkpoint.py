@@ -20,7 +20,9 @@ from voxloom.training.module import SegmentationModule
 CHECKPOINT = "last.ckpt"
 
 
-def save_checkpoint(path: Path, module: SegmentationModule, optimizer: Optimizer, log: TrainingLog, clock: dict[str, float]) -> None:
+def save_checkpoint(
+    path: Path, module: SegmentationModule, optimizer: Optimizer, log: TrainingLog, clock: dict[str, float]
+) -> None:
     """Write network, average of the weights, optimiser, pace, log and clock; whole or not at all."""
     state = {
         "network": module.network.state_dict(),

@@ -35,6 +35,7 @@ from voxloom.training.settings import InferenceSettings, TrainingSettings
 from voxloom.training.validation import Validator
 from voxloom.training.weights import load_weights, weights_hash
 
+
 @dataclass(frozen=True)
 class Training:
     """Everything that decides the weights of one fold.
@@ -158,7 +159,9 @@ def _extend(pace: Pace, seconds: float, per_step: float, folder: Path) -> None:
     steps = int(seconds / max(per_step, 1e-6))
     if steps < 1:
         raise BadInput(
-            "the run has already used this budget", folder, "Give a longer one: --budget counts all time since the first start"
+            "the run has already used this budget",
+            folder,
+            "Give a longer one: --budget counts all time since the first start",
         )
     pace.extend(steps)
 

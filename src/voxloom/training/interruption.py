@@ -31,7 +31,9 @@ class Interruption(Callback):
             raise KeyboardInterrupt
         self.requested = True
 
-    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: object, batch: object, batch_idx: int) -> None:
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: object, batch: object, batch_idx: int
+    ) -> None:
         if self.requested:
             trainer.should_stop = True
 

@@ -58,7 +58,14 @@ class SegmentationModule(LightningModule):
         super().__init__()
         layout = torch.channels_last if dims == 2 else torch.channels_last_3d
         self.network = network.to(memory_format=layout) if settings.channels_last else network
-        self.loss, self.augmenter, self.settings, self.pace, self.dims, self.seed = loss, augmenter, settings, pace, dims, seed
+        self.loss, self.augmenter, self.settings, self.pace, self.dims, self.seed = (
+            loss,
+            augmenter,
+            settings,
+            pace,
+            dims,
+            seed,
+        )
         self.ema = EMA(self.network, settings.ema) if settings.ema else None
         self.loss_sum, self.loss_count = torch.zeros(()), 0
         self.optimizer_state: dict[str, Any] | None = None
@@ -72,7 +79,9 @@ class SegmentationModule(LightningModule):
         with torch.autocast(image.device.type, enabled=False):  # the image stays float32 until the network
             image, changed = self.augmenter.apply(image, label, parameters, self.settings.patch)
         assert changed is not None
-        return to_layout(image, self.dims, self.settings.channels_last), changed.squeeze(-1) if self.dims == 2 else changed
+        return to_layout(image, self.dims, self.settings.channels_last), changed.squeeze(
+            -1
+        ) if self.dims == 2 else changed
 
     def training_step(self, batch: tuple[int, Tensor, Tensor], batch_idx: int) -> Tensor:
         """Loss of one step."""

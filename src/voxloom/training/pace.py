@@ -58,7 +58,12 @@ class Pace:
 
     def state_dict(self) -> dict[str, Any]:
         """All of it, as plain numbers."""
-        return {"steps": self.steps, "changes": [list(c) for c in self.changes], "step": self.step, "progress": self.progress}
+        return {
+            "steps": self.steps,
+            "changes": [list(c) for c in self.changes],
+            "step": self.step,
+            "progress": self.progress,
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from ``state_dict``."""

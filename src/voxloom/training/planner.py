@@ -155,7 +155,7 @@ def orientation_for(dims: int, shape: Triple) -> str:
 def reordered(facts: DataFacts, orientation: str) -> DataFacts:
     """The same facts with shapes and spacings in the axis order of ``orientation``."""
     order = ["RAS".index(letter) for letter in orientation]
-    pick = lambda triple: (triple[order[0]], triple[order[1]], triple[order[2]])  # noqa: E731
+    pick = lambda triple: (triple[order[0]], triple[order[1]], triple[order[2]])
     return DataFacts(
         facts.cases,
         tuple(pick(s) for s in facts.shapes),
@@ -242,13 +242,21 @@ def build_plan(facts: DataFacts, device: str, budget: float | None, time_step: S
         ("dimensions", f"{dims}D", why_dims),
         ("orientation", orientation, "closest anatomical axes; flips and permutations only, no interpolation"),
         ("spacing", " x ".join(f"{s:.3g}" for s in grid) + " mm", coarser or why),
-        ("patch", " x ".join(map(str, training.patch)), patch_reason(median_shape(facts, grid), training.patch, device)),
+        (
+            "patch",
+            " x ".join(map(str, training.patch)),
+            patch_reason(median_shape(facts, grid), training.patch, device),
+        ),
     ]
     reasons += [
         ("batch", str(training.batch), "small batches give more steps in the same time; instance norm does not mind"),
         ("steps", str(steps), f"{per_step:.3f} s per step measured on this machine, {seconds:.0f} s of budget"),
         ("schedule", training.schedule, "one warm-up and one decay, stretched over the steps that fit into the budget"),
-        ("weights", f"moving average {training.ema:g}", "its validation Dice is higher and steadier than the last step's"),
+        (
+            "weights",
+            f"moving average {training.ema:g}",
+            "its validation Dice is higher and steadier than the last step's",
+        ),
     ]
     prepare = PrepareSettings(orientation=orientation, spacing=grid, normalize=normalization(facts.kinds))
     inference = InferenceSettings()
@@ -292,7 +300,11 @@ def choose_width(
             break
         width, per_step = wider, slower
     reasons.append(
-        ("width", f"{width} channels at full resolution", f"the widest that takes enough steps in the budget ({enough_steps(width)} for this one)")
+        (
+            "width",
+            f"{width} channels at full resolution",
+            f"the widest that takes enough steps in the budget ({enough_steps(width)} for this one)",
+        )
     )
     return width, precision, per_step
 
@@ -331,7 +343,11 @@ def training_for(patch: Triple, dims: int, device: str, precision: str) -> Train
 
 def schedule_for(steps: int, device: str) -> dict[str, object]:
     """Number of steps, and what follows from it: how often to validate and how long the average of the weights remembers."""
-    return {"steps": steps, "validations": max(2, min(50, steps // 150)), "ema": min(0.999, max(0.9, 1 - 7.0 / max(steps, 10)))}
+    return {
+        "steps": steps,
+        "validations": max(2, min(50, steps // 150)),
+        "ema": min(0.999, max(0.9, 1 - 7.0 / max(steps, 10))),
+    }
 
 
 def patch_reason(shape: Triple, patch: Triple, device: str) -> str:

@@ -112,7 +112,9 @@ def read_window(case: PatchSource, start: Triple, size: Triple) -> tuple[NDArray
     return image, label
 
 
-def window_size(patch: Triple, spacing: tuple[float, float, float], angles: Sequence[float], scale: float, shapes: Sequence[Triple]) -> Triple:
+def window_size(
+    patch: Triple, spacing: tuple[float, float, float], angles: Sequence[float], scale: float, shapes: Sequence[Triple]
+) -> Triple:
     """Voxels to read so that a rotated and enlarged patch finds its corners.
 
     Parameters

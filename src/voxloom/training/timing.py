@@ -69,7 +69,11 @@ def seconds_per_step(
     module = build_module(job, Pace(steps)).to(device)
     optimizer = module.configure_optimizers()
     sampler = build_sampler(job)
-    cast = torch.autocast(torch.device(device).type, torch.bfloat16) if training.precision == "bf16" else contextlib.nullcontext()
+    cast = (
+        torch.autocast(torch.device(device).type, torch.bfloat16)
+        if training.precision == "bf16"
+        else contextlib.nullcontext()
+    )
     times = []
     for step in range(steps + 2):
         start = time.perf_counter()

@@ -44,7 +44,9 @@ def load_weights(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
         return load_file(path), json.loads(text.read_text(encoding="utf-8"))
     except (SafetensorError, ValueError) as error:
-        raise BadInput("the weights are damaged or not in the safetensors format", path, "Copy the run again") from error
+        raise BadInput(
+            "the weights are damaged or not in the safetensors format", path, "Copy the run again"
+        ) from error
 
 
 def weights_hash(weights: Mapping[str, Tensor]) -> str:

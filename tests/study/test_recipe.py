@@ -1,0 +1,78 @@
+"""Recipes: what is misspelt is named with the right key, everything survives a round trip."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from voxloom.errors import BadInput
+from voxloom.study.recipe import Recipe, recipe_names
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_shipped_recipes_load_and_have_a_description(name: str) -> None:
+    assert Recipe.load(name).description
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("trainning: {batch: 2}", "Did you mean `training`?"),
+        ("training: {batchs: 2}", "Did you mean `batch`?"),
+        ("prepare: {spaceing: [1, 1, 1]}", "Did you mean `spacing`?"),
+        ("augment: {rotatoin: [1, 1, 1]}", "Did you mean `rotation`?"),
+    ],
+)
+def test_misspelt_key_is_named_with_the_right_one(tmp_path: Path, text: str, hint: str) -> None:
+    path = tmp_path / "r.yaml"
+    path.write_text(text)
+    with pytest.raises(BadInput) as error:
+        Recipe.load(path)
+    assert "r.yaml" in str(error.value)
+    assert hint in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "training: {batch: 0}",
+        "training: {batch: many}",
+        "folds: {count: 0}",
+        "budget: soon",
+        "inference: {overlap: 1.0}",
+        "training: 3",
+        "- a list",
+        "a: [unclosed",
+    ],
+)
+def test_wrong_values_are_refused_in_one_line(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "r.yaml"
+    path.write_text(text)
+    with pytest.raises(BadInput) as error:
+        Recipe.load(path)
+    assert "\n" not in str(error.value)
+
+
+def test_round_trip(tmp_path: Path) -> None:
+    recipe = Recipe.parse("budget: 10m\ntraining: {batch: 3}\nfolds: {count: 5}", "text")
+    recipe.save(tmp_path / "r.yaml")
+    assert Recipe.load(tmp_path / "r.yaml") == recipe
+
+
+def test_changed_keys_are_checked_too() -> None:
+    recipe = Recipe.load("auto").changed({"training.batch": 4, "seed": 7})
+    assert recipe.training == {"batch": 4}
+    assert recipe.seed == 7
+    with pytest.raises(BadInput, match="learning_rate"):
+        recipe.changed({"training.learning_rat": 1})
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("10m", 600), ("1.5h", 5400), ("2d", 172800)])
+def test_budget_in_seconds(text: str, seconds: float) -> None:
+    assert Recipe.load("auto").changed({"budget": text}).budget_seconds == seconds
+
+
+def test_unknown_recipe_names_the_nearest(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="Did you mean `auto`"):
+        Recipe.load("autoo")

@@ -1,0 +1,180 @@
+"""A whole run: train, files, predict, evaluate, report, show, export, resume, refusals."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import voxloom as vx
+from voxloom.errors import BadInput
+from voxloom.evaluation import dice_score
+from voxloom.formats import read_label, read_volume, write_volume
+from voxloom.study.predict import Predictor, find_scans, predict_scans
+from voxloom.study.run import Run
+from voxloom.study.train import locked, train
+from voxloom.training.weights import load_weights, weights_hash
+from voxloom.volume import Volume
+
+from .conftest import TINY, Trained, write_balls
+
+RUN_FILES = (
+    "recipe.yaml", "repeat.yaml", "plan.md", "plan.json", "data.json", "environment.json", "splits_final.json",
+    "summary.json", "report.html", "fold_0/model.safetensors", "fold_0/model.json", "fold_0/last.ckpt", "fold_0/log.csv",
+    "fold_0/curves.png", "fold_0/metrics.csv", "fold_1/model.safetensors",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", RUN_FILES)
+def test_a_run_has_its_files(trained: Trained, name: str) -> None:
+    assert (trained.run.folder / name).stat().st_size > 0
+
+
+def test_every_case_is_held_out_once_and_scored(trained: Trained) -> None:
+    summary = trained.run.summary["validation"]
+    assert summary["cases"] == 10
+    assert summary["dice"]["mean"]["mean"] > 0.6
+
+
+def test_prediction_lies_on_the_scan_with_the_sets_own_values(trained: Trained) -> None:
+    scan = trained.unseen / "imagesTr" / "ball12_0000.nii.gz"
+    found = trained.run.predict(scan)
+    assert found.same_grid(read_volume(scan))
+    assert set(np.unique(found.data)) <= {0, 3, 207}
+    truth = read_label(trained.unseen / "labelsTr" / "ball12.nii.gz")
+    assert dice_score(found.data[0] == 3, truth.data[0] == 3) > 0.6
+
+
+@pytest.mark.parametrize("ending", [".nii.gz", ".mha", ".nrrd"])
+def test_result_has_the_inputs_format_and_grid(trained: Trained, tmp_path: Path, ending: str) -> None:
+    scan = read_volume(trained.unseen / "imagesTr" / "ball13_0000.nii.gz")
+    source = write_volume(scan, tmp_path / f"scan{ending}")
+    predictor = Predictor.of(trained.run)
+    (written,) = predict_scans(predictor, find_scans([source], 1), tmp_path / "out")
+    assert written.name == f"scan{ending}"
+    assert read_label(written).same_grid(scan)
+
+
+def test_oblique_left_handed_scan_gets_the_same_result(trained: Trained) -> None:
+    scan = read_volume(trained.unseen / "imagesTr" / "ball13_0000.nii.gz")
+    straight = trained.run.predict(scan)
+    turned = Volume(np.ascontiguousarray(scan.data.transpose(0, 3, 1, 2)), scan.affine[:, [2, 0, 1, 3]])
+    assert np.array_equal(trained.run.predict(turned).data.transpose(0, 2, 3, 1), straight.data)
+
+
+def test_wrong_number_of_channels_is_refused(trained: Trained) -> None:
+    scan = read_volume(trained.unseen / "imagesTr" / "ball13_0000.nii.gz")
+    with pytest.raises(BadInput, match="2 channel"):
+        trained.run.predict(scan.with_data(np.concatenate([scan.data, scan.data])))
+
+
+def test_evaluation_on_unseen_cases_reaches_the_report(trained: Trained) -> None:
+    summary = trained.run.evaluate(trained.unseen).summary()
+    assert summary["cases"] == 4
+    assert summary["dice"]["bright"]["mean"] > 0.6
+    page = trained.run.report().read_text()
+    assert "4 test cases" in page
+    assert "data:image" in page
+
+
+def test_training_cases_are_no_test(trained: Trained) -> None:
+    with pytest.raises(BadInput, match="is training case"):
+        trained.run.evaluate(trained.data)
+
+
+def test_pictures(trained: Trained, tmp_path: Path) -> None:
+    trained.run.show_batch(tmp_path / "batch.png")
+    trained.run.show_results(tmp_path / "results.png")
+    for name in ("batch.png", "results.png"):
+        assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
+
+
+def test_second_run_into_one_folder_is_refused(trained: Trained) -> None:
+    with pytest.raises(BadInput, match="not empty"):
+        train(trained.data, out=trained.run.folder)
+
+
+def test_two_processes_in_one_run_are_refused(trained: Trained, tmp_path: Path) -> None:
+    with locked(tmp_path / "run"), pytest.raises(BadInput, match="another process"), locked(tmp_path / "run"):
+        pass
+
+
+def test_repeat_recipe_gives_the_same_weights(trained: Trained, tmp_path: Path) -> None:
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    again = train(trained.data, trained.run.folder / "repeat.yaml", out=tmp_path / "again")
+    torch.set_num_threads(before)
+    hashes = [weights_hash(load_weights(run.folder / "fold_1")[0]) for run in (trained.run, again)]
+    assert hashes[0] == hashes[1]
+
+
+def test_resuming_with_changed_data_is_refused(trained: Trained, tmp_path: Path) -> None:
+    shutil.copytree(trained.data, tmp_path / "balls")
+    label = tmp_path / "balls" / "labelsTr" / "ball03.nii.gz"
+    volume = read_label(label)
+    write_volume(volume.with_data(np.zeros_like(volume.data)), label)
+    with pytest.raises(BadInput, match="ball03"):
+        train(tmp_path / "balls", out=trained.run.folder, resume=True)
+
+
+def test_resuming_a_finished_run_keeps_its_weights(trained: Trained) -> None:
+    before = weights_hash(load_weights(trained.run.folder / "fold_0")[0])
+    train(trained.data, out=trained.run.folder, resume=True)
+    assert weights_hash(load_weights(trained.run.folder / "fold_0")[0]) == before
+
+
+def test_budget_too_short_for_a_step_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="too short"):
+        train(write_balls(tmp_path / "balls", 6), out=tmp_path / "run", budget="0.0001s", device="cpu")
+
+
+def test_folder_that_is_no_run(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="not a run"):
+        Run(tmp_path)
+
+
+def test_data_json_names_files_by_hash(trained: Trained) -> None:
+    from voxloom.files import sha256_file
+
+    case = trained.run.data["cases"][0]
+    assert all(sha256_file(path) == digest for path, digest in case["files"].items())
+    assert case["fold"] in (0, 1)
+
+
+def test_splits_file_of_nnunet_decides_the_folds(tmp_path: Path) -> None:
+    data = write_balls(tmp_path / "balls", 6)
+    names = [f"ball{n:02d}" for n in range(6)]
+    (tmp_path / "splits.json").write_text(json.dumps([{"train": names[:4], "val": names[4:]}]))
+    quick = {**TINY, "training.steps": 4, "training.validations": 1}
+    run = train(data, vx.Recipe.load("auto").changed(quick), out=tmp_path / "run", folds=tmp_path / "splits.json")
+    assert json.loads((run.folder / "splits_final.json").read_text()) == [{"train": names[:4], "val": names[4:]}]
+    assert sorted(p.name for p in (run.folder / "fold_0" / "predictions").iterdir()) == [
+        "ball04.nii.gz",
+        "ball05.nii.gz",
+    ]
+
+
+def test_the_ten_lines_of_the_design(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_balls(tmp_path / "Task04_Hippocampus", 8)
+    test = write_balls(tmp_path / "test", 12)
+    for n in range(8):
+        (test / "imagesTr" / f"ball{n:02d}_0000.nii.gz").unlink()
+        (test / "labelsTr" / f"ball{n:02d}.nii.gz").unlink()
+    shutil.copy(test / "imagesTr" / "ball09_0000.nii.gz", "scan.nii.gz")
+    data = vx.Dataset("Task04_Hippocampus")
+    assert "8" in data.summary()
+    assert "mm" in str(data.suggest())
+    run = vx.train(data, recipe="auto", budget="3s")
+    run.show_results()
+    run.evaluate(test).report("report.html")
+    mask = run.predict("scan.nii.gz")
+    run.export("model/", to="monai")
+    assert mask.shape == read_volume("scan.nii.gz").shape
+    assert Path("report.html").stat().st_size > 1000
+    assert Path("model/configs/inference.json").is_file()
