@@ -26,6 +26,14 @@ def test_4d_is_refused(ending: str, tmp_path: Path) -> None:
             read(tmp_path / f"a{ending}")
 
 
+def test_4d_of_one_frame_is_3d(tmp_path: Path) -> None:
+    image = sitk.GetImageFromArray(VOXELS.astype(np.int16).reshape(4, 3, 2))
+    sitk.WriteImage(sitk.JoinSeries([image]), str(tmp_path / "a.mha"))
+    v = read_volume(tmp_path / "a.mha")
+    assert v.shape == read_header(tmp_path / "a.mha").shape == (2, 3, 4)
+    assert (v.data[0] == VOXELS.reshape(4, 3, 2).T).all()
+
+
 @pytest.mark.parametrize("ending", [".mha", ".nrrd"])
 def test_2d(ending: str, tmp_path: Path) -> None:
     image = sitk.Image(2, 3, sitk.sitkUInt8)

@@ -111,7 +111,7 @@ class Evaluation:
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(COLUMNS)
         for row in self.rows:
-            numbers = [f"{getattr(row.metrics, name):.6g}" for name in METRICS]
+            numbers = [str(float(getattr(row.metrics, name))) for name in METRICS]
             writer.writerow([row.case, row.patient, row.label, *numbers, row.metrics.kind])
         write_text(path, text.getvalue())
         return Path(path)

@@ -6,6 +6,7 @@ MedPy define it; distances run between voxel centres. Knows no labels and no fil
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,11 +51,18 @@ def bounding_box(mask: Mask) -> tuple[slice, slice, slice] | None:
     return (slice(*ends[0]), slice(*ends[1]), slice(*ends[2]))
 
 
-def surface(mask: Mask) -> Mask:
-    """The voxels of a mask with a face on the outside; the border of the array is outside. A flat axis has no faces."""
+def surface(mask: Mask, flat: Sequence[int] | None = None) -> Mask:
+    """The voxels of a mask with a face on the outside; the border of the array is outside.
+
+    Parameters
+    ----------
+    mask : boolean (I, J, K).
+    flat : axes without faces, for images of a single slice; None takes the axes of length 1.
+    """
     inner = mask.copy()
+    without = [n for n in range(3) if mask.shape[n] == 1] if flat is None else flat
     for axis in range(3):
-        if mask.shape[axis] == 1:
+        if axis in without:
             continue
         first, last = _side(axis, slice(None, -1)), _side(axis, slice(1, None))
         inner[last] &= mask[first]
@@ -81,7 +89,8 @@ def surface_distances(a: Mask, b: Mask, spacing: Spacing) -> SurfaceDistances:
     box = bounding_box(a | b)
     if box is None:
         raise ValueError("both masks are empty")
-    edges = [surface(np.ascontiguousarray(mask[box])) for mask in (a, b)]
+    flat = [n for n in range(3) if a.shape[n] == 1]
+    edges = [surface(np.ascontiguousarray(mask[box]), flat) for mask in (a, b)]
     maps = [_distance_to(edge, spacing) for edge in edges]
     return SurfaceDistances(forward=maps[1][edges[0]], backward=maps[0][edges[1]])
 

@@ -37,8 +37,7 @@ def read(path: Path) -> Volume:
     except RuntimeError as error:
         raise _refusal(error, path) from None
     array = sitk.GetArrayFromImage(image)
-    if image.GetDimension() == 2:
-        array = array[None]
+    array = array[None] if image.GetDimension() == 2 else array[(0,) * (image.GetDimension() - 3)]
     data = array.transpose(3, 2, 1, 0) if array.ndim == 4 else array.transpose(2, 1, 0)[None]
     if data.dtype.kind == "c":
         raise BadInput("holds complex voxels", path, "Save magnitude or real values")

@@ -135,7 +135,7 @@ def _parse(stream: ByteStream, path: Path) -> _Fields:
                 break
             fields = _fields1(head, order) if length == 348 else _fields2(head, order)
             _check_fields(fields, path)
-            stream.take(max(fields.vox_offset - length, 0))
+            stream.skip(fields.vox_offset - length)
             return fields
     raise BadInput("is not a NIfTI file (its header is missing or cut)", path, "Check the file, or copy it again")
 

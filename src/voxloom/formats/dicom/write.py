@@ -6,7 +6,6 @@ equipment, plane, pixels. Does not anonymize, compress, or write SEG.
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -87,7 +86,9 @@ def write_series(volume: Volume, folder: Path, *, template: Mapping[str, Any] | 
         finished.mkdir()
         for k, name in enumerate(names):
             _slice(header, volume, cosines, stored, k).save_as(finished / name, enforce_file_format=True)
-        os.replace(finished, folder)
+        if folder.exists():
+            folder.rmdir()
+        finished.rename(folder)
     return [folder / name for name in names]
 
 

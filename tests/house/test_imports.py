@@ -1,0 +1,65 @@
+"""The house rules that a test can hold: no torch below the models, no pickle, layers, declared dependencies."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SOURCES = sorted((ROOT / "src" / "voxloom").rglob("*.py"))
+
+
+@pytest.mark.parametrize(
+    "package",
+    ["volume", "formats", "dataset", "dataset.inspect", "prepare", "evaluation", "phantom", "report.run_page"],
+)
+def test_collections_and_cases_never_import_torch(package: str) -> None:
+    code = f"import sys, voxloom.{package}; sys.exit('torch' in sys.modules or 'monai' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_no_pickle_is_loaded() -> None:
+    pattern = re.compile(
+        r"pickle\.loads?\(|weights_only\s*=\s*False|allow_pickle\s*=\s*True|joblib\.load|torch\.load\((?!.*weights_only=True)"
+    )
+    hits = [
+        f"{path.name}: {line.strip()}"
+        for path in SOURCES
+        for line in path.read_text().splitlines()
+        if pattern.search(line)
+    ]
+    assert hits == []
+
+
+def test_every_module_says_what_it_knows() -> None:
+    import ast
+
+    silent = [
+        str(p.relative_to(ROOT))
+        for p in SOURCES
+        if p.stat().st_size > 200 and not ast.get_docstring(ast.parse(p.read_text()))
+    ]
+    assert silent == []
+
+
+def test_every_third_party_import_is_declared() -> None:
+    names = {"yaml": "pyyaml", "PIL": "pillow", "cc3d": "connected-components-3d"}
+    pattern = re.compile(r"^\s*(?:import|from) ([A-Za-z0-9_]+)", re.MULTILINE)
+    used = {m for path in SOURCES for m in pattern.findall(re.sub(r'"""[\s\S]*?"""', "", path.read_text()))}
+    third = {names.get(m, m) for m in used if m not in sys.stdlib_module_names and m not in ("voxloom", "__future__")}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    declared = {re.split(r"[><=\[ ]", d)[0].lower() for d in project["dependencies"]}
+    transitive = {"markupsafe"}  # Jinja2's own
+    assert {t.lower() for t in third} - declared - transitive == set()
+
+
+def test_layers_are_kept() -> None:
+    result = subprocess.run(
+        [str(Path(sys.executable).parent / "lint-imports")], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stdout
