@@ -34,7 +34,7 @@ def duplicates(dataset: Dataset, found: Fingerprint) -> Iterator[Problem]:
         patients = {dataset[name].patient for name in ids}
         splits = {dataset[name].split for name in ids}
         facts = {f.id: f for f in found.cases if f.id in ids}
-        what = f"{name_cases(ids)} are exact copies of one image"
+        what = "exact copies of one image"
         if len({tuple(sorted(facts[name].label_values.items())) for name in ids}) > 1:
             what += ", with different labels"
         if len({str(facts[name].target) for name in ids}) > 1:
@@ -42,6 +42,7 @@ def duplicates(dataset: Dataset, found: Fingerprint) -> Iterator[Problem]:
         leaks = len(patients) > 1 or len(splits) > 1
         if len(splits - {None}) > 1:
             what += f", in {' and '.join(sorted(str(s) for s in splits))}"
+        what += f": {name_cases(ids)}"
         fix = "Remove all but one" if leaks else "Remove all but one, unless the repeat is meant"
         yield Problem("error" if leaks else "warning", None, what, fix, tuple(ids))
 
