@@ -1,6 +1,6 @@
 """Bytes of a plain or gzip file, straight into the array that needs them, and back.
 
-Knows gzip members and their check sums. Deflate is done by Intel's ISA-L (package ``isal``): the same format as zlib's,
+Knows gzip and zlib data and their check sums. Deflate is done by Intel's ISA-L (package ``isal``): the same format as zlib's,
 written 6 to 15 times and read 1.7 times as fast, see docs/formats.md. Does not know what the bytes mean.
 """
 
@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 from voxloom.errors import BadInput
 
 _PIECE = 1 << 20
-_DEFLATE, _GZIP = 8, 31
+_DEFLATE = 8
+#: Window bits that ask for gzip, or for whichever of zlib and gzip there is.
+_GZIP, _EITHER = 31, 47
 #: Higher levels gain 2 % of size and take up to four times as long.
 GZIP_LEVEL = 1
 
@@ -78,15 +80,21 @@ def _plain(path: Path) -> Iterator[bytes]:
             yield piece
 
 
-def _gunzip(path: Path) -> Iterator[bytes]:
-    """Pieces of at most 1 MiB, member after member."""
+def inflated_size(path: Path, offset: int) -> int:
+    """Bytes that the zlib or gzip data from byte ``offset`` on unpack to. Raises BadInput when they are damaged or cut."""
+    return sum(len(piece) for piece in _gunzip(path, offset, _EITHER))
+
+
+def _gunzip(path: Path, offset: int = 0, kind: int = _GZIP) -> Iterator[bytes]:
+    """Pieces of at most 1 MiB, gzip member after member."""
     with path.open("rb") as f:
-        engine, waiting = isal_zlib.decompressobj(wbits=_GZIP), b""
+        f.seek(offset)
+        engine, waiting = isal_zlib.decompressobj(wbits=kind), b""
         while waiting or (waiting := f.read(_PIECE)):
             try:
                 piece = engine.decompress(waiting, _PIECE)
             except isal_zlib.error as error:  # type: ignore[misc]
-                raise BadInput(f"the gzip data is damaged ({error})", path, "Copy the file again") from None
+                raise BadInput(f"the compressed data is damaged ({error})", path, "Copy the file again") from None
             waiting = engine.unconsumed_tail
             if piece:
                 yield piece
@@ -94,8 +102,8 @@ def _gunzip(path: Path) -> Iterator[bytes]:
                 waiting = engine.unused_data or f.read(_PIECE)
                 if waiting[:2] != b"\x1f\x8b":
                     return
-                engine = isal_zlib.decompressobj(wbits=_GZIP)
-        raise BadInput("the gzip data ends too early", path, "It was probably copied by half; copy it again")
+                engine = isal_zlib.decompressobj(wbits=kind)
+        raise BadInput("the compressed data ends too early", path, "It was probably copied by half; copy it again")
 
 
 def gzip_pieces(buffers: Iterable[memoryview]) -> Iterator[bytes]:

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from voxloom.errors import BadInput
 from voxloom.files import atomic_path
 from voxloom.formats.checks import check_file, check_finite, check_room, check_shape, format_shape
+from voxloom.formats.gunzip import inflated_size
 from voxloom.formats.header import Header
-from voxloom.formats.textheader import payload
+from voxloom.formats.textheader import Payload, payload
 from voxloom.volume import Volume, check_affine
 
 #: Turns LPS coordinates into RAS and back.
@@ -32,6 +33,7 @@ def read(path: Path) -> Volume:
     import SimpleITK as sitk
 
     read_header(path)
+    _check_voxels(payload(path))
     try:
         image = sitk.ReadImage(str(path))
     except RuntimeError as error:
@@ -53,7 +55,7 @@ def read_header(path: Path) -> Header:
     check_file(path)
     content = payload(path)
     check_shape(content.sizes, path)
-    check_room(content.needed, content.available, content.path, compressed=content.compressed)
+    check_room(content.needed, content.available, content.path, compressed=content.encoding != "raw")
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     try:
@@ -100,6 +102,13 @@ def to_image(volume: Volume) -> Any:
     image.SetDirection((lps[:3, :3] / volume.spacing).ravel().tolist())
     image.SetOrigin(lps[:3, 3].tolist())
     return image
+
+
+def _check_voxels(content: Payload) -> None:
+    """Refuse damaged or cut compressed voxels (BadInput): the library gives noise for them without an error."""
+    if content.encoding == "zlib":
+        found = inflated_size(content.path, content.offset)
+        check_room(content.needed, found, content.path)
 
 
 def _affine(direction: Any, spacing: Any, origin: Any) -> NDArray[np.float64]:

@@ -20,13 +20,21 @@ _NRRD_WORDS = {"char": 1, "short": 2, "int": 4, "long": 8, "float": 4, "double":
 
 @dataclass(frozen=True)
 class Payload:
-    """Promise and reality: ``needed`` bytes of voxels after decoding, ``available`` bytes in the file ``path``."""
+    """Promise and reality: ``needed`` bytes of voxels after decoding, in the file ``path`` from byte ``offset`` on.
+
+    ``encoding`` is ``"raw"``, ``"zlib"`` (also gzip) or another one of NRRD's.
+    """
 
     path: Path
+    offset: int
     sizes: tuple[int, ...]
     needed: int
-    available: int
-    compressed: bool
+    encoding: str
+
+    @property
+    def available(self) -> int:
+        """Bytes there are."""
+        return self.path.stat().st_size - self.offset
 
 
 def payload(path: Path) -> Payload:
@@ -57,10 +65,10 @@ def _meta(path: Path, start: bytes) -> Payload:
     data = fields["ElementDataFile"]
     if data.upper().startswith("LIST") or "%" in data:
         raise BadInput("keeps its voxels in several files", path, "Save it as one .mha file")
-    compressed = fields.get("CompressedData", "False").lower() == "true"
+    encoding = "zlib" if fields.get("CompressedData", "False").lower() == "true" else "raw"
     if data.upper() == "LOCAL":
-        return Payload(path, sizes, needed, path.stat().st_size - position, compressed)
-    return _detached(path, data, sizes, needed, compressed)
+        return Payload(path, position, sizes, needed, encoding)
+    return Payload(_detached(path, data), 0, sizes, needed, encoding)
 
 
 def _nrrd(path: Path, start: bytes) -> Payload:
@@ -70,16 +78,15 @@ def _nrrd(path: Path, start: bytes) -> Payload:
     fields = {key.strip().lower(): value.strip() for key, colon, value in lines if colon and not value.startswith("=")}
     sizes = tuple(int(n) for n in fields["sizes"].split())
     needed = math.prod(sizes) * _nrrd_bytes(fields["type"])
-    encoding = fields["encoding"].lower()
-    compressed = encoding not in ("raw",)
+    encoding = {"gzip": "zlib", "gz": "zlib"}.get(name := fields["encoding"].lower(), name)
     data = fields.get("data file") or fields.get("datafile")
     if data is None:
         if blank is None:
             raise ValueError("no blank line after it")
-        return Payload(path, sizes, needed, path.stat().st_size - blank.end(), compressed)
+        return Payload(path, blank.end(), sizes, needed, encoding)
     if "%" in data or data.upper().startswith("LIST"):
         raise BadInput("keeps its voxels in several files", path, "Save it as one file")
-    return _detached(path, data, sizes, needed, compressed)
+    return Payload(_detached(path, data), 0, sizes, needed, encoding)
 
 
 def _nrrd_bytes(kind: str) -> int:
@@ -91,8 +98,8 @@ def _nrrd_bytes(kind: str) -> int:
     return _NRRD_WORDS[words[0].removeprefix("u")]
 
 
-def _detached(path: Path, name: str, sizes: tuple[int, ...], needed: int, compressed: bool) -> Payload:
+def _detached(path: Path, name: str) -> Path:
     data = path.parent / name
     if not data.is_file():
         raise BadInput(f"its voxels should be in {name}, which is not there", path, "Copy both files into one folder")
-    return Payload(data, sizes, needed, data.stat().st_size, compressed)
+    return data

@@ -86,6 +86,10 @@ def save_model(fold: Path, bundle: Path, number: int) -> str:
 
 def preprocessing(settings: PrepareSettings, about: dict[str, Any]) -> list[dict[str, Any]]:
     """MONAI transforms that do what the preparation did."""
+    if any(isinstance(value, list) for value in about["labels"].values()) or "ignore" in about["labels"]:
+        raise BadInput(
+            "a MONAI bundle cannot express regions or an ignore label", None, "Export a run with plain labels"
+        )
     unsaid = [("crop", settings.crop != "none"), ("pad_to", settings.pad_to is not None)]
     unsaid += [
         ("percentile_clip", settings.percentile_clip is not None),
@@ -185,7 +189,7 @@ def inference_config(about: dict[str, Any], models: list[str], transforms: list[
         },
         "postprocessing": {"_target_": "Compose", "transforms": postprocessing(about, len(models))},
     }
-    return {**config, **evaluator(models), "run": ["$@evaluator.run()"]}
+    return {**config, **evaluator(models, network_config(about)), "run": ["$@evaluator.run()"]}
 
 
 def postprocessing(about: dict[str, Any], members: int) -> list[dict[str, Any]]:
@@ -205,7 +209,7 @@ def postprocessing(about: dict[str, Any], members: int) -> list[dict[str, Any]]:
         {**inverse, "to_tensor": True},
         {"_target_": "AsDiscreted", "keys": "pred", "argmax": True},
     ]
-    values = [0, *(value for value in about["labels"].values() if value != 0)]
+    values = [0, *(int(value) for value in about["labels"].values() if value != 0)]
     if values != list(range(len(values))):
         steps.append(
             {
@@ -225,47 +229,33 @@ def postprocessing(about: dict[str, Any], members: int) -> list[dict[str, Any]]:
     return [*steps, {**save, "output_dtype": "$torch.int32" if max(values) > 255 else "$torch.uint8"}]
 
 
-def evaluator(models: list[str]) -> dict[str, Any]:
+def evaluator(models: list[str], network: dict[str, Any]) -> dict[str, Any]:
     """One network with its checkpoint, or an ensemble with one checkpoint each."""
     common = {
         "device": "@device",
         "val_data_loader": "@dataloader",
         "inferer": "@inferer",
         "postprocessing": "@postprocessing",
+        "val_handlers": "@handlers",
     }
-    if len(models) == 1:
-        loader = {
-            "_target_": "CheckpointLoader",
-            "load_path": "$@bundle_root + '/models/model.pt'",
-            "load_dict": {"model": "@network"},
-        }
-        handlers = [loader]
-        return {
-            "handlers": handlers,
-            "evaluator": {
-                "_target_": "SupervisedEvaluator",
-                **common,
-                "network": "@network",
-                "val_handlers": "@handlers",
-            },
-        }
-    networks = [f"$@network{n}.to(@device)" for n in range(len(models))]
+    members = ["network"] if len(models) == 1 else [f"network{n}" for n in range(len(models))]
     loaders = [
         {
             "_target_": "CheckpointLoader",
             "load_path": f"$@bundle_root + '/models/{name}.pt'",
-            "load_dict": {"model": f"@network{n}"},
+            "load_dict": {"model": f"@{member}"},
         }
-        for n, name in enumerate(models)
+        for name, member in zip(models, members, strict=True)
     ]
-    defined = {f"network{n}": "$__import__('copy').deepcopy(@network_def).to(@device)" for n in range(len(models))}
-    keys = [f"pred{n}" for n in range(len(models))]
+    if len(models) == 1:
+        single = {"_target_": "SupervisedEvaluator", **common, "network": "@network"}
+        return {"handlers": loaders, "evaluator": single}
+    defined = {f"{m}_def": network for m in members} | {m: f"$@{m}_def.to(@device)" for m in members}
     ensemble = {
         "_target_": "EnsembleEvaluator",
         **common,
-        "networks": networks,
-        "pred_keys": keys,
-        "val_handlers": "@handlers",
+        "networks": [f"@{m}" for m in members],
+        "pred_keys": [f"pred{n}" for n in range(len(models))],
     }
     return {**defined, "handlers": loaders, "evaluator": ensemble}
 

@@ -185,10 +185,15 @@ def coarsened(facts: DataFacts, spacing: Spacing, seen: float) -> tuple[Spacing,
     return (float(now[0]), float(now[1]), float(now[2])), text
 
 
-def augmentation(dims: int) -> AugmentSettings:
-    """Moderate changes that hold for MR and CT; about the slice axis only in 2D."""
-    angles = (0.0, 0.0, 20.0) if dims == 2 else (20.0, 20.0, 20.0)
-    return AugmentSettings(rotation=angles)
+def augmentation(dims: int, spacing: Spacing) -> AugmentSettings:
+    """Moderate changes that hold for MR and CT. Slices are turned in their plane; thick slices only a little out of it."""
+    if dims == 2:
+        return AugmentSettings(rotation=(0.0, 0.0, 20.0))
+    thick = int(np.argmax(spacing))
+    if spacing[thick] <= ANISOTROPY * min(spacing):
+        return AugmentSettings(rotation=(20.0, 20.0, 20.0))
+    i, j, k = (20.0 if axis == thick else 5.0 for axis in range(3))
+    return AugmentSettings(rotation=(i, j, k))
 
 
 def normalization(kinds: tuple[str, ...]) -> tuple[str, ...]:
@@ -222,7 +227,7 @@ def build_plan(facts: DataFacts, device: str, budget: float | None, time_step: S
         spacing, why = target_spacing(facts)
         shape = median_shape(facts, spacing)
     largest = (LARGEST_PATCH_2D if dims == 2 else LARGEST_PATCH)[device]
-    augment = augmentation(dims)
+    augment = augmentation(dims, spacing)
 
     def candidate(width: int, precision: str, grid: Spacing) -> tuple[NetworkSettings, TrainingSettings]:
         patch = divisible(choose_patch(median_shape(facts, grid), dims, largest), grid, dims)

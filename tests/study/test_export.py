@@ -1,0 +1,68 @@
+"""The MONAI bundle: MONAI's own loader runs it and says the same as the run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from voxloom.errors import BadInput
+from voxloom.formats import read_label, read_volume, write_volume
+
+from .conftest import Trained
+
+
+@pytest.fixture(scope="module")
+def bundle(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return trained.run.export(tmp_path_factory.mktemp("export") / "bundle")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "LICENSE",
+        "configs/metadata.json",
+        "configs/inference.json",
+        "configs/evaluate.json",
+        "configs/train.json",
+        "models/model.pt",
+        "docs/README.md",
+    ],
+)
+def test_bundle_has_its_files(bundle: Path, name: str) -> None:
+    assert (bundle / name).stat().st_size > 0
+
+
+def test_metadata_describes_the_network(bundle: Path) -> None:
+    about = json.loads((bundle / "configs" / "metadata.json").read_text())
+    assert about["network_data_format"]["outputs"]["pred"]["channel_def"] == {
+        "0": "background",
+        "1": "bright",
+        "2": "dark",
+    }
+    assert {"version", "monai_version", "pytorch_version", "numpy_version", "task", "description"} <= set(about)
+
+
+def test_monai_says_the_same_as_the_run(bundle: Path, trained: Trained) -> None:
+    from monai.bundle import ConfigParser
+
+    scan = trained.unseen / "imagesTr" / "ball13_0000.nii.gz"
+    write_volume(read_volume(scan), bundle / "images" / "ball13.nii.gz")
+    parser = ConfigParser()
+    parser.read_config(bundle / "configs" / "inference.json")
+    parser["bundle_root"] = str(bundle)
+    parser["device"] = "$torch.device('cpu')"
+    parser.parse()
+    parser.get_parsed_content("run")
+    (written,) = (bundle / "eval").rglob("*.nii.gz")
+    theirs, ours = read_label(written), trained.run.predict(scan)
+    assert theirs.same_grid(ours)
+    assert np.mean(theirs.data == ours.data) > 0.999
+    assert set(np.unique(theirs.data)) == set(np.unique(ours.data))
+
+
+def test_full_folder_is_refused(bundle: Path, trained: Trained) -> None:
+    with pytest.raises(BadInput, match="not empty"):
+        trained.run.export(bundle)
