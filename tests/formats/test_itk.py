@@ -85,6 +85,17 @@ def test_singular_directions_are_refused(tmp_path: Path) -> None:
         read_volume(tmp_path / "a.mha")
 
 
+@pytest.mark.parametrize("ending", [".mha", ".nrrd"])
+def test_damaged_compressed_voxels_are_refused(ending: str, tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 200, (1, 9, 9, 9)).astype(np.uint8)
+    path = write_volume(Volume(noise, np.eye(4)), tmp_path / f"a{ending}")
+    content = bytearray(path.read_bytes())
+    content[-200] ^= 0x55
+    path.write_bytes(content)
+    with pytest.raises(BadInput, match="the compressed data is damaged"):
+        read_volume(path)
+
+
 @pytest.mark.parametrize(
     ("name", "content"), [("a.nrrd", b"NRRD0004\ntype: short\n"), ("a.mha", b"ObjectType = Image\n")]
 )

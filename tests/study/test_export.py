@@ -19,18 +19,13 @@ def bundle(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return trained.run.export(tmp_path_factory.mktemp("export") / "bundle")
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "LICENSE",
-        "configs/metadata.json",
-        "configs/inference.json",
-        "configs/evaluate.json",
-        "configs/train.json",
-        "models/model.pt",
-        "docs/README.md",
-    ],
-)
+FILES = [
+    "LICENSE", "configs/metadata.json", "configs/inference.json", "configs/evaluate.json", "configs/train.json",
+    "models/model.pt", "docs/README.md",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FILES)
 def test_bundle_has_its_files(bundle: Path, name: str) -> None:
     assert (bundle / name).stat().st_size > 0
 

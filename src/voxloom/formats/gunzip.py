@@ -81,12 +81,13 @@ def _plain(path: Path) -> Iterator[bytes]:
 
 
 def inflated_size(path: Path, offset: int) -> int:
-    """Bytes that the zlib or gzip data from byte ``offset`` on unpack to. Raises BadInput when they are damaged or cut."""
+    """Bytes that zlib or gzip data from byte ``offset`` on unpack to. Raises BadInput when damaged or cut."""
     return sum(len(piece) for piece in _gunzip(path, offset, _EITHER))
 
 
 def _gunzip(path: Path, offset: int = 0, kind: int = _GZIP) -> Iterator[bytes]:
     """Pieces of at most 1 MiB, gzip member after member."""
+    name = "gzip" if kind == _GZIP else "compressed"
     with path.open("rb") as f:
         f.seek(offset)
         engine, waiting = isal_zlib.decompressobj(wbits=kind), b""
@@ -94,7 +95,7 @@ def _gunzip(path: Path, offset: int = 0, kind: int = _GZIP) -> Iterator[bytes]:
             try:
                 piece = engine.decompress(waiting, _PIECE)
             except isal_zlib.error as error:  # type: ignore[misc]
-                raise BadInput(f"the compressed data is damaged ({error})", path, "Copy the file again") from None
+                raise BadInput(f"the {name} data is damaged ({error})", path, "Copy the file again") from None
             waiting = engine.unconsumed_tail
             if piece:
                 yield piece
@@ -103,7 +104,7 @@ def _gunzip(path: Path, offset: int = 0, kind: int = _GZIP) -> Iterator[bytes]:
                 if waiting[:2] != b"\x1f\x8b":
                     return
                 engine = isal_zlib.decompressobj(wbits=kind)
-        raise BadInput("the compressed data ends too early", path, "It was probably copied by half; copy it again")
+        raise BadInput(f"the {name} data ends too early", path, "It was probably copied by half; copy it again")
 
 
 def gzip_pieces(buffers: Iterable[memoryview]) -> Iterator[bytes]:

@@ -66,7 +66,7 @@ def _read(path: Path, *, palette: bool) -> Volume:
         try:
             keep = palette and image.mode == "P"
             array = np.array(image if keep else image.convert(_target(image)))
-        except (OSError, SyntaxError, ValueError, EOFError) as error:
+        except (OSError, SyntaxError, ValueError, TypeError, EOFError) as error:
             reason = f"the picture is damaged or cut ({error})"
             raise BadInput(reason, path, "Copy the file again") from None
     if array.dtype == np.bool_:
@@ -83,7 +83,7 @@ def _open(path: Path) -> Any:
     check_file(path)
     try:
         image = Image.open(path)
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+    except (OSError, SyntaxError, ValueError, TypeError, Image.DecompressionBombError) as error:
         reason = f"cannot be read as a picture ({type(error).__name__})"
         raise BadInput(reason, path, "Check the file, or copy it again") from None
     if (pages := getattr(image, "n_frames", 1)) > 1:

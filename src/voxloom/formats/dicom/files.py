@@ -6,6 +6,7 @@ needs are parsed. Does not know how images belong together.
 
 from __future__ import annotations
 
+import struct
 import warnings
 from collections import Counter
 from collections.abc import Sequence
@@ -16,6 +17,8 @@ from typing import Any
 from voxloom.errors import BadInput
 from voxloom.formats.checks import check_file
 
+#: What pydicom raises for a damaged file.
+_FAULTS = (EOFError, OSError, ValueError, KeyError, TypeError, AttributeError, NotImplementedError, struct.error)
 _DICOMDIR = "1.2.840.10008.1.3.10"
 _TAGS = [
     "SOPClassUID", "SOPInstanceUID", "Modality", "PatientID", "StudyInstanceUID", "SeriesInstanceUID",
@@ -87,14 +90,16 @@ def looks_like_dicom(path: Path) -> bool:
 def read_dataset(path: Path, *, headers_only: bool = False) -> Any:
     """Parse one file (only the reader's own elements with ``headers_only``). Raises BadInput when it is damaged."""
     import pydicom
-    from pydicom.errors import InvalidDicomError
 
     tags = list(_TAGS) if headers_only else None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return pydicom.dcmread(path, stop_before_pixels=headers_only, specific_tags=tags, force=True)
-    except (InvalidDicomError, EOFError, OSError, ValueError, KeyError, NotImplementedError) as error:
+            dataset = pydicom.dcmread(path, stop_before_pixels=headers_only, specific_tags=tags, force=True)
+            if headers_only:
+                dataset.walk(lambda *_: None)  # pydicom parses values only when they are asked for
+            return dataset
+    except _FAULTS as error:
         reason = f"the DICOM file is damaged or cut ({error})"
         raise BadInput(reason, path, "Copy it again") from None
 

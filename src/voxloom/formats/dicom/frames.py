@@ -52,7 +52,6 @@ class Frame:
     path: Path
     index: int
     series: str
-    instance: int
     sop_uid: str
     shape: tuple[int, int]
     position: tuple[float, ...] | None
@@ -72,6 +71,8 @@ def frames_of(found: Found) -> Iterator[Frame]:
     count = int(header.get("NumberOfFrames") or 1)
     if header.get("ModalityLUTSequence"):
         raise BadInput("scales its values with a modality table", path, "Only slope and intercept are read")
+    if not (isinstance(header.Rows, int) and isinstance(header.Columns, int)):
+        raise BadInput("rows and columns are not two numbers", path, "The header is damaged")
     per_frame = header.get("PerFrameFunctionalGroupsSequence")
     if not per_frame:
         if count > 1:
@@ -104,7 +105,6 @@ def _frame(found: Found, index: int, places: list[Any]) -> Frame:
         path=path,
         index=index,
         series=str(header.get("SeriesInstanceUID", "")),
-        instance=int(header.get("InstanceNumber") or 0) if len(places) == 1 else index + 1,
         sop_uid=str(header.get("SOPInstanceUID", "")),
         shape=(int(header.Columns), int(header.Rows)),
         position=_numbers(places, "ImagePositionPatient", 3, path),

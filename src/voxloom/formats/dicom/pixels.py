@@ -6,6 +6,7 @@ plane. Does not know geometry.
 
 from __future__ import annotations
 
+import struct
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -19,7 +20,17 @@ from voxloom.formats.checks import rescale
 from voxloom.formats.dicom.files import read_dataset
 from voxloom.formats.dicom.frames import Frame
 
-_FAULTS = (RuntimeError, ValueError, AttributeError, KeyError, TypeError, NotImplementedError, OSError, EOFError)
+_FAULTS = (
+    struct.error,
+    RuntimeError,
+    ValueError,
+    AttributeError,
+    KeyError,
+    TypeError,
+    NotImplementedError,
+    OSError,
+    EOFError,
+)
 
 
 def load_voxels(frames: Sequence[Frame]) -> NDArray[Any]:
