@@ -3,8 +3,6 @@ SHELL := /bin/bash
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3)
 BIN := .venv/bin
 STAMP := .venv/.ready
-DATA := $(or $(VOXLOOM_DATA),../shared/data)
-export VOXLOOM_DATA := $(DATA)
 
 .PHONY: demo test lint docs bench unit clean
 
@@ -17,7 +15,7 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP)
 	$(BIN)/voxloom demo -o demo
 
-test: lint unit docs
+test: lint docs unit
 
 lint: $(STAMP)
 	$(BIN)/ruff check src tests benchmarks
