@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,8 @@ def render(template: str, values: dict[str, Any]) -> str:
     """HTML text; every value is escaped."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    from voxloom import __version__
-
     environment = Environment(loader=PackageLoader("voxloom.report"), autoescape=True, undefined=StrictUndefined)
-    return environment.get_template(template).render(version=__version__, **values)
+    return environment.get_template(template).render(version=version("voxloom"), **values)
 
 
 def write_page(path: Path, template: str, values: dict[str, Any]) -> Path:
