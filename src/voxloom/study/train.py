@@ -6,6 +6,7 @@ Knows the order of the steps and the files of a run. Each step is a function of 
 from __future__ import annotations
 
 import contextlib
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -23,6 +24,7 @@ from voxloom.study.facts import Resolved, complete, gather_facts, plan_rows, pla
 from voxloom.study.recipe import Recipe
 from voxloom.study.run import Run
 from voxloom.training.callbacks import Reporter
+from voxloom.training.checkpoint import CHECKPOINT
 from voxloom.training.fit import Outcome, Training, fit
 from voxloom.training.timing import seconds_per_step
 
@@ -41,6 +43,9 @@ class Listener:
 
 
 SILENT = Listener()
+
+#: Held while a process works in a run.
+LOCK = ".lock"
 
 
 def train(
@@ -84,11 +89,20 @@ def train(
         return _resume(dataset, folder, budget, listener)
     chosen = recipe if isinstance(recipe, Recipe) else Recipe.load(recipe)
     chosen = chosen.changed({key: value for key, value in changes.items() if value is not None})
-    if folder.exists() and any(folder.iterdir()):
+    if folder.exists() and any(path.name != LOCK for path in folder.iterdir()):
         raise BadInput("the folder is not empty", folder, "Choose another with -o, or continue the run with --resume")
     with locked(folder):
-        study = _start(dataset, chosen, folder, listener)
-        return _train_folds(study, listener)
+        try:
+            return _train_folds(_start(dataset, chosen, folder, listener), listener)
+        except BadInput:
+            discard_unstarted(folder)
+            raise
+
+
+def discard_unstarted(folder: Path) -> None:
+    """Remove a run that was refused before any training, so that the mended data can be trained into the same folder."""
+    if not any(folder.glob(f"fold_*/{CHECKPOINT}")):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def free_folder(parent: Path, name: str) -> Path:
@@ -102,7 +116,7 @@ def locked(folder: Path) -> Iterator[None]:
     from filelock import FileLock, Timeout
 
     folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / ".lock")
+    lock = FileLock(folder / LOCK)
     try:
         lock.acquire(timeout=0)
     except Timeout as error:
