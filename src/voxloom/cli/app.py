@@ -36,35 +36,36 @@ ClickException: Any = typer.BadParameter.__mro__[2]
 
 
 class LazyGroup(TyperGroup):
-    """Imports a command when it is asked for, and suggests the nearest one for a misspelt name."""
+    """Imports a command when it is run, and suggests the nearest one for a misspelt name."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         return list(COMMANDS)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        if cmd_name not in COMMANDS:
-            return None
-        if ctx.resilient_parsing or not _is_called(cmd_name):
-            return TyperCommand(cmd_name, help=COMMANDS[cmd_name], short_help=COMMANDS[cmd_name])
-        module = import_module(f"voxloom.cli.{cmd_name}")
-        app = typer.Typer(add_completion=False)
-        app.command(cmd_name)(module.command)
-        return typer.main.get_command(app)
+        """The one line that the overview shows of a command; nothing is imported for it."""
+        line = COMMANDS.get(cmd_name)
+        return TyperCommand(cmd_name, help=line, short_help=line) if line else None
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[Any, Any, list[str]]:
-        if args and args[0] not in COMMANDS:
-            close = difflib.get_close_matches(args[0], COMMANDS, n=1)
+        name, *rest = args
+        if name not in COMMANDS:
+            close = difflib.get_close_matches(name, COMMANDS, n=1)
             hint = f" Did you mean `{close[0]}`?" if close else " See: voxloom --help"
-            raise UsageError(f"There is no command `{args[0]}`.{hint}")
-        return super().resolve_command(ctx, args)
+            raise UsageError(f"There is no command `{name}`.{hint}")
+        return name, load_command(name), rest
 
 
-def _is_called(name: str) -> bool:
-    """Whether this command was named on the command line (the overview needs only its one line)."""
-    return name in sys.argv[1:] or "pytest" in sys.modules
+def load_command(name: str) -> Any:
+    """Import the module of a command and build its options."""
+    alone = typer.Typer(add_completion=False)
+    alone.command(name)(import_module(f"voxloom.cli.{name}").command)
+    return typer.main.get_command(alone)
 
 
-app = typer.Typer(cls=LazyGroup, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+#: The overview is plain text: Rich would be most of the time of ``voxloom --help``.
+app = typer.Typer(
+    cls=LazyGroup, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
+)
 
 
 def _version(wanted: bool) -> None:
