@@ -79,6 +79,8 @@ def held_out_set(run: Path, data: dict[str, Any]) -> CaseSet | None:
     evaluation = Evaluation.read_csv(tables[0])
     for table in tables[1:]:
         evaluation.extend(Evaluation.read_csv(table))
+    if not evaluation.rows:
+        return None
     predictions = {p.name.removesuffix(".nii.gz"): p for p in run.glob("fold_*/predictions/*.nii.gz")}
     return CaseSet("Held-out cases", evaluation, predictions, {c["id"]: list(c["files"]) for c in data["cases"]})
 
@@ -88,9 +90,12 @@ def test_set(run: Path) -> CaseSet | None:
     table = run / "test" / "metrics.csv"
     if not table.is_file():
         return None
+    evaluation = Evaluation.read_csv(table)
+    if not evaluation.rows:
+        return None
     predictions = {p.name.removesuffix(".nii.gz"): p for p in (run / "test" / "predictions").glob("*.nii.gz")}
     cases = _json(run / "test" / "cases.json") or []
-    return CaseSet("Test cases", Evaluation.read_csv(table), predictions, {c["id"]: list(c["files"]) for c in cases})
+    return CaseSet("Test cases", evaluation, predictions, {c["id"]: list(c["files"]) for c in cases})
 
 
 def lead_sentence(sets: list[CaseSet]) -> str:
