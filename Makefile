@@ -7,8 +7,10 @@ STAMP := .venv/.ready
 .PHONY: demo test lint docs bench unit clean
 
 $(STAMP): pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "Installing python3-venv"; apt-get update -qq && apt-get install -y -qq python3-venv; }
-	$(PYTHON) -m venv .venv
+	@$(or $(PYTHON),python3) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null || { echo "Python 3.11 to 3.13 with venv is needed: sudo apt-get install python3 python3-venv" >&2; exit 1; }; \
+	  echo "Installing python3-venv"; apt-get update -qq && apt-get install -y -qq python3 python3-venv; }
+	$(or $(PYTHON),python3) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,docs,bundle]'
 	touch $(STAMP)
 
