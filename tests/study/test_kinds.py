@@ -97,3 +97,12 @@ def test_real_hippocampus_in_seconds(data_dir: Path, tmp_path: Path) -> None:
     settings = {**TINY, "network.features": [8, 16, 32], "training.patch": [40, 48, 40], "training.steps": 120}
     run = train(dataset.subset(names), Recipe.load("auto").changed(settings), out=tmp_path / "run", folds=2)
     assert run.summary["validation"]["dice"]["mean"]["mean"] > 0.6
+
+
+def test_tilted_ct_is_refused_unless_asked_to_resample(data_dir: Path) -> None:
+    from voxloom.errors import BadInput
+    from voxloom.study.predict import read_channels
+
+    with pytest.raises(BadInput, match="resample-tilt"):
+        read_channels(data_dir / "dicom-ct-tilt")
+    assert read_channels(data_dir / "dicom-ct-tilt", resample_tilt=True).channels == 1

@@ -17,6 +17,9 @@ def command(
         typer.Option("--ending", help="Format of the results, e.g. .nii.gz, .mha, .nrrd. [default: the input's]"),
     ] = None,
     tta: Annotated[bool, typer.Option("--tta", help="Average over mirror images along all axes (slower).")] = False,
+    resample_tilt: Annotated[
+        bool, typer.Option("--resample-tilt", help="Read CT with gantry tilt or uneven slices onto an upright grid.")
+    ] = False,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
@@ -37,6 +40,7 @@ def command(
                 scans,
                 out,
                 ending=ending,
+                resample_tilt=resample_tilt,
                 progress=progress,
                 failed=None if alone else lambda scan, error: failures.append((scan, error)),
             )

@@ -109,18 +109,19 @@ class Predictor:
             largest=largest,
         )
 
-    def predict(self, source: str | Path | Volume | Sequence[Path]) -> Volume:
+    def predict(self, source: str | Path | Volume | Sequence[Path], *, resample_tilt: bool = False) -> Volume:
         """Label map of one scan.
 
         Parameters
         ----------
         source : a volume with the run's channels, a file, a DICOM folder, or one file per channel.
+        resample_tilt : read a CT with gantry tilt or uneven slices onto an upright grid instead of refusing it.
 
         Returns
         -------
         Volume (1, I, J, K) of the data set's label values, on the grid of the scan.
         """
-        volume = source if isinstance(source, Volume) else read_channels(source)
+        volume = source if isinstance(source, Volume) else read_channels(source, resample_tilt)
         if volume.channels != len(self.channels):
             raise BadInput(
                 f"{volume.channels} channel(s) given, the run was trained on {len(self.channels)} ({', '.join(self.channels)})",
@@ -149,11 +150,11 @@ class Predictor:
         )
 
 
-def read_channels(source: str | Path | Sequence[Path]) -> Volume:
+def read_channels(source: str | Path | Sequence[Path], resample_tilt: bool = False) -> Volume:
     """One volume from a file, a DICOM folder, or one file per channel on one grid."""
     if isinstance(source, (str, Path)):
-        return read_volume(source)
-    volumes = [read_volume(path) for path in source]
+        return read_volume(source, resample_tilt=resample_tilt)
+    volumes = [read_volume(path, resample_tilt=resample_tilt) for path in source]
     for path, volume in zip(source, volumes, strict=True):
         if not volume.same_grid(volumes[0]):
             raise BadInput(f"lies on another grid than {source[0]}", path, "Resample the channels onto one grid first")
@@ -231,6 +232,7 @@ def predict_scans(
     out: Path,
     *,
     ending: str | None = None,
+    resample_tilt: bool = False,
     progress: Progress | None = None,
     failed: Callable[[Scan, VoxloomError], None] | None = None,
 ) -> Iterator[Path]:
@@ -239,12 +241,15 @@ def predict_scans(
     Parameters
     ----------
     ending : format of the results; None writes each in its input's format (NIfTI for DICOM and images that hold no labels).
+    resample_tilt : see ``Predictor.predict``.
     failed : told of a scan that could not be predicted, so that the others go on; None lets the error through.
     """
     for number, scan in enumerate(scans):
         source = scan.source[0] if len(scan.source) == 1 else list(scan.source)
         try:
-            yield write_volume(predictor.predict(source), out / f"{scan.name}{ending or scan.ending}")
+            yield write_volume(
+                predictor.predict(source, resample_tilt=resample_tilt), out / f"{scan.name}{ending or scan.ending}"
+            )
         except VoxloomError as error:
             if failed is None:
                 raise
