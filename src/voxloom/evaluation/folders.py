@@ -10,7 +10,7 @@ from voxloom.errors import BadInput
 from voxloom.evaluation.case import evaluate_case
 from voxloom.evaluation.evaluation import Evaluation
 from voxloom.evaluation.metrics import MaskMetrics
-from voxloom.formats import ENDINGS, read_label
+from voxloom.formats import ENDINGS, ending_of, read_label
 from voxloom.parallel import map_named
 from voxloom.progress import Progress
 from voxloom.volume import Volume
@@ -41,7 +41,7 @@ def label_files(folder: Path) -> dict[str, Path]:
         raise BadInput("no such folder", folder)
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
-        ending = next((e for e in sorted(ENDINGS, key=len, reverse=True) if path.name.lower().endswith(e)), None)
+        ending = ending_of(path)
         if ending is None or not path.is_file():
             continue
         case = path.name[: -len(ending)]

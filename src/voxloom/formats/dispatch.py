@@ -48,6 +48,11 @@ def format_of(path: str | Path) -> str:
     raise BadInput(f"the ending is none of {', '.join(ENDINGS)}", path, "Give such a file or a folder of DICOM files")
 
 
+def ending_of(path: Path) -> str | None:
+    """The known image ending of a file name, the longest that fits (``.nii.gz`` before ``.gz``), or None."""
+    return max((e for e in ENDINGS if path.name.lower().endswith(e)), key=len, default=None)
+
+
 def read_volume(source: Source, *, resample_tilt: bool = False) -> Volume:
     """Read one volume, (C, I, J, K), from a file, a folder with one DICOM series, or a list of its files.
 

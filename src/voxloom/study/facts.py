@@ -12,7 +12,7 @@ import numpy as np
 
 from voxloom.augment import AugmentSettings
 from voxloom.dataset import Dataset, Labels
-from voxloom.dataset.inspect import Fingerprint
+from voxloom.dataset.inspect import Fingerprint, ras_order
 from voxloom.errors import BadInput
 from voxloom.networks import NetworkSettings
 from voxloom.prepare import PrepareSettings
@@ -63,13 +63,6 @@ def gather_facts(dataset: Dataset, fingerprint: Fingerprint, labels: Labels) -> 
     smallest = min(medians.items(), key=lambda item: item[1]) if medians else None
     outputs = labels.count if labels.has_regions else labels.count + 1
     return DataFacts(len(dataset), shapes, spacings, tuple(dataset.channel_kinds), outputs, smallest)
-
-
-def ras_order(orientation: str) -> tuple[int, int, int]:
-    """Which axis of a volume becomes i, j, k when it is turned to RAS, e.g. (2, 0, 1) for "ASR"."""
-    pairs = ("LR", "PA", "IS")
-    i, j, k = (next(n for n, letter in enumerate(orientation) if letter in pair) for pair in pairs)
-    return (i, j, k)
 
 
 def _pick(values: Any, order: tuple[int, int, int]) -> Any:

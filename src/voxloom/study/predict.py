@@ -17,7 +17,7 @@ from torch import nn
 
 from voxloom.dataset import Labels
 from voxloom.errors import BadInput, VoxloomError
-from voxloom.formats import ENDINGS, read_volume, write_volume
+from voxloom.formats import ending_of, read_volume, write_volume
 from voxloom.inference import predict_labels
 from voxloom.networks import NetworkSettings, build_network
 from voxloom.prepare import PrepareSettings, Statistics, prepare_image
@@ -199,11 +199,6 @@ def find_scans(inputs: Sequence[str | Path], channels: int) -> list[Scan]:
             f"several inputs would be written as {', '.join(twice)}", None, "Predict them into different folders"
         )
     return list(unique.values())
-
-
-def ending_of(path: Path) -> str | None:
-    """The known image ending of a file name, longest first."""
-    return next((e for e in sorted(ENDINGS, key=len, reverse=True) if path.name.lower().endswith(e)), None)
 
 
 def siblings(path: Path) -> list[Path]:

@@ -14,14 +14,11 @@ from numpy.typing import NDArray
 
 from voxloom.errors import BadInput
 from voxloom.files import atomic_path
+from voxloom.report.figures import draw_contours
 from voxloom.study.run import Run
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-#: Okabe-Ito colours, told apart by colour-blind readers.
-COLORS = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#CC79A7", "#D55E00", "#0072B2")
 
 
 def show_batch(run: Run, path: Path | None = None, *, step: int = 0) -> Figure:
@@ -103,13 +100,6 @@ def draw_row(
         panel.set_title(f"{title}  {'ijk'[axis]} = {index}".strip(), fontsize=8)
         for mask, style in masks:
             draw_contours(panel, np.take(mask, index, axis).T, style)
-
-
-def draw_contours(panel: Axes, mask: NDArray[np.integer], style: str) -> None:
-    """A contour per inner label."""
-    for value in np.unique(mask[mask > 0]):
-        color = COLORS[(int(value) - 1) % len(COLORS)]
-        panel.contour(mask == value, levels=[0.5], colors=[color], linewidths=1.2, linestyles=style)
 
 
 def finish(figure: Figure, path: Path | None) -> Figure:
