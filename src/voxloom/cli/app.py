@@ -22,6 +22,7 @@ COMMANDS = {
     "train": "Train a model and evaluate it on cases that it never saw.",
     "evaluate": "Score a run, or one folder of masks against another.",
     "predict": "Apply a run to new scans.",
+    "aggregate": "Mean and SD of a table of runs by any factor.",
     "show": "Pictures of what the network sees and says.",
     "export": "Hand a trained model to other software.",
     "phantom": "Make simulated scans with known truth.",
