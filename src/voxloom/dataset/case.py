@@ -22,6 +22,7 @@ from voxloom.dataset.sources import (
     source_header,
 )
 from voxloom.errors import BadInput
+from voxloom.points import Point, read_points
 from voxloom.volume import GEOMETRY_TOLERANCE_MM, Volume, grid_distance, orientation_of, spacing_of
 
 Split = Literal["train", "val", "test"]
@@ -40,7 +41,7 @@ class Case:
     group : site or scanner, if known.
     images : source of each channel by name, in the order of the data set's channels.
     label : source of the label map (outer values).
-    points : file with landmarks.
+    points : file with landmarks: .csv, .mrk.json, .fcsv or a fiducial label map.
     target : class (int or str) or number (float) to predict for the whole case.
     attributes : whatever else is known (age, sex, rater, ...).
     split : the part the data set itself gives the case to.
@@ -93,6 +94,10 @@ class Case:
                     "Export the label on the grid of the image",
                 )
         return label
+
+    def read_points(self) -> tuple[Point, ...]:
+        """The landmarks' marks in RAS mm; empty for a case without points (BadInput when the file cannot be used)."""
+        return () if self.points is None else read_points(self.points, self.id)
 
     @property
     def source_files(self) -> list[Path]:

@@ -18,7 +18,7 @@ from voxloom.dataset.tables import name_some
 from voxloom.dataset.values import LabelScan
 from voxloom.errors import BadInput
 
-Task = Literal["segmentation", "classification", "regression", "unlabeled"]
+Task = Literal["segmentation", "landmarks", "classification", "regression", "unlabeled"]
 
 
 class Dataset:
@@ -92,10 +92,12 @@ class Dataset:
 
     @property
     def task(self) -> Task:
-        """What can be learned: "segmentation" where cases have labels, else by the type of the targets (int and text:
-        "classification", float: "regression"), else "unlabeled"."""
+        """What can be learned: "segmentation" where cases have labels, "landmarks" where they have points only, else by the
+        type of the targets (int and text: "classification", float: "regression"), else "unlabeled"."""
         if any(case.label is not None for case in self.cases):
             return "segmentation"
+        if any(case.points is not None for case in self.cases):
+            return "landmarks"
         targets = [case.target for case in self.cases if case.target is not None]
         if not targets:
             return "unlabeled"

@@ -21,6 +21,7 @@ from voxloom.dataset.layouts.contents import require_labels, split_ending
 from voxloom.dataset.sources import ImageSource, read_source
 from voxloom.errors import BadInput
 from voxloom.files import write_json
+from voxloom.points import write_points
 
 if TYPE_CHECKING:
     from voxloom.dataset.dataset import Dataset
@@ -33,7 +34,7 @@ _DEFAULT_ENDING = ".nii.gz"
 def write_nnunet(dataset: Dataset, folder: str | Path) -> Path:
     """Write ``dataset`` as nnU-Net v2 raw (2.8.1) into the new folder and return it.
 
-    Training and validation cases go to imagesTr and labelsTr, test cases to imagesTs and labelsTs. The ending is that
+    Training and validation cases go to imagesTr and labelsTr, test cases to imagesTs and labelsTs, landmarks to points. The ending is that
     of the source files where they share one that nnU-Net reads, else ``.nii.gz``. Label values become consecutive; the
     outer values are kept under ``voxloom_values`` in dataset.json. The folder appears only when it is complete.
 
@@ -50,6 +51,8 @@ def write_nnunet(dataset: Dataset, folder: str | Path) -> Path:
     with _new_folder(Path(folder)) as target:
         for case in dataset:
             _write_case(case, labels, target, "Ts" if case.split == "test" else "Tr", ending)
+            if case.points is not None:
+                write_points(case.read_points(), target / "points" / f"{case.id}.csv", case.id)
         (target / "imagesTr").mkdir(exist_ok=True)
         (target / "labelsTr").mkdir(exist_ok=True)
         write_json(target / "dataset.json", describe_nnunet(dataset, labels, ending))

@@ -15,6 +15,8 @@ from voxloom.dataset.labels import Labels
 from voxloom.dataset.sources import FileChannel, ImageSource, source_header
 from voxloom.dataset.tables import find_table, join, name_some
 from voxloom.errors import BadInput
+from voxloom.points import point_ending
+from voxloom.points.table import cases_of
 
 #: Endings of image files.
 IMAGE_ENDINGS = (".nii.gz", ".nii", ".mha", ".mhd", ".nrrd", ".png", ".tiff", ".tif")
@@ -107,7 +109,8 @@ def check_files(cases: Iterable[Case], where: Path) -> None:
     """Refuse files and DICOM folders that are named but not there (BadInput), with one listing per folder."""
     listed: dict[Path, set[str]] = {}
     for case in cases:
-        for source in (*case.images.values(), *([] if case.label is None else [case.label])):
+        points = [] if case.points is None else [str(case.points)]
+        for source in (*case.images.values(), *([] if case.label is None else [case.label]), *points):
             if not isinstance(source, (str, FileChannel)):
                 continue
             path = Path(source if isinstance(source, str) else source.path)
@@ -118,7 +121,10 @@ def check_files(cases: Iterable[Case], where: Path) -> None:
 
 
 def require_labels(cases: Iterable[Case], where: Path) -> None:
-    """Refuse training cases without a label (BadInput naming them)."""
+    """Refuse training cases without a label (BadInput naming them); a set of points needs none."""
+    cases = list(cases)
+    if all(case.label is None for case in cases) and any(case.points is not None for case in cases):
+        return
     if missing := [case.id for case in cases if case.label is None and case.split != "test"]:
         raise BadInput(
             f"no label for {name_some(missing)}",
@@ -131,6 +137,33 @@ def refuse_unused_labels(unused: Iterable[str], where: Path) -> None:
     """Refuse labels that belong to no image (BadInput naming them)."""
     if names := sorted(unused):
         raise BadInput(f"no image for the label of {name_some(names)}", where, "Add the image or remove the label")
+
+
+def join_points(contents: Contents, root: Path) -> Contents:
+    """The contents with the landmarks of ``points/<case>.csv`` (``.mrk.json``, ``.fcsv``, a label map) or ``points.csv``.
+
+    Raises BadInput for two files of one case, or a file in ``points/`` that belongs to none.
+    """
+    files, table = _point_files(root / "points"), root / "points.csv"
+    if unused := sorted(set(files) - {case.id for case in contents.cases}):
+        raise BadInput(f"no image for the points of {name_some(unused)}", root / "points", "Add the image")
+    if table.is_file():
+        files = {**{case: table for case in cases_of(table)}, **files}
+    cases = tuple(replace(c, points=files[c.id]) if c.id in files else c for c in contents.cases)
+    return replace(contents, cases=cases)
+
+
+def _point_files(folder: Path) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        ending = point_ending(path)
+        if not ending or path.name.startswith("."):
+            continue
+        stem = path.name[: -len(ending)]
+        if stem in found:
+            raise BadInput(f"two files of points for {stem}: {found[stem].name} and {path.name}", folder, "Keep one")
+        found[stem] = path
+    return found
 
 
 def join_participants(contents: Contents, folder: Path) -> Contents:

@@ -16,6 +16,7 @@ from voxloom.dataset.layouts.contents import (
     Contents,
     channels_of,
     images_of,
+    join_points,
     list_images,
     refuse_unused_labels,
     require_labels,
@@ -55,7 +56,7 @@ def read(root: Path) -> Contents:
     if masks_folder is not None:
         require_labels(cases, masks_folder)
     cases, notes = _describe(cases, _tables(root))
-    return Contents(root.resolve().name, tuple(cases), channels, notes=tuple(notes))
+    return join_points(Contents(root.resolve().name, tuple(cases), channels, notes=tuple(notes)), root)
 
 
 def _find(root: Path, names: Iterable[str]) -> Path | None:

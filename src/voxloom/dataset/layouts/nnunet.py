@@ -21,6 +21,7 @@ from voxloom.dataset.layouts.contents import (
     Contents,
     images_of,
     join_participants,
+    join_points,
     kind_of,
     list_images,
     read_json,
@@ -56,8 +57,6 @@ def read(root: Path) -> Contents:
     names = _channel_names(about, where) if about else _names_from_suffixes(files)
     channels = unique_names(names)
     cases = tuple(_case(root, name, found, label, split, channels) for name, found, label, split in files)
-    if about or any(case.label is not None for case in cases):
-        require_labels(cases, root)
     notes = (
         () if about else ("no dataset.json: channels from the file names, labels from the values in the label files",)
     )
@@ -69,6 +68,9 @@ def read(root: Path) -> Contents:
         tuple(kind_of(name) for name in names),
         (*notes, *_count_note(about, cases)),
     )
+    contents = join_points(contents, root)
+    if about or any(case.label is not None for case in cases):
+        require_labels(contents.cases, root)
     return join_participants(contents, root)
 
 

@@ -14,6 +14,7 @@ from voxloom.dataset.layouts.contents import (
     channels_of,
     check_files,
     images_of,
+    join_points,
     require_labels,
     split_ending,
 )
@@ -44,6 +45,8 @@ def read(path: Path) -> Contents:
     if len(images) == 1:
         channels = channels_of(_path(table, _cell(rows[0], next(iter(images)), 2, table)), channels[0])
     cases = [_case(row, number, table, images, channels) for number, row in enumerate(rows, start=2)]
+    contents = join_points(Contents("", tuple(cases), channels), table.parent)
+    cases = [case if case.points is not None else found for case, found in zip(cases, contents.cases, strict=True)]
     check_files(cases, table)
     if any(case.label is not None for case in cases):
         require_labels(cases, table)
