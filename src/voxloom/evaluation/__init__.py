@@ -4,7 +4,8 @@ from voxloom.evaluation.case import evaluate_case
 from voxloom.evaluation.evaluation import Evaluation, Row
 from voxloom.evaluation.folders import evaluate_folders
 from voxloom.evaluation.metrics import METRICS, MaskMetrics, dice_score, mask_metrics
-from voxloom.evaluation.summary import bootstrap_ci, summarize
+from voxloom.evaluation.statistics.bootstrap import bootstrap_ci
+from voxloom.evaluation.summary import summarize
 from voxloom.evaluation.surface import SurfaceDistances, surface_distances
 
 __all__ = [

@@ -9,35 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-#: Resamples of the bootstrap, and its seed.
-RESAMPLES, SEED = 2000, 0
-
-
-def bootstrap_ci(
-    values: Sequence[float], groups: Sequence[str] | None = None, level: float = 0.95
-) -> tuple[float, float]:
-    """Percentile bootstrap confidence interval of the mean (Efron 1979), seeded.
-
-    Parameters
-    ----------
-    values : finite numbers, one per case.
-    groups : patient per value; whole patients are drawn, since cases of one patient are alike.
-    level : of confidence.
-
-    Returns
-    -------
-    (low, high); both equal the value when there is only one group, NaN when there is none.
-    """
-    if not len(values):
-        return (math.nan, math.nan)
-    names = list(groups) if groups is not None else [str(n) for n in range(len(values))]
-    unique, place = np.unique(names, return_inverse=True)
-    sums = np.bincount(place, weights=np.asarray(values, dtype=float))
-    counts = np.bincount(place)
-    draws = np.random.default_rng(SEED).integers(len(unique), size=(RESAMPLES, len(unique)))
-    means = sums[draws].sum(axis=1) / counts[draws].sum(axis=1)
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-    return (float(low), float(high))
+from voxloom.evaluation.statistics.bootstrap import bootstrap_ci
 
 
 def summarize(values: Sequence[float], groups: Sequence[str] | None = None) -> dict[str, Any]:

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from markupsafe import Markup, escape
 
-#: Okabe and Ito's colors that color-blind people can tell apart (2008), without black.
-COLORS = ("#E69F00", "#56B4E9", "#009E73", "#D55E00", "#CC79A7", "#F0E442", "#0072B2")
-_INK, _GRID, _MARK, _ALERT = "#5b6470", "#e3e6ea", "#0072B2", "#B3261E"
+from voxloom.report.style import ALERT, GRID, MARK, SOFT
+
+_INK, _GRID, _MARK, _ALERT = SOFT, GRID, MARK, ALERT
 
 
 @dataclass(frozen=True)

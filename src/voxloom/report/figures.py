@@ -5,56 +5,37 @@ Knows arrays and matplotlib; does not know runs or data sets.
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from voxloom.report.style import INK, MARK, color_of, data_uri, new_figure, tidy
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-#: Okabe-Ito colours, told apart by colour-blind readers.
-COLORS = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#CC79A7", "#D55E00", "#0072B2")
+__all__ = [
+    "box_and_strip",
+    "color_of",
+    "curves",
+    "data_uri",
+    "draw_contours",
+    "new_figure",
+    "slices_with_contours",
+    "tidy",
+]
 
 Mask = NDArray[np.integer]
-
-
-def color_of(index: int) -> str:
-    """The colour of label ``index`` (from 0)."""
-    return COLORS[index % len(COLORS)]
-
-
-def data_uri(figure: Figure, kind: str = "png", dpi: int = 110) -> str:
-    """A figure as text that an HTML page can hold; ``kind`` is "png" or "svg"."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format=kind, dpi=dpi, bbox_inches="tight")
-    mime = "image/svg+xml" if kind == "svg" else "image/png"
-    return f"data:{mime};base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
-
-
-def new_figure(width: float, height: float) -> Figure:
-    """An empty figure that needs no screen."""
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=(width, height), layout="constrained")
-
-
-def tidy(axes: Axes) -> None:
-    """Remove what carries no information."""
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(axis="y", color="#dde2e8", linewidth=0.8)
-    axes.set_axisbelow(True)
 
 
 def curves(columns: Mapping[str, NDArray[np.float64]], title: str = "") -> Figure:
     """Training loss and validation Dice per label over the steps of a ``log.csv``."""
     figure = new_figure(9, 3.2)
     left, right = figure.subplots(1, 2)
-    left.plot(columns["step"], columns["train_loss"], color=COLORS[6], marker=".")
+    left.plot(columns["step"], columns["train_loss"], color=MARK, marker=".")
     left.set(xlabel="step", ylabel="training loss", title=title)
     names = [name for name in columns if name.startswith("val_dice_")]
     for n, name in enumerate(names):
@@ -78,7 +59,7 @@ def box_and_strip(
     random = np.random.default_rng(0)
     for n, (name, numbers) in enumerate(values.items()):
         if finite[name]:
-            axes.boxplot(finite[name], positions=[n], widths=0.5, showfliers=False, medianprops={"color": "#1c2430"})
+            axes.boxplot(finite[name], positions=[n], widths=0.5, showfliers=False, medianprops={"color": INK})
         jitter = n + random.uniform(-0.13, 0.13, len(numbers))
         inside = np.isfinite(numbers)
         axes.scatter(jitter[inside], np.asarray(numbers)[inside], s=14, alpha=0.7, color=color_of(n), edgecolors="none")

@@ -17,8 +17,9 @@ from voxloom.files import write_text
 from voxloom.parallel import map_outcomes
 from voxloom.progress import Progress
 from voxloom.report.case_picture import CasePicture, draw_case
-from voxloom.report.charts import COLORS, Range, bar_chart, histogram_chart, range_chart, strip_chart
+from voxloom.report.charts import Range, bar_chart, histogram_chart, range_chart, strip_chart
 from voxloom.report.pages import render as render_page
+from voxloom.report.style import COLORS
 
 #: Most cases that are pictured, and of these at most how many because of a problem.
 PICTURES = 35

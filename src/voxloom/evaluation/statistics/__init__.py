@@ -1,0 +1,43 @@
+"""Statistics that a reviewer would ask for, thin over SciPy, statsmodels, pingouin and krippendorff.
+
+Libraries are imported when a function is called.
+"""
+
+from voxloom.evaluation.statistics.agreement import (
+    ICC_DEFAULT,
+    ICC_FORMS,
+    BlandAltman,
+    bland_altman,
+    cohen_kappa,
+    icc,
+    krippendorff_alpha,
+)
+from voxloom.evaluation.statistics.association import Correlation, Regression, Term, regression, spearman
+from voxloom.evaluation.statistics.bootstrap import bootstrap, bootstrap_ci
+from voxloom.evaluation.statistics.interval import Estimate, Outcome, p_text
+from voxloom.evaluation.statistics.significance import friedman, holm, mann_whitney, mcnemar, wilcoxon
+
+__all__ = [
+    "ICC_DEFAULT",
+    "ICC_FORMS",
+    "BlandAltman",
+    "Correlation",
+    "Estimate",
+    "Outcome",
+    "Regression",
+    "Term",
+    "bland_altman",
+    "bootstrap",
+    "bootstrap_ci",
+    "cohen_kappa",
+    "friedman",
+    "holm",
+    "icc",
+    "krippendorff_alpha",
+    "mann_whitney",
+    "mcnemar",
+    "p_text",
+    "regression",
+    "spearman",
+    "wilcoxon",
+]

@@ -1,0 +1,217 @@
+"""Agreement of raters and of methods: Bland-Altman, intraclass correlation, Krippendorff's alpha, Cohen's kappa.
+
+Thin: pingouin, krippendorff, statsmodels and SciPy compute; here are the conventions, the intervals and the refusals.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from voxloom.errors import BadInput
+from voxloom.evaluation.statistics.arrays import Numbers, paired
+from voxloom.evaluation.statistics.bootstrap import RESAMPLES, bootstrap
+from voxloom.evaluation.statistics.interval import Estimate
+
+#: The six forms of McGraw and Wong (1996), in pingouin's order, with the names of Shrout and Fleiss (1979).
+ICC_FORMS = {
+    "ICC(1,1)": "one-way random, absolute agreement, single rater (Shrout-Fleiss 1,1)",
+    "ICC(A,1)": "two-way random, absolute agreement, single rater (Shrout-Fleiss 2,1)",
+    "ICC(C,1)": "two-way mixed, consistency, single rater (Shrout-Fleiss 3,1)",
+    "ICC(1,k)": "one-way random, absolute agreement, mean of k raters (Shrout-Fleiss 1,k)",
+    "ICC(A,k)": "two-way random, absolute agreement, mean of k raters (Shrout-Fleiss 2,k)",
+    "ICC(C,k)": "two-way mixed, consistency, mean of k raters (Shrout-Fleiss 3,k)",
+}
+#: The form that fits raters who stand for others, each judged by a single reading.
+ICC_DEFAULT = "ICC(A,1)"
+
+Level = Literal["nominal", "ordinal", "interval", "ratio"]
+
+
+@dataclass(frozen=True)
+class BlandAltman:
+    """Agreement of two methods (Bland and Altman, Lancet 1986 and Stat Methods Med Res 1999).
+
+    Parameters
+    ----------
+    n : pairs.
+    bias : mean of first minus second, with its interval.
+    sd : standard deviation of the differences (n - 1).
+    lower, upper : limits of agreement, bias -+ 1.96 sd, with their intervals.
+    slope, slope_p : regression of the differences on the means: a bias that grows with the size.
+    """
+
+    n: int
+    bias: Estimate
+    sd: float
+    lower: Estimate
+    upper: Estimate
+    slope: float
+    slope_p: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Names and values."""
+        return asdict(self)
+
+
+def bland_altman(first: ArrayLike, second: ArrayLike, *, groups: Sequence[Any] | None = None) -> BlandAltman:
+    """Bias and limits of agreement of paired measurements, in their unit.
+
+    Parameters
+    ----------
+    first, second : finite measurements of the same cases; at least 3.
+    groups : patient per pair. Where a patient occurs twice, the intervals are bootstrapped over patients; otherwise they are
+        Student's, with the variance of the limits as in Bland and Altman (1999), s2 (1/n + 1.96^2 / (2 (n - 1))).
+
+    Raises
+    ------
+    BadInput : fewer than 3 pairs, or numbers that are not finite.
+    """
+    from scipy import stats
+
+    a, b = paired(first, second, least=3)
+    difference, mean = a - b, (a + b) / 2
+    n, bias, sd = len(a), float(difference.mean()), float(difference.std(ddof=1))
+    if groups is not None and len({str(g) for g in groups}) < n:
+        estimates = [bootstrap(_limit(z), difference, groups=groups) for z in (0.0, -1.96, 1.96)]
+    else:
+        t = float(stats.t.ppf(0.975, n - 1))
+        limit_error = sd * math.sqrt(1 / n + 1.96**2 / (2 * (n - 1)))
+        errors = (sd / math.sqrt(n), limit_error, limit_error)
+        centers = (bias, bias - 1.96 * sd, bias + 1.96 * sd)
+        estimates = [Estimate(c, c - t * e, c + t * e) for c, e in zip(centers, errors, strict=True)]
+    flat = float(np.ptp(mean)) == 0 or sd == 0
+    slope, p = (0.0, 1.0) if flat else stats.linregress(mean, difference)[0:4:3]
+    return BlandAltman(n, estimates[0], sd, estimates[1], estimates[2], float(slope), float(p))
+
+
+def _limit(z: float) -> Any:
+    """Mean plus ``z`` standard deviations of differences."""
+
+    def statistic(difference: Numbers) -> float:
+        return float(difference.mean() + z * difference.std(ddof=1)) if len(difference) > 1 else math.nan
+
+    return statistic
+
+
+def icc(ratings: ArrayLike) -> dict[str, Estimate]:
+    """Intraclass correlation in all six forms, with 95 % intervals from the F distribution (pingouin).
+
+    Parameters
+    ----------
+    ratings : (cases, raters), finite; at least 2 raters and as many cases as make the F test possible (pingouin asks for 5).
+
+    Returns
+    -------
+    name of the form (``ICC_FORMS`` explains each) -> estimate. Name the form in the text: they answer different questions.
+
+    Raises
+    ------
+    BadInput : too few cases or raters, or a missing rating.
+    """
+    import pandas as pd
+    import pingouin
+
+    table = np.asarray(ratings, dtype=np.float64)
+    if table.ndim != 2 or table.shape[1] < 2 or table.shape[0] < 5:
+        raise BadInput(f"an ICC needs at least 5 cases and 2 raters, not {table.shape}")
+    if not np.isfinite(table).all():
+        raise BadInput("an ICC needs a finite rating of every rater for every case", None, "Leave out the other cases")
+    case, rater = (n.ravel() for n in np.indices(table.shape))
+    frame = pd.DataFrame({"case": case, "rater": rater, "rating": table.ravel()})
+    rounding = {key: value for key, value in pingouin.options.items() if key.startswith("round.column.CI95")}
+    pingouin.options.update(dict.fromkeys(rounding, 12))  # its default rounds the interval to two digits
+    try:
+        found = pingouin.intraclass_corr(frame, targets="case", raters="rater", ratings="rating")
+    finally:
+        pingouin.options.update(rounding)
+    column = next(name for name in found.columns if name.startswith("CI95"))
+    return {
+        form: Estimate(float(value), float(interval[0]), float(interval[1]))
+        for form, value, interval in zip(ICC_FORMS, found["ICC"], found[column], strict=True)
+    }
+
+
+def krippendorff_alpha(
+    ratings: Sequence[Sequence[Any]],
+    level: Level = "nominal",
+    *,
+    groups: Sequence[Any] | None = None,
+    resamples: int = RESAMPLES,
+) -> Estimate:
+    """Krippendorff's alpha with a bootstrap interval over the rated cases (or over patients).
+
+    Parameters
+    ----------
+    ratings : (cases, raters); None, NaN or "" where a rater did not rate a case. Texts are allowed for the nominal level.
+    level : of measurement; numbers are needed beyond "nominal".
+    groups : patient per case.
+
+    Raises
+    ------
+    BadInput : nothing was rated twice, or texts are given for a level other than nominal.
+    """
+    import krippendorff
+
+    table = _coded(ratings, level)
+    if not ((~np.isnan(table)).sum(axis=1) >= 2).any():
+        raise BadInput("Krippendorff's alpha needs a case with at least two ratings")
+
+    def alpha(rows: Numbers) -> float:
+        rated = rows[~np.isnan(rows)]
+        if len(np.unique(rated)) < 2 or not ((~np.isnan(rows)).sum(axis=1) >= 2).any():
+            return math.nan  # alpha is undefined without variation
+        return float(krippendorff.alpha(reliability_data=rows.T, level_of_measurement=level))
+
+    return bootstrap(alpha, table, groups=groups, resamples=resamples)
+
+
+def _coded(ratings: Sequence[Sequence[Any]], level: Level) -> Numbers:
+    """Ratings as numbers with NaN for a missing one; texts become numbers in their sorted order."""
+    rows = [[None if _is_missing(v) else v for v in row] for row in ratings]
+    known = {v for row in rows for v in row if v is not None}
+    if any(isinstance(v, str) for v in known):
+        if level != "nominal":
+            raise BadInput(f"texts such as {sorted(map(str, known))[0]!r} have no {level} level", None, "Give numbers")
+        code = {v: float(n) for n, v in enumerate(sorted(known, key=str))}
+        rows = [[None if v is None else code[v] for v in row] for row in rows]
+    return np.array([[math.nan if v is None else float(v) for v in row] for row in rows], dtype=np.float64)
+
+
+def _is_missing(value: Any) -> bool:
+    return value is None or (isinstance(value, str) and not value.strip()) or (value != value)
+
+
+def cohen_kappa(
+    first: Sequence[Any], second: Sequence[Any], weights: Literal["none", "linear", "quadratic"] = "none"
+) -> Estimate:
+    """Cohen's kappa of two raters with its asymptotic interval (statsmodels; Fleiss, Cohen and Everitt 1969).
+
+    Parameters
+    ----------
+    first, second : categories of the same cases; sortable, equally spaced where weighted.
+    weights : of disagreements by their distance in the sorted order of the categories.
+
+    Raises
+    ------
+    BadInput : the lists differ in length or are empty.
+    """
+    from statsmodels.stats.inter_rater import cohens_kappa
+
+    if len(first) != len(second) or not len(first):
+        raise BadInput(f"{len(first)} ratings cannot be paired with {len(second)}")
+    categories = sorted({*first, *second})
+    if len(categories) < 2:
+        return Estimate(math.nan, math.nan, math.nan)  # chance agreement is 1: kappa is undefined
+    place = {category: n for n, category in enumerate(categories)}
+    table = np.zeros((len(categories),) * 2)
+    for a, b in zip(first, second, strict=True):
+        table[place[a], place[b]] += 1
+    kind = {"none": None, "linear": "linear", "quadratic": "quadratic"}[weights]
+    found = cohens_kappa(table, wt=kind)
+    return Estimate(float(found.kappa), float(found.kappa_low), float(found.kappa_upp))

@@ -1,0 +1,64 @@
+"""The results of statistics: an estimate with its interval, and a test with its effect size. Knows no data."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number with its confidence interval.
+
+    Parameters
+    ----------
+    value, low, high : in the unit of the data; NaN where they cannot be known.
+    level : of confidence.
+    """
+
+    value: float
+    low: float
+    high: float
+    level: float = 0.95
+
+    def text(self, digits: int = 2) -> str:
+        """As in a paper: ``0.93 [0.85, 0.97]``."""
+        return f"{self.value:.{digits}f} [{self.low:.{digits}f}, {self.high:.{digits}f}]"
+
+    def to_dict(self) -> dict[str, float]:
+        """Names and values."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The outcome of a significance test.
+
+    Parameters
+    ----------
+    test : name of the test, as a methods section names it.
+    statistic : the test's statistic.
+    p : two-sided p-value, not corrected; NaN where the test cannot be made.
+    effect : size of the effect, 0 for none.
+    effect_name : what ``effect`` is.
+    n : observations that the test used.
+    """
+
+    test: str
+    statistic: float
+    p: float
+    effect: float
+    effect_name: str
+    n: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Names and values."""
+        return asdict(self)
+
+
+def p_text(p: float) -> str:
+    """A p-value as in a paper: ``p = .003``, ``p < .001``."""
+    if math.isnan(p):
+        return "p not available"
+    return "p < .001" if p < 0.001 else f"p = {p:.3f}".replace("0.", ".", 1) if p < 0.9995 else "p = 1"

@@ -1,0 +1,132 @@
+"""Significance tests with effect sizes, and Holm's correction when several are printed.
+
+SciPy and statsmodels compute. Tests of independent observations are given one value per patient (``groups``).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from voxloom.errors import BadInput
+from voxloom.evaluation.statistics.arrays import means_of_groups, numbers_of, paired
+from voxloom.evaluation.statistics.interval import Outcome
+
+
+def wilcoxon(first: ArrayLike, second: ArrayLike, *, groups: Sequence[Any] | None = None) -> Outcome:
+    """Wilcoxon signed-rank test of paired values, zero differences left out (Wilcoxon 1945).
+
+    Parameters
+    ----------
+    first, second : finite values of the same cases.
+    groups : patient per case; differences are averaged within a patient.
+
+    Returns
+    -------
+    The effect is the matched-pairs rank-biserial correlation: share of favorable minus share of unfavorable ranks.
+    """
+    from scipy import stats
+
+    a, b = paired(first, second, least=1)
+    difference = means_of_groups(a - b, groups)
+    kept = difference[difference != 0]
+    name, effect_name = "Wilcoxon signed-rank test", "matched-pairs rank-biserial correlation"
+    if not len(kept):
+        return Outcome(name, 0.0, 1.0, 0.0, effect_name, len(difference))
+    found = stats.wilcoxon(difference)
+    ranks = stats.rankdata(np.abs(kept))
+    effect = float((ranks[kept > 0].sum() - ranks[kept < 0].sum()) / ranks.sum())
+    return Outcome(name, float(found.statistic), float(found.pvalue), effect, effect_name, len(difference))
+
+
+def mann_whitney(
+    first: ArrayLike,
+    second: ArrayLike,
+    *,
+    first_groups: Sequence[Any] | None = None,
+    second_groups: Sequence[Any] | None = None,
+) -> Outcome:
+    """Mann-Whitney U test of two independent samples (1947).
+
+    Returns
+    -------
+    The effect is the rank-biserial correlation: probability that a value of the first is larger, minus that it is smaller.
+    """
+    from scipy import stats
+
+    a = means_of_groups(numbers_of(first, "first values"), first_groups)
+    b = means_of_groups(numbers_of(second, "second values"), second_groups)
+    if not len(a) or not len(b):
+        raise BadInput("the Mann-Whitney test needs values in both samples")
+    found = stats.mannwhitneyu(a, b, alternative="two-sided")
+    effect = float(2 * found.statistic / (len(a) * len(b)) - 1)
+    return Outcome(
+        "Mann-Whitney U test",
+        float(found.statistic),
+        float(found.pvalue),
+        effect,
+        "rank-biserial correlation",
+        len(a) + len(b),
+    )
+
+
+def friedman(ratings: ArrayLike) -> Outcome:
+    """Friedman's test of three or more related samples (1937).
+
+    Parameters
+    ----------
+    ratings : (cases, methods), finite.
+
+    Returns
+    -------
+    The effect is Kendall's W: 0 no, 1 complete agreement on the order of the methods.
+    """
+    from scipy import stats
+
+    table = np.asarray(ratings, dtype=np.float64)
+    if table.ndim != 2 or table.shape[1] < 3 or table.shape[0] < 2:
+        raise BadInput(f"Friedman's test needs at least 2 cases and 3 methods, not {table.shape}")
+    if not np.isfinite(table).all():
+        raise BadInput("Friedman's test needs a finite value of every method for every case")
+    n, k = table.shape
+    if (table == table[:, :1]).all():
+        return Outcome("Friedman test", 0.0, 1.0, 0.0, "Kendall's W", n)
+    found = stats.friedmanchisquare(*table.T)
+    effect = float(found.statistic / (n * (k - 1)))
+    return Outcome("Friedman test", float(found.statistic), float(found.pvalue), effect, "Kendall's W", n)
+
+
+def mcnemar(first: Sequence[bool], second: Sequence[bool]) -> Outcome:
+    """Exact (binomial) McNemar test of two paired yes-or-no outcomes (1947).
+
+    Returns
+    -------
+    The statistic is the smaller count of discordant pairs; the effect is the difference of the two shares of yes.
+    """
+    from statsmodels.stats.contingency_tables import mcnemar as exact_mcnemar
+
+    a, b = np.asarray(first, dtype=bool), np.asarray(second, dtype=bool)
+    if a.shape != b.shape or a.ndim != 1 or not len(a):
+        raise BadInput(f"{a.size} outcomes cannot be paired with {b.size}")
+    table = [[int((a & b).sum()), int((a & ~b).sum())], [int((~a & b).sum()), int((~a & ~b).sum())]]
+    found = exact_mcnemar(table, exact=True)
+    effect = float(a.mean() - b.mean())
+    return Outcome(
+        "exact McNemar test", float(found.statistic), float(found.pvalue), effect, "difference of shares", len(a)
+    )
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's step-down correction (1979) of the p-values that are printed together; NaN stays NaN and counts not."""
+    from statsmodels.stats.multitest import multipletests
+
+    given: NDArray[np.float64] = np.asarray(p_values, dtype=float)
+    corrected = np.full(len(given), math.nan)
+    known = ~np.isnan(given)
+    if known.any():
+        corrected[known] = multipletests(given[known], method="holm")[1]
+    return [float(p) for p in corrected]
