@@ -178,3 +178,18 @@ def test_the_ten_lines_of_the_design(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert mask.shape == read_volume("scan.nii.gz").shape
     assert Path("report.html").stat().st_size > 1000
     assert Path("model/configs/inference.json").is_file()
+
+
+def test_sorted_folds_and_the_spread_over_folds(tmp_path: Path) -> None:
+    data = write_balls(tmp_path / "balls", 6)
+    quick = {**TINY, "training.steps": 2, "training.validations": 1, "folds.count": 2, "folds.sort_by": "field_of_view"}
+    run = train(data, vx.Recipe.load("auto").changed(quick), out=tmp_path / "run")
+    splits = json.loads((run.folder / "splits_final.json").read_text())
+    assert [fold["val"] for fold in splits] == [["ball00", "ball01", "ball03"], ["ball02", "ball04", "ball05"]]
+    assert set(run.summary["validation"]["robustness"]["bright"]["folds"]) == {"fold_0", "fold_1"}
+    assert run.summary["validation"]["robustness"]["mean"]["sd_folds"] >= 0
+
+
+def test_sorted_folds_of_one_are_refused() -> None:
+    with pytest.raises(BadInput, match="sort_by needs"):
+        vx.Recipe.load("auto").changed({"folds.sort_by": "slices"})

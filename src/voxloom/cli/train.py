@@ -89,11 +89,12 @@ def parse_assignments(assignments: list[str]) -> dict[str, Any]:
 
 
 def dice_rows(summary: dict[str, Any]) -> list[list[str]]:
-    """Rows of label, cases, mean with confidence interval, and SD, with a header row, for the screen."""
-    rows = [["label", "cases", "mean Dice", "95 % CI", "SD"]]
-    for label, figures in summary.get("validation", {}).get("dice", {}).items():
+    """Rows of label, cases, mean, confidence interval, SD over cases and over folds, with a header row, for the screen."""
+    validation = summary.get("validation", {})
+    spread = validation.get("robustness", {})
+    rows = [["label", "cases", "mean Dice", "95 % CI", "SD", *(["SD of folds"] if spread else [])]]
+    for label, figures in validation.get("dice", {}).items():
         low, high = figures["ci"]
-        rows.append(
-            [label, str(figures["n"]), f"{figures['mean']:.4f}", f"{low:.4f} to {high:.4f}", f"{figures['sd']:.4f}"]
-        )
+        row = [label, str(figures["n"]), f"{figures['mean']:.4f}", f"{low:.4f} to {high:.4f}", f"{figures['sd']:.4f}"]
+        rows.append([*row, *([f"{spread[label]['sd_folds']:.4f}"] if spread else [])])
     return rows

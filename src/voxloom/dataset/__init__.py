@@ -4,6 +4,7 @@ from voxloom.dataset.case import Case
 from voxloom.dataset.dataset import Dataset
 from voxloom.dataset.folds import Fold, declared_folds, hold_out, make_folds, read_splits, write_splits
 from voxloom.dataset.labels import Label, Labels
+from voxloom.dataset.sorted_folds import sorted_folds
 from voxloom.dataset.sources import FileChannel, ImageSource, MaskStack, NpzItem
 
 __all__ = [
@@ -20,5 +21,6 @@ __all__ = [
     "hold_out",
     "make_folds",
     "read_splits",
+    "sorted_folds",
     "write_splits",
 ]

@@ -51,7 +51,7 @@ def make_folds(dataset: Dataset, k: int = 5, *, seed: int = 0, stratify: str | N
     ------
     BadInput : k does not fit the number of patients, or no case has the column.
     """
-    patients = _by_patient(dataset)
+    patients = by_patient(dataset)
     if not 2 <= k <= len(patients):
         fix = "Give every case its patient, or take fewer folds" if k > 1 else "Use hold_out for a single split"
         raise BadInput(f"{k} folds of {len(patients)} patients cannot be made", dataset.root, fix)
@@ -62,7 +62,7 @@ def make_folds(dataset: Dataset, k: int = 5, *, seed: int = 0, stratify: str | N
             n = min(range(k), key=lambda i: (here[i], len(folds[i]), i))
             here[n] += len(patients[patient])
             folds[n] += [case.id for case in patients[patient]]
-    return [_fold(dataset, val) for val in folds]
+    return [fold_with(dataset, val) for val in folds]
 
 
 def hold_out(dataset: Dataset, fraction: float, *, seed: int = 0, stratify: str | None = None) -> Fold:
@@ -70,7 +70,7 @@ def hold_out(dataset: Dataset, fraction: float, *, seed: int = 0, stratify: str 
 
     Raises BadInput when the fraction is not between 0 and 1 or there are fewer than two patients.
     """
-    patients = _by_patient(dataset)
+    patients = by_patient(dataset)
     if not 0 < fraction < 1 or len(patients) < 2:
         raise BadInput(
             f"{fraction:g} of {len(patients)} patients cannot be held out",
@@ -90,7 +90,7 @@ def hold_out(dataset: Dataset, fraction: float, *, seed: int = 0, stratify: str 
     if len(val) == len(dataset):
         kept = {case.id for case in min((patients[p] for p in order), key=len)}
         val = [name for name in val if name not in kept]
-    return _fold(dataset, val)
+    return fold_with(dataset, val)
 
 
 def read_splits(path: str | Path, dataset: Dataset) -> list[Fold]:
@@ -136,14 +136,16 @@ def declared_folds(dataset: Dataset) -> list[Fold] | None:
     return folds
 
 
-def _by_patient(dataset: Dataset) -> dict[str, list[Case]]:
+def by_patient(dataset: Dataset) -> dict[str, list[Case]]:
+    """The cases of every patient; patients and cases in the order of their names."""
     patients: dict[str, list[Case]] = defaultdict(list)
     for case in sorted(dataset, key=lambda case: case.id):
         patients[case.patient].append(case)
     return dict(sorted(patients.items()))
 
 
-def _fold(dataset: Dataset, val: Iterable[str]) -> Fold:
+def fold_with(dataset: Dataset, val: Iterable[str]) -> Fold:
+    """The fold that validates on these cases and trains on all others."""
     return _fold_of(sorted(dataset, key=lambda case: case.id), set(val))
 
 
@@ -161,7 +163,7 @@ def _strata(
     shuffled = [names[i] for i in np.random.default_rng(seed).permutation(len(names))]
     if stratify is None:
         return [shuffled]
-    values = _values(dataset, patients, stratify)
+    values = column_values(dataset, patients, stratify)
     bins = _bin(values, max(2, min(_BINS, len(patients) // max(parts, 1))))
     strata: dict[str, list[str]] = defaultdict(list)
     for patient in shuffled:
@@ -169,13 +171,13 @@ def _strata(
     return [strata[key] for key in sorted(strata)]
 
 
-def _values(dataset: Dataset, patients: dict[str, list[Case]], column: str) -> dict[str, Any]:
-    """One value per patient: the mean of the cases' numbers, or the first text; None where there is none."""
+def column_values(dataset: Dataset, patients: dict[str, list[Case]], column: str) -> dict[str, Any]:
+    """One value of a column per patient: the mean of the cases' numbers, or the first text; None where there is none."""
     by_case = _label_volumes(dataset) if column == "label_volume" else {c.id: _column(c, column) for c in dataset}
     if all(v is None for v in by_case.values()):
         known = sorted({name for case in dataset for name in case.attributes} | {"label_volume"})
         raise BadInput(
-            f"no case has the column {column!r} to stratify by", dataset.root, f"Columns are {', '.join(known)}"
+            f"no case has the column {column!r} to divide by", dataset.root, f"Columns are {', '.join(known)}"
         )
     values: dict[str, Any] = {}
     for patient, cases in patients.items():

@@ -4,6 +4,7 @@ from voxloom.evaluation.case import evaluate_case
 from voxloom.evaluation.evaluation import Evaluation, Row
 from voxloom.evaluation.folders import evaluate_folders
 from voxloom.evaluation.metrics import METRICS, MaskMetrics, dice_score, mask_metrics
+from voxloom.evaluation.robustness import robustness
 from voxloom.evaluation.statistics.bootstrap import bootstrap_ci
 from voxloom.evaluation.summary import summarize
 from voxloom.evaluation.surface import SurfaceDistances, surface_distances
@@ -19,6 +20,7 @@ __all__ = [
     "evaluate_case",
     "evaluate_folders",
     "mask_metrics",
+    "robustness",
     "summarize",
     "surface_distances",
 ]

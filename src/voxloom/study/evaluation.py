@@ -14,7 +14,7 @@ import numpy as np
 
 from voxloom.dataset import Case, Dataset, Labels
 from voxloom.errors import BadInput
-from voxloom.evaluation import Evaluation, dice_score, evaluate_case
+from voxloom.evaluation import Evaluation, dice_score, evaluate_case, robustness
 from voxloom.files import sha256_file, write_json, write_text
 from voxloom.formats import read_label, write_volume
 from voxloom.inference.postprocess import keep_largest
@@ -109,7 +109,8 @@ def validate_run(
         pooled.extend(evaluation)
     summary = {"largest_component": list(largest), "folds": dict(outcomes)}
     if total:
-        summary["validation"] = pooled.summary()
+        spread = {"robustness": robustness(scored)} if len(scored) > 1 else {}
+        summary["validation"] = {**pooled.summary(), **spread}
     write_json(folder / "summary.json", summary)
     return summary
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from voxloom.errors import BadInput
 from voxloom.files import write_text
@@ -45,6 +45,8 @@ class FoldSettings(BaseModel):
     count : number of folds; 1 trains once, with a hold-out for validation.
     hold_out : share of the patients that is held out when ``count`` is 1 (at least 4 where there are 20); 0 trains on all.
     stratify : an attribute column, or ``label_volume``.
+    sort_by : worst-case folds: patients sorted by ``slices``, ``slice_thickness``, ``pixel_spacing``, ``field_of_view``,
+        ``label_volume`` or an attribute column and cut into ``count`` blocks, so that every fold tests on unlike cases.
     file : an nnU-Net ``splits_final.json`` to train on the same folds.
     """
 
@@ -53,7 +55,14 @@ class FoldSettings(BaseModel):
     count: int = Field(1, ge=1)
     hold_out: float = Field(0.05, ge=0, lt=1)
     stratify: str | None = None
+    sort_by: str | None = None
     file: Path | None = None
+
+    @model_validator(mode="after")
+    def _one_division(self) -> FoldSettings:
+        if self.sort_by is not None and (self.stratify is not None or self.count < 2):
+            raise ValueError("sort_by needs a count of 2 or more, and cannot be combined with stratify")
+        return self
 
 
 Section = dict[str, Any]

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from voxloom.dataset import Dataset, Fold, Label, Labels, hold_out, make_folds, read_splits, write_splits
+from voxloom.dataset import Dataset, Fold, Label, Labels, hold_out, make_folds, read_splits, sorted_folds, write_splits
 from voxloom.dataset.inspect import fingerprint
 from voxloom.errors import BadInput
 from voxloom.files import sha256_file, write_json, write_text
@@ -173,10 +173,12 @@ def usable_cases(dataset: Dataset, recipe: Recipe) -> tuple[Dataset, Labels]:
 
 
 def choose_folds(dataset: Dataset, recipe: Recipe) -> list[Fold]:
-    """The folds of a recipe: read from a file, k folds, one hold-out, or all cases for training."""
+    """The folds of a recipe: read from a file, k sorted or shuffled folds, one hold-out, or all cases for training."""
     f = recipe.folds
     if f.file is not None:
         return read_splits(f.file, dataset)
+    if f.sort_by is not None:
+        return sorted_folds(dataset, f.count, f.sort_by)
     if f.count > 1:
         return make_folds(dataset, f.count, seed=recipe.seed, stratify=f.stratify)
     patients = {case.patient for case in dataset}
