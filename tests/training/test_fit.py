@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 from pathlib import Path
@@ -13,6 +14,7 @@ from voxloom.errors import BadInput, VoxloomError
 from voxloom.training.callbacks import Save
 from voxloom.training.checkpoint import read_checkpoint
 from voxloom.training.fit import fit
+from voxloom.training.timing import seconds_per_step
 from voxloom.training.weights import load_weights
 
 from .fakes import ball_training
@@ -171,3 +173,14 @@ def test_checkpoint_is_written_whole(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert (tmp_path / "last.ckpt").read_bytes() == before
     assert not list(tmp_path.glob(".*part*"))
     assert Save is not None
+
+
+def test_bfloat16_is_refused_and_not_timed_where_the_machine_emulates_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("voxloom.training.fit", "voxloom.training.timing"):
+        monkeypatch.setattr(f"{module}.bf16_slowdown", lambda device: 200.0)
+    job = ball_training(tmp_path, precision="bf16")
+    with pytest.raises(BadInput, match="200 times slower.*training.precision=fp32"):
+        fit(job, device="cpu")
+    assert seconds_per_step(job.network, job.training, job.augment, job.spacing, device="cpu") == math.inf

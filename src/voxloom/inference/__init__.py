@@ -3,12 +3,14 @@
 from voxloom.inference.forward import Forward, NetworkFunction
 from voxloom.inference.labels import predict_labels, restore_labels
 from voxloom.inference.postprocess import keep_largest
+from voxloom.inference.precision import autocast_dtype
 from voxloom.inference.windows import Slab, predict_map, stream_map
 
 __all__ = [
     "Forward",
     "NetworkFunction",
     "Slab",
+    "autocast_dtype",
     "keep_largest",
     "predict_labels",
     "predict_map",

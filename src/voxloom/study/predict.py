@@ -18,7 +18,7 @@ from torch import nn
 from voxloom.dataset import Labels
 from voxloom.errors import BadInput, VoxloomError
 from voxloom.formats import ending_of, read_volume, write_volume
-from voxloom.inference import predict_labels
+from voxloom.inference import autocast_dtype, predict_labels
 from voxloom.networks import NetworkSettings, build_network
 from voxloom.prepare import PrepareSettings, Statistics, prepare_image
 from voxloom.progress import Progress
@@ -143,7 +143,7 @@ class Predictor:
             overlap=self.inference.overlap,
             batch=self.inference.batch,
             device=self.device,
-            autocast_dtype=torch.bfloat16 if self.precision == "bf16" else None,
+            autocast_dtype=autocast_dtype(self.precision, self.device),
             tta_axes=self.inference.mirror,
             channels_last=self.channels_last,
             largest=self.largest,

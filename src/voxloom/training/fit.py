@@ -21,6 +21,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from voxloom.augment import Augmenter, AugmentSettings
 from voxloom.dataset.labels import Labels
 from voxloom.errors import BadInput
+from voxloom.inference.precision import TOLERABLE, bf16_slowdown
 from voxloom.losses import DeepSupervisionLoss, SegmentationLoss
 from voxloom.networks import NetworkSettings, build_network
 from voxloom.training.callbacks import Advance, Budget, Clock, Report, Reporter, Save, Validate, Watch
@@ -176,6 +177,7 @@ def _run(
     reporter: Reporter | None,
 ) -> None:
     """Hand the parts to Lightning and translate how it ended."""
+    _refuse_slow_arithmetic(job, device)
     validate = Validate(
         _validator(job, device),
         log,
@@ -199,6 +201,17 @@ def _run(
         _trainer(job, device, callbacks).fit(module, datamodule=data)
     if interruption.requested:
         raise KeyboardInterrupt
+
+
+def _refuse_slow_arithmetic(job: Training, device: torch.device) -> None:
+    """A training in bfloat16 on a machine without it would look endless."""
+    slowdown = bf16_slowdown(device.type) if job.training.precision == "bf16" else 1.0
+    if slowdown > TOLERABLE:
+        raise BadInput(
+            f"this machine computes bfloat16 {slowdown:.0f} times slower than float32",
+            job.folder,
+            "Train with --set training.precision=fp32, or on a machine with bfloat16",
+        )
 
 
 def _validator(job: Training, device: torch.device) -> Validator | None:

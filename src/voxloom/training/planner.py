@@ -293,8 +293,7 @@ def choose_width(
     narrow = WIDTHS[device][-1]
     measured = {p: time_step(*candidate(narrow, p, spacing), augment, spacing) for p in ("fp32", "bf16")}
     precision = min(measured, key=lambda p: measured[p])
-    ratio = max(measured.values()) / measured[precision]
-    reasons.append(("precision", precision, f"measured on this machine: {ratio:.2f} times as fast as the other"))
+    reasons.append(("precision", precision, precision_reason(max(measured.values()) / measured[precision])))
     per_step, width = measured[precision], narrow
     for wider in reversed(WIDTHS[device][:-1]):
         # a step grows at least in proportion to the width: do not measure what cannot fit
@@ -312,6 +311,13 @@ def choose_width(
         )
     )
     return width, precision, per_step
+
+
+def precision_reason(ratio: float) -> str:
+    """Why this arithmetic, when the other takes ``ratio`` times as long."""
+    if not np.isfinite(ratio):
+        return "this machine has no fast arithmetic of the other kind"
+    return f"measured on this machine: {ratio:.2f} times as fast as the other"
 
 
 def enough_steps(width: int) -> int:

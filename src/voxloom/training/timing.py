@@ -6,6 +6,7 @@ Knows how to run a few steps of any settings; the planner asks it.
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 
 import numpy as np
@@ -13,6 +14,7 @@ import torch
 
 from voxloom.augment import AugmentSettings
 from voxloom.dataset.labels import Label, Labels
+from voxloom.inference.precision import TOLERABLE, bf16_slowdown
 from voxloom.networks import NetworkSettings
 from voxloom.training.fit import Training, build_module, build_sampler
 from voxloom.training.pace import Pace
@@ -67,7 +69,10 @@ def seconds_per_step(
     """Seconds of the fastest of ``steps`` whole steps (read, augment, forward, backward, update), after two that warm up.
 
     The fastest, because other work on the machine only ever makes a step slower; the pace is corrected while training.
+    Arithmetic that a single convolution already shows to be slower is not timed: it takes infinitely long.
     """
+    if training.precision == "bf16" and bf16_slowdown(torch.device(device).type) > TOLERABLE:
+        return math.inf
     job = noise_training(network, training, augment, spacing)
     module = build_module(job, Pace(steps)).to(device)
     optimizer = module.configure_optimizers()

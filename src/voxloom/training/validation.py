@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from voxloom.dataset.labels import Labels
+from voxloom.inference.precision import autocast_dtype
 from voxloom.inference.windows import predict_map
 from voxloom.training.sampling import PatchSource, Triple
 
@@ -57,7 +58,7 @@ class Validator:
             patch=self.patch,
             overlap=self.overlap,
             device=self.device,
-            autocast_dtype=torch.bfloat16 if self.precision == "bf16" else None,
+            autocast_dtype=autocast_dtype(self.precision, self.device),
             activation="sigmoid" if self.labels.has_regions else "softmax",
             channels_last=self.channels_last,
         )

@@ -1,0 +1,56 @@
+"""Which arithmetic this machine is good at. Knows no network and no run.
+
+A processor without bfloat16 instructions computes bfloat16 convolutions hundreds of times slower than float32, so nothing
+may choose bfloat16, or follow a run that did, before one small convolution has been timed.
+"""
+
+from __future__ import annotations
+
+import time
+from functools import cache
+from math import inf
+
+import torch
+from torch import Tensor, nn
+
+#: A run trained in bfloat16 still runs in it while it is at most this much slower than float32.
+TOLERABLE = 3.0
+
+
+def autocast_dtype(precision: str, device: torch.device) -> torch.dtype | None:
+    """The type to predict in with a network trained in ``precision``: bfloat16 only where the machine can.
+
+    Parameters
+    ----------
+    precision : "bf16" or "fp32", of the training.
+    device : where the network runs.
+    """
+    return torch.bfloat16 if precision == "bf16" and bf16_slowdown(device.type) <= TOLERABLE else None
+
+
+@cache
+def bf16_slowdown(device: str) -> float:
+    """Time of a small bfloat16 convolution over that of a float32 one, measured once per process.
+
+    Parameters
+    ----------
+    device : "cpu" or "cuda". A CUDA device is asked for its support instead: inf without, 0.5 with it.
+    """
+    if device == "cuda":
+        return 0.5 if torch.cuda.is_bf16_supported(including_emulation=False) else inf
+    slow = _convolution_seconds(torch.bfloat16)
+    return slow / _convolution_seconds(torch.float32)
+
+
+def _convolution_seconds(dtype: torch.dtype) -> float:
+    """The fastest of three 3D convolutions of 16 to 16 channels on 12 cubed voxels, after one that warms up."""
+    last = torch.channels_last_3d
+    convolution = nn.Conv3d(16, 16, 3, padding=1).to(dtype).to(memory_format=last)
+    image: Tensor = torch.ones(1, 16, 12, 12, 12, dtype=dtype).contiguous(memory_format=last)
+    times = []
+    with torch.inference_mode():
+        for _ in range(4):
+            start = time.perf_counter()
+            convolution(image)
+            times.append(time.perf_counter() - start)
+    return min(times[1:])
