@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from voxloom.errors import BadInput
 from voxloom.inference import predict_map, stream_map
 from voxloom.inference.windows import window_starts, window_weights
+from voxloom.prepare import SliceStack
 
 
 def identity(windows):
@@ -107,3 +108,23 @@ def test_windows_that_cannot_be_are_refused():
         predict_map(identity, image_of((4, 4, 4)), patch=(4, 4, 4), overlap=1.0)
     with pytest.raises(BadInput, match="C, I, J, K"):
         predict_map(identity, np.zeros((4, 4, 4), np.float32), patch=(4, 4, 4))
+
+
+def test_three_slices_in_the_middle_slice_out():
+    """A 2D network that answers with its middle channel gives every slice back in its place."""
+    image = image_of((9, 7, 6), channels=2)
+    found = predict_map(
+        lambda x: x[:, [1, 4]],
+        image,
+        patch=(5, 7, 1),
+        batch=4,
+        activation="sigmoid",
+        stack=SliceStack(1),
+        out_dtype="f4",
+    )
+    np.testing.assert_allclose(found, sigmoid(image), atol=1e-3)
+
+
+def test_neighbors_are_refused_for_windows_of_many_slices():
+    with pytest.raises(BadInput, match="windows of one slice"):
+        predict_map(identity, image_of((9, 7, 6)), patch=(5, 7, 3), stack=SliceStack(1))

@@ -27,8 +27,8 @@ def command(
     from voxloom.prepare import Cache, PrepareSettings
     from voxloom.study.recipe import Recipe
 
-    given = Recipe.load(recipe).prepare
-    settings = PrepareSettings.model_validate(given)
+    chosen = Recipe.load(recipe)
+    given, settings = chosen.prepare, chosen.preparation
     if open_keys := [key for key in PrepareSettings.model_fields if key not in given]:
         output.note(f"{recipe} leaves open: {', '.join(open_keys)}; defaults are taken, where training may plan others")
     with output.progress_bar("Preparing") as progress:

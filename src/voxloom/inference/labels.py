@@ -19,9 +19,10 @@ from voxloom.dataset.labels import Labels
 from voxloom.errors import BadInput
 from voxloom.inference.forward import NetworkFunction
 from voxloom.inference.postprocess import keep_largest
-from voxloom.inference.windows import Slab, Triple, stream_map
+from voxloom.inference.windows import SINGLE, Slab, Triple, stream_map
 from voxloom.prepare.geometry import Geometry
 from voxloom.prepare.reorient import Turn
+from voxloom.prepare.slices import SliceStack
 
 #: Source voxels restored at a time.
 _SLAB_VOXELS = 1 << 22
@@ -41,6 +42,7 @@ def predict_labels(
     autocast_dtype: torch.dtype | None = None,
     tta_axes: tuple[int, ...] = (),
     channels_last: bool = True,
+    stack: SliceStack = SINGLE,
     largest: tuple[str, ...] = (),
 ) -> NDArray[Any]:
     """Label map of a prepared image, on its source grid.
@@ -52,7 +54,7 @@ def predict_labels(
     image : (C, I, J, K) float32 on the prepared grid of ``geometry``.
     geometry : the way back to the source grid.
     labels : names and outer values.
-    patch, overlap, batch, device, autocast_dtype, tta_axes, channels_last : see :func:`stream_map`.
+    patch, overlap, batch, device, autocast_dtype, tta_axes, channels_last, stack : see :func:`stream_map`.
     largest : names of labels of which only the largest component is kept.
 
     Returns
@@ -76,6 +78,7 @@ def predict_labels(
         activation="sigmoid" if labels.has_regions else "softmax",
         tta_axes=tta_axes,
         channels_last=channels_last,
+        stack=stack,
     )
     outer = labels.decode(restore_labels(slabs, geometry, labels))
     return keep_largest(outer, labels, largest) if largest else outer

@@ -21,9 +21,12 @@ from torch import Tensor
 
 from voxloom.errors import BadInput
 from voxloom.inference.forward import Activation, Forward, NetworkFunction
+from voxloom.prepare.slices import SliceStack
 
 Triple = tuple[int, int, int]
 
+#: One slice, no neighbors.
+SINGLE = SliceStack()
 #: Probability 1 as an int16; leaves room for the rounding of many overlapping windows.
 _ONE = 32000
 #: Values of one yielded slab (all labels together), unless one plane already has more.
@@ -161,6 +164,7 @@ def stream_map(
     activation: Activation = "softmax",
     tta_axes: tuple[int, ...] = (),
     channels_last: bool = True,
+    stack: SliceStack = SINGLE,
 ) -> Iterator[Slab]:
     """Probabilities of a prepared image, finished slab by slab.
 
@@ -172,6 +176,7 @@ def stream_map(
     overlap : share of a window that its neighbor covers again, from 0 to below 1.
     batch : windows per forward pass.
     device, autocast_dtype, activation, tta_axes, channels_last : see :class:`Forward`.
+    stack : neighboring slices that a 2D network sees as further channels.
 
     Yields
     ------
@@ -179,18 +184,21 @@ def stream_map(
 
     Raises
     ------
-    BadInput : an image that is not (C, I, J, K), a patch below 1 or an overlap outside [0, 1).
+    BadInput : an image that is not (C, I, J, K), a patch below 1, an overlap outside [0, 1), or neighboring slices for windows
+        of more than one slice.
     """
     if image.ndim != 4:
         raise BadInput(f"expected an image of shape (C, I, J, K), got {image.shape}")
     if min(patch) < 1 or not 0 <= overlap < 1:
         raise BadInput(f"patch {patch} and overlap {overlap} make no windows", None, "Use an overlap from 0 to below 1")
+    if stack.neighbors and patch[2] != 1:
+        raise BadInput(f"neighboring slices go with windows of one slice, not of {patch[2]}", "slices.neighbors")
     place = torch.device(device)
     members = (networks,) if callable(networks) else tuple(networks)
     forward = Forward(members, place, activation, autocast_dtype, tta_axes, channels_last)
     padded, inside = _pad(image, patch)
     grid = WindowGrid.plan(_size(padded), patch, overlap, place)
-    for slab in _run(forward, torch.from_numpy(padded), grid, batch):
+    for slab in _run(forward, _stacks(padded, stack), grid, batch):
         if (cut := _cut(slab, inside)) is not None:
             yield cut
 
@@ -207,6 +215,7 @@ def predict_map(
     activation: Activation = "softmax",
     tta_axes: tuple[int, ...] = (),
     channels_last: bool = True,
+    stack: SliceStack = SINGLE,
     out_dtype: DTypeLike = np.float16,
 ) -> NDArray[Any]:
     """All probabilities at once, (L, I, J, K) of ``out_dtype`` on the prepared grid; see :func:`stream_map`."""
@@ -222,6 +231,7 @@ def predict_map(
         activation=activation,
         tta_axes=tta_axes,
         channels_last=channels_last,
+        stack=stack,
     )
     for slab in slabs:
         if out is None:
@@ -231,12 +241,22 @@ def predict_map(
     return out
 
 
-def _run(forward: Forward, image: Tensor, grid: WindowGrid, batch: int) -> Iterator[Slab]:
+def _stacks(padded: NDArray[np.float32], stack: SliceStack) -> Tensor:
+    """A view (C, depth, I, J, K) of the image: at slice k the slices that the network sees with it."""
+    return torch.from_numpy(stack.widen(padded)).unfold(3, stack.depth, 1).movedim(-1, 1)
+
+
+def _window(stacks: Tensor, where: tuple[slice, slice, slice]) -> Tensor:
+    """The channels (C * depth, i, j, k) of one window."""
+    return stacks[(slice(None), slice(None), *where)].flatten(0, 1)
+
+
+def _run(forward: Forward, stacks: Tensor, grid: WindowGrid, batch: int) -> Iterator[Slab]:
     indices = grid.indices()
     flat = grid.patch[2] == 1
     if len(indices) == 1:
         with torch.inference_mode():
-            whole = forward(image[None], flat)[0].cpu().numpy()
+            whole = forward(_window(stacks, grid.where((0, 0, 0)))[None], flat)[0].cpu().numpy()
         yield Slab(0, 0, whole)
         return
     axis, batches = grid.axis, [indices[n : n + batch] for n in range(0, len(indices), batch)]
@@ -244,7 +264,7 @@ def _run(forward: Forward, image: Tensor, grid: WindowGrid, batch: int) -> Itera
     band: _Band | None = None
     for number, group in enumerate(batches):
         with torch.inference_mode():
-            windows = torch.stack([image[(slice(None), *grid.where(index))] for index in group])
+            windows = torch.stack([_window(stacks, grid.where(index)) for index in group])
             found = forward(windows, flat)
             if band is None:
                 band = _Band(grid, found.shape[1], _band_planes(starts, grid.patch[axis], batch), forward.device)

@@ -14,8 +14,10 @@ from voxloom.prepare.settings import (
     PrepareSettings,
     Statistics,
 )
+from voxloom.prepare.slices import PLAIN_SLICES, SliceSettings, SliceStack, plane_orientation
 
 __all__ = [
+    "PLAIN_SLICES",
     "PREPARE_VERSION",
     "Cache",
     "ChannelStatistics",
@@ -24,9 +26,12 @@ __all__ = [
     "PrepareSettings",
     "PreparedCase",
     "PreparedSet",
+    "SliceSettings",
+    "SliceStack",
     "Statistics",
     "measure_statistics",
     "plan",
+    "plane_orientation",
     "prepare_image",
     "prepare_label",
 ]

@@ -90,6 +90,8 @@ def preprocessing(settings: PrepareSettings, about: dict[str, Any]) -> list[dict
         raise BadInput(
             "a MONAI bundle cannot express regions or an ignore label", None, "Export a run with plain labels"
         )
+    if about.get("slices", {}).get("neighbors"):
+        raise BadInput("a MONAI bundle cannot express slices.neighbors of this run", None, "Export a run without it")
     unsaid = [("crop", settings.crop != "none"), ("pad_to", settings.pad_to is not None)]
     unsaid += [
         ("percentile_clip", settings.percentile_clip is not None),

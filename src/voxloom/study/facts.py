@@ -15,9 +15,9 @@ from voxloom.dataset import Dataset, Labels
 from voxloom.dataset.inspect import Fingerprint, ras_order
 from voxloom.errors import BadInput
 from voxloom.networks import NetworkSettings
-from voxloom.prepare import PrepareSettings
+from voxloom.prepare import PrepareSettings, SliceSettings
 from voxloom.study.recipe import PLANNED, Recipe
-from voxloom.training.planner import DataFacts, Plan, StepTimer, build_plan
+from voxloom.training.planner import DataFacts, Plan, StepTimer, Wishes, build_plan
 from voxloom.training.settings import InferenceSettings, TrainingSettings
 
 
@@ -31,18 +31,32 @@ class Resolved:
     training: TrainingSettings
     augment: AugmentSettings
     inference: InferenceSettings
+    slices: SliceSettings
 
 
 def resolve(recipe: Recipe) -> Resolved:
     """The settings objects of a complete recipe (pydantic's errors are turned into BadInput by ``Recipe.check``)."""
     return Resolved(
         recipe,
-        PrepareSettings.model_validate(recipe.prepare),
+        recipe.preparation,
         NetworkSettings.model_validate(recipe.network),
         TrainingSettings.model_validate(recipe.training),
         AugmentSettings.model_validate(recipe.augment),
         InferenceSettings.model_validate(recipe.inference),
+        recipe.slices,
     )
+
+
+def wishes_of(recipe: Recipe) -> Wishes:
+    """What the recipe fixes of the network's input (BadInput when it asks for slices and for a network that has none)."""
+    dims, patch = recipe.network.get("dims"), recipe.training.get("patch")
+    if recipe.slices.used and (dims == 3 or (patch is not None and patch[2] != 1)):
+        raise BadInput(
+            f"`slices` is for 2D networks, not for {'3D ones' if dims == 3 else f'patches of {patch[2]} slices'}",
+            f"recipe {recipe.name}",
+            "Set network.dims to 2 and the third number of training.patch to 1, or leave both out",
+        )
+    return Wishes(2 if recipe.slices.used else dims, recipe.slices.plane, recipe.slices.neighbors)
 
 
 def gather_facts(dataset: Dataset, fingerprint: Fingerprint, labels: Labels) -> DataFacts:
@@ -73,7 +87,7 @@ def complete(
     recipe: Recipe, facts: DataFacts, device: str, seconds: float | None, time_step: StepTimer
 ) -> tuple[Recipe, Plan]:
     """Fill what the recipe leaves open by the plan; the recipe's own keys win, and the plan reckons with them."""
-    plan = build_plan(facts, device, seconds, overridden(recipe, time_step))
+    plan = build_plan(facts, device, seconds, overridden(recipe, time_step), wishes_of(recipe))
     chosen = {"prepare": plan.prepare, "network": plan.network, "training": plan.training}
     chosen |= {"augment": plan.augment, "inference": plan.inference}
     values = recipe.model_dump(mode="json")

@@ -20,7 +20,7 @@ from voxloom.errors import BadInput, VoxloomError
 from voxloom.formats import ending_of, read_volume, write_volume
 from voxloom.inference import autocast_dtype, predict_labels
 from voxloom.networks import NetworkSettings, build_network
-from voxloom.prepare import PrepareSettings, Statistics, prepare_image
+from voxloom.prepare import PLAIN_SLICES, PrepareSettings, SliceSettings, Statistics, prepare_image
 from voxloom.progress import Progress
 from voxloom.study.run import Run
 from voxloom.training.settings import InferenceSettings
@@ -48,6 +48,7 @@ class Predictor:
     prepare, inference, labels, channels, patch, precision, channels_last : as in ``model.json``.
     device : where the networks live.
     largest : names of labels of which only the largest component is kept.
+    slices : which slices the networks see, as in ``model.json``.
     """
 
     members: tuple[Member, ...]
@@ -60,6 +61,7 @@ class Predictor:
     channels_last: bool
     device: torch.device
     largest: tuple[str, ...]
+    slices: SliceSettings = PLAIN_SLICES
 
     @classmethod
     def of(cls, run: Run, *, device: str = "auto", mirror: Sequence[int] | None = None) -> Predictor:
@@ -107,6 +109,7 @@ class Predictor:
             channels_last=about["channels_last"],
             device=place,
             largest=largest,
+            slices=SliceSettings.model_validate(about.get("slices", {})),
         )
 
     def predict(self, source: str | Path | Volume | Sequence[Path], *, resample_tilt: bool = False) -> Volume:
@@ -146,6 +149,7 @@ class Predictor:
             autocast_dtype=autocast_dtype(self.precision, self.device),
             tta_axes=self.inference.mirror,
             channels_last=self.channels_last,
+            stack=self.slices.stack,
             largest=self.largest,
         )
 

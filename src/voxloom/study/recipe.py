@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 
 from voxloom.errors import BadInput
 from voxloom.files import write_text
-from voxloom.prepare import PrepareSettings
+from voxloom.prepare import PrepareSettings, SliceSettings
 
 
 class DataSettings(BaseModel):
@@ -83,6 +83,7 @@ class Recipe(BaseModel):
     pace : written by a run that trained under a budget (``repeat.yaml``): per fold, (step, steps in all) corrections of the
         number of steps. With it and without a budget the same weights come out again.
     data, folds : cases, labels and their division.
+    slices : slices of volumes for 2D networks.
     prepare, network, training, augment, inference : keys of ``PrepareSettings``, ``NetworkSettings``, ``TrainingSettings``,
         ``AugmentSettings`` and ``InferenceSettings``; the planner chooses those that are left out.
 
@@ -102,6 +103,7 @@ class Recipe(BaseModel):
     pace: dict[str, tuple[tuple[int, int], ...]] = {}
     data: DataSettings = DataSettings()
     folds: FoldSettings = FoldSettings()
+    slices: SliceSettings = SliceSettings()
     prepare: Section = {}
     network: Section = {}
     training: Section = {}
@@ -166,6 +168,12 @@ class Recipe(BaseModel):
             else float(self.budget[:-1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[self.budget[-1]]
         )
 
+    @property
+    def preparation(self) -> PrepareSettings:
+        """The ``prepare`` section with the axes turned to the plane of the slices."""
+        settings = PrepareSettings.model_validate(self.prepare)
+        return settings.model_copy(update={"orientation": self.slices.orientation(settings.orientation)})
+
     def dump(self) -> str:
         """YAML text of all keys."""
         return str(yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=120))
@@ -184,6 +192,7 @@ def section_models() -> dict[str, type[BaseModel]]:
     return {
         "data": DataSettings,
         "folds": FoldSettings,
+        "slices": SliceSettings,
         "prepare": PrepareSettings,
         "network": NetworkSettings,
         "training": TrainingSettings,

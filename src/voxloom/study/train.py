@@ -306,6 +306,7 @@ def training_of(study: Study, number: int, progress: Progress | None = None) -> 
         seed=s.recipe.seed + number,
         description=describe_model(study, fold, statistics),
         pace=s.recipe.pace.get(f"fold_{number}", ()),
+        slices=s.slices,
     )
 
 
@@ -340,6 +341,7 @@ def describe_model(study: Study, fold: Fold, statistics: Statistics | None) -> d
         "network": s.network.model_dump(mode="json"),
         "prepare": s.prepare.model_dump(mode="json"),
         "inference": s.inference.model_dump(mode="json"),
+        "slices": s.slices.model_dump(mode="json"),
         "patch": list(s.training.patch),
         "precision": s.training.precision,
         "channels_last": s.training.channels_last,

@@ -101,7 +101,7 @@ class Validate(Callback):
     log, clock : where rows go and what time it is.
     folder, description : where the best weights are written, and what fits them.
     count, patience : validations in the run, and how many without a better Dice end it (0: never).
-    cases_per_epoch : training cases, to count epochs.
+    cases_per_epoch : patches of one pass over the training cases, to count epochs.
     """
 
     def __init__(

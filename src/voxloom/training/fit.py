@@ -24,6 +24,7 @@ from voxloom.errors import BadInput
 from voxloom.inference.precision import TOLERABLE, bf16_slowdown
 from voxloom.losses import DeepSupervisionLoss, SegmentationLoss
 from voxloom.networks import NetworkSettings, build_network
+from voxloom.prepare import PLAIN_SLICES, SliceSettings
 from voxloom.training.callbacks import Advance, Budget, Clock, Report, Reporter, Save, Validate, Watch
 from voxloom.training.checkpoint import CHECKPOINT, read_checkpoint, restore
 from voxloom.training.data import PatchData
@@ -49,6 +50,7 @@ class Training:
     spacing : mm of the prepared grid, order i j k.
     description : written into ``model.json`` beside the weights.
     pace : corrections of the number of steps to replay, from an earlier run under a budget.
+    slices : which slices a 2D network sees.
     """
 
     folder: Path
@@ -63,6 +65,7 @@ class Training:
     seed: int
     description: dict[str, Any]
     pace: tuple[tuple[int, int], ...] = ()
+    slices: SliceSettings = PLAIN_SLICES
 
 
 @dataclass(frozen=True)
@@ -110,7 +113,7 @@ def build_sampler(job: Training) -> PatchSampler:
         job.training.patch, job.spacing, job.augment.angles, job.augment.largest_scale, [case.shape for case in cases]
     )
     t = job.training
-    return PatchSampler(cases, size, t.patch, t.batch, t.foreground, job.seed)
+    return PatchSampler(cases, size, t.patch, t.batch, t.foreground, job.seed, job.slices)
 
 
 def fit(
@@ -178,6 +181,7 @@ def _run(
 ) -> None:
     """Hand the parts to Lightning and translate how it ended."""
     _refuse_slow_arithmetic(job, device)
+    data = PatchData(build_sampler(job), job.training.workers)
     validate = Validate(
         _validator(job, device),
         log,
@@ -186,7 +190,7 @@ def _run(
         job.description,
         count=job.training.validations,
         patience=job.training.patience,
-        cases_per_epoch=len(job.train),
+        cases_per_epoch=data.sampler.per_pass,
     )
     interruption = Interruption()
     callbacks: list[Callback] = [Advance(), clock, Watch(), validate, interruption]
@@ -195,7 +199,6 @@ def _run(
     if reporter is not None:
         callbacks.append(Report(reporter, clock, validate))
     callbacks.append(Save(job.folder / CHECKPOINT, log, clock))
-    data = PatchData(build_sampler(job), job.training.workers)
     data.first = module.pace.step
     with quiet_lightning():
         _trainer(job, device, callbacks).fit(module, datamodule=data)
@@ -225,6 +228,7 @@ def _validator(job: Training, device: torch.device) -> Validator | None:
         precision=job.training.precision,
         device=device,
         channels_last=job.training.channels_last,
+        stack=job.slices.stack,
     )
 
 

@@ -16,7 +16,8 @@ import numpy as np
 from voxloom.augment import AugmentSettings
 from voxloom.errors import BadInput
 from voxloom.networks import NetworkSettings, plan_levels
-from voxloom.prepare import PrepareSettings
+from voxloom.prepare import PrepareSettings, plane_orientation
+from voxloom.prepare.slices import Plane
 from voxloom.training.settings import InferenceSettings, TrainingSettings, Triple
 
 Spacing = tuple[float, float, float]
@@ -63,6 +64,22 @@ class DataFacts:
     kinds: tuple[str, ...]
     outputs: int
     smallest: tuple[str, float] | None
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What the recipe fixes of the shape of the network's input.
+
+    Parameters
+    ----------
+    dims : 2 or 3; None lets the plan choose.
+    plane : anatomical plane of the slices of a 2D network.
+    neighbors : slices on either side that a 2D network sees as further channels.
+    """
+
+    dims: int | None = None
+    plane: Plane | None = None
+    neighbors: int = 0
 
 
 @dataclass(frozen=True)
@@ -135,8 +152,10 @@ def features_of(width: int, levels: int, dims: int) -> tuple[int, ...]:
     return tuple(min(width * 2**n, WIDEST[dims]) for n in range(levels))
 
 
-def choose_dims(facts: DataFacts, shape: Triple) -> tuple[int, str]:
-    """2D for images of one slice and for stacks too thin to convolve through, otherwise 3D."""
+def choose_dims(wishes: Wishes, shape: Triple) -> tuple[int, str]:
+    """What the recipe asks for; else 2D for images of one slice and for stacks too thin to convolve through, otherwise 3D."""
+    if wishes.dims is not None:
+        return wishes.dims, f"the recipe asks for {wishes.plane} slices" if wishes.plane else "set by the recipe"
     if shape[2] == 1:
         return 2, "the images are single slices"
     if min(shape) < FEWEST_SLICES:
@@ -144,10 +163,12 @@ def choose_dims(facts: DataFacts, shape: Triple) -> tuple[int, str]:
     return 3, f"the median volume has {shape[0]} x {shape[1]} x {shape[2]} voxels, enough along every axis"
 
 
-def orientation_for(dims: int, shape: Triple) -> str:
-    """RAS; for 2D networks on volumes the axis with the fewest slices comes last, so that every slice is one image."""
-    if dims == 3 or shape[2] == 1:
+def orientation_for(dims: int, shape: Triple, plane: Plane | None) -> str:
+    """RAS; for 2D networks on volumes the normal of the plane comes last, or the axis with the fewest slices."""
+    if shape[2] == 1 or (dims == 3 and plane is None):
         return "RAS"
+    if plane is not None:
+        return plane_orientation("RAS", plane)
     thin = int(np.argmin(shape))
     return "".join("RAS"[axis] for axis in (*[a for a in range(3) if a != thin], thin))
 
@@ -202,7 +223,9 @@ def normalization(kinds: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(known.get(kind, "zscore") for kind in kinds)
 
 
-def build_plan(facts: DataFacts, device: str, budget: float | None, time_step: StepTimer) -> Plan:
+def build_plan(
+    facts: DataFacts, device: str, budget: float | None, time_step: StepTimer, wishes: Wishes = Wishes()
+) -> Plan:
     """Choose every setting of a training.
 
     Parameters
@@ -211,6 +234,7 @@ def build_plan(facts: DataFacts, device: str, budget: float | None, time_step: S
     device : "cpu" or "cuda".
     budget : seconds for the training of one network; None takes a default for the device.
     time_step : measures a step on this machine.
+    wishes : what the recipe fixes.
 
     Raises
     ------
@@ -220,8 +244,9 @@ def build_plan(facts: DataFacts, device: str, budget: float | None, time_step: S
     reasons: list[tuple[str, str, str]] = []
     spacing, why = target_spacing(facts)
     shape = median_shape(facts, spacing)
-    dims, why_dims = choose_dims(facts, shape)
-    orientation = orientation_for(dims, shape)
+    dims, why_dims = choose_dims(wishes, shape)
+    orientation = orientation_for(dims, shape, wishes.plane)
+    channels = len(facts.kinds) * (2 * wishes.neighbors + 1)
     if orientation != "RAS":
         facts = reordered(facts, orientation)
         spacing, why = target_spacing(facts)
@@ -231,7 +256,7 @@ def build_plan(facts: DataFacts, device: str, budget: float | None, time_step: S
 
     def candidate(width: int, precision: str, grid: Spacing) -> tuple[NetworkSettings, TrainingSettings]:
         patch = divisible(choose_patch(median_shape(facts, grid), dims, largest), grid, dims)
-        network = network_for(facts, patch, grid, dims, width)
+        network = network_for(channels, facts.outputs, patch, grid, dims, width)
         return network, training_for(patch, dims, device, precision)
 
     width, precision, per_step = choose_width(candidate, device, seconds, spacing, augment, time_step, reasons)
@@ -325,15 +350,15 @@ def enough_steps(width: int) -> int:
     return STEPS_PER_WIDTH * width**2
 
 
-def network_for(facts: DataFacts, patch: Triple, spacing: Spacing, dims: int, width: int) -> NetworkSettings:
+def network_for(channels: int, outputs: int, patch: Triple, spacing: Spacing, dims: int, width: int) -> NetworkSettings:
     """A plain dynamic U-Net with as many levels as the patch allows and deep supervision on all but the coarsest two."""
     strides, kernels = plan_levels(patch[:dims], spacing[:dims])
     levels = len(strides)
     return NetworkSettings(
         kind="unet",
         dims=dims,
-        in_channels=len(facts.kinds),
-        out_channels=facts.outputs,
+        in_channels=channels,
+        out_channels=outputs,
         features=features_of(width, levels, dims),
         strides=strides,
         kernels=kernels,

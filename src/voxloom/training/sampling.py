@@ -6,12 +6,16 @@ run would have read. Knows prepared cases; does not know augmentation or network
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from voxloom.prepare import PLAIN_SLICES, SliceSettings, SliceStack
+from voxloom.training.slices import SliceOrder
 
 Triple = tuple[int, int, int]
 
@@ -47,6 +51,7 @@ class PatchSampler:
     batch : patches per step.
     foreground : share of patches centred on a labelled voxel.
     seed : of all draws.
+    slices : which slices a 2D network sees; only for windows of one slice.
     """
 
     cases: Sequence[PatchSource]
@@ -55,36 +60,55 @@ class PatchSampler:
     batch: int
     foreground: float
     seed: int
+    slices: SliceSettings = PLAIN_SLICES
+
+    @cached_property
+    def order(self) -> SliceOrder:
+        """Cases, and slices where the settings draw them, in their order."""
+        return SliceOrder(self.cases, self.slices, self.seed)
+
+    @property
+    def per_pass(self) -> int:
+        """Patches of one pass over the cases."""
+        return self.order.per_pass
 
     def draw(self, step: int) -> list[Draw]:
         """The patches of one step: every case once per pass over the cases, in an order shuffled per pass."""
         random = np.random.default_rng((self.seed, 1, step))
-        return [self._draw_in(self._case_at(step * self.batch + n), random) for n in range(self.batch)]
+        return [self._draw_in(*self.order.at(step * self.batch + n), random) for n in range(self.batch)]
 
-    def _case_at(self, position: int) -> int:
-        turn, place = divmod(position, len(self.cases))
-        return int(np.random.default_rng((self.seed, 2, turn)).permutation(len(self.cases))[place])
-
-    def _draw_in(self, index: int, random: np.random.Generator) -> Draw:
-        case = self.cases[index]
-        center = self._center(case, random)
+    def _draw_in(self, index: int, plane: int | None, random: np.random.Generator) -> Draw:
+        if plane is None and not self.slices.background:
+            plane = int(random.choice(self.order.candidates(index)))
+        center = self._center(self.cases[index], plane, random)
         start = [int(c) - size // 2 for c, size in zip(center, self.size, strict=True)]
         return Draw(index, (start[0], start[1], start[2]))
 
-    def _center(self, case: PatchSource, random: np.random.Generator) -> list[float]:
+    def _center(self, case: PatchSource, plane: int | None, random: np.random.Generator) -> list[float]:
+        """The middle of a patch; in slice ``plane`` where one was drawn."""
         low, high = zip(*(center_range(n, p) for n, p in zip(case.shape, self.patch, strict=True)), strict=True)
         wanted = [float(random.integers(a, b + 1)) for a, b in zip(low, high, strict=True)]
-        present = {label: voxels for label, voxels in sorted(case.foreground.items()) if len(voxels)}
+        present = {label: voxels for label, voxels in _voxels(case, plane) if len(voxels)}
         if present and random.random() < self.foreground:
             voxels = present[int(random.choice(list(present)))]
             voxel = voxels[random.integers(len(voxels))]
             wanted = [float(np.clip(v, a, b)) for v, a, b in zip(voxel, low, high, strict=True)]
-        return wanted
+        return wanted if plane is None else [*wanted[:2], float(plane)]
 
     def read(self, step: int) -> tuple[NDArray[np.float32], NDArray[np.uint8 | np.uint16]]:
-        """Images (B, C, I, J, K) and inner labels (B, I, J, K) of one step; outside the volume both are 0."""
-        windows = [read_window(self.cases[draw.case], draw.start, self.size) for draw in self.draw(step)]
+        """Images (B, C, I, J, K) and inner labels (B, I, J, K) of one step; outside the volume both are 0.
+
+        With neighboring slices K is 1 and C counts every slice of every channel (``SliceStack``).
+        """
+        stack = self.slices.stack
+        windows = [read_stack(self.cases[draw.case], draw.start, self.size, stack) for draw in self.draw(step)]
         return np.stack([image for image, _ in windows]), np.stack([label for _, label in windows])
+
+
+def _voxels(case: PatchSource, plane: int | None) -> Iterator[tuple[int, NDArray[np.int32]]]:
+    """Labelled voxels by inner label, in ascending order; those of one slice where one is given."""
+    for label, voxels in sorted(case.foreground.items()):
+        yield label, voxels if plane is None else voxels[voxels[:, 2] == plane]
 
 
 def center_range(length: int, patch: int) -> tuple[int, int]:
@@ -112,6 +136,23 @@ def read_window(case: PatchSource, start: Triple, size: Triple) -> tuple[NDArray
     return image, label
 
 
+def read_stack(
+    case: PatchSource, start: Triple, size: Triple, stack: SliceStack
+) -> tuple[NDArray[np.float32], NDArray[np.integer]]:
+    """``read_window`` with the neighbors of a slice as channels; the label is that of the middle slice."""
+    image, label = read_window(case, start, size)
+    if not stack.neighbors:
+        return image, label
+    middle, last = start[2], case.shape[2] - 1
+    near = [min(max(k, 0), last) for k in range(middle - stack.neighbors, middle + stack.neighbors + 1)]
+    around, _ = read_window(case, (start[0], start[1], near[0]), (size[0], size[1], near[-1] - near[0] + 1))
+    planes = around[..., [k - near[0] for k in near]]
+    if stack.edges == "zero":
+        beyond = [n for n in range(stack.depth) if not 0 <= middle - stack.neighbors + n <= last]
+        planes[..., beyond] = 0
+    return stack.fold(planes), label
+
+
 def window_size(
     patch: Triple, spacing: tuple[float, float, float], angles: Sequence[float], scale: float, shapes: Sequence[Triple]
 ) -> Triple:
@@ -124,6 +165,8 @@ def window_size(
     angles : largest rotation in degrees about i, j and k.
     scale : largest factor by which the field of view grows.
     shapes : of all cases; no more than the largest is read.
+
+    A patch of one slice is turned and scaled in its plane, so one slice is read.
     """
     extent = np.array(patch) * np.array(spacing) * scale
     most = extent.copy()
@@ -137,4 +180,4 @@ def window_size(
     wanted = np.ceil(most / np.array(spacing)).astype(int)
     largest = np.maximum(np.max(np.array(shapes), axis=0), np.array(patch))
     size = np.minimum(wanted, largest)
-    return (int(size[0]), int(size[1]), int(size[2]))
+    return (int(size[0]), int(size[1]), int(size[2]) if patch[2] > 1 else 1)

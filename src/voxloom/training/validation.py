@@ -15,7 +15,8 @@ from torch import nn
 
 from voxloom.dataset.labels import Labels
 from voxloom.inference.precision import autocast_dtype
-from voxloom.inference.windows import predict_map
+from voxloom.inference.windows import SINGLE, predict_map
+from voxloom.prepare import SliceStack
 from voxloom.training.sampling import PatchSource, Triple
 
 
@@ -30,6 +31,7 @@ class Validator:
     patch, overlap : windows of the prediction.
     precision : "bf16" or "fp32".
     device : where the network lives.
+    stack : neighboring slices that a 2D network sees.
     """
 
     cases: Sequence[PatchSource]
@@ -39,6 +41,7 @@ class Validator:
     precision: str
     device: torch.device
     channels_last: bool = True
+    stack: SliceStack = SINGLE
 
     def dice(self, network: nn.Module) -> NDArray[np.float64]:
         """Mean Dice per label over the cases, shape (labels,); a label absent in truth and prediction counts as 1."""
@@ -61,6 +64,7 @@ class Validator:
             autocast_dtype=autocast_dtype(self.precision, self.device),
             activation="sigmoid" if self.labels.has_regions else "softmax",
             channels_last=self.channels_last,
+            stack=self.stack,
         )
         return label_dice(probabilities, truth, self.labels)
 

@@ -1,0 +1,104 @@
+"""Slices of a volume for 2D networks: which plane they lie in, and which neighbors a network sees with them.
+
+Slices of a prepared volume (C, I, J, K) are its planes of constant k, so an anatomical plane is chosen by turning its normal
+axis to the end. Knows anatomy and channels; does not know networks, training or windows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+Plane = Literal["sagittal", "coronal", "axial"]
+Edges = Literal["zero", "replicate"]
+#: Axis codes of the normal of each plane.
+NORMALS = {"sagittal": "LR", "coronal": "PA", "axial": "IS"}
+
+
+def plane_orientation(codes: str, plane: Plane) -> str:
+    """Axis codes whose last axis is the normal of ``plane``; the other two keep their order, all keep their direction.
+
+    ``plane_orientation("RAS", "sagittal")`` is "ASR": i grows to the front, j to the head, slices go from left to right.
+    """
+    normal = next(code for code in codes if code in NORMALS[plane])
+    return codes.replace(normal, "") + normal
+
+
+@dataclass(frozen=True)
+class SliceStack:
+    """What a 2D network sees of a volume at slice k: the slices k - neighbors to k + neighbors, as channels.
+
+    Channels are ordered channel by channel, each from the lowest slice to the highest; the middle one is slice k.
+
+    Parameters
+    ----------
+    neighbors : slices on either side.
+    edges : what lies beyond the first and last slice of a volume: zeros, or the first and last slice again.
+    """
+
+    neighbors: int = 0
+    edges: Edges = "zero"
+
+    @property
+    def depth(self) -> int:
+        """Slices per channel of the volume."""
+        return 2 * self.neighbors + 1
+
+    def widen(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(C, I, J, K) with ``neighbors`` slices more at both ends of k, as ``edges`` says."""
+        if not self.neighbors:
+            return image
+        return np.pad(image, ((0, 0), (0, 0), (0, 0), (self.neighbors,) * 2), self._mode)  # type: ignore[call-overload,no-any-return]
+
+    def fold(self, stack: NDArray[Any]) -> NDArray[Any]:
+        """(C, I, J, depth) to the channels (C * depth, I, J, 1) of one slice."""
+        return np.moveaxis(stack, 3, 1).reshape(-1, *stack.shape[1:3], 1)
+
+    @property
+    def _mode(self) -> str:
+        return "constant" if self.edges == "zero" else "edge"
+
+
+class SliceSettings(BaseModel):
+    """Slices of volumes for 2D networks; recipe section ``slices:``.
+
+    Parameters
+    ----------
+    plane : anatomical plane of the slices, whatever the orientation of the file: the prepared volume is turned so that
+        slices follow each other along k. None leaves it to ``prepare.orientation``.
+    neighbors : slices on either side that the network sees as further channels (2.5D); 1 gives three slices in, the middle
+        slice out.
+    edges : beyond a volume's first and last slice the network sees "zero", or "replicate" repeats that slice.
+    per_volume : slices drawn at random from every volume in one pass over the training cases; None draws one per volume.
+    background : whether slices without any label are trained on. They are always predicted and evaluated.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    plane: Plane | None = None
+    neighbors: int = Field(0, ge=0, le=16)
+    edges: Edges = "zero"
+    per_volume: int | None = Field(None, ge=1)
+    background: bool = True
+
+    @property
+    def stack(self) -> SliceStack:
+        """What the network sees at one slice."""
+        return SliceStack(self.neighbors, self.edges)
+
+    @property
+    def used(self) -> bool:
+        """Whether any key asks for what only a 2D network can do."""
+        return self.plane is not None or self.neighbors > 0 or self.per_volume is not None or not self.background
+
+    def orientation(self, codes: str | None) -> str | None:
+        """The prepared orientation: ``codes`` (None: "RAS") with the normal of the plane last; ``codes`` without a plane."""
+        return codes if self.plane is None else plane_orientation(codes or "RAS", self.plane)
+
+
+#: No plane, no neighbors, one slice per volume and pass.
+PLAIN_SLICES = SliceSettings()

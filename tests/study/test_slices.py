@@ -1,0 +1,68 @@
+"""Whole runs on slices of an anatomical plane: the plan, the run, and predictions on each scan's own oblique grid."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from voxloom.errors import BadInput
+from voxloom.formats import read_label
+from voxloom.study.recipe import Recipe
+from voxloom.study.train import train
+
+from .conftest import write_balls
+
+#: Voxel axes to the head, to the left and to the front, turned by about 10 degrees.
+OBLIQUE = np.array([[0.2, -1.5, 0.1, 5], [-0.1, 0.2, 2.0, -8], [1.5, 0.2, 0.2, 3], [0, 0, 0, 1.0]])
+SLICED = {
+    "network.features": [4, 8, 16],
+    "network.strides": [[1, 1], [2, 2], [2, 2]],
+    "network.kernels": [[3, 3], [3, 3], [3, 3]],
+    "training.patch": [24, 24, 1],
+    "training.batch": 8,
+    "training.steps": 150,
+    "training.validations": 2,
+    "training.learning_rate": 0.01,
+    "training.ema": 0.9,
+    "inference.batch": 8,
+    "device": "cpu",
+}
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_slices_of_a_plane_train_and_predict_on_the_scans_own_grid(tmp_path: Path) -> None:
+    data = write_balls(tmp_path / "balls", 8, affine=OBLIQUE)
+    slices = {"slices.plane": "coronal", "slices.neighbors": 1, "slices.per_volume": 6}
+    run = train(data, Recipe.load("auto").changed({**SLICED, **slices}), out=tmp_path / "run")
+    assert run.recipe.network["dims"] == 2
+    assert run.recipe.network["in_channels"] == 3
+    assert run.recipe.prepare["orientation"] == "RSA"
+    found = run.predict(data / "imagesTr" / "ball02_0000.nii.gz")
+    truth = read_label(data / "labelsTr" / "ball02.nii.gz")
+    assert found.same_grid(truth)
+    for value in (3, 207):
+        a, b = found.data == value, truth.data == value
+        assert 2 * (a & b).sum() / (a.sum() + b.sum()) > 0.7
+
+
+@pytest.mark.parametrize("changes", [{"training.patch": [16, 16, 8]}, {"network.dims": 3}])
+def test_slices_of_a_3d_network_are_refused(tmp_path: Path, changes: dict[str, object]) -> None:
+    data = write_balls(tmp_path / "balls", 4)
+    recipe = Recipe.load("auto").changed({"slices.neighbors": 1, "device": "cpu", **changes})
+    with pytest.raises(BadInput, match="2D networks"):
+        train(data, recipe, out=tmp_path / "run")
+
+
+def test_plane_wins_over_the_order_of_the_axes_and_keeps_their_directions() -> None:
+    recipe = Recipe.parse("slices: {plane: coronal}\nprepare: {orientation: LPS}", "text")
+    assert recipe.preparation.orientation == "LSP"
