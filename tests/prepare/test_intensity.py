@@ -116,3 +116,23 @@ def test_statistics_travel_as_json() -> None:
     assert Statistics.from_dict(learned.to_dict()) == learned
     with pytest.raises(BadInput):
         Statistics.from_dict({"channels": [{"mean": 1}]})
+
+
+def test_named_windows_are_their_numbers() -> None:
+    data = RNG.normal(-300, 600, (1, 12, 12, 12)).astype(np.float32)
+    for name, window in (("organ", (-160, 240)), ("bone", (-500, 1300)), ("lung", (-1350, 150))):
+        np.testing.assert_array_equal(
+            prepared(data, normalize="minmax", hu_window=name), prepared(data, normalize="minmax", hu_window=window)
+        )
+    organ = prepared(data, normalize="none", percentile_clip="organ")
+    np.testing.assert_allclose([organ.min(), organ.max()], np.percentile(data, (60, 99)), rtol=1e-5)
+    with pytest.raises(ValidationError, match="organ"):
+        PrepareSettings(hu_window="liver")
+
+
+def test_minmax_cancels_a_zscore_before_it() -> None:
+    """Paper A's z-score inside the label mask, then min-max per volume: the second undoes the first."""
+    data = RNG.normal(300, 40, (1, 6, 6, 6)).astype(np.float32)
+    learned = Statistics((ChannelStatistics(280, 35, 0, 0),))
+    after = prepared(prepared(data, learned, normalize="zscore_mask"), normalize="minmax")
+    np.testing.assert_allclose(prepared(data, normalize="minmax"), after, atol=1e-5)

@@ -106,3 +106,12 @@ def test_tilted_ct_is_refused_unless_asked_to_resample(data_dir: Path) -> None:
     with pytest.raises(BadInput, match="resample-tilt"):
         read_channels(data_dir / "dicom-ct-tilt")
     assert read_channels(data_dir / "dicom-ct-tilt", resample_tilt=True).channels == 1
+
+
+def test_merged_labels_train_one_channel(tmp_path: Path) -> None:
+    data = write_balls(tmp_path / "balls", 6)
+    changes = {**TINY, "labels.merge": ["bright", "dark"], "training.steps": 10}
+    run = train(data, Recipe.load("auto").changed(changes), out=tmp_path / "run")
+    assert run.recipe.network["out_channels"] == 1
+    assert set(run.summary["validation"]["dice"]) - {"mean"} == {"bright+dark"}
+    assert set(np.unique(run.predict(data / "imagesTr" / "ball00_0000.nii.gz").data)) <= {0, 3}

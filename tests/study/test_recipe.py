@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from voxloom.dataset import Label, Labels
 from voxloom.errors import BadInput
 from voxloom.study.recipe import Recipe, recipe_names
 
@@ -76,3 +77,26 @@ def test_budget_in_seconds(text: str, seconds: float) -> None:
 def test_unknown_recipe_names_the_nearest(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="Did you mean `auto`"):
         Recipe.load("autoo")
+
+
+@pytest.mark.parametrize(
+    ("text", "names", "values"),
+    [
+        ("labels: {merge: [femur, tibia, fibula]}", ("femur+tibia+fibula", "patella"), [(1, 2, 3), (4,)]),
+        ("labels: {merge: {bone: [tibia, patella]}}", ("femur", "bone", "fibula"), [(1,), (2, 4), (3,)]),
+        ("seed: 1", ("femur", "tibia", "fibula", "patella"), [(1,), (2,), (3,), (4,)]),
+    ],
+)
+def test_labels_are_merged_as_the_recipe_says(text: str, names: tuple[str, ...], values: list[tuple[int, ...]]) -> None:
+    labels = Labels(tuple(Label(n, (v,)) for v, n in enumerate(("femur", "tibia", "fibula", "patella"), start=1)))
+    merged = Recipe.parse(text, "text").labels.apply(labels)
+    assert merged.names == names
+    assert [label.values for label in merged.foreground] == values
+    assert len(set(merged.written_values)) == len(names)
+
+
+@pytest.mark.parametrize(("parts", "message"), [("[femur, tibbia]", "tibbia"), ("[femur]", "fewer than two")])
+def test_a_merge_that_makes_no_sense_is_refused(parts: str, message: str) -> None:
+    labels = Labels((Label("femur", (1,)), Label("tibia", (2,))))
+    with pytest.raises(BadInput, match=message):
+        Recipe.parse(f"labels: {{merge: {parts}}}", "text").labels.apply(labels)

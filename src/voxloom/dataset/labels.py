@@ -138,6 +138,26 @@ class Labels:
         """Mask of the voxels that count, or None where no value is ignored."""
         return None if self.ignore is None else outer != self.ignore
 
+    def merged(self, name: str, parts: Sequence[str]) -> Labels:
+        """The labels with several of them as one, ``name``, in the place of the first; the files' values stay as they are.
+
+        The merged label has the values of all its parts. A prediction writes the smallest of them that no later label has.
+
+        Raises
+        ------
+        BadInput : fewer than two parts, or one that is not declared.
+        """
+        if unknown := sorted(set(parts) - set(self.names)):
+            known = f"Declared are {', '.join(self.names)}"
+            raise BadInput(f"no label is called {', '.join(unknown)}", "labels.merge", known)
+        if len(set(parts)) < 2:
+            raise BadInput(f"{name} merges fewer than two labels", "labels.merge", "Name at least two")
+        values = tuple(sorted({v for label in self.foreground if label.name in parts for v in label.values}))
+        first = min(self.names.index(part) for part in parts)
+        left = [label for label in self.foreground if label.name not in parts]
+        left.insert(sum(other not in parts for other in self.names[:first]), Label(name, values))
+        return Labels(tuple(left), ignore=self.ignore, background=self.background)
+
     @classmethod
     def from_nnunet(cls, mapping: Mapping[str, Any], regions_order: Sequence[int] | None = None) -> Labels:
         """From nnU-Net's ``labels`` {name: value or values}, where ``background`` and ``ignore`` are special names."""

@@ -24,10 +24,11 @@ from numpy.typing import NDArray
 from voxloom.errors import BadInput
 from voxloom.files import sha256_file
 from voxloom.parallel import map_named, usable_cores
+from voxloom.prepare.bias import CaseReader
 from voxloom.prepare.geometry import Geometry
 from voxloom.prepare.pipeline import (
     measure_statistics,
-    prepare_image,
+    prepare_corrected,
     prepare_label,
     workers_for,
 )
@@ -113,11 +114,12 @@ class _Order:
     settings: PrepareSettings
     statistics: Statistics | None
     labels: Labels | None
+    folder: Path | None = None
 
     def __call__(self, item: tuple[Case, Path]) -> None:
         case, path = item
-        image = case.read_image()
-        voxels, geometry = prepare_image(image, self.settings, self.statistics)
+        image = CaseReader(self.settings, self.folder)(case)
+        voxels, geometry = prepare_corrected(image, self.settings, self.statistics)
         arrays: dict[str, NDArray[Any]] = {"image": voxels}
         info: dict[str, Any] = {
             "id": case.id,
@@ -189,12 +191,12 @@ class Cache:
         digests = _digests(cases)
         if settings.needs_statistics and statistics is None:
             training = [case for case in cases if case.split in ("train", None)]
-            statistics = measure_statistics(training, settings, labels, workers=workers)
-        order = _Order(settings, statistics if settings.needs_statistics else None, labels)
+            statistics = measure_statistics(training, settings, labels, workers=workers, folder=self.root)
+        order = _Order(settings, statistics if settings.needs_statistics else None, labels, self.root)
         paths = {case.id: self._path(case, order, digests) for case in cases}
         prepared = {name: _load(name, path) for name, path in paths.items()}
         missing = [(case.id, (case, paths[case.id])) for case in cases if prepared[case.id] is None]
-        count = workers_for([case for _, (case, _) in missing], workers)
+        count = workers_for([case for _, (case, _) in missing], workers, settings)
         for name, _ in map_named(order, missing, step="preparing", workers=count, progress=progress):
             prepared[name] = _load(name, paths[name])
         whole = {name: case for name, case in prepared.items() if case is not None}

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from voxloom.errors import BadInput
 from voxloom.prepare.settings import (
+    LEARNED,
     ChannelStatistics,
     Normalization,
     PrepareSettings,
@@ -31,12 +32,12 @@ def normalize_channels(
 
     Raises
     ------
-    BadInput : a normalization per channel is missing, or "ct" or "zscore_mask" is asked for without statistics.
+    BadInput : a normalization per channel is missing, or training statistics are needed and not given.
     """
     methods = settings.normalizations(len(data))
     if settings.needs_statistics and (statistics is None or len(statistics.channels) != len(data)):
         raise BadInput(
-            "'ct' and 'zscore_mask' need the training statistics of every channel",
+            "'ct', 'zscore_mask' and 'zscore_sample' need the training statistics of every channel",
             "prepare.normalize",
         )
     learned = statistics.channels if statistics is not None else (None,) * len(data)
@@ -44,12 +45,13 @@ def normalize_channels(
     for channel, source, method, one in zip(out, data, methods, learned, strict=False):
         channel[...] = source
         if source.dtype.kind == "f":
-            _make_finite(channel)
+            make_finite(channel)
         _normalize(channel, method, settings, one)
     return out
 
 
-def _make_finite(channel: NDArray[np.float32]) -> None:
+def make_finite(channel: NDArray[np.float32]) -> None:
+    """Give voxels that are NaN or infinite the channel's smallest finite value, in place."""
     with np.errstate(invalid="ignore", over="ignore"):
         if np.isfinite(channel.sum(dtype=np.float64)):
             return
@@ -65,10 +67,7 @@ def _normalize(
 ) -> None:
     """Normalize one channel in place."""
     inside = channel != 0 if method == "zscore_nonzero" else None
-    if settings.hu_window is not None:
-        np.clip(channel, *settings.hu_window, out=channel)
-    if settings.percentile_clip is not None:
-        np.clip(channel, *percentiles(channel, settings.percentile_clip), out=channel)
+    apply_windows(channel, settings)
     if method == "zscore":
         _scale(channel, *mean_and_sd(channel))
     elif inside is not None:
@@ -77,12 +76,20 @@ def _normalize(
         channel[...] = 0
         channel[inside] = values
     elif method == "minmax":
-        lo, hi = settings.hu_window or (float(channel.min()), float(channel.max()))
+        lo, hi = settings.hu_range or (float(channel.min()), float(channel.max()))
         _scale(channel, lo, hi - lo)
-    elif learned is not None and method in ("ct", "zscore_mask"):
+    elif learned is not None and method in LEARNED:
         if method == "ct":
             np.clip(channel, learned.lo, learned.hi, out=channel)
         _scale(channel, learned.mean, learned.sd)
+
+
+def apply_windows(channel: NDArray[np.float32], settings: PrepareSettings) -> None:
+    """Clip one channel to its Hounsfield window, then to its percentiles, in place."""
+    if settings.hu_range is not None:
+        np.clip(channel, *settings.hu_range, out=channel)
+    if settings.percentile_range is not None:
+        np.clip(channel, *percentiles(channel, settings.percentile_range), out=channel)
 
 
 def _scale(values: NDArray[np.float32], origin: float, unit: float) -> None:

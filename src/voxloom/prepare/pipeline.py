@@ -1,4 +1,4 @@
-"""Prepare one case: turn, cut, normalize, resample, pad.
+"""Prepare one case: remove the bias field, turn, cut, normalize, resample, pad.
 
 Knows the order of the steps and what is learned from the training cases. Does not know the cache. Intensities are
 normalized inside the cut and before resampling.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,9 +17,10 @@ from numpy.typing import NDArray
 
 from voxloom.errors import BadInput
 from voxloom.parallel import map_named
+from voxloom.prepare.bias import CaseReader, correct_bias
 from voxloom.prepare.crop import Box, body_box, nonzero_box, whole_box
 from voxloom.prepare.geometry import Geometry, plan_geometry
-from voxloom.prepare.intensity import normalize_channels
+from voxloom.prepare.intensity import apply_windows, make_finite, normalize_channels
 from voxloom.prepare.reorient import Turn, turn_to
 from voxloom.prepare.settings import ChannelStatistics, PrepareSettings, Statistics
 from voxloom.progress import Progress
@@ -48,6 +50,13 @@ def prepare_image(
     ------
     BadInput : settings and channels do not fit, or statistics are needed and not given.
     """
+    return prepare_corrected(correct_bias(volume, settings), settings, statistics)
+
+
+def prepare_corrected(
+    volume: Volume, settings: PrepareSettings, statistics: Statistics | None = None
+) -> tuple[NDArray[np.float32], Geometry]:
+    """``prepare_image`` of a volume whose bias field has been removed where the settings want that (``CaseReader``)."""
     geometry = plan(volume, settings)
     normalized = normalize_channels(geometry.turn_and_cut(volume.data), settings, statistics)
     return geometry.resample_image(normalized, settings.image_order), geometry
@@ -107,11 +116,14 @@ def measure_statistics(
     seed: int = 0,
     workers: int | None = None,
     progress: Progress | None = None,
+    folder: Path | None = None,
 ) -> Statistics:
-    """Measure what "ct" and "zscore_mask" need, over the foreground of these (training) cases only.
+    """Measure what the settings' normalizations need, over these (training) cases only.
 
     At most 500 cases and 10,000 voxels of each are drawn; the draw depends on the seed and the case's id, not on order
-    or workers. Cases without labels give voxels from anywhere, the ``ignore`` label counts as no foreground.
+    or workers. "ct" and "zscore_mask" draw from the foreground, before any window; cases without labels give voxels from
+    anywhere, the ``ignore`` label counts as no foreground. "zscore_sample" draws from anywhere, after the windows.
+    ``folder`` keeps images whose bias field was removed on the way.
 
     Raises
     ------
@@ -119,46 +131,67 @@ def measure_statistics(
     """
     drawn = sorted(cases, key=lambda case: _seed(seed, case.id))[:_SAMPLED_CASES]
     items = [(case.id, case) for case in sorted(drawn, key=lambda case: case.id)]
-    work = partial(_foreground_sample, labels=labels, seed=seed)
-    count = workers_for(drawn, workers)
+    work = partial(_sample, reader=CaseReader(settings, folder), labels=labels, seed=seed)
+    count = workers_for(drawn, workers, settings)
     parts = [values for _, values in map_named(work, items, step="measuring", workers=count, progress=progress)]
-    values = np.concatenate(parts, axis=1) if parts else np.empty((0, 0), np.float32)
-    if not values.size:
+    channels = [np.concatenate(values) for values in zip(*parts, strict=True)]
+    if not channels or not all(len(values) for values in channels):
         raise BadInput(
             "no training case has a labeled voxel to measure intensities in",
             fix="Check the labels",
         )
-    lo, hi = np.percentile(values, (0.5, 99.5), axis=1)
-    mean, sd = (
-        values.mean(axis=1, dtype=np.float64),
-        values.std(axis=1, dtype=np.float64),
+    return Statistics(tuple(_statistics(values) for values in channels))
+
+
+def _statistics(values: NDArray[np.float32]) -> ChannelStatistics:
+    lo, hi = np.percentile(values, (0.5, 99.5))
+    return ChannelStatistics(
+        float(values.mean(dtype=np.float64)), float(values.std(dtype=np.float64)), float(lo), float(hi)
     )
-    rows = zip(mean, sd, lo, hi, strict=True)
-    return Statistics(tuple(ChannelStatistics(*(float(number) for number in row)) for row in rows))
 
 
-def workers_for(cases: Sequence[Case], workers: int | None) -> int | None:
-    """The workers asked for; when none are, 1 for small cases and None (all cores) for more than 64 MiB of files."""
-    if workers is not None:
+def workers_for(cases: Sequence[Case], workers: int | None, settings: PrepareSettings) -> int | None:
+    """The workers asked for; when none are, 1 for quick work and None (all cores) for N4 or more than 64 MiB of files."""
+    if workers is not None or (settings.n4 and len(cases) > 1):
         return workers
     files = {path for case in cases for path in case.source_files}
     return 1 if sum(path.stat().st_size for path in files if path.is_file()) < _SMALL_SOURCES else None
 
 
-def _foreground_sample(case: Case, *, labels: Labels | None, seed: int) -> NDArray[np.float32]:
-    """Up to 10,000 finite foreground voxels of a case, (C, n)."""
-    image = case.read_image()
+def _sample(case: Case, *, reader: CaseReader, labels: Labels | None, seed: int) -> list[NDArray[np.float32]]:
+    """Up to 10,000 finite voxels per channel of a case, from where the channel's normalization learns."""
+    image = reader(case)
+    kinds = reader.settings.normalizations(image.channels)
+    inside = np.arange(0)
+    if set(kinds) != {"zscore_sample"}:
+        inside = _foreground(case, image, labels)
+    rng = np.random.default_rng(_seed(seed, case.id))
+    labelled = np.sort(rng.choice(inside, min(_SAMPLED_VOXELS, len(inside)), replace=False))
     flat = image.data.reshape(image.channels, -1)
+    anywhere = np.sort(rng.choice(flat.shape[1], min(_SAMPLED_VOXELS, flat.shape[1]), replace=False))
+    chosen = flat[:, labelled].astype(np.float32)
+    chosen = chosen[:, np.isfinite(chosen).all(axis=0)]
+    return [
+        _windowed(flat[n], reader.settings)[anywhere] if kind == "zscore_sample" else chosen[n]
+        for n, kind in enumerate(kinds)
+    ]
+
+
+def _windowed(channel: NDArray[Any], settings: PrepareSettings) -> NDArray[np.float32]:
+    """A copy of one channel after its windows; what is not finite becomes the smallest finite value."""
+    values = channel.astype(np.float32)
+    make_finite(values)
+    apply_windows(values, settings)
+    return values
+
+
+def _foreground(case: Case, image: Volume, labels: Labels | None) -> NDArray[np.intp]:
+    """Flat indices of the labeled voxels of a case, all voxels where it has no label."""
     label = case.read_label() if labels is not None else None
     if label is None or labels is None:
-        inside = np.arange(flat.shape[1])
-    else:
-        inner = labels.encode(label.data[0]).ravel()
-        inside = np.flatnonzero((inner > 0) & (inner != (labels.ignore_index or 0)))
-    rng = np.random.default_rng(_seed(seed, case.id))
-    chosen = np.sort(rng.choice(inside, min(_SAMPLED_VOXELS, len(inside)), replace=False))
-    values = flat[:, chosen].astype(np.float32)
-    return np.asarray(values[:, np.isfinite(values).all(axis=0)])
+        return np.arange(int(np.prod(image.shape)))
+    inner = labels.encode(label.data[0]).ravel()
+    return np.flatnonzero((inner > 0) & (inner != (labels.ignore_index or 0)))
 
 
 def _seed(seed: int, name: str) -> int:

@@ -12,9 +12,10 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from voxloom.errors import BadInput
+from voxloom.prepare.windows import HU_WINDOWS, PERCENTILE_WINDOWS, WindowName
 
-Normalization = Literal["zscore", "zscore_nonzero", "zscore_mask", "minmax", "none", "ct"]
-_LEARNED = ("zscore_mask", "ct")
+Normalization = Literal["zscore", "zscore_nonzero", "zscore_mask", "zscore_sample", "minmax", "none", "ct"]
+LEARNED = ("zscore_mask", "zscore_sample", "ct")
 _Millimetres = Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)]
 _Size = Annotated[int, Field(ge=1, le=100_000)]
 _Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -29,11 +30,16 @@ class PrepareSettings(BaseModel):
         go through linear interpolation of each label and the largest share wins.
     crop : "nonzero" cuts to voxels that differ from 0 in some channel, "body" to the largest bright region.
     pad_to : least size (I, J, K) of the prepared grid; filled with 0 on both sides.
+    n4 : whether N4 removes the bias field first (Tustison et al. 2010), for MR.
+    n4_shrink, n4_iterations : the field is estimated on an image this many times coarser (no axis below 8 voxels), with so
+        many iterations at most per level, coarsest first.
     normalize : one for all channels, or one per channel. "zscore" of the volume, "zscore_nonzero" of its voxels that
-        are not 0, "zscore_mask" with mean and sd of the training foreground, "minmax" to 0..1, "none", and "ct": clip
+        are not 0, "zscore_mask" with mean and sd of the training foreground, "zscore_sample" with mean and sd of a random
+        sample of all voxels of the training cases after their windows, "minmax" to 0..1, "none", and "ct": clip
         to the training foreground's percentiles 0.5 and 99.5, then its mean and sd (Isensee et al., nnU-Net, 2021).
-    percentile_clip : clip each channel to these percentiles of the volume, before normalizing.
-    hu_window : clip to (lo, hi) first; "minmax" then maps lo to 0 and hi to 1 whatever the volume holds.
+    percentile_clip : clip each channel to these percentiles of the volume, before normalizing; or the name of a window.
+    hu_window : clip to (lo, hi) first, or the name of a window ("organ", "bone", "lung"); "minmax" then maps lo to 0 and
+        hi to 1 whatever the volume holds.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -43,9 +49,12 @@ class PrepareSettings(BaseModel):
     image_order: Literal["linear", "cubic"] = "linear"
     crop: Literal["none", "nonzero", "body"] = "none"
     pad_to: tuple[_Size, _Size, _Size] | None = None
+    n4: bool = False
+    n4_shrink: int = Field(4, ge=1, le=64)
+    n4_iterations: tuple[_Size, ...] = Field((50, 50, 50, 50), min_length=1)
     normalize: Normalization | tuple[Normalization, ...] = "zscore"
-    percentile_clip: tuple[_Finite, _Finite] | None = None
-    hu_window: tuple[_Finite, _Finite] | None = None
+    percentile_clip: WindowName | tuple[_Finite, _Finite] | None = None
+    hu_window: WindowName | tuple[_Finite, _Finite] | None = None
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -54,12 +63,12 @@ class PrepareSettings(BaseModel):
         if self.normalize == ():
             raise ValueError("normalize names no channel")
         for name, pair in (
-            ("percentile_clip", self.percentile_clip),
-            ("hu_window", self.hu_window),
+            ("percentile_clip", self.percentile_range),
+            ("hu_window", self.hu_range),
         ):
             if pair is not None and pair[0] >= pair[1]:
                 raise ValueError(f"{name} {pair}: the first value must be below the second")
-        if self.percentile_clip is not None and not 0 <= self.percentile_clip[0] < self.percentile_clip[1] <= 100:
+        if self.percentile_range is not None and not 0 <= self.percentile_range[0] < self.percentile_range[1] <= 100:
             raise ValueError(f"percentile_clip {self.percentile_clip}: percentiles lie between 0 and 100")
         return self
 
@@ -75,10 +84,21 @@ class PrepareSettings(BaseModel):
         return self.normalize
 
     @property
+    def hu_range(self) -> tuple[float, float] | None:
+        """``hu_window`` in numbers."""
+        return HU_WINDOWS[self.hu_window] if isinstance(self.hu_window, str) else self.hu_window
+
+    @property
+    def percentile_range(self) -> tuple[float, float] | None:
+        """``percentile_clip`` in numbers, 0 to 100."""
+        named = self.percentile_clip
+        return PERCENTILE_WINDOWS[named] if isinstance(named, str) else named
+
+    @property
     def needs_statistics(self) -> bool:
         """Whether some channel is normalized with numbers learned from the training cases."""
         chosen = (self.normalize,) if isinstance(self.normalize, str) else self.normalize
-        return any(one in _LEARNED for one in chosen)
+        return any(one in LEARNED for one in chosen)
 
 
 def _is_orientation(codes: str) -> bool:
@@ -88,7 +108,7 @@ def _is_orientation(codes: str) -> bool:
 
 @dataclass(frozen=True)
 class ChannelStatistics:
-    """Intensities of one channel inside the training foreground: mean, sd, and percentiles 0.5 (lo) and 99.5 (hi)."""
+    """Intensities of one channel over the training cases: mean, sd, and percentiles 0.5 (lo) and 99.5 (hi)."""
 
     mean: float
     sd: float
@@ -98,7 +118,7 @@ class ChannelStatistics:
 
 @dataclass(frozen=True)
 class Statistics:
-    """What "ct" and "zscore_mask" learned from the training cases, in channel order; stored with the run."""
+    """What "ct", "zscore_mask" and "zscore_sample" learned from the training cases, in channel order; stored with the run."""
 
     channels: tuple[ChannelStatistics, ...]
 

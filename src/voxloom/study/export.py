@@ -14,6 +14,7 @@ from typing import Any
 from voxloom.errors import BadInput
 from voxloom.files import write_json, write_text
 from voxloom.prepare import PrepareSettings
+from voxloom.prepare.settings import LEARNED
 from voxloom.study.run import Run
 from voxloom.training.weights import load_weights
 
@@ -92,7 +93,7 @@ def preprocessing(settings: PrepareSettings, about: dict[str, Any]) -> list[dict
         )
     if about.get("slices", {}).get("neighbors"):
         raise BadInput("a MONAI bundle cannot express slices.neighbors of this run", None, "Export a run without it")
-    unsaid = [("crop", settings.crop != "none"), ("pad_to", settings.pad_to is not None)]
+    unsaid = [("crop", settings.crop != "none"), ("n4", settings.n4), ("pad_to", settings.pad_to is not None)]
     unsaid += [
         ("percentile_clip", settings.percentile_clip is not None),
         ("image_order", settings.image_order != "linear"),
@@ -120,10 +121,10 @@ def intensity_transforms(settings: PrepareSettings, about: dict[str, Any]) -> li
         raise BadInput(f"a MONAI bundle cannot normalize channels differently ({', '.join(sorted(kinds))})", None)
     kind = kinds.pop()
     steps: list[dict[str, Any]] = []
-    if settings.hu_window is not None:
-        low, high = settings.hu_window
+    if settings.hu_range is not None:
+        low, high = settings.hu_range
         steps.append(_range(low, high, 0.0 if kind == "minmax" else low, 1.0 if kind == "minmax" else high))
-    if kind in ("ct", "zscore_mask"):
+    if kind in LEARNED:
         learned = about["statistics"]["channels"]
         if kind == "ct":
             if len(learned) > 1:
@@ -133,7 +134,7 @@ def intensity_transforms(settings: PrepareSettings, about: dict[str, Any]) -> li
         steps.append(_normalize(subtrahend=mean, divisor=sd))
     elif kind in ("zscore", "zscore_nonzero"):
         steps.append(_normalize(nonzero=kind == "zscore_nonzero"))
-    elif kind == "minmax" and settings.hu_window is None:
+    elif kind == "minmax" and settings.hu_range is None:
         steps.append({"_target_": "ScaleIntensityd", "keys": "image", "channel_wise": True})
     return steps
 

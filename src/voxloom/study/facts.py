@@ -49,8 +49,8 @@ def resolve(recipe: Recipe) -> Resolved:
 
 def wishes_of(recipe: Recipe) -> Wishes:
     """What the recipe fixes of the network's input (BadInput when it asks for slices and for a network that has none)."""
-    dims, patch = recipe.network.get("dims"), recipe.training.get("patch")
-    if recipe.slices.used and (dims == 3 or (patch is not None and patch[2] != 1)):
+    dims, patch = recipe.network.get("dims"), recipe.training.get("patch") or (0, 0, 1)
+    if recipe.slices.used and (dims == 3 or patch[2] != 1):
         raise BadInput(
             f"`slices` is for 2D networks, not for {'3D ones' if dims == 3 else f'patches of {patch[2]} slices'}",
             f"recipe {recipe.name}",

@@ -10,7 +10,7 @@ import difflib
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
@@ -18,6 +18,9 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 from voxloom.errors import BadInput
 from voxloom.files import write_text
 from voxloom.prepare import PrepareSettings, SliceSettings
+
+if TYPE_CHECKING:
+    from voxloom.dataset.labels import Labels
 
 
 class DataSettings(BaseModel):
@@ -35,6 +38,27 @@ class DataSettings(BaseModel):
     labels: dict[str, int | tuple[int, ...]] | None = None
     ignore: int | None = None
     exclude: tuple[str, ...] = ()
+
+
+class LabelSettings(BaseModel):
+    """What is made of the labels before training; recipe section ``labels:``.
+
+    Parameters
+    ----------
+    merge : labels that become one: a list, named after its parts (``femur+tibia``), or {new name: list} for several groups.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    merge: tuple[str, ...] | dict[str, tuple[str, ...]] = ()
+
+    def apply(self, labels: Labels) -> Labels:
+        """The merged labels (BadInput for a label that does not exist)."""
+        groups = self.merge if isinstance(self.merge, dict) else {"+".join(self.merge): self.merge}
+        for name, parts in groups.items():
+            if parts:
+                labels = labels.merged(name, parts)
+        return labels
 
 
 class FoldSettings(BaseModel):
@@ -82,7 +106,7 @@ class Recipe(BaseModel):
     budget : training time of all folds together, e.g. "90s", "10m", "2h", "1d"; None trains ``training.steps``.
     pace : written by a run that trained under a budget (``repeat.yaml``): per fold, (step, steps in all) corrections of the
         number of steps. With it and without a budget the same weights come out again.
-    data, folds : cases, labels and their division.
+    data, labels, folds : cases, what is made of their labels, and their division.
     slices : slices of volumes for 2D networks.
     prepare, network, training, augment, inference : keys of ``PrepareSettings``, ``NetworkSettings``, ``TrainingSettings``,
         ``AugmentSettings`` and ``InferenceSettings``; the planner chooses those that are left out.
@@ -102,6 +126,7 @@ class Recipe(BaseModel):
     budget: str | None = Field(None, pattern=r"^\d+(\.\d+)?(s|m|h|d)$")
     pace: dict[str, tuple[tuple[int, int], ...]] = {}
     data: DataSettings = DataSettings()
+    labels: LabelSettings = LabelSettings()
     folds: FoldSettings = FoldSettings()
     slices: SliceSettings = SliceSettings()
     prepare: Section = {}
@@ -191,6 +216,7 @@ def section_models() -> dict[str, type[BaseModel]]:
 
     return {
         "data": DataSettings,
+        "labels": LabelSettings,
         "folds": FoldSettings,
         "slices": SliceSettings,
         "prepare": PrepareSettings,

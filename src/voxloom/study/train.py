@@ -161,11 +161,14 @@ def usable_cases(dataset: Dataset, recipe: Recipe) -> tuple[Dataset, Labels]:
     dataset = dataset.subset([case.id for case in dataset if case.id not in recipe.data.exclude])
     if dataset.task != "segmentation" or dataset.labels is None:
         raise BadInput(f"a {dataset.task} data set cannot be trained yet, only segmentation", dataset.root)
-    if recipe.data.labels is None:
-        return dataset, dataset.labels
-    named = recipe.data.labels.items()
-    foreground = tuple(Label(n, (v,) if isinstance(v, int) else tuple(v)) for n, v in named if v not in (0, (0,)))
-    labels = Labels(foreground, ignore=recipe.data.ignore)
+    labels = dataset.labels
+    if recipe.data.labels is not None:
+        named = recipe.data.labels.items()
+        foreground = tuple(Label(n, (v,) if isinstance(v, int) else tuple(v)) for n, v in named if v not in (0, (0,)))
+        labels = Labels(foreground, ignore=recipe.data.ignore)
+    labels = recipe.labels.apply(labels)
+    if labels == dataset.labels:
+        return dataset, labels
     kinds = dataset.channel_kinds
     return Dataset.from_cases(
         dataset.name, dataset.cases, dataset.channels, labels, root=dataset.root, channel_kinds=kinds
@@ -325,7 +328,9 @@ def fold_statistics(study: Study, fold: Fold) -> Statistics | None:
     if not study.settings.prepare.needs_statistics:
         return None
     cases = [study.dataset[name] for name in fold.train]
-    return measure_statistics(cases, study.settings.prepare, study.labels, seed=study.settings.recipe.seed)
+    folder = study.folder.parent / "cache"
+    seed = study.settings.recipe.seed
+    return measure_statistics(cases, study.settings.prepare, study.labels, seed=seed, folder=folder)
 
 
 def grid_spacing(settings: Resolved) -> tuple[float, float, float]:
