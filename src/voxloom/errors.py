@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+_LONGEST = 1500
+
 
 class VoxloomError(Exception):
     """Work that could not be finished, with a reason for people (exit code 1)."""
@@ -25,8 +27,14 @@ class BadInput(VoxloomError):
 
     def __init__(self, what: str, where: str | Path | None = None, fix: str | None = None) -> None:
         self.what, self.where, self.fix = what, where, fix
-        text = f"{where}: {what}" if where is not None else what
+        text = f"{where}: {_one_line(what)}" if where is not None else _one_line(what)
         super().__init__(f"{text}. {fix}" if fix else text)
+
+
+def _one_line(text: str) -> str:
+    """What a library or a damaged file has to say may be pages long."""
+    line = " ".join(text.split())
+    return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}..."
 
 
 class MissingExtra(VoxloomError):

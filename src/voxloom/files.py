@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from voxloom.errors import BadInput
+
 
 @contextlib.contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
@@ -47,6 +49,16 @@ def write_text(path: str | Path, text: str) -> None:
 def write_json(path: str | Path, value: Any) -> None:
     """Write ``value`` as indented JSON, whole or not at all."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def read_json(path: str | Path) -> Any:
+    """The value of a JSON file in UTF-8. Raises BadInput when it is not there or not JSON."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise BadInput(f"cannot be read ({error.strerror})", path, "Check the path") from error
+    except (ValueError, RecursionError) as error:
+        raise BadInput(f"is not valid JSON ({error})", path, "Correct the file") from error
 
 
 def sha256_file(path: str | Path) -> str:

@@ -116,7 +116,7 @@ def test_splits_are_written_and_read_as_nnunet_does(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        ("[", "cannot be read"),
+        ("[", "is not valid JSON"),
         ({"train": []}, "not a list of folds"),
         ([], "not a list of folds"),
         ([{"train": ["p000_0"]}], "fold 0 is not"),

@@ -79,17 +79,20 @@ def _evaluate_folders(
 
 def parse_labels(text: str) -> Labels:
     """Labels of a ``dataset.json``, or of ``NAME=VALUE,NAME=VALUE``."""
-    import json
-
     from voxloom.dataset import Label, Labels
     from voxloom.errors import BadInput
+    from voxloom.files import read_json
 
     if "=" not in text:
         path = Path(text)
         if not path.is_file():
             raise BadInput("no such file", path, "Give a dataset.json, or names: --labels liver=1,tumour=2")
-        declared = json.loads(path.read_text(encoding="utf-8")).get("labels", {})
-        swapped = {v: int(k) for k, v in declared.items() if isinstance(v, str)}  # the Decathlon writes {"1": "name"}
+        content = read_json(path)
+        declared = content.get("labels") if isinstance(content, dict) else None
+        if not isinstance(declared, dict):
+            raise BadInput("declares no labels", path, 'Write "labels": {"background": 0, "name": 1}')
+        # the Decathlon writes {"1": "name"}
+        swapped = {v: int(k) for k, v in declared.items() if isinstance(v, str) and k.isdecimal()}
         return Labels.from_nnunet(swapped or declared)
     pairs = [part.split("=", 1) for part in text.split(",")]
     if any(len(pair) != 2 or not pair[1].strip().isdigit() for pair in pairs):

@@ -6,7 +6,6 @@ Knows k-fold and hold-out splits, grouped by patient, stratified by an attribute
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from voxloom.dataset.dataset import Dataset
 from voxloom.dataset.labels import Labels
 from voxloom.dataset.tables import name_some
 from voxloom.errors import BadInput
-from voxloom.files import write_json
+from voxloom.files import read_json, write_json
 from voxloom.parallel import map_named
 
 _BINS = 5
@@ -100,10 +99,7 @@ def read_splits(path: str | Path, dataset: Dataset) -> list[Fold]:
     puts a patient on both sides.
     """
     path = Path(path)
-    try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError) as e:
-        raise BadInput(f"the splits cannot be read ({e})", path, "Give nnU-Net's splits_final.json") from e
+    content = read_json(path)
     if not isinstance(content, list) or not content:
         raise BadInput("is not a list of folds", path, "Write [{train: [...], val: [...]}, ...]")
     folds = [_parse(entry, number, path) for number, entry in enumerate(content)]

@@ -170,7 +170,7 @@ class Labels:
                 raise BadInput(f"label {name!r} must have one value, not {given!r}", None, "Correct it in dataset.json")
             else:
                 special[name] = values[0]
-        order = None if regions_order is None else tuple(int(v) for v in regions_order)
+        order = None if regions_order is None else _integers("regions_class_order", regions_order)
         labels = cls(tuple(foreground), ignore=special["ignore"], background=special["background"] or 0)
         return cls(labels.foreground, labels.ignore, labels.background, order if labels.has_regions else None)
 

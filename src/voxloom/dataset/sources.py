@@ -6,8 +6,9 @@ before ``read``. Does not know what a case is.
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Sequence
+import zipfile
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import IO, TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from voxloom.errors import BadInput
+from voxloom.formats.checks import check_bomb, check_room
 from voxloom.volume import Volume
 
 if TYPE_CHECKING:
@@ -162,7 +164,7 @@ def _data_file(path: Path) -> Path | None:
         return None
     for line in path.read_text(errors="replace").splitlines():
         key, _, value = line.partition("=")
-        if key.strip() == "ElementDataFile" and (path.parent / value.strip()).is_file():
+        if key.strip() == "ElementDataFile" and os.path.isfile(path.parent / value.strip()):
             return path.parent / value.strip()
     return None
 
@@ -171,38 +173,52 @@ class _Member:
     """One array inside an .npz, read item by item: memory for one item, fast in ascending order."""
 
     def __init__(self, path: str, array: str) -> None:
-        import zipfile
-
         try:
-            self._file: IO[bytes] = zipfile.ZipFile(path).open(f"{array}.npy")  # noqa: SIM115, lives as long as this
+            packed = zipfile.ZipFile(path)
+            info = packed.getinfo(f"{array}.npy")
+            self._file: IO[bytes] = packed.open(info)
             self.shape, self._dtype = _array_header(self._file)
-        except (OSError, KeyError, ValueError, zipfile.BadZipFile) as e:
+        except Exception as e:  # a damaged zip or header lets the libraries raise nearly anything
             raise BadInput(f"array {array} cannot be read ({e})", path, "Download the file again") from e
         self._start, self._source = self._file.tell(), f"{path}:{array}"
-        self._bytes = int(np.prod(self.shape[1:], dtype=np.int64)) * self._dtype.itemsize
+        self._packed, self._bytes = info.compress_size, math.prod(self.shape[1:]) * self._dtype.itemsize
+        check_room(self._bytes * (len(self) if self.shape else 1), info.file_size - self._start, self._source)
+        check_bomb(self._bytes, self._packed, self._source)
 
     def item(self, index: int) -> np.ndarray[Any, Any]:
         """Item ``index`` along the first axis."""
-        import zipfile
-        import zlib
-
-        try:
-            self._file.seek(self._start + index * self._bytes)
-            content = self._file.read(self._bytes)
-        except (OSError, zlib.error, zipfile.BadZipFile, EOFError) as e:
-            raise BadInput(f"item {index} cannot be read ({e})", self._source, "Download the file again") from e
-        if index >= self.shape[0] or len(content) != self._bytes:
+        if not 0 <= index < len(self):
             raise BadInput(f"item {index} is not there", self._source, "Download the file again")
-        return np.frombuffer(content, self._dtype).reshape(self.shape[1:])
+        return self._read(self._start + index * self._bytes, self._bytes).reshape(self.shape[1:])
+
+    def all_items(self) -> np.ndarray[Any, Any]:
+        """The whole array."""
+        check_bomb(self._bytes * len(self), self._packed, self._source)
+        return self._read(self._start, self._bytes * len(self)).reshape(self.shape)
+
+    def _read(self, start: int, count: int) -> np.ndarray[Any, Any]:
+        try:
+            self._file.seek(start)
+            content = self._file.read(count)
+        except Exception as e:  # a damaged zip lets the library raise nearly anything
+            raise BadInput(f"cannot be read ({e})", self._source, "Download the file again") from e
+        if len(content) != count:
+            raise BadInput(f"ends after {start + len(content):,} bytes", self._source, "Download the file again")
+        return np.frombuffer(content, self._dtype)
+
+    def __len__(self) -> int:
+        return int(self.shape[0]) if self.shape else 0
 
 
-def _array_header(file: IO[bytes]) -> tuple[Sequence[int], np.dtype[Any]]:
+def _array_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
     version = np.lib.format.read_magic(file)
     reader = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, fortran, dtype = reader(file)
-    if dtype.hasobject or fortran:
+    if dtype.kind not in "biuf" or fortran:
         raise ValueError("only plain C-ordered numbers are read, no Python objects")
-    return shape, dtype
+    if not all(n >= 0 for n in shape):
+        raise ValueError(f"the shape is {shape}")
+    return tuple(int(n) for n in shape), dtype
 
 
 @lru_cache(maxsize=8)
@@ -211,12 +227,15 @@ def _npz_member(path: str, array: str, process: int) -> _Member:
     return _Member(path, array)
 
 
+def npz_array(path: str, array: str) -> np.ndarray[Any, Any]:
+    """One whole (small) array of an .npz. Raises BadInput when it is damaged."""
+    return _Member(path, array).all_items()
+
+
 def npz_shapes(path: str) -> dict[str, tuple[int, ...]]:
     """Shapes of all arrays of an .npz by name, from their headers alone."""
-    import zipfile
-
     try:
         names = [name for name in zipfile.ZipFile(path).namelist() if name.endswith(".npy")]
-    except (OSError, zipfile.BadZipFile) as e:
+    except Exception as e:  # a damaged zip lets the library raise nearly anything
         raise BadInput(f"is not a readable .npz ({e})", path, "Download the file again") from e
     return {name[:-4]: tuple(_Member(path, name[:-4]).shape) for name in names}

@@ -17,6 +17,8 @@ from voxloom.errors import BadInput
 
 #: Deflate cannot shrink data by more than this factor, so a larger claim is a lie.
 DEFLATE_LIMIT = 1032
+#: Voxels of so many bytes, packed more than so many times, are taken for a trap (a "zip bomb").
+BOMB_BYTES, BOMB_RATIO = 1 << 30, 256
 
 
 def check_file(path: Path) -> int:
@@ -45,11 +47,23 @@ def check_room(needed: int, available: int, where: str | Path, *, compressed: bo
             where,
             "The header is damaged or the file was copied by half; copy it again",
         )
+    if compressed:
+        check_bomb(needed, available, where)
     if not compressed and needed > available:
         raise BadInput(
             f"the header promises {needed:,} bytes of voxels, the file holds {max(available, 0):,}",
             where,
             "It was probably copied by half; copy it again",
+        )
+
+
+def check_bomb(needed: int, available: int, where: str | Path) -> None:
+    """Refuse packed bytes that would take a lot of memory and hold next to nothing (BadInput)."""
+    if needed > max(BOMB_BYTES, available * BOMB_RATIO):
+        raise BadInput(
+            f"{available / 2**20:.1f} MiB unpack to {needed / 2**30:.1f} GiB, as in files that are made to fill the memory",
+            where,
+            "If it is a real image, save it without compression",
         )
 
 

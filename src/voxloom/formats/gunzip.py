@@ -19,7 +19,9 @@ from voxloom.errors import BadInput
 _PIECE = 1 << 20
 _DEFLATE = 8
 #: Window bits that ask for gzip, or for whichever of zlib and gzip there is.
-_GZIP, _EITHER = 31, 47
+GZIP, ZLIB_OR_GZIP = 31, 47
+#: More bytes than this after the voxels are no padding: the file is not what its header says.
+_MOST_SURPLUS = 64 << 20
 #: Higher levels gain 2 % of size and take up to four times as long.
 GZIP_LEVEL = 1
 
@@ -31,14 +33,14 @@ def is_gzip(path: Path) -> bool:
 
 
 class ByteStream:
-    """The content of a file, read forward once; gzip is undone on the way.
+    """The content of a file from byte ``offset`` on, read forward once; compression is undone on the way.
 
-    Raises BadInput when a gzip file is cut or damaged.
+    ``compressed`` tells how: None (not at all), ``GZIP`` or ``ZLIB_OR_GZIP``. Raises BadInput when the data is cut or damaged.
     """
 
-    def __init__(self, path: Path, *, compressed: bool) -> None:
+    def __init__(self, path: Path, *, compressed: int | None, offset: int = 0) -> None:
         self._path = path
-        self._pieces = _gunzip(path) if compressed else _plain(path)
+        self._pieces = _plain(path, offset) if compressed is None else _gunzip(path, offset, compressed)
         self._rest = memoryview(b"")
 
     def take(self, count: int) -> bytes:
@@ -63,9 +65,12 @@ class ByteStream:
             count -= len(piece)
 
     def finish(self) -> None:
-        """Read to the end, so that a gzip check sum is verified."""
-        while self._next(_PIECE):
-            pass
+        """Read to the end, so that a check sum is verified (BadInput when the end is far away)."""
+        surplus = 0
+        while piece := self._next(_PIECE):
+            surplus += len(piece)
+            if surplus > _MOST_SURPLUS:
+                raise BadInput("holds far more data than its header promises", self._path, "Save it again")
 
     def _next(self, most: int) -> memoryview:
         if not self._rest:
@@ -74,20 +79,16 @@ class ByteStream:
         return piece
 
 
-def _plain(path: Path) -> Iterator[bytes]:
+def _plain(path: Path, offset: int) -> Iterator[bytes]:
     with path.open("rb") as f:
+        f.seek(offset)
         while piece := f.read(_PIECE):
             yield piece
 
 
-def inflated_size(path: Path, offset: int) -> int:
-    """Bytes that zlib or gzip data from byte ``offset`` on unpack to. Raises BadInput when damaged or cut."""
-    return sum(len(piece) for piece in _gunzip(path, offset, _EITHER))
-
-
-def _gunzip(path: Path, offset: int = 0, kind: int = _GZIP) -> Iterator[bytes]:
+def _gunzip(path: Path, offset: int, kind: int) -> Iterator[bytes]:
     """Pieces of at most 1 MiB, gzip member after member."""
-    name = "gzip" if kind == _GZIP else "compressed"
+    name = "gzip" if kind == GZIP else "compressed"
     with path.open("rb") as f:
         f.seek(offset)
         engine, waiting = isal_zlib.decompressobj(wbits=kind), b""
@@ -109,7 +110,7 @@ def _gunzip(path: Path, offset: int = 0, kind: int = _GZIP) -> Iterator[bytes]:
 
 def gzip_pieces(buffers: Iterable[memoryview]) -> Iterator[bytes]:
     """The buffers as one gzip member, piece by piece."""
-    engine = isal_zlib.compressobj(GZIP_LEVEL, _DEFLATE, _GZIP)
+    engine = isal_zlib.compressobj(GZIP_LEVEL, _DEFLATE, GZIP)
     for buffer in buffers:
         for start in range(0, len(buffer), _PIECE):
             yield engine.compress(buffer[start : start + _PIECE])

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from voxloom.errors import BadInput
 from voxloom.files import atomic_path
-from voxloom.formats.checks import check_file, check_finite, check_room, check_shape, format_shape, rescale
-from voxloom.formats.gunzip import ByteStream, empty_like_file, gzip_pieces, is_gzip
+from voxloom.formats.checks import check_bomb, check_file, check_finite, check_room, check_shape, format_shape, rescale
+from voxloom.formats.gunzip import GZIP, ByteStream, empty_like_file, gzip_pieces, is_gzip
 from voxloom.formats.header import Header
 from voxloom.formats.quaternion import from_quaternion, to_quaternion
 from voxloom.volume import Volume, check_affine, grid_distance
@@ -88,7 +88,7 @@ def read_header(path: Path) -> Header:
     """Grid, channels and stored type without the voxels (raises BadInput as ``read``, but for the voxels)."""
     size = check_file(path)
     compressed = is_gzip(path)
-    fields = _parse(ByteStream(path, compressed=compressed), path)
+    fields = _parse(ByteStream(path, compressed=GZIP if compressed else None), path)
     _check_size(fields, size, path, compressed)
     affine, _ = _geometry(fields, path)
     channels = fields.frames * fields.vectors
@@ -110,7 +110,7 @@ def write(volume: Volume, path: Path) -> None:
 def _read(path: Path, *, frames_are_channels: bool) -> Volume:
     size = check_file(path)
     compressed = is_gzip(path)
-    stream = ByteStream(path, compressed=compressed)
+    stream = ByteStream(path, compressed=GZIP if compressed else None)
     fields = _parse(stream, path)
     if fields.frames > 1 and not frames_are_channels:
         raise BadInput(
@@ -197,6 +197,8 @@ def _check_size(fields: _Fields, size: int, path: Path, compressed: bool) -> Non
         count *= int(n)
     begin = 0 if compressed else max(fields.vox_offset, 348)
     check_room(count * fields.dtype.itemsize, size - begin, path, compressed=compressed)
+    if compressed and np.isfinite(fields.slope) and fields.slope != int(fields.slope):
+        check_bomb(count * max(4, fields.dtype.itemsize), size, path)
 
 
 def _voxels(stream: ByteStream, fields: _Fields, path: Path) -> NDArray[Any]:

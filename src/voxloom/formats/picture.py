@@ -6,6 +6,7 @@ back of the patient (LPS). Transparency is dropped. Does not know stacks of page
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from voxloom.errors import BadInput
 from voxloom.files import atomic_path
-from voxloom.formats.checks import check_file, check_finite, format_shape
+from voxloom.formats.checks import check_bomb, check_file, check_finite, check_shape, format_shape
 from voxloom.formats.header import Header
 from voxloom.volume import Volume
 
@@ -66,7 +67,7 @@ def _read(path: Path, *, palette: bool) -> Volume:
         try:
             keep = palette and image.mode == "P"
             array = np.array(image if keep else image.convert(_target(image)))
-        except (OSError, SyntaxError, ValueError, TypeError, EOFError) as error:
+        except Exception as error:  # Pillow's decoders raise nearly anything on damaged bytes
             reason = f"the picture is damaged or cut ({error})"
             raise BadInput(reason, path, "Copy the file again") from None
     if array.dtype == np.bool_:
@@ -82,13 +83,19 @@ def _open(path: Path) -> Any:
 
     check_file(path)
     try:
-        image = Image.open(path)
-    except (OSError, SyntaxError, ValueError, TypeError, Image.DecompressionBombError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            image = Image.open(path)
+            pages = getattr(image, "n_frames", 1)
+            image.seek(0)
+    except Exception as error:  # Pillow's parsers raise nearly anything on damaged bytes
         reason = f"cannot be read as a picture ({type(error).__name__})"
         raise BadInput(reason, path, "Check the file, or copy it again") from None
-    if (pages := getattr(image, "n_frames", 1)) > 1:
+    if pages > 1:
         raise BadInput(f"has {pages} pages, one is read", path, "Save it as .nii.gz or one file per page")
-    if image.mode in ("RGB", "RGBA") and ";16" in str(image.tile[0][3]):
+    check_shape(image.size, path)
+    check_bomb(image.width * image.height * 4, path.stat().st_size, path)
+    if image.mode in ("RGB", "RGBA") and ";16" in str(image.tile[:1]):
         raise BadInput("is a color picture of 16 bits per channel", path, "Save it with 8 bits per channel")
     return image
 

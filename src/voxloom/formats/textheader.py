@@ -1,105 +1,156 @@
-"""How many bytes of voxels a MetaImage or NRRD header promises, and how many its file holds.
+"""What a MetaImage or NRRD header says: where the voxels are, what they are, where they lie in the patient.
 
-Knows the few fields of both text headers that decide that (https://itk.org/Wiki/ITK/MetaIO/Documentation,
-https://teem.sourceforge.net/nrrd/format.html). Does not decode voxels or geometry.
+Knows the value that both formats come down to and how its voxels are read. Does not know the fields of either.
 """
 
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
 
 from voxloom.errors import BadInput
+from voxloom.formats.checks import check_room, check_shape, format_shape
+from voxloom.formats.gunzip import ZLIB_OR_GZIP, ByteStream, empty_like_file
+from voxloom.volume import check_affine
 
-_LONGEST_HEADER = 1 << 20
-_META_BYTES = {"CHAR": 1, "SHORT": 2, "INT": 4, "LONG": 4, "LONG_LONG": 8, "FLOAT": 4, "DOUBLE": 8}
-_NRRD_WORDS = {"char": 1, "short": 2, "int": 4, "long": 8, "float": 4, "double": 8}
+#: No header of this kind is longer (bytes).
+LONGEST_HEADER = 1 << 20
+Encoding = Literal["raw", "zlib", "text"]
 
 
-@dataclass(frozen=True)
-class Payload:
-    """Promise and reality: ``needed`` bytes of voxels after decoding, in the file ``path`` from byte ``offset`` on.
+@dataclass(frozen=True, eq=False)
+class TextHeader:
+    """A header, understood and checked.
 
-    ``encoding`` is ``"raw"``, ``"zlib"`` (also gzip) or another one of NRRD's.
+    Parameters
+    ----------
+    path : the file that holds the voxels, from byte ``offset`` on.
+    axes : sizes of all axes of the file, the fastest first.
+    channel_axis : which of them holds channels, or None.
+    dtype : of one value as stored, with its byte order.
+    encoding : ``"zlib"`` stands for gzip too; ``"text"`` is numbers written out.
+    affine : (4, 4) voxel index to RAS+ millimetres.
+
+    Raises
+    ------
+    BadInput : an axis without voxels, a singular affine, more than three dimensions, or more voxels than the file can hold.
     """
 
     path: Path
     offset: int
-    sizes: tuple[int, ...]
-    needed: int
-    encoding: str
+    axes: tuple[int, ...]
+    channel_axis: int | None
+    dtype: np.dtype[Any]
+    encoding: Encoding
+    affine: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        check_shape(self.axes, self.path)
+        if any(n > 1 for n in self.grid[3:]):
+            found = format_shape(self.grid)
+            raise BadInput(f"is {len(self.grid)}D ({found}), 3D is needed", self.path, "Split it into 3D files")
+        if self.encoding != "text":
+            check_room(self.needed, self.available, self.path, compressed=self.encoding == "zlib")
+        elif 2 * math.prod(self.axes) - 1 > self.available:
+            check_room(2 * math.prod(self.axes) - 1, self.available, self.path)
+        check_affine(self.affine, self.path)
+
+    @property
+    def grid(self) -> tuple[int, ...]:
+        """Sizes of the axes without the channels."""
+        return tuple(n for axis, n in enumerate(self.axes) if axis != self.channel_axis)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Grid size (I, J, K)."""
+        i, j, k = (*self.grid[:3], 1, 1)[:3]
+        return (i, j, k)
+
+    @property
+    def channels(self) -> int:
+        """Number of channels."""
+        return 1 if self.channel_axis is None else self.axes[self.channel_axis]
+
+    @property
+    def needed(self) -> int:
+        """Bytes of voxels, unpacked."""
+        return math.prod(self.axes) * self.dtype.itemsize
 
     @property
     def available(self) -> int:
-        """Bytes there are."""
+        """Bytes that there are."""
         return self.path.stat().st_size - self.offset
 
+    def voxels(self) -> NDArray[Any]:
+        """The voxels (C, I, J, K) in the machine's byte order. Raises BadInput when they are damaged or cut."""
+        flat = self._text() if self.encoding == "text" else self._bytes()
+        array = flat.reshape(self.axes[::-1]).T
+        channels = array[None] if self.channel_axis is None else np.moveaxis(array, self.channel_axis, 0)
+        return channels.reshape(self.channels, *self.shape) if channels.ndim != 4 else channels
 
-def payload(path: Path) -> Payload:
-    """Read the header. Raises BadInput when it is not there, damaged, or its voxel file is missing."""
-    with path.open("rb") as f:
-        start = f.read(_LONGEST_HEADER)
-    try:
-        return _nrrd(path, start) if start.startswith(b"NRRD") else _meta(path, start)
-    except (KeyError, ValueError, AttributeError) as error:
-        name = "NRRD" if path.suffix.lower() == ".nrrd" else "MetaImage"
-        raise BadInput(f"the {name} header is damaged or cut ({error})", path, "Copy the file again") from None
+    def _bytes(self) -> NDArray[Any]:
+        data = empty_like_file((math.prod(self.axes),), self.dtype, self.path)
+        kind = ZLIB_OR_GZIP if self.encoding == "zlib" else None
+        stream = ByteStream(self.path, compressed=kind, offset=self.offset)
+        check_room(data.nbytes, stream.fill(data), self.path)
+        stream.finish()
+        return data if data.dtype.isnative else data.astype(data.dtype.newbyteorder("="))
 
-
-def _meta(path: Path, start: bytes) -> Payload:
-    fields: dict[str, str] = {}
-    position = 0
-    while "ElementDataFile" not in fields:
-        end = start.find(b"\n", position)
-        end = len(start) if end < 0 else end
-        key, equals, value = start[position:end].decode("latin-1").partition("=")
-        if not equals:
-            raise ValueError("no ElementDataFile")
-        fields[key.strip()] = value.strip()
-        position = end + 1
-    sizes = tuple(int(n) for n in fields["DimSize"].split())
-    kind = fields["ElementType"].removeprefix("MET_").removesuffix("_ARRAY").removeprefix("U")
-    needed = math.prod(sizes) * int(fields.get("ElementNumberOfChannels", "1")) * _META_BYTES[kind]
-    data = fields["ElementDataFile"]
-    if data.upper().startswith("LIST") or "%" in data:
-        raise BadInput("keeps its voxels in several files", path, "Save it as one .mha file")
-    encoding = "zlib" if fields.get("CompressedData", "False").lower() == "true" else "raw"
-    if data.upper() == "LOCAL":
-        return Payload(path, position, sizes, needed, encoding)
-    return Payload(_detached(path, data), 0, sizes, needed, encoding)
-
-
-def _nrrd(path: Path, start: bytes) -> Payload:
-    blank = re.search(rb"\r?\n\r?\n", start)
-    text = start[: blank.start()] if blank else start
-    lines = [line.partition(":") for line in text.decode("latin-1").splitlines()[1:] if not line.startswith("#")]
-    fields = {key.strip().lower(): value.strip() for key, colon, value in lines if colon and not value.startswith("=")}
-    sizes = tuple(int(n) for n in fields["sizes"].split())
-    needed = math.prod(sizes) * _nrrd_bytes(fields["type"])
-    encoding = {"gzip": "zlib", "gz": "zlib"}.get(name := fields["encoding"].lower(), name)
-    data = fields.get("data file") or fields.get("datafile")
-    if data is None:
-        if blank is None:
-            raise ValueError("no blank line after it")
-        return Payload(path, blank.end(), sizes, needed, encoding)
-    if "%" in data or data.upper().startswith("LIST"):
-        raise BadInput("keeps its voxels in several files", path, "Save it as one file")
-    return Payload(_detached(path, data), 0, sizes, needed, encoding)
+    def _text(self) -> NDArray[Any]:
+        with self.path.open("rb") as f:
+            f.seek(self.offset)
+            words = f.read().split()
+        try:
+            numbers = np.array([float(word) for word in words[: math.prod(self.axes)]])
+        except ValueError as error:
+            raise BadInput(f"the voxels are no numbers ({error})", self.path, "Copy the file again") from None
+        if len(numbers) < math.prod(self.axes):
+            raise BadInput(
+                f"the header promises {math.prod(self.axes):,} voxels, the file holds {len(numbers):,}", self.path
+            )
+        with np.errstate(invalid="ignore", over="ignore"):
+            values = numbers.astype(self.dtype.newbyteorder("="))
+        if not np.array_equal(values, numbers) and self.dtype.kind != "f":
+            raise BadInput(f"the voxels do not fit the type {self.dtype}", self.path, "Copy the file again")
+        return values
 
 
-def _nrrd_bytes(kind: str) -> int:
-    if sized := re.fullmatch(r"u?int(8|16|32|64)(_t)?", kind):
-        return int(sized[1]) // 8
-    words = [w for w in kind.split() if w not in ("unsigned", "signed")]
-    if words[:2] == ["long", "long"] or kind in ("longlong", "ulonglong"):
-        return 8
-    return _NRRD_WORDS[words[0].removeprefix("u")]
+def numbers(text: str, count: int | None = None) -> list[float]:
+    """The finite numbers of a field, ``count`` of them (ValueError otherwise)."""
+    values = [float(word) for word in text.split()]
+    if not all(map(math.isfinite, values)) or (count is not None and len(values) != count):
+        raise ValueError(f"{text!r} is not {count or 'a list of'} numbers")
+    return values
 
 
-def _detached(path: Path, name: str) -> Path:
+def sizes(text: str, count: int) -> tuple[int, ...]:
+    """The ``count`` positive axis sizes of a field (ValueError otherwise)."""
+    words = text.split()
+    if len(words) != count or not all(word.isascii() and word.isdigit() and len(word) < 10 for word in words):
+        raise ValueError(f"{text!r} is not {count} sizes")
+    return tuple(int(word) for word in words)
+
+
+def detached(path: Path, name: str) -> Path:
+    """The file beside the header that holds its voxels (BadInput when it is not there)."""
     data = path.parent / name
-    if not data.is_file():
+    try:
+        found = data.is_file()
+    except (OSError, ValueError):
+        found = False
+    if not found:
         raise BadInput(f"its voxels should be in {name}, which is not there", path, "Copy both files into one folder")
     return data
+
+
+def lps_affine(axes: NDArray[np.float64], origin: NDArray[np.float64]) -> NDArray[np.float64]:
+    """RAS affine of LPS voxel axes (columns, in mm) and the LPS position of the first voxel."""
+    lps = np.eye(4)
+    lps[:3, :3], lps[:3, 3] = axes, origin
+    affine: NDArray[np.float64] = np.diag([-1.0, -1.0, 1.0, 1.0]) @ lps
+    return affine

@@ -6,7 +6,6 @@ Reads the files of a run folder; parts that are not there are left out. Knows no
 from __future__ import annotations
 
 import csv
-import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ import numpy as np
 from voxloom.dataset.labels import Labels
 from voxloom.errors import VoxloomError
 from voxloom.evaluation import Evaluation
+from voxloom.files import read_json
 from voxloom.formats import read_label, read_volume
 from voxloom.report import figures
 from voxloom.report.pages import write_page
@@ -68,7 +68,7 @@ def write_run_report(run_dir: str | Path) -> Path:
 
 
 def _json(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    return read_json(path) if path.is_file() else None
 
 
 def held_out_set(run: Path, data: dict[str, Any]) -> CaseSet | None:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -84,6 +85,21 @@ class Predictor:
 
         place = torch.device(pick_device(device))
         loaded = [load_weights(folder) for folder in folders]
+        try:
+            return cls._assemble(loaded, place, mirror, largest)
+        except (KeyError, ValueError, TypeError, AttributeError, IndexError, RuntimeError) as error:
+            fix = "Copy the run again"
+            raise BadInput(f"model.json is damaged or does not fit the weights ({error})", folders[0], fix) from error
+
+    @classmethod
+    def _assemble(
+        cls,
+        loaded: Sequence[tuple[dict[str, torch.Tensor], dict[str, Any]]],
+        place: torch.device,
+        mirror: Sequence[int] | None,
+        largest: tuple[str, ...],
+    ) -> Predictor:
+        """Networks of weights and descriptions."""
         about = loaded[0][1]
         members = []
         for weights, described in loaded:

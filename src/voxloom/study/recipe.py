@@ -89,6 +89,7 @@ class FoldSettings(BaseModel):
         return self
 
 
+_LONGEST_RECIPE = 1 << 20
 Section = dict[str, Any]
 
 #: Recipe sections whose keys are the fields of a settings class; keys that are left out are chosen by the planner.
@@ -143,15 +144,12 @@ class Recipe(BaseModel):
             return cls.parse(shipped_text(str(source)), f"recipe {source}")
         if not path.is_file():
             raise BadInput("no such recipe", source, _nearest(str(source), recipe_names(), "See: voxloom recipes"))
-        return cls.parse(path.read_text(encoding="utf-8"), path)
+        return cls.parse(_text(path), path)
 
     @classmethod
     def parse(cls, text: str, where: str | Path) -> Recipe:
         """Check YAML text; ``where`` is named in errors."""
-        try:
-            values = yaml.safe_load(text) or {}
-        except yaml.YAMLError as error:
-            raise BadInput(f"not valid YAML: {' '.join(str(error).split())}", where, "Check the indentation") from error
+        values = _yaml(text, where) or {}
         if not isinstance(values, dict):
             raise BadInput("a recipe is a list of `key: value` lines", where, "See an example: voxloom recipes auto")
         return cls.check(values, where)
@@ -206,6 +204,26 @@ class Recipe(BaseModel):
     def save(self, path: Path) -> None:
         """Write the YAML file, whole or not at all."""
         write_text(path, self.dump())
+
+
+def _text(path: Path) -> str:
+    """The text of a recipe file, which is short."""
+    if path.stat().st_size > _LONGEST_RECIPE:
+        raise BadInput(f"too long for a recipe ({path.stat().st_size:,} bytes)", path, "See: voxloom recipes auto")
+    try:
+        return path.read_text(encoding="utf-8")
+    except ValueError as error:
+        raise BadInput(f"not a text in UTF-8 ({error})", path, "Save it as UTF-8") from error
+
+
+def _yaml(text: str, where: str | Path) -> Any:
+    """The value of a YAML text. An alias is refused: a few of them can stand for more values than memory holds."""
+    try:
+        if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text)):
+            raise BadInput("an alias (`*name`) is not allowed in a recipe", where, "Write the value out")
+        return yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise BadInput(f"not valid YAML: {error}", where, "Check the indentation") from error
 
 
 def section_models() -> dict[str, type[BaseModel]]:

@@ -6,12 +6,12 @@ methods here are the same verbs.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voxloom.errors import BadInput
+from voxloom.files import read_json
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -52,7 +52,7 @@ class Run:
     @property
     def data(self) -> dict[str, Any]:
         """``data.json``: the data set, its cases with file hashes, and which fold validated which case."""
-        return dict(json.loads((self.folder / "data.json").read_text(encoding="utf-8")))
+        return _object(self.folder / "data.json")
 
     @property
     def folds(self) -> list[Path]:
@@ -74,7 +74,7 @@ class Run:
     def summary(self) -> dict[str, Any]:
         """``summary.json``: the figures on the validation cases, and on test sets that were evaluated."""
         path = self.folder / "summary.json"
-        return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
+        return _object(path) if path.is_file() else {}
 
     def predict(self, source: str | Path | Volume) -> Volume:
         """Label map of one scan on its own grid, in the data set's label values, shape (1, I, J, K)."""
@@ -111,3 +111,11 @@ class Run:
         from voxloom.study.show import show_results
 
         return show_results(self, Path(path) if path is not None else None, cases=cases)
+
+
+def _object(path: Path) -> dict[str, Any]:
+    """The JSON object in a file of the run (BadInput when it is damaged)."""
+    value = read_json(path)
+    if not isinstance(value, dict):
+        raise BadInput("is not a JSON object", path, "Copy the run again")
+    return value

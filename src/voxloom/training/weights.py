@@ -6,7 +6,6 @@ Knows how to write both whole or not at all, and how to refuse a file that is no
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from voxloom.errors import BadInput
-from voxloom.files import atomic_path, write_json
+from voxloom.files import atomic_path, read_json, write_json
 
 WEIGHTS, DESCRIPTION = "model.safetensors", "model.json"
 
@@ -42,8 +41,8 @@ def load_weights(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         if not file.is_file():
             raise BadInput("the trained network is not there", file, "Train the fold first: voxloom train ... --resume")
     try:
-        return load_file(path), json.loads(text.read_text(encoding="utf-8"))
-    except (SafetensorError, ValueError) as error:
+        return load_file(path), read_json(text)
+    except (SafetensorError, ValueError, OSError, RuntimeError) as error:
         raise BadInput(
             "the weights are damaged or not in the safetensors format", path, "Copy the run again"
         ) from error

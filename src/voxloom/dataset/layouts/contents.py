@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -10,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from voxloom import files
 from voxloom.dataset.case import Case
 from voxloom.dataset.labels import Labels
 from voxloom.dataset.sources import FileChannel, ImageSource, source_header
@@ -96,13 +96,17 @@ def images_of(path: str, channels: tuple[str, ...]) -> dict[str, ImageSource]:
 
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON object (BadInput when the file is not one)."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError) as e:
-        raise BadInput(f"is not valid JSON ({e})", path, "Correct the file") from e
+    content = files.read_json(path)
     if not isinstance(content, dict):
         raise BadInput("is not a JSON object", path, "Correct the file")
     return content
+
+
+def file_in(root: Path, name: Any, where: Path) -> str:
+    """The path of a file that a document names, relative to ``root`` (BadInput when it is no name of a file)."""
+    if not isinstance(name, str) or not name or "\0" in name:
+        raise BadInput(f"{name!r} is not the name of a file", where, "Write the path relative to the folder")
+    return str(root / name)
 
 
 def check_files(cases: Iterable[Case], where: Path) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 
 from voxloom.dataset.case import Case, Split
 from voxloom.dataset.layouts.contents import RGB, Contents
-from voxloom.dataset.sources import ImageSource, NpzItem, npz_shapes
+from voxloom.dataset.sources import ImageSource, NpzItem, npz_array, npz_shapes
 from voxloom.errors import BadInput
 
 NAME = "MedMNIST"
@@ -63,6 +63,8 @@ def _is_color(shape: tuple[int, ...]) -> bool:
 def _cases(
     archive: Path, split: Split, shapes: dict[str, tuple[int, ...]], channels: tuple[str, ...]
 ) -> Iterator[Case]:
+    if not 3 <= len(shapes[f"{split}_images"]) <= 5:
+        raise BadInput(f"{split}_images has the shape {shapes[f'{split}_images']}", archive, "Download it again")
     count, targets = shapes[f"{split}_images"][0], _targets(archive, split, shapes)
     if targets is not None and len(targets) != count:
         raise BadInput(f"{split}_images has {count} items, {split}_labels {len(targets)}", archive, "Download it again")
@@ -87,6 +89,5 @@ def _targets(archive: Path, split: str, shapes: dict[str, tuple[int, ...]]) -> n
     name = f"{split}_labels"
     if name not in shapes:
         return None
-    with np.load(archive, allow_pickle=False) as file:
-        labels: np.ndarray[Any, Any] = file[name]
-    return labels.reshape(len(labels), -1)
+    labels = npz_array(str(archive), name)
+    return labels.reshape(len(labels), -1) if labels.size else None

@@ -16,6 +16,7 @@ from voxloom.dataset.labels import Label, Labels
 from voxloom.dataset.layouts.contents import (
     Contents,
     check_files,
+    file_in,
     join_participants,
     kind_of,
     read_json,
@@ -98,7 +99,7 @@ def _case(root: Path, entry: dict[str, Any], split: Split, channels: tuple[str, 
     files = [files] if isinstance(files, str) else files
     if not isinstance(files, list) or not files or not all(isinstance(f, str) for f in files):
         raise BadInput(f"an entry has no image: {entry!r}", root / "dataset.json", "Write {image, label}")
-    paths = [str(root / f) for f in files]
+    paths = [file_in(root, f, root / "dataset.json") for f in files]
     name = split_ending(Path(paths[0]).name)[0]
     images: dict[str, ImageSource]
     if len(paths) == len(channels):
@@ -117,4 +118,6 @@ def _case(root: Path, entry: dict[str, Any], split: Split, channels: tuple[str, 
     attributes = {k: v for k, v in entry.items() if k not in known and isinstance(v, (str, int, float))}
     case = Case(id=name, patient=str(entry.get("patient", name)), images=images, attributes=attributes, split=split)
     case = replace(case, group=str(entry["group"])) if "group" in entry else case
-    return replace(case, label=str(root / label)) if isinstance(label, str) and label else case
+    return (
+        replace(case, label=file_in(root, label, root / "dataset.json")) if isinstance(label, str) and label else case
+    )

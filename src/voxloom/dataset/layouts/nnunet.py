@@ -7,6 +7,7 @@ A case may also be a folder of DICOM slices, ``imagesTr/{case}/``.
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from voxloom.dataset.layouts.contents import (
     PICTURE_ENDINGS,
     RGB,
     Contents,
+    file_in,
     images_of,
     join_participants,
     join_points,
@@ -53,6 +55,8 @@ def read(root: Path) -> Contents:
     about = read_json(where) if where.is_file() else {}
     labels = _labels(about, where)
     ending = about.get("file_ending")
+    if not isinstance(ending, str | None):
+        raise BadInput(f"`file_ending` is {ending!r}", where, 'Write ".nii.gz"')
     files = _mapped(root, about["dataset"], where) if about.get("dataset") else _listed(root, ending)
     names = _channel_names(about, where) if about else _names_from_suffixes(files)
     channels = unique_names(names)
@@ -102,14 +106,16 @@ def _split_suffix(stem: str, labels: dict[str, str]) -> tuple[str, int]:
 
 
 def _mapped(root: Path, mapping: Any, where: Path) -> _Files:
+    if not isinstance(mapping, dict):
+        raise BadInput(f"`dataset` is {mapping!r}", where, "Write {case: {images, label}}")
     files: _Files = []
     for case, entry in mapping.items():
-        if not isinstance(entry, dict) or not isinstance(entry.get("images"), list):
+        if not isinstance(entry, dict) or not isinstance(entry.get("images"), list) or not entry["images"]:
             raise BadInput(f"`dataset` of case {case} is not {{images, label}}", where, "Correct the entry")
-        paths = {n: str(root / image) for n, image in enumerate(entry["images"])}
-        label = str(root / entry["label"]) if entry.get("label") else None
+        paths = {n: file_in(root, image, where) for n, image in enumerate(entry["images"])}
+        label = file_in(root, entry["label"], where) if entry.get("label") else None
         for path in [*paths.values(), *([label] if label else [])]:
-            if not Path(path).exists():
+            if not os.path.exists(path):
                 raise BadInput(f"file of case {case} is missing: {path}", where, "Copy the file or remove the entry")
         files.append((str(case), paths, label, "train"))
     return files + [entry for entry in _listed_tests(root) if entry[0] not in mapping]
@@ -124,7 +130,7 @@ def _channel_names(about: dict[str, Any], where: Path) -> list[str]:
     names = about["channel_names"]
     if isinstance(names, list):
         names = {str(n): name for n, name in enumerate(names)}
-    if not isinstance(names, dict) or sorted(names, key=int) != [str(n) for n in range(len(names))] or not names:
+    if not isinstance(names, dict) or set(names) != {str(n) for n in range(len(names))} or not names:
         raise BadInput(f"`channel_names` is {names!r}", where, 'Number the channels from 0: {"0": "T1", "1": "FLAIR"}')
     return [str(names[str(n)]) for n in range(len(names))]
 

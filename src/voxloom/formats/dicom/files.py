@@ -6,8 +6,10 @@ needs are parsed. Does not know how images belong together.
 
 from __future__ import annotations
 
-import struct
+import contextlib
+import io
 import warnings
+import zlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,8 +19,9 @@ from typing import Any
 from voxloom.errors import BadInput
 from voxloom.formats.checks import check_file
 
-#: What pydicom raises for a damaged file.
-_FAULTS = (EOFError, OSError, ValueError, KeyError, TypeError, AttributeError, NotImplementedError, struct.error)
+_PIECE = 1 << 20
+#: A deflated data set beyond this size and ratio is no image; pydicom would unpack and parse it for minutes.
+_DEFLATED_BYTES, _DEFLATED_RATIO = 4 << 20, 100
 _DICOMDIR = "1.2.840.10008.1.3.10"
 _TAGS = [
     "SOPClassUID", "SOPInstanceUID", "Modality", "PatientID", "StudyInstanceUID", "SeriesInstanceUID",
@@ -93,15 +96,45 @@ def read_dataset(path: Path, *, headers_only: bool = False) -> Any:
 
     tags = list(_TAGS) if headers_only else None
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _BoundedFile(path) as file:
             warnings.simplefilter("ignore")
-            dataset = pydicom.dcmread(path, stop_before_pixels=headers_only, specific_tags=tags, force=True)
-            if headers_only:
-                dataset.walk(lambda *_: None)  # pydicom parses values only when they are asked for
+            dataset = pydicom.dcmread(file, stop_before_pixels=headers_only, specific_tags=tags, force=True)
+            if headers_only:  # pydicom parses values only when they are asked for
+                dataset.file_meta.walk(lambda *_: None)
+                dataset.walk(lambda *_: None)
             return dataset
-    except _FAULTS as error:
+    except BadInput:
+        raise
+    except Exception as error:  # a damaged file lets pydicom raise nearly anything
         reason = f"the DICOM file is damaged or cut ({error})"
         raise BadInput(reason, path, "Copy it again") from None
+
+
+class _BoundedFile(io.BufferedReader):
+    """A file that is never asked for more bytes than it has left: a damaged length would take gigabytes."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(io.FileIO(path))
+        self._path, self._size = path, path.stat().st_size
+
+    def read(self, size: int | None = -1) -> bytes:
+        left = max(0, self._size - self.tell())
+        if size is not None and size >= 0:
+            return super().read(min(size, left))
+        rest = super().read(left)  # pydicom reads to the end only to unpack the deflated transfer syntax as a whole
+        _check_deflated(rest, self._path)
+        return rest
+
+
+def _check_deflated(packed: bytes, path: Path) -> None:
+    """Refuse deflated bytes that unpack to gigabytes (BadInput); damaged ones are left to pydicom."""
+    engine, unpacked = zlib.decompressobj(-zlib.MAX_WBITS), 0
+    with contextlib.suppress(zlib.error):
+        while packed and not engine.eof:
+            unpacked += len(engine.decompress(packed, _PIECE))
+            packed = engine.unconsumed_tail
+            if unpacked > max(_DEFLATED_BYTES, _DEFLATED_RATIO * path.stat().st_size):
+                raise BadInput("is deflated, and unpacks to far more than images do", path, "Save it uncompressed")
 
 
 def _dicom_files(folder: Path) -> list[Path]:

@@ -6,7 +6,7 @@ plane. Does not know geometry.
 
 from __future__ import annotations
 
-import struct
+import math
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,21 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxloom.errors import BadInput
-from voxloom.formats.checks import rescale
+from voxloom.formats.checks import DEFLATE_LIMIT, check_bomb, check_room, rescale
 from voxloom.formats.dicom.files import read_dataset
 from voxloom.formats.dicom.frames import Frame
-
-_FAULTS = (
-    struct.error,
-    RuntimeError,
-    ValueError,
-    AttributeError,
-    KeyError,
-    TypeError,
-    NotImplementedError,
-    OSError,
-    EOFError,
-)
 
 
 def load_voxels(frames: Sequence[Frame]) -> NDArray[Any]:
@@ -75,11 +63,36 @@ def _pixels(path: Path, indices: Sequence[int]) -> Iterator[NDArray[Any]]:
         from pydicom.uid import ImplicitVRLittleEndian
 
         dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
+    _check_promise(dataset, len(indices), path)
+    decoded = iter_pixels(dataset, indices=list(indices))
+    while (plane := _next(decoded, dataset, path)) is not None:
+        yield plane
+
+
+def _next(decoded: Iterator[NDArray[Any]], dataset: Any, path: Path) -> NDArray[Any] | None:
+    """The next plane, None after the last one. Raises BadInput for whatever a decoder raises on damaged bytes."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            yield from iter_pixels(dataset, indices=list(indices))
-    except _FAULTS as error:
+            return next(decoded, None)
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # decoders in Rust raise a PanicException, which is no Exception
         syntax = dataset.file_meta.TransferSyntaxUID.name
-        reason = " ".join(str(error).split())
-        raise BadInput(f"the pixels ({syntax}) cannot be decoded ({reason})", path, "Copy the file again") from None
+        raise BadInput(f"the pixels ({syntax}) cannot be decoded ({error})", path, "Copy the file again") from None
+
+
+def _check_promise(dataset: Any, planes: int, path: Path) -> None:
+    """Refuse, before memory is taken, planes that are far larger than the file can hold (BadInput)."""
+    try:
+        counts = [int(dataset.get(key) or 1) for key in ("Rows", "Columns", "SamplesPerPixel", "BitsAllocated")]
+    except (TypeError, ValueError):
+        raise BadInput("rows, columns, samples or bits are no numbers", path, "The header is damaged") from None
+    needed = planes * math.prod(counts) // 8
+    syntax = dataset.file_meta.TransferSyntaxUID
+    if not syntax.is_transfer_syntax:
+        raise BadInput(f"the transfer syntax {syntax} is unknown", path, "Copy the file again")
+    if syntax.is_encapsulated:
+        check_bomb(needed, path.stat().st_size, path)
+    else:
+        check_room(needed, path.stat().st_size * DEFLATE_LIMIT, path)
