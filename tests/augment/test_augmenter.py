@@ -21,6 +21,12 @@ CHANCES = (
     "gamma",
     "low_resolution",
     "bias_field",
+    "box_blur",
+    "motion_blur",
+    "ghosting",
+    "motion",
+    "spike",
+    "anisotropy",
 )
 OFF = {f"{name}_chance": 0.0 for name in CHANCES}
 ALL = {f"{name}_chance": 1.0 for name in CHANCES}
@@ -39,6 +45,12 @@ INTENSITY = {
     "gamma": {"gamma_chance": 1.0},
     "low resolution": {"low_resolution_chance": 1.0},
     "bias field": {"bias_field_chance": 1.0},
+    "box blur": {"box_blur_chance": 1.0},
+    "motion blur": {"motion_blur_chance": 1.0, "motion_blur": 6.0},
+    "ghosting": {"ghosting_chance": 1.0},
+    "motion": {"motion_chance": 1.0},
+    "spike": {"spike_chance": 1.0},
+    "anisotropy": {"anisotropy_chance": 1.0},
 }
 
 

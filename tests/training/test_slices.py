@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from voxloom.augment import AugmentSettings, changes_batch
 from voxloom.inference import predict_map
 from voxloom.prepare import SliceSettings
 from voxloom.training.sampling import PatchSampler
@@ -90,3 +91,48 @@ def test_training_and_prediction_see_the_same_stacks(edges: str, neighbors: int)
         np.testing.assert_array_equal(label[0, ..., 0], case.label()[..., k])
         found.add(k)
     assert found == set(range(8))
+
+
+class RampCase(BallCase):
+    """A volume whose voxels are the number of their slice, labelled 1 in every second one."""
+
+    def __init__(self) -> None:
+        super().__init__(0, (4, 4, 12))
+        self._image = np.broadcast_to(np.arange(12, dtype=np.float32), (1, 4, 4, 12)).copy()
+        self._label = (self._image[0] % 2).astype(np.uint8)
+
+
+def test_skipped_and_interpolated_slices_are_read_where_they_lie() -> None:
+    changes = AugmentSettings(slice_skip_chance=0.5, slice_interpolation_chance=0.5)
+    s = PatchSampler([RampCase()], (4, 4, 5), (4, 4, 5), 1, 0.0, 3, augment=changes)
+    kinds = set()
+    for step in range(60):
+        planes = np.array(s.draw(step)[0].planes)
+        image, label = s.read(step)
+        inside = (planes >= 0) & (planes <= 11)
+        np.testing.assert_allclose(image[0, 0, 0, 0][inside], planes[inside], atol=1e-5)
+        np.testing.assert_array_equal(label[0, 0, 0][inside], np.floor(planes[inside] + 0.5) % 2)
+        outside = (planes < -1) | (planes > 12)
+        assert (image[0, 0, 0, 0][outside] == 0).all()
+        kinds |= set(np.diff(planes).round(6))
+    assert {0.5, 1.0, 2.0} <= kinds
+
+
+def test_a_skipped_neighbor_is_two_slices_away_and_the_label_stays_in_the_middle() -> None:
+    changes = AugmentSettings(slice_skip_chance=1.0, slice_skip=1.0)
+    s = PatchSampler(
+        [RampCase()], (4, 4, 1), (4, 4, 1), 1, 0.0, 3, SliceSettings(neighbors=1, edges="replicate"), changes
+    )
+    for step in range(20):
+        k = s.draw(step)[0].start[2]
+        image, label = s.read(step)
+        np.testing.assert_array_equal(image[0, :, 0, 0, 0], np.clip([k - 2, k, k + 2], 0, 11))
+        assert label[0, 0, 0, 0] == k % 2
+
+
+def test_reading_and_changing_leave_the_same_batches_alone() -> None:
+    changes = AugmentSettings(slice_skip_chance=1.0, slice_skip=1.0, batch_chance=0.5)
+    s = PatchSampler([RampCase()], (4, 4, 5), (4, 4, 5), 2, 0.0, 3, augment=changes)
+    for step in range(30):
+        skipped = [draw.planes is not None for draw in s.draw(step)]
+        assert skipped == [changes_batch(changes, 3, step)] * 2

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from voxloom.augment import intensity, spatial
+from voxloom.augment import artifacts, intensity, spatial
 from voxloom.augment.parameters import AugmentParameters, draw_parameters
 from voxloom.augment.settings import AugmentSettings
 
@@ -31,6 +31,10 @@ class Augmenter:
         """Draw the changes of ``batch`` patches that are read as windows of ``shape`` voxels; generator on the CPU."""
         return draw_parameters(self.settings, self.spacing, batch, shape, generator)
 
+    def none(self, batch: int, shape: tuple[int, int, int]) -> AugmentParameters:
+        """The parameters that change nothing."""
+        return draw_parameters(self.settings.off(), self.spacing, batch, shape, torch.Generator().manual_seed(0))
+
     def apply(
         self, image: Tensor, label: Tensor | None, parameters: AugmentParameters, size: Sequence[int]
     ) -> tuple[Tensor, Tensor | None]:
@@ -47,6 +51,12 @@ class Augmenter:
         Image (B, C, *size) float32 and label (B, *size) of the label's type.
         """
         image, label = self._move(image.float(), label, parameters, size)
+        image = artifacts.motion(image, parameters.motion, self.spacing)
+        image = artifacts.ghosting(image, parameters.ghosting)
+        image = artifacts.spike(image, parameters.spike)
+        image = artifacts.anisotropy(image, parameters.anisotropy, self.spacing)
+        image = intensity.box_blur(image, parameters.box_blur)
+        image = intensity.motion_blur(image, parameters.motion_blur)
         image = intensity.soften(image, parameters.blur, parameters.low_resolution)
         image = intensity.bias_field(image, parameters.bias)
         image = intensity.gamma(image, parameters.ln_gamma)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from voxloom.augment import separable
 
@@ -43,6 +44,34 @@ def soften(image: Tensor, sigma: Tensor, share: Tensor) -> Tensor:
         return separable.along_axes(x, [m.to(x.device) for m in matrices])
 
     return on_chosen(image, (sigma > 0) | (share < 1), change)
+
+
+def box_blur(image: Tensor, width: Tensor) -> Tensor:
+    """Mean over ``width`` (B,) voxels along every axis of more than one voxel; 1 changes nothing."""
+
+    def change(x: Tensor, n: Tensor) -> Tensor:
+        return separable.along_axes(x, [separable.box_matrix(width[n], m).to(x.device) for m in x.shape[2:]])
+
+    return on_chosen(image, width != 1, change)
+
+
+def motion_blur(image: Tensor, extent: Tensor) -> Tensor:
+    """Mean along a straight line in the plane i j; extent (B, 2) voxels along i and j, 0 changes nothing."""
+
+    def change(x: Tensor, n: Tensor) -> Tensor:
+        lines, planes = extent[n].to(x.device), x.movedim(4, 2).flatten(1, 2)
+        size = torch.tensor(x.shape[2:4], device=x.device)
+        count = 2 * int(lines.norm(dim=1).max().ceil()) + 1
+        still = torch.eye(2, 3, device=x.device).expand(len(x), 2, 3).clone()
+        total = torch.zeros_like(planes)
+        for at in torch.linspace(-0.5, 0.5, count):
+            moved = still.clone()
+            moved[:, :, 2] = (2 * at * lines / size).flip(1)
+            grid = functional.affine_grid(moved, list(planes.shape), align_corners=False)
+            total += functional.grid_sample(planes, grid, padding_mode="border", align_corners=False)
+        return (total / count).unflatten(1, (x.shape[1], x.shape[4])).movedim(2, 4)
+
+    return on_chosen(image, (extent != 0).any(1), change)
 
 
 def bias_field(image: Tensor, control: Tensor) -> Tensor:

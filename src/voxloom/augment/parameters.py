@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from voxloom.augment import spatial
+from voxloom.augment import artifacts, spatial
 from voxloom.augment.settings import AugmentSettings
 
 
@@ -31,6 +31,8 @@ class AugmentParameters:
     ln_gamma, factor, addition, noise_sd : (B,) strengths.
     bias : (B, 1, 3, 3, 3) logarithm of the bias field at its control points.
     noise_seed : of the noise.
+    box_blur : (B,) voxels, 1 for none. motion_blur : (B, 2) the line's extent along i and j in voxels.
+    ghosting, motion, spike, anisotropy : (B, ...) as ``artifacts`` takes them.
     """
 
     moved: Tensor
@@ -45,6 +47,12 @@ class AugmentParameters:
     noise_sd: Tensor
     bias: Tensor
     noise_seed: int
+    box_blur: Tensor
+    motion_blur: Tensor
+    ghosting: Tensor
+    motion: Tensor
+    spike: Tensor
+    anisotropy: Tensor
 
     def to_dict(self) -> dict[str, Any]:
         """Plain lists and numbers, exact in JSON."""
@@ -72,6 +80,10 @@ class _Draws:
     def between(self, low: float, high: float) -> Tensor:
         """(B,) uniform numbers."""
         return low + (high - low) * torch.rand(self.batch, generator=self.generator)
+
+    def axis(self, flat: bool) -> Tensor:
+        """(B,) 0, 1 or 2; 0 or 1 for single slices."""
+        return (torch.rand(self.batch, generator=self.generator) * (2 if flat else 3)).floor()
 
     def chosen(self, chance: float) -> Tensor:
         """(B,) booleans, each true with ``chance``."""
@@ -108,7 +120,44 @@ def draw_parameters(
         noise_sd=draw.between(0.0, s.noise) * draw.chosen(s.noise_chance),
         bias=draw.uniform(1, 3, 3, 3) * s.bias_field * draw.chosen(s.bias_field_chance).view(-1, 1, 1, 1, 1),
         noise_seed=int(torch.randint(2**31 - 1, (1,), generator=generator)),
+        box_blur=torch.where(draw.chosen(s.box_blur_chance), float(s.box_blur), 1.0),
+        motion_blur=_line(s, draw),
+        ghosting=_ghosts(s, draw, flat),
+        motion=_movements(s, draw),
+        spike=torch.cat([draw.uniform(3) / 2 + 0.5, _strength(draw, s.spike, s.spike_chance)], 1),
+        anisotropy=_coarser(s, draw, flat),
     )
+
+
+def _strength(draw: _Draws, span: tuple[float, float], chance: float) -> Tensor:
+    """(B, 1) uniform in ``span`` with ``chance``, else 0."""
+    return (draw.between(*span) * draw.chosen(chance))[:, None]
+
+
+def _line(s: AugmentSettings, draw: _Draws) -> Tensor:
+    """(B, 2) extent along i and j of a line of up to ``motion_blur`` voxels in any direction, 0 for none."""
+    length = draw.between(0.0, s.motion_blur) * draw.chosen(s.motion_blur_chance)
+    angle = draw.between(0.0, torch.pi)
+    return torch.stack([torch.cos(angle), torch.sin(angle)], 1) * length[:, None]
+
+
+def _ghosts(s: AugmentSettings, draw: _Draws, flat: bool) -> Tensor:
+    """(B, 3) number of ghosts, axis, strength (0 for none)."""
+    number, axis = draw.between(4, 11).floor().clamp(max=10), draw.axis(flat)
+    return torch.cat([number[:, None], axis[:, None], _strength(draw, s.ghosting, s.ghosting_chance)], 1)
+
+
+def _movements(s: AugmentSettings, draw: _Draws) -> Tensor:
+    """(B, 2, 7) times near 1/3 and 2/3, turns in degrees and shifts in mm, 0 for none."""
+    times = (torch.tensor([1.0, 2.0]) + 0.3 * draw.uniform(artifacts.MOVEMENTS)) / (artifacts.MOVEMENTS + 1)
+    moves = draw.uniform(artifacts.MOVEMENTS, 6) * torch.tensor([s.motion_degrees] * 3 + [s.motion_mm] * 3)
+    return torch.cat([times[:, :, None], moves * draw.chosen(s.motion_chance)[:, None, None]], 2)
+
+
+def _coarser(s: AugmentSettings, draw: _Draws, flat: bool) -> Tensor:
+    """(B, 2) axis and factor (1 for none)."""
+    factor = torch.where(draw.chosen(s.anisotropy_chance), draw.between(*s.anisotropy), 1.0)
+    return torch.stack([draw.axis(flat), factor], 1)
 
 
 def _matrix(s: AugmentSettings, draw: _Draws, flat: bool) -> tuple[Tensor, Tensor]:

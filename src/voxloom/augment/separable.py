@@ -36,6 +36,14 @@ def gaussian_matrix(sigma: Tensor, count: int) -> Tensor:
     return weights / weights.sum(-1, keepdim=True)
 
 
+def box_matrix(width: Tensor, count: int) -> Tensor:
+    """Mean over width (B,) voxels, (B, count, count), of those inside at the borders; 1 is the identity."""
+    distance = torch.arange(count, dtype=torch.float32)
+    distance = (distance[:, None] - distance).abs()
+    weights = (width[:, None, None] / 2 + 0.5 - distance).clamp(0, 1)
+    return weights / weights.sum(-1, keepdim=True)
+
+
 def coarse_matrix(share: Tensor, count: int) -> Tensor:
     """Keep one of every 1 / share (B,) voxels and read linearly between them, (B, count, count); 1 is the identity."""
     voxels = torch.arange(count, dtype=torch.float32)

@@ -26,6 +26,15 @@ class AugmentSettings(BaseModel):
     gamma, gamma_chance : range of ln(gamma) is +- this.
     low_resolution, low_resolution_chance : lowest resolution, as a share of the present one.
     bias_field, bias_field_chance : largest relative change by a smooth field over the patch (MR coil sensitivity).
+    batch_chance : share of the batches that are changed at all; the chances above hold within those.
+    box_blur, box_blur_chance : mean over so many voxels along every axis.
+    motion_blur, motion_blur_chance : mean along a line of up to so many voxels, in any direction of the plane i j.
+    slice_skip, slice_skip_chance : share of the slices (along k) that are left out between two that are kept (CT).
+    slice_interpolation, slice_interpolation_chance : share of the slices that are read half way to the next one (CT).
+    ghosting, ghosting_chance : range of the strength of 4 to 10 ghosts along one axis (MR, TorchIO).
+    motion_degrees, motion_mm, motion_chance : largest turn and shift of two movements during acquisition (MR, TorchIO).
+    spike, spike_chance : range of the strength of a spike in k-space, relative to its largest value (MR, TorchIO).
+    anisotropy, anisotropy_chance : range of the factor by which one axis is sampled coarser (MR, TorchIO).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -53,6 +62,34 @@ class AugmentSettings(BaseModel):
     low_resolution_chance: float = Field(0.1, ge=0, le=1)
     bias_field: float = Field(0.3, ge=0, lt=1)
     bias_field_chance: float = Field(0.1, ge=0, le=1)
+    batch_chance: float = Field(1.0, ge=0, le=1)
+    box_blur: int = Field(3, ge=1)
+    box_blur_chance: float = Field(0.0, ge=0, le=1)
+    motion_blur: float = Field(3.0, ge=0)
+    motion_blur_chance: float = Field(0.0, ge=0, le=1)
+    slice_skip: float = Field(0.5, ge=0, le=1)
+    slice_skip_chance: float = Field(0.0, ge=0, le=1)
+    slice_interpolation: float = Field(0.5, ge=0, le=1)
+    slice_interpolation_chance: float = Field(0.0, ge=0, le=1)
+    ghosting: Range = (0.5, 1.0)
+    ghosting_chance: float = Field(0.0, ge=0, le=1)
+    motion_degrees: float = Field(10.0, ge=0)
+    motion_mm: float = Field(10.0, ge=0)
+    motion_chance: float = Field(0.0, ge=0, le=1)
+    spike: Range = (1.0, 3.0)
+    spike_chance: float = Field(0.0, ge=0, le=1)
+    anisotropy: Range = (1.5, 5.0)
+    anisotropy_chance: float = Field(0.0, ge=0, le=1)
+
+    def off(self) -> AugmentSettings:
+        """The same settings with no change at all."""
+        chances = [name for name in type(self).model_fields if name.endswith("_chance")]
+        return self.model_copy(update={**dict.fromkeys(chances, 0.0), "mirror": ()})
+
+    @property
+    def changes_slices(self) -> bool:
+        """Whether slices may be skipped or interpolated."""
+        return self.slice_skip_chance > 0 or self.slice_interpolation_chance > 0
 
     @property
     def angles(self) -> tuple[float, float, float]:

@@ -113,7 +113,7 @@ def build_sampler(job: Training) -> PatchSampler:
         job.training.patch, job.spacing, job.augment.angles, job.augment.largest_scale, [case.shape for case in cases]
     )
     t = job.training
-    return PatchSampler(cases, size, t.patch, t.batch, t.foreground, job.seed, job.slices)
+    return PatchSampler(cases, size, t.patch, t.batch, t.foreground, job.seed, job.slices, job.augment)
 
 
 def fit(

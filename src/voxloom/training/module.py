@@ -12,7 +12,7 @@ import torch
 from lightning import LightningModule
 from torch import Tensor, nn
 
-from voxloom.augment import Augmenter
+from voxloom.augment import Augmenter, changes_batch
 from voxloom.optim import EMA, lr_at, make_optimizer
 from voxloom.training.pace import Pace
 from voxloom.training.settings import TrainingSettings
@@ -75,7 +75,10 @@ class SegmentationModule(LightningModule):
         step, image, label = batch
         generator = torch.Generator().manual_seed(step_seed(self.seed, step))
         shape = (int(image.shape[2]), int(image.shape[3]), int(image.shape[4]))
-        parameters = self.augmenter.sample(len(image), shape, generator)
+        if changes_batch(self.augmenter.settings, self.seed, step):
+            parameters = self.augmenter.sample(len(image), shape, generator)
+        else:
+            parameters = self.augmenter.none(len(image), shape)
         with torch.autocast(image.device.type, enabled=False):  # the image stays float32 until the network
             image, changed = self.augmenter.apply(image, label, parameters, self.settings.patch)
         assert changed is not None

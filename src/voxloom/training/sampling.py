@@ -7,17 +7,20 @@ run would have read. Knows prepared cases; does not know augmentation or network
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from voxloom.augment import AugmentSettings, changes_batch, slice_positions
 from voxloom.prepare import PLAIN_SLICES, SliceSettings, SliceStack
 from voxloom.training.slices import SliceOrder
 
 Triple = tuple[int, int, int]
+#: No slice is skipped or interpolated.
+UNCHANGED = AugmentSettings()
 
 
 class PatchSource(Protocol):
@@ -33,10 +36,14 @@ class PatchSource(Protocol):
 
 @dataclass(frozen=True)
 class Draw:
-    """One patch: the case's position in the list and the first voxel of the window (may be negative: zero padding)."""
+    """One patch: the case's position in the list and the first voxel of the window (may be negative: zero padding).
+
+    planes : positions along k that are read in place of slice after slice; None reads one by one from ``start``.
+    """
 
     case: int
     start: Triple
+    planes: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -52,6 +59,7 @@ class PatchSampler:
     foreground : share of patches centred on a labelled voxel.
     seed : of all draws.
     slices : which slices a 2D network sees; only for windows of one slice.
+    augment : which slices are skipped or interpolated; the other changes are made later, on the device.
     """
 
     cases: Sequence[PatchSource]
@@ -61,6 +69,7 @@ class PatchSampler:
     foreground: float
     seed: int
     slices: SliceSettings = PLAIN_SLICES
+    augment: AugmentSettings = UNCHANGED
 
     @cached_property
     def order(self) -> SliceOrder:
@@ -75,7 +84,16 @@ class PatchSampler:
     def draw(self, step: int) -> list[Draw]:
         """The patches of one step: every case once per pass over the cases, in an order shuffled per pass."""
         random = np.random.default_rng((self.seed, 1, step))
-        return [self._draw_in(*self.order.at(step * self.batch + n), random) for n in range(self.batch)]
+        drawn = [self._draw_in(*self.order.at(step * self.batch + n), random) for n in range(self.batch)]
+        if not self.augment.changes_slices or not changes_batch(self.augment, self.seed, step):
+            return drawn
+        return [replace(draw, planes=self._planes(draw.start[2], random)) for draw in drawn]
+
+    def _planes(self, first: int, random: np.random.Generator) -> tuple[float, ...]:
+        """Positions of the window's slices, and of their neighbors, with some skipped or interpolated."""
+        count = self.size[2] + 2 * self.slices.neighbors
+        middle = first + self.size[2] // 2
+        return tuple(slice_positions(self.augment, random, middle, count).tolist())
 
     def _draw_in(self, index: int, plane: int | None, random: np.random.Generator) -> Draw:
         if plane is None and not self.slices.background:
@@ -101,7 +119,7 @@ class PatchSampler:
         With neighboring slices K is 1 and C counts every slice of every channel (``SliceStack``).
         """
         stack = self.slices.stack
-        windows = [read_stack(self.cases[draw.case], draw.start, self.size, stack) for draw in self.draw(step)]
+        windows = [read_stack(self.cases[draw.case], draw, self.size, stack) for draw in self.draw(step)]
         return np.stack([image for image, _ in windows]), np.stack([label for _, label in windows])
 
 
@@ -137,20 +155,34 @@ def read_window(case: PatchSource, start: Triple, size: Triple) -> tuple[NDArray
 
 
 def read_stack(
-    case: PatchSource, start: Triple, size: Triple, stack: SliceStack
+    case: PatchSource, draw: Draw, size: Triple, stack: SliceStack
 ) -> tuple[NDArray[np.float32], NDArray[np.integer]]:
-    """``read_window`` with the neighbors of a slice as channels; the label is that of the middle slice."""
-    image, label = read_window(case, start, size)
+    """The window of a draw; with neighbors it is one slice, they are its channels, and the label is that of the middle slice."""
+    if draw.planes is None and not stack.neighbors:
+        return read_window(case, draw.start, size)
+    first = draw.start[2] - stack.neighbors
+    planes = np.array(draw.planes or range(first, first + size[2] + 2 * stack.neighbors), dtype=float)
+    if stack.neighbors and stack.edges == "replicate":
+        planes = planes.clip(0, case.shape[2] - 1)
+    image, label = read_planes(case, draw.start[:2], size[:2], planes)
     if not stack.neighbors:
         return image, label
-    middle, last = start[2], case.shape[2] - 1
-    near = [min(max(k, 0), last) for k in range(middle - stack.neighbors, middle + stack.neighbors + 1)]
-    around, _ = read_window(case, (start[0], start[1], near[0]), (size[0], size[1], near[-1] - near[0] + 1))
-    planes = around[..., [k - near[0] for k in near]]
-    if stack.edges == "zero":
-        beyond = [n for n in range(stack.depth) if not 0 <= middle - stack.neighbors + n <= last]
-        planes[..., beyond] = 0
-    return stack.fold(planes), label
+    middle = stack.neighbors
+    return stack.fold(image), label[..., middle : middle + 1]
+
+
+def read_planes(
+    case: PatchSource, start: tuple[int, int], size: tuple[int, int], planes: NDArray[np.float64]
+) -> tuple[NDArray[np.float32], NDArray[np.integer]]:
+    """Image (C, i, j, n) and label (i, j, n) at n positions along k: linear between slices, label of the nearest; 0 outside."""
+    low = int(np.floor(planes.min()))
+    depth = int(np.ceil(planes.max())) - low + 1
+    image, label = read_window(case, (*start, low), (*size, depth))
+    below = np.floor(planes).astype(int) - low
+    share = (planes - np.floor(planes)).astype(np.float32)
+    above = np.minimum(below + 1, depth - 1)
+    mixed = image[..., below] if not share.any() else image[..., below] * (1 - share) + image[..., above] * share
+    return mixed, label[..., np.floor(planes + 0.5).astype(int) - low]
 
 
 def window_size(
