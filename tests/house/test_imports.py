@@ -16,7 +16,17 @@ SOURCES = sorted((ROOT / "src" / "voxloom").rglob("*.py"))
 
 @pytest.mark.parametrize(
     "package",
-    ["volume", "formats", "dataset", "dataset.inspect", "prepare", "evaluation", "phantom", "report.run_page"],
+    [
+        "volume",
+        "formats",
+        "dataset",
+        "dataset.inspect",
+        "prepare",
+        "evaluation",
+        "phantom",
+        "archive",
+        "report.run_page",
+    ],
 )
 def test_collections_and_cases_never_import_torch(package: str) -> None:
     code = f"import sys, voxloom.{package}; sys.exit('torch' in sys.modules or 'monai' in sys.modules)"

@@ -1,0 +1,50 @@
+"""``voxloom index``: every DICOM header below some folders, as one table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import typer
+
+
+def command(
+    folders: Annotated[list[Path], typer.Argument(help="Folders to walk; zip and tar archives are opened.")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="The archive to write or to bring up to date (.parquet).")],
+    workers: Annotated[Optional[int], typer.Option(help="Processes. [default: the usable cores]")] = None,
+    json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Read the header of every DICOM file once. Run it again for new files; a run that was killed goes on."""
+    from dataclasses import asdict
+
+    from voxloom.archive import Archive, index_archive
+    from voxloom.archive.catalogue import problems_path
+    from voxloom.cli import output
+
+    with output.progress_bar("Reading headers") as progress:
+        found = index_archive(folders, out, workers=workers, progress=progress)
+    archive = Archive(out)
+    counts = archive.counts()
+    if not json_output:
+        typer.echo(
+            f"{counts.instances} instances in {counts.series} series, {counts.studies} studies, {counts.patients} patients"
+        )
+        typer.echo(
+            f"{found.read} files read now, {found.removed} gone, {found.others} are no DICOM, {found.problems} are broken"
+        )
+        output.table(_table(archive), title="Series")
+    wrote = [out, *([problems_path(out)] if found.problems else [])]
+    facts = {**asdict(found), **asdict(counts), "archive": str(out), "problems_file": str(problems_path(out))}
+    output.done(wrote, None, facts if json_output else None)
+
+
+def _table(archive: Any) -> list[list[str]]:
+    """Series by kind, the most frequent first."""
+    rows = archive.query(
+        """SELECT modality, coalesce(weighting, '-') AS weighting, coalesce(plane, '-') AS plane, count(*) AS series,
+            CAST(sum(instances) AS BIGINT) AS instances, count(*) FILTER (localizer) AS localizers,
+            count(*) FILTER (NOT complete) AS with_faults, count(*) FILTER (volumes > 1) AS several_volumes
+           FROM series GROUP BY ALL ORDER BY series DESC, modality, weighting, plane LIMIT 15"""
+    )
+    names = [name.replace("_", " ") for name in rows[0]] if rows else ["no series"]
+    return [names, *([str(value) for value in row.values()] for row in rows)]
