@@ -34,9 +34,10 @@ _DEFAULT_ENDING = ".nii.gz"
 def write_nnunet(dataset: Dataset, folder: str | Path) -> Path:
     """Write ``dataset`` as nnU-Net v2 raw (2.8.1) into the new folder and return it.
 
-    Training and validation cases go to imagesTr and labelsTr, test cases to imagesTs and labelsTs, landmarks to points. The ending is that
-    of the source files where they share one that nnU-Net reads, else ``.nii.gz``. Label values become consecutive; the
-    outer values are kept under ``voxloom_values`` in dataset.json. The folder appears only when it is complete.
+    Training and validation cases go to imagesTr and labelsTr, test cases to imagesTs and labelsTs, landmarks to
+    points. The ending is that of the source files where they share one that nnU-Net reads, else ``.nii.gz``. Label
+    values become consecutive; the outer values are kept under ``voxloom_values`` in dataset.json.
+    The folder appears only when it is complete.
 
     Raises
     ------

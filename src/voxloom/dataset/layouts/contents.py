@@ -152,7 +152,7 @@ def join_points(contents: Contents, root: Path) -> Contents:
     if unused := sorted(set(files) - {case.id for case in contents.cases}):
         raise BadInput(f"no image for the points of {name_some(unused)}", root / "points", "Add the image")
     if table.is_file():
-        files = {**{case: table for case in cases_of(table)}, **files}
+        files = {**dict.fromkeys(cases_of(table), table), **files}
     cases = tuple(replace(c, points=files[c.id]) if c.id in files else c for c in contents.cases)
     return replace(contents, cases=cases)
 
