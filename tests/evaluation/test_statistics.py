@@ -138,6 +138,13 @@ def test_wilcoxon_of_hollander_and_wolfe() -> None:
     assert found.effect == pytest.approx(float(pingouin.wilcoxon(before, after)["RBC"].iloc[0]))
 
 
+def test_wilcoxon_with_ties_is_exact() -> None:
+    differences = [0.1, 0.1, -0.2, 0.3, 0.0, 0.3, 0.4]
+    expected = stats.wilcoxon(differences)
+    found = wilcoxon(differences, [0.0] * 7)
+    assert (found.statistic, found.p) == (expected.statistic, pytest.approx(expected.pvalue))
+
+
 def test_wilcoxon_without_differences_and_with_patients() -> None:
     assert wilcoxon([1, 2, 3], [1, 2, 3]).p == 1.0
     differences, patients = [1.0] * 12, [n // 6 for n in range(12)]

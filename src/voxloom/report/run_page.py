@@ -6,9 +6,8 @@ Reads the files of a run folder; parts that are not there are left out. Knows no
 from __future__ import annotations
 
 import csv
-import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,20 +19,15 @@ from voxloom.evaluation import Evaluation
 from voxloom.files import read_json
 from voxloom.formats import read_label, read_volume
 from voxloom.report import figures
+from voxloom.report.cards.facts import RunFacts
+from voxloom.report.cards.flow import flow_plot, flow_steps
+from voxloom.report.cards.methods import methods_text
 from voxloom.report.pages import write_page
+from voxloom.report.parts import Part, number, table_of
+from voxloom.report.volume_part import volume_part
 
 #: Pictures of the best, of the median and of the worst cases.
 SHOWN = 2
-
-
-@dataclass(frozen=True)
-class Part:
-    """One section of the page."""
-
-    title: str
-    text: str = ""
-    table: dict[str, Any] | None = None
-    pictures: list[dict[str, str]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -54,6 +48,8 @@ def write_run_report(run_dir: str | Path) -> Path:
     sets = [s for s in (held_out_set(run, data), test_set(run)) if s is not None]
     parts = [*(part for s in sets for part in result_parts(s)), *curve_parts(run)]
     parts += [part for s in sets for part in case_parts(s, labels)]
+    parts += [part for s in sets if (part := volume_part(s.name, s.evaluation)) is not None]
+    parts += study_parts(run)
     values = {
         "name": f"{data['dataset']['name']} · {run.name}",
         "lead": lead_sentence(sets),
@@ -120,13 +116,6 @@ def subtitle(run: Path, data: dict[str, Any]) -> str:
     folds = len(list(run.glob("fold_*/model.safetensors")))
     patients = len({case["patient"] for case in data["cases"]})
     return f"{len(data['cases'])} cases of {patients} patients, {folds} trained network{'s' if folds != 1 else ''}"
-
-
-def number(value: float, digits: int = 3) -> str:
-    """A number for people; infinity as such."""
-    if math.isnan(value):
-        return "–"
-    return "infinite" if math.isinf(value) else f"{value:.{digits}f}"
 
 
 def result_parts(cases: CaseSet) -> Iterator[Part]:
@@ -228,6 +217,34 @@ def case_picture(cases: CaseSet, case: str, labels: Labels) -> str | None:
         return None
     figure = figures.slices_with_contours(image.data[0].astype(np.float32), masks, image.spacing)
     return figures.data_uri(figure, dpi=90)
+
+
+def study_parts(run: Path) -> Iterator[Part]:
+    """What a paper asks for: volumes against the truth, the stress test, the flow of cases, the methods in words."""
+    facts = RunFacts.of(run)
+    if facts.stress is not None:
+        yield stress_part(facts.stress)
+    if facts.cases:
+        flow = figures.data_uri(flow_plot(flow_steps(facts)), "svg")
+        yield Part("Flow of cases", pictures=[{"caption": "From the data to the test", "data": flow}])
+    text = methods_text(facts)
+    if text:
+        rest = "The same text is in methods.md; model_card.md and claim.md say the rest."
+        yield Part("Methods in words", f"{text} {rest}")
+
+
+def stress_part(stress: Mapping[str, Any]) -> Part:
+    """Where the model breaks, stress by stress."""
+    rows = []
+    for curve in stress["curves"]:
+        steps = "; ".join(f"{lv}: {m['value']:.3f}" for lv, m in zip(curve["levels"], curve["means"], strict=True))
+        bad = curve["first_bad"]
+        rows.append(
+            [curve["title"], curve["unit"] or "direction", steps, "none" if bad is None else curve["levels"][bad]]
+        )
+    points = f"first level {100 * stress['fall']:.0f} points down"
+    text = f"{stress['cases']} cases; mean Dice over labels. Curves with intervals are in stress/stress.html."
+    return Part("Stress test", text, table_of(["Stress", "Unit", "Mean Dice per level", points], rows))
 
 
 def provenance(run: Path, data: dict[str, Any]) -> list[tuple[str, str]]:

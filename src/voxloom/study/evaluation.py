@@ -216,9 +216,11 @@ def held_out_figures(run: Run) -> Evaluation:
 
 
 def report_run(folder: Path, path: Path | None = None) -> Path:
-    """Write ``report.html``; a copy to ``path`` where given."""
+    """Write ``report.html`` and the cards (``model_card.md``, ``claim.md``, ``methods.md``); a copy of the page to ``path``."""
+    from voxloom.report.cards import write_cards
     from voxloom.report.run_page import write_run_report
 
+    write_cards(folder)
     written = write_run_report(folder)
     if path is None:
         return written

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from voxloom.errors import BadInput
-from voxloom.evaluation.statistics.arrays import Numbers, paired
-from voxloom.evaluation.statistics.bootstrap import RESAMPLES, bootstrap
+from voxloom.evaluation.statistics.arrays import Numbers, paired, place_in_groups
+from voxloom.evaluation.statistics.bootstrap import RESAMPLES, SEED, bootstrap, interval_of
 from voxloom.evaluation.statistics.interval import Estimate
 
 #: The six forms of McGraw and Wong (1996), in pingouin's order, with the names of Shrout and Fleiss (1979).
@@ -78,7 +78,7 @@ def bland_altman(first: ArrayLike, second: ArrayLike, *, groups: Sequence[Any] |
     difference, mean = a - b, (a + b) / 2
     n, bias, sd = len(a), float(difference.mean()), float(difference.std(ddof=1))
     if groups is not None and len({str(g) for g in groups}) < n:
-        estimates = [bootstrap(_limit(z), difference, groups=groups) for z in (0.0, -1.96, 1.96)]
+        estimates = _clustered_limits(difference, groups)
     else:
         t = float(stats.t.ppf(0.975, n - 1))
         limit_error = sd * math.sqrt(1 / n + 1.96**2 / (2 * (n - 1)))
@@ -90,13 +90,18 @@ def bland_altman(first: ArrayLike, second: ArrayLike, *, groups: Sequence[Any] |
     return BlandAltman(n, estimates[0], sd, estimates[1], estimates[2], float(slope), float(p))
 
 
-def _limit(z: float) -> Any:
-    """Mean plus ``z`` standard deviations of differences."""
-
-    def statistic(difference: Numbers) -> float:
-        return float(difference.mean() + z * difference.std(ddof=1)) if len(difference) > 1 else math.nan
-
-    return statistic
+def _clustered_limits(difference: Numbers, groups: Sequence[Any]) -> list[Estimate]:
+    """Bias and limits with intervals from drawing whole patients; all resamples at once, from sums per patient."""
+    place = place_in_groups(groups, len(difference))
+    counts, sums, squares = (
+        np.bincount(place, weights=w) for w in (np.ones_like(difference), difference, difference**2)
+    )
+    drawn = np.random.default_rng(SEED).integers(len(counts), size=(RESAMPLES, len(counts)))
+    n = counts[drawn].sum(axis=1)
+    mean = sums[drawn].sum(axis=1) / n
+    sd = np.sqrt(np.maximum(squares[drawn].sum(axis=1) - n * mean**2, 0) / np.maximum(n - 1, 1))
+    center, spread = float(difference.mean()), float(difference.std(ddof=1))
+    return [Estimate(center + z * spread, *interval_of(mean + z * sd, len(counts))) for z in (0.0, -1.96, 1.96)]
 
 
 def icc(ratings: ArrayLike) -> dict[str, Estimate]:
@@ -127,7 +132,8 @@ def icc(ratings: ArrayLike) -> dict[str, Estimate]:
     rounding = {key: value for key, value in pingouin.options.items() if key.startswith("round.column.CI95")}
     pingouin.options.update(dict.fromkeys(rounding, 12))  # its default rounds the interval to two digits
     try:
-        found = pingouin.intraclass_corr(frame, targets="case", raters="rater", ratings="rating")
+        with np.errstate(all="ignore"):  # raters who never differ have no error to divide by
+            found = pingouin.intraclass_corr(frame, targets="case", raters="rater", ratings="rating")
     finally:
         pingouin.options.update(rounding)
     column = next(name for name in found.columns if name.startswith("CI95"))

@@ -50,3 +50,14 @@ def means_of_groups(values: Numbers, groups: Sequence[Any] | None) -> Numbers:
     place = place_in_groups(groups, len(values))
     means: Numbers = np.bincount(place, weights=values) / np.bincount(place)
     return means
+
+
+def rankable(*columns: ArrayLike) -> list[Numbers]:
+    """Columns for a test of ranks, infinite values set beyond every finite one: twice the largest of all columns.
+
+    An infinite distance (one mask empty) is thereby the worst of all values, instead of being left out.
+    """
+    arrays = [np.asarray(column, dtype=np.float64) for column in columns]
+    finite = np.concatenate([a[np.isfinite(a)] for a in arrays])
+    far = 2.0 * float(np.abs(finite).max(initial=0.0)) + 1.0
+    return [np.where(np.isposinf(a), far, a) for a in arrays]

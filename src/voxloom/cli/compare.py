@@ -1,0 +1,57 @@
+"""``voxloom compare``: runs against the first of them on the same cases, with a sentence of conclusion."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, Optional, cast
+
+import typer
+
+
+def command(
+    runs: Annotated[list[Path], typer.Argument(help="The reference first: runs, or folders with a metrics.csv.")],
+    on: Annotated[
+        Optional[str], typer.Option(help="Figures of runs: test or held-out. [default: test where all have one]")
+    ] = None,
+    metric: Annotated[
+        str, typer.Option(help="dice, iou, precision, recall, hd, hd95, assd, volume_error_ml ...")
+    ] = "dice",
+    out: Annotated[Optional[Path], typer.Option("-o", "--out", help="Folder for page, figures and JSON.")] = None,
+    json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Compare runs with the first, paired by case: differences, intervals, corrected p-values, one sentence each."""
+    from voxloom.cli import output
+    from voxloom.errors import BadInput
+    from voxloom.files import write_json
+    from voxloom.study.compare import ALPHA, case_values, compare_runs
+
+    if on not in (None, "test", "held-out"):
+        raise BadInput(f"--on {on} is not known", None, "Choose test or held-out")
+    cases = cast("Literal['test', 'held-out'] | None", on)
+    found = compare_runs(runs, metric=metric, cases=cases)
+    result = found.to_dict()
+    output.table(rows(result))
+    for warning in found.warnings:
+        output.note(f"Beware: {warning}")
+    wrote = []
+    if out is not None:
+        from voxloom.report.compare_page import write_compare_report
+
+        write_json(out / "compare.json", output.plain(result))
+        values = case_values(runs, metric=metric, cases=cases)
+        wrote = [out / "compare.json", write_compare_report(result, values, out, ALPHA)]
+    if not json_output:
+        for sentence in found.conclusions:
+            typer.echo(sentence)
+    output.done(wrote, f"open {out / 'compare.html'}" if out is not None else None, result if json_output else None)
+
+
+def rows(result: dict[str, Any]) -> list[list[str]]:
+    """A table for the screen: a row per run and label."""
+    from voxloom.evaluation.statistics import Estimate, p_text
+
+    lines = [["run", "label", result["reference"], "run", "difference [95 % CI]", "p (Holm)", "effect", "patients"]]
+    for r in result["differences"]:
+        numbers = [f"{r['reference_mean']:.4f}", f"{r['mean']:.4f}", Estimate(**r["difference"]).text(4)]
+        lines.append([r["name"], r["label"], *numbers, p_text(r["p_holm"]), f"{r['effect']:+.2f}", str(r["patients"])])
+    return lines

@@ -1,0 +1,178 @@
+"""``claim.md``: the 42 items of CLAIM, answered from the run where it knows, left as a marked blank where only the author does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from voxloom.report.cards import methods
+from voxloom.report.cards.author import answer
+from voxloom.report.cards.claim_items import ITEMS
+from voxloom.report.cards.facts import RunFacts
+from voxloom.report.cards.flow import flow_steps, flow_text
+from voxloom.report.cards.words import counted
+
+#: Items that only the author can answer -> key of ``author.yaml``.
+AUTHORS = {
+    1: "title", 3: "background", 4: "objectives", 5: "design", 6: "goal", 8: "eligibility", 11: "data_elements",
+    12: "deidentification", 14: "reference_standard", 15: "reference_rationale", 16: "annotators", 17: "annotation_tools",
+    18: "rater_variability", 19: "sample_size", 31: "explainability", 34: "demographics", 38: "limitations", 39: "implications",
+    40: "registration", 41: "protocol", 42: "funding",
+}  # fmt: skip
+
+
+def claim_text(facts: RunFacts) -> str:
+    """The checklist as Markdown: what the run knows is filled in, the rest is marked."""
+    steps = flow_steps(facts)
+    rows = [
+        f"| {i.number} | {i.section} | {i.asks} | {_cell(answer_of(facts, i.number))} | {i.update} |" for i in ITEMS
+    ]
+    blanks = sum("[TO FILL IN" in row for row in rows)
+    head = [
+        f"# CLAIM checklist: {facts.name}",
+        "",
+        "Checklist for Artificial Intelligence in Medical Imaging (Mongan, Moy and Kahn 2020), items in our words. The last column",
+        "says where the update of 2024 (Tejani et al., 44 items) differs; check its numbering in the published table.",
+        "",
+        f"{len(ITEMS) - blanks} of {len(ITEMS)} items are answered from the run or by the author, {blanks} are open. Answer them in",
+        "`author.yaml` and run `voxloom evaluate RUN` to make this file again.",
+        "",
+        "| No. | Section | Item | Answer | CLAIM 2024 |",
+        "|---|---|---|---|---|",
+    ]
+    tail = [
+        "",
+        "## Asked by CLAIM 2024 alone",
+        "",
+        f"- Image acquisition protocol: {answer(facts.author, 'acquisition')}",
+        f"- Availability of software, model and data: {answer(facts.author, 'availability')}",
+        f"- Internal testing: {_internal(facts)}",
+        "",
+        "## Flow of cases (item 33)",
+        "",
+        "![Flow of cases](figures/flow.svg)",
+        "",
+        flow_text(steps),
+    ]
+    return "\n".join([*head, *rows, *tail, ""])
+
+
+def answer_of(facts: RunFacts, number: int) -> str:
+    """What is known about an item."""
+    if number in AUTHORS:
+        extra = partly_known(facts, number)
+        return " ".join(part for part in (extra, answer(facts.author, AUTHORS[number])) if part)
+    return KNOWN[number](facts) or "not known to the run"
+
+
+def partly_known(facts: RunFacts, number: int) -> str:
+    """What the run knows of an item that the author completes."""
+    if number == 1:
+        return "Deep learning (convolutional neural network)."
+    if number == 19:
+        return f"{counted(len(facts.cases), 'case')} were used."
+    return ""
+
+
+def _join(sentences: Iterable[str]) -> str:
+    return " ".join(s for s in sentences if s)
+
+
+def _internal(facts: RunFacts) -> str:
+    summary = facts.summary.get("validation")
+    return f"{summary['cases']} held-out cases." if summary else "no case was held out."
+
+
+def _sources(facts: RunFacts) -> str:
+    dataset = facts.dataset
+    return f"Data set {dataset.get('name', '')} ({dataset.get('layout', '')}). {answer(facts.author, 'data_source')}"
+
+
+def _subsets(facts: RunFacts) -> str:
+    left_out = facts.excluded
+    told = (
+        f"{counted(len(left_out), 'case')} excluded: {', '.join(left_out)}."
+        if left_out
+        else "No case was excluded by the recipe."
+    )
+    return f"{told} Patches: {facts.recipe.get('training', {}).get('foreground', 0):.0%} centred on a labelled voxel."
+
+
+def _missing(facts: RunFacts) -> str:
+    told = "A missing prediction or structure is scored as Dice 0 and an infinite distance; no case was dropped."
+    return f"{told} {answer(facts.author, 'missing_data')}"
+
+
+def _initialization(facts: RunFacts) -> str:
+    pretrained = any(key in str(facts.recipe.get("network", {})) for key in ("imagenet", "pretrained"))
+    seed = f"seed {facts.recipe.get('seed', 0)}"
+    return f"Pretrained encoder, see the recipe; {seed}." if pretrained else f"Random, {seed}."
+
+
+def _ensemble(facts: RunFacts) -> str:
+    count = len(facts.networks)
+    return f"The probabilities of {count} networks are averaged on new scans." if count > 1 else "None: one network."
+
+
+def _robustness(facts: RunFacts) -> str:
+    stress = facts.stress
+    if stress is None:
+        return "**[TO FILL IN: run `voxloom stress RUN`]**"
+    return f"Stress test on {stress['cases']} cases: " + " ".join(c["sentence"] for c in stress["curves"])
+
+
+def _external(facts: RunFacts) -> str:
+    test = facts.summary.get("test")
+    if not test:
+        return "**[TO FILL IN: run `voxloom evaluate RUN DATASET` on data of another site]**"
+    name, cases = test.get("name", ""), test["cases"]
+    return (
+        f"Tested on {name}, {cases} cases; no file of it was trained on (by file hash). Say whether it is another site."
+    )
+
+
+def _precision(facts: RunFacts) -> str:
+    return _join(methods.results(facts))
+
+
+def _failures(facts: RunFacts) -> str:
+    parts = []
+    for key, count, where in (
+        ("validation", facts.held_out_failures, "held-out"),
+        ("test", facts.test_failures, "test"),
+    ):
+        if facts.summary.get(key):
+            parts.append(
+                f"{count} of {facts.summary[key]['cases']} {where} cases lost a structure or had Dice below 0.5"
+            )
+    return f"{'; '.join(parts)}. report.html lists and shows them." if parts else ""
+
+
+#: Items that the run answers.
+KNOWN: dict[int, Callable[[RunFacts], str]] = {
+    2: lambda f: "Draft: methods.md.",
+    7: _sources,
+    9: lambda f: _join(methods.preparation(f)),
+    10: _subsets,
+    13: _missing,
+    20: methods.partition_sentence,
+    21: lambda f: f"Patient: no patient is in two partitions of {methods.patients_phrase(f)}.",
+    22: lambda f: _join(methods.network(f)),
+    23: lambda f: _join(methods.software(f)),
+    24: _initialization,
+    25: lambda f: _join(methods.training(f)),
+    26: methods.selection_sentence,
+    27: _ensemble,
+    28: lambda f: _join(methods.evaluation(f)),
+    29: lambda f: "95 % bootstrap intervals over patients; runs are compared by Wilcoxon tests with Holm's correction.",
+    30: _robustness,
+    32: _external,
+    33: lambda f: "See the diagram below.",
+    35: _precision,
+    36: _precision,
+    37: _failures,
+}
+
+
+def _cell(text: str) -> str:
+    """Text that fits a cell of a Markdown table."""
+    return " ".join(text.split()).replace("|", "\\|")

@@ -1,0 +1,136 @@
+"""What a run's files say, for the cards: read once, missing files are missing facts.
+
+Knows the files of a run folder. Phrases nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from voxloom.evaluation import Evaluation
+from voxloom.files import read_json
+from voxloom.report.cards.author import read_author
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """Facts of a run.
+
+    Parameters
+    ----------
+    folder : of the run.
+    data, environment, summary : its JSON files, empty where they are not there.
+    recipe : ``recipe.yaml`` with every value.
+    author : answers that only a person can give (``author.yaml``).
+    """
+
+    folder: Path
+    data: Mapping[str, Any]
+    environment: Mapping[str, Any]
+    summary: Mapping[str, Any]
+    recipe: Mapping[str, Any]
+    author: Mapping[str, str]
+
+    @classmethod
+    def of(cls, folder: str | Path) -> RunFacts:
+        """Read a run folder (BadInput when ``author.yaml`` cannot be used)."""
+        import yaml
+
+        root = Path(folder)
+        recipe = root / "recipe.yaml"
+        return cls(
+            root,
+            _json(root / "data.json") or {},
+            _json(root / "environment.json") or {},
+            _json(root / "summary.json") or {},
+            (yaml.safe_load(recipe.read_text(encoding="utf-8")) or {}) if recipe.is_file() else {},
+            read_author(root / "author.yaml"),
+        )
+
+    @property
+    def dataset(self) -> Mapping[str, Any]:
+        """The data set's part of ``data.json``."""
+        return dict(self.data.get("dataset", {}))
+
+    @property
+    def name(self) -> str:
+        """Of the run and its data set."""
+        return f"{self.dataset.get('name', 'model')} ({self.folder.resolve().name})"
+
+    @property
+    def cases(self) -> list[dict[str, Any]]:
+        """Cases of the run: id, patient, fold, files."""
+        return list(self.data.get("cases", []))
+
+    @property
+    def fingerprint(self) -> Mapping[str, Any]:
+        """What was found in the data before training."""
+        return dict(self.data.get("fingerprint", {}))
+
+    @property
+    def labels(self) -> list[str]:
+        """Names of the structures."""
+        return [n for n in self.dataset.get("labels", {}) if n not in ("background", "ignore")]
+
+    @property
+    def networks(self) -> list[Path]:
+        """Folders of the trained networks."""
+        return sorted(path.parent for path in self.folder.glob("fold_*/model.safetensors"))
+
+    @cached_property
+    def parameters(self) -> int:
+        """Trained numbers of one network; 0 without weights."""
+        if not self.networks:
+            return 0
+        from math import prod
+
+        from safetensors import safe_open
+
+        with safe_open(self.networks[0] / "model.safetensors", "np") as weights:
+            return sum(prod(weights.get_slice(key).get_shape()) for key in weights.keys())  # noqa: SIM118 - no mapping
+
+    @property
+    def excluded(self) -> list[str]:
+        """Cases that the recipe left out."""
+        return list((self.recipe.get("data") or {}).get("exclude") or [])
+
+    @property
+    def test_cases(self) -> list[dict[str, Any]]:
+        """Cases of the last evaluation on other data."""
+        return list(_json(self.folder / "test" / "cases.json") or [])
+
+    @cached_property
+    def test_failures(self) -> int:
+        """Test cases with a lost structure or Dice below 0.5."""
+        return _failures([self.folder / "test" / "metrics.csv"])
+
+    @cached_property
+    def held_out_failures(self) -> int:
+        """Held-out cases with a lost structure or Dice below 0.5."""
+        return _failures(sorted(self.folder.glob("fold_*/metrics.csv")))
+
+    @property
+    def stress(self) -> Mapping[str, Any] | None:
+        """The last stress test."""
+        found: Mapping[str, Any] | None = _json(self.folder / "stress" / "stress.json")
+        return found
+
+    @property
+    def selection(self) -> list[dict[str, Any]]:
+        """Steps that led from an archive to the data set: ``flow.json`` beside the data ("name", "left" each)."""
+        root = self.dataset.get("root")
+        found = _json(Path(root) / "flow.json") if root else None
+        return [step for step in found or [] if isinstance(step, dict) and {"name", "left"} <= set(step)]
+
+
+def _failures(tables: list[Path]) -> int:
+    rows = [row for table in tables if table.is_file() for row in Evaluation.read_csv(table).failures()]
+    return len({row.case for row in rows})
+
+
+def _json(path: Path) -> Any:
+    return read_json(path) if path.is_file() else None

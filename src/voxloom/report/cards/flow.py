@@ -1,0 +1,90 @@
+"""The flow of cases from the archive to the test, as steps with numbers and as a diagram."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from voxloom.report.cards.facts import RunFacts
+from voxloom.report.style import INK, MARK, SOFT, new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class Step:
+    """One box of the flow: what it holds, and what was lost on the way to it."""
+
+    text: str
+    lost: str = ""
+    branch: bool = False
+
+
+def flow_steps(facts: RunFacts) -> list[Step]:
+    """From the archive (``flow.json`` beside the data, where there is one) to folds and test.
+
+    Steps with ``branch`` lie side by side: the partitions of one set.
+    """
+    steps: list[Step] = []
+    left: int | None = None
+    for entry in facts.selection:
+        lost = f"{left - int(entry['left']):,} left out" if left is not None and int(entry["left"]) < left else ""
+        left = int(entry["left"])
+        steps.append(Step(f"{entry['name']}: {left:,}", lost))
+    cases = facts.cases
+    total = len(cases) + len(facts.excluded)
+    steps.append(Step(f"Labelled cases of {facts.dataset.get('name', 'the data set')}: {total:,}"))
+    patients = len({case["patient"] for case in cases})
+    lost = f"{len(facts.excluded)} excluded: {', '.join(facts.excluded[:4])}" if facts.excluded else ""
+    steps.append(Step(f"Cases of the run: {len(cases):,} ({patients:,} patients)", lost))
+    folds = sorted({case["fold"] for case in cases if case["fold"] is not None})
+    for fold in folds[:8]:
+        held = [case for case in cases if case["fold"] == fold]
+        words = f"Fold {fold}: " if len(folds) > 1 else ""
+        steps.append(Step(f"{words}{len(held)} held out,\n{len(cases) - len(held)} to train on", branch=True))
+    if len(folds) > 8:
+        steps.append(Step(f"and {len(folds) - 8} more folds", branch=True))
+    if facts.test_cases:
+        name = facts.summary.get("test", {}).get("name", "")
+        patients = len({case["patient"] for case in facts.test_cases})
+        steps.append(
+            Step(f"Test {name}: {len(facts.test_cases):,} cases ({patients:,} patients), none of them trained on")
+        )
+    return steps
+
+
+def flow_text(steps: Sequence[Step]) -> str:
+    """The flow as a Markdown list."""
+    return "\n".join(
+        f"{'  ' if step.branch else ''}- {' '.join(step.text.split())}" + (f" ({step.lost})" if step.lost else "")
+        for step in steps
+    )
+
+
+def flow_plot(steps: Sequence[Step]) -> Figure:
+    """The flow as boxes from top to bottom; partitions lie side by side."""
+    rows: list[list[Step]] = []
+    for step in steps:
+        if step.branch and rows and rows[-1][0].branch:
+            rows[-1].append(step)
+        else:
+            rows.append([step])
+    figure = new_figure(max(6.4, 1.75 * max(map(len, rows))), 0.95 * len(rows) + 0.2)
+    axes = figure.subplots()
+    axes.set_axis_off()
+    axes.set(xlim=(0, 1), ylim=(-len(rows) + 0.5, 0.5))
+    box = {"boxstyle": "round,pad=0.45", "facecolor": "white", "edgecolor": MARK, "linewidth": 1.2}
+    for n, row in enumerate(rows):
+        for m, step in enumerate(row):
+            x = (m + 0.5) / len(row)
+            if n:
+                start = [(k + 0.5) / len(rows[n - 1]) for k in range(len(rows[n - 1]))] if len(row) == 1 else [0.5]
+                for origin in start:
+                    arrow = {"arrowstyle": "-|>", "color": SOFT, "shrinkA": 14, "shrinkB": 16}
+                    axes.annotate("", (x, -n), (origin, 1 - n), arrowprops=arrow)
+            axes.text(x, -n, step.text, ha="center", va="center", fontsize=9, color=INK, bbox=box)
+            if step.lost:
+                axes.text(x + 0.03, 0.5 - n, step.lost, ha="left", va="center", fontsize=8, color=SOFT)
+    return figure

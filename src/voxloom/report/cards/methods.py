@@ -1,0 +1,219 @@
+"""The methods paragraph: plain English, every number from the run's files; what is not known is not said."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from voxloom.report.cards.facts import RunFacts
+from voxloom.report.cards.words import (
+    LOSSES,
+    NORMALIZATIONS,
+    OPTIMIZERS,
+    SCHEDULES,
+    augmentations,
+    counted,
+    listed,
+    named,
+    shown,
+    size,
+)
+
+
+def methods_text(facts: RunFacts) -> str:
+    """Paragraphs on data, preparation, model, training, inference, evaluation and results, parted by empty lines."""
+    parts = (data, preparation, network, training, inference, evaluation, results, software)
+    paragraphs = (" ".join(sentence for sentence in part(facts) if sentence) for part in parts)
+    return "\n\n".join(text for text in paragraphs if text)
+
+
+def data(facts: RunFacts) -> Iterator[str]:
+    """Cases, channels, structures, voxel size, folds."""
+    if not facts.cases:
+        return
+    channels, labels = facts.dataset.get("channels", []), facts.labels
+    yield (
+        f"The data set {facts.dataset.get('name', '')} gave {patients_phrase(facts)} "
+        f"with {counted(len(channels), 'image channel')} ({listed(channels)}); {listed(labels)} "
+        f"{'was' if len(labels) == 1 else 'were'} labelled."
+    )
+    found = facts.fingerprint
+    if found.get("median_spacing"):
+        yield (
+            f"The median voxel was {size([round(v, 3) for v in found['median_spacing']], 'mm')} and the median volume "
+            f"{size(found['median_shape'], 'voxels')} (left-right, front-back, feet-head)."
+        )
+    if facts.excluded:
+        yield f"{counted(len(facts.excluded), 'case was', 'cases were')} excluded beforehand ({listed(facts.excluded)})."
+    yield partition_sentence(facts)
+
+
+def patients_phrase(facts: RunFacts) -> str:
+    """``200 cases of 180 patients``; where the data set names no patients, that every case is taken as one."""
+    cases = facts.cases
+    if all(case["patient"] == case["id"] for case in cases):
+        return f"{counted(len(cases), 'case')} (no patients are named, so every case is taken as a patient of its own)"
+    return f"{counted(len(cases), 'case')} of {counted(len({case['patient'] for case in cases}), 'patient')}"
+
+
+def partition_sentence(facts: RunFacts) -> str:
+    """How cases were divided, at the level of patients."""
+    folds = sorted({case["fold"] for case in facts.cases if case["fold"] is not None})
+    held = [case for case in facts.cases if case["fold"] is not None]
+    if len(folds) > 1:
+        sizes = [sum(case["fold"] == n for case in facts.cases) for n in folds]
+        return (
+            f"Patients were divided into {len(folds)} folds for cross-validation ({', '.join(map(str, sizes))} cases), so that no "
+            f"patient was in both parts of a split."
+        )
+    if held:
+        training = len(facts.cases) - len(held)
+        return (
+            f"{counted(len(held), 'case')} ({100 * len(held) / len(facts.cases):.0f} %) of "
+            f"{counted(len({c['patient'] for c in held}), 'patient')} were held out for internal testing, {training} were used for "
+            f"training; no patient was in both parts."
+        )
+    return "All cases were used for training; none was held out."
+
+
+def preparation(facts: RunFacts) -> Iterator[str]:
+    """Orientation, resampling, cropping, normalization."""
+    p = facts.recipe.get("prepare") or {}
+    if not p:
+        return
+    steps = []
+    if p.get("orientation"):
+        steps.append(f"reoriented to {p['orientation']} without interpolation")
+    if p.get("spacing"):
+        order = {"linear": "linear interpolation", "cubic": "cubic B-splines"}.get(
+            p.get("image_order", ""), "interpolation"
+        )
+        steps.append(f"resampled to {size(p['spacing'], 'mm')} with {order}")
+    if p.get("crop") not in (None, "none"):
+        steps.append(f"cropped to the {p['crop']} region")
+    if p.get("pad_to"):
+        steps.append(f"padded to at least {size(p['pad_to'], 'voxels')}")
+    if steps:
+        yield f"Images were {listed(steps)}."
+    if p.get("hu_window"):
+        yield f"Intensities were clipped to {p['hu_window'][0]:g} to {p['hu_window'][1]:g} HU."
+    if p.get("percentile_clip"):
+        low, high = p["percentile_clip"]
+        yield f"Intensities were clipped to the percentiles {low:g} and {high:g} of each volume."
+    kinds = p.get("normalize") or []
+    kinds = [kinds] * len(facts.dataset.get("channels", ["image"])) if isinstance(kinds, str) else kinds
+    if len(set(kinds)) == 1:
+        yield f"Every channel was {named(NORMALIZATIONS, kinds[0])}."
+    elif kinds:
+        channels = facts.dataset.get("channels", [])
+        pairs = [f"{c} was {named(NORMALIZATIONS, k)}" for c, k in zip(channels, kinds, strict=False)]
+        yield f"{listed(pairs)}."
+
+
+def network(facts: RunFacts) -> Iterator[str]:
+    """Architecture and number of parameters."""
+    n = facts.recipe.get("network") or {}
+    if not n.get("kind"):
+        return
+    kind = {"unet": "U-Net", "resunet": "residual U-Net"}.get(n["kind"], str(n["kind"]))
+    text = f"The model was a {n['dims']}D {kind}" if n.get("dims") else f"The model was a {kind}"
+    if n.get("features"):
+        text += f" with {counted(len(n['features']), 'level')} of {listed(n['features'])} channels"
+    if n.get("norm"):
+        text += f", {n['norm']} normalization"
+    if n.get("dropout"):
+        text += f", dropout {n['dropout']:g}"
+    if facts.parameters:
+        text += f" and {facts.parameters:,} trained parameters"
+    yield f"{text}."
+    if (n.get("deep_supervision") or 1) > 1:
+        yield f"Its {n['deep_supervision']} finest resolutions were supervised."
+
+
+def training(facts: RunFacts) -> Iterator[str]:
+    """Loss, optimizer, schedule, patches, augmentation, stopping."""
+    t = facts.recipe.get("training") or {}
+    if not t.get("loss"):
+        return
+    yield (
+        f"It was trained with {named(LOSSES, t['loss'])}, using {named(OPTIMIZERS, t['optimizer'])} (peak learning rate "
+        f"{t['learning_rate']:g}, weight decay {t['weight_decay']:g}) and a {named(SCHEDULES, t['schedule'])} schedule."
+    )
+    outcomes = facts.summary.get("folds", {})
+    steps = [o["steps"] for o in outcomes.values() if isinstance(o, dict) and o.get("steps")] or [t["steps"]]
+    span = f"{min(steps):,}" if min(steps) == max(steps) else f"{min(steps):,} to {max(steps):,}"
+    yield f"Each of {span} steps saw {counted(t['batch'], 'patch', 'patches')} of {size(t['patch'], 'voxels')}."
+    if t.get("foreground"):
+        yield f"{100 * t['foreground']:g} % of the patches were centred on a labelled voxel."
+    told = augmentations(facts.recipe.get("augment") or {})
+    yield f"Patches were augmented by {listed(told)}." if told else "No augmentation was used."
+    if t.get("ema"):
+        yield f"A moving average of the weights (decay {t['ema']:.4g}) was kept."
+    yield selection_sentence(facts)
+    yield f"The random seed was {facts.recipe.get('seed', 0)}."
+
+
+def selection_sentence(facts: RunFacts) -> str:
+    """Which weights were kept, and what that means for the figures on the held-out cases."""
+    t = facts.recipe.get("training") or {}
+    if not t.get("validations") or not any(case["fold"] is not None for case in facts.cases):
+        return "The weights of the last step were kept."
+    stop = f", stopping after {t['patience']} without a better one" if t.get("patience") else ""
+    return (
+        f"Held-out cases were predicted {counted(t['validations'], 'time')} in the course of training{stop}, and the weights with "
+        f"the best mean Dice were kept; figures on these cases are therefore slightly optimistic, those on a test set are not."
+    )
+
+
+def inference(facts: RunFacts) -> Iterator[str]:
+    """Windows, mirroring, ensemble, post-processing."""
+    i = facts.recipe.get("inference") or {}
+    patch = (facts.recipe.get("training") or {}).get("patch")
+    if patch and "overlap" in i:
+        yield f"Volumes were predicted in windows of {size(patch, 'voxels')} that overlap by {100 * i['overlap']:g} %."
+    if i.get("mirror"):
+        yield f"Predictions were averaged over mirror images along {listed('ijk'[axis] for axis in i['mirror'])}."
+    if len(facts.networks) > 1:
+        yield f"On new scans the probabilities of the {len(facts.networks)} networks are averaged."
+    largest = facts.summary.get("largest_component") or []
+    if largest:
+        yield f"Of {listed(largest)} only the largest connected component was kept."
+
+
+def evaluation(facts: RunFacts) -> Iterator[str]:
+    """Metrics and intervals."""
+    if not any("dice" in facts.summary.get(key, {}) for key in ("validation", "test")):
+        return
+    yield (
+        "Overlap was measured by Dice, the distance of surfaces by the 95th percentile of the Hausdorff distance and the average "
+        "symmetric surface distance in mm. Intervals are 95 % bootstrap intervals of the mean that draw whole patients. A missed "
+        "structure counts as Dice 0 and an infinite distance; no case was left out."
+    )
+
+
+def results(facts: RunFacts) -> Iterator[str]:
+    """Figures of the held-out cases and of the test set."""
+    for key, where in (("validation", "held-out cases"), ("test", "test cases")):
+        summary = facts.summary.get(key)
+        if not summary or "dice" not in summary:
+            continue
+        where = f"{summary['cases']} {where}" + (f" of {summary['name']}" if summary.get("name") else "")
+        parts = [f"{shown(f)} for {label}" for label, f in summary["dice"].items() if label != "mean"]
+        yield f"On {where}, mean Dice was {listed(parts)}{surface_words(summary)}."
+
+
+def surface_words(summary: dict[str, Any]) -> str:
+    """Median HD95 of every label."""
+    medians = [
+        f"{float(f['median']):.1f} mm for {label}" for label, f in summary.get("hd95", {}).items() if label != "mean"
+    ]
+    return f"; the median HD95 was {listed(medians)}" if medians else ""
+
+
+def software(facts: RunFacts) -> Iterator[str]:
+    """Versions and machine."""
+    packages = facts.environment.get("packages", {})
+    if packages:
+        told = listed(f"{name} {version}" for name, version in packages.items())
+        device = facts.environment.get("gpu") or facts.environment.get("device", "")
+        yield f"Software: Python {facts.environment.get('python', '')} with {told}; trained on {device}."

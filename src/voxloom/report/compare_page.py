@@ -1,0 +1,91 @@
+"""``compare.html``: runs against the first of them, label by label. Knows a comparison's figures; draws no conclusion."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from voxloom.evaluation.statistics import Estimate, p_text
+from voxloom.report.pages import write_page
+from voxloom.report.parts import Part, file_stem, number, picture, table_of
+from voxloom.report.plots import differences_plot, scatter_with_marginals, violin_with_points
+
+#: Labels beyond this many are in the table only.
+_SHOWN = 20
+
+
+def write_compare_report(
+    comparison: Mapping[str, Any], values: Mapping[str, Mapping[str, Sequence[float]]], folder: str | Path, alpha: float
+) -> Path:
+    """Write ``compare.html`` and its figures as SVG and PNG.
+
+    Parameters
+    ----------
+    comparison : as ``Comparison.to_dict`` gives it.
+    values : label -> run -> metric per common case, in one order of cases.
+    alpha : corrected p-values below it are drawn filled.
+    """
+    root = Path(folder)
+    rows = comparison["differences"]
+    first = rows[0]
+    page = {
+        "name": " · ".join(comparison["names"]),
+        "lead": " ".join(comparison["conclusions"]),
+        "subtitle": f"{comparison['metric']} on {first['cases']} common cases of {first['patients']} patients; "
+        f"the reference is {comparison['reference']}",
+        "warnings": comparison["warnings"],
+        "parts": [_table_part(comparison, root, alpha), *_label_parts(comparison["metric"], values, root)],
+    }
+    return write_page(root / "compare.html", "page.html", page)
+
+
+def _table_part(comparison: Mapping[str, Any], root: Path, alpha: float) -> Part:
+    rows = comparison["differences"]
+    digits = 4 if comparison["metric"] in ("dice", "iou", "precision", "recall") else 2
+    cells = [
+        [
+            f"{r['name']}, {r['label']}",
+            number(r["reference_mean"], digits),
+            number(r["mean"], digits),
+            Estimate(**r["difference"]).text(digits),
+            p_text(r["p"]),
+            p_text(r["p_holm"]),
+            number(r["effect"], 2),
+            r["cases"],
+            r["patients"],
+        ]
+        for r in rows
+    ]
+    head = ["Run, label", "Reference", "Run", "Difference [95 % CI]", "p", "p, Holm", "Effect", "Cases", "Patients"]
+    text = (
+        "Difference: run minus reference, paired by case; bootstrap interval over patients. p: Wilcoxon signed-rank test of the "
+        "patients' mean differences, Holm-corrected over all rows. Effect: matched-pairs rank-biserial correlation."
+    )
+    if comparison["friedman_p"] == comparison["friedman_p"]:
+        text += f" Friedman test over all runs: {p_text(comparison['friedman_p'])}."
+    names = [f"{r['name']}, {r['label']}" for r in rows[:_SHOWN]]
+    estimates = [Estimate(**r["difference"]) for r in rows[:_SHOWN]]
+    figure = differences_plot(
+        names, estimates, f"difference of {comparison['metric']}", [r["p_holm"] < alpha for r in rows[:_SHOWN]]
+    )
+    drawn = picture(figure, f"Filled: corrected p below {alpha}", root / "figures" / "differences")
+    return Part("Differences", text, table_of(head, cells), [drawn])
+
+
+def _label_parts(metric: str, values: Mapping[str, Mapping[str, Sequence[float]]], root: Path) -> list[Part]:
+    parts = []
+    for label, runs in list(values.items())[:_SHOWN]:
+        names = list(runs)
+        limits = (0.0, 1.0) if metric in ("dice", "iou", "precision", "recall") else None
+        stem = root / "figures" / file_stem(label, metric)
+        pictures = [picture(violin_with_points(runs, metric, limits=limits), f"{metric} of {label}", stem)]
+        for other in names[1:]:
+            pairs = [(a, b) for a, b in zip(runs[names[0]], runs[other], strict=True) if abs(a) + abs(b) < float("inf")]
+            if len(pairs) >= 3:
+                first, second = ([pair[n] for pair in pairs] for n in (0, 1))
+                figure = scatter_with_marginals(first, second, f"{metric}, {names[0]}", f"{metric}, {other}")
+                path = root / "figures" / file_stem(label, metric, names[0], other)
+                pictures.append(picture(figure, "Every point is a case", path))
+        parts.append(Part(label, pictures=pictures))
+    return parts

@@ -1,0 +1,54 @@
+"""The sections that every page is made of: a title, a table, a text, pictures. Knows nothing of what they say."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from voxloom.report.style import data_uri, save_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class Part:
+    """One section of a page.
+
+    Parameters
+    ----------
+    table : "head", a list of column titles, and "rows", lists of cells.
+    pictures : "caption" and "data" (a data URI) each.
+    """
+
+    title: str
+    text: str = ""
+    table: dict[str, Any] | None = None
+    pictures: list[dict[str, str]] = field(default_factory=list)
+
+
+def table_of(head: Sequence[str], rows: Sequence[Sequence[object]]) -> dict[str, Any]:
+    """The table of a part."""
+    return {"head": list(head), "rows": [list(row) for row in rows]}
+
+
+def picture(figure: Figure, caption: str, path: Path | None = None) -> dict[str, str]:
+    """A figure for a page; also kept as SVG and PNG under ``path`` (without ending) where given."""
+    if path is not None:
+        save_figure(figure, path)
+    return {"caption": caption, "data": data_uri(figure, "svg")}
+
+
+def number(value: float, digits: int = 3) -> str:
+    """A number for people; infinity as such, a dash where nothing is known."""
+    if math.isnan(value):
+        return "–"
+    return "infinite" if math.isinf(value) else f"{value:.{digits}f}"
+
+
+def file_stem(*names: str) -> str:
+    """Names as a file name: letters, digits, dots and dashes stay, the rest becomes an underscore."""
+    return "_".join("".join(c if c.isalnum() or c in ".-" else "_" for c in name) for name in names)

@@ -1,0 +1,63 @@
+"""The section on volumes of a run's page: do predicted and true volumes agree, and are small structures harder?"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from voxloom.evaluation import Evaluation
+from voxloom.evaluation.statistics import ICC_DEFAULT, bland_altman, holm, icc, p_text, spearman
+from voxloom.report.parts import Part, picture, table_of
+from voxloom.report.plots import bland_altman_plot
+
+#: Labels beyond this many are in the table only; fewer cases than this have no figures of agreement.
+_DRAWN, _LEAST = 6, 5
+
+
+def volume_part(name: str, evaluation: Evaluation) -> Part | None:
+    """Bland-Altman, ICC and Spearman per label; None where cases are too few.
+
+    Parameters
+    ----------
+    name : of the cases, for the title.
+    """
+    rows, pictures = [], []
+    for label in evaluation.labels:
+        found, true = (np.array(evaluation.values(f"volume_ml_{side}", label)) for side in ("prediction", "truth"))
+        if len(true) < _LEAST or not np.ptp(true):
+            continue
+        groups = [row.patient for row in evaluation.rows if row.label == label]
+        rows.append(_row(label, found, true, evaluation.values("dice", label), groups))
+        if len(pictures) < _DRAWN:
+            figure, _ = bland_altman_plot(found, true, ("prediction", "truth"), "ml", groups=groups)
+            pictures.append(picture(figure, f"Volume of {label}: difference over mean"))
+    if not rows:
+        return None
+    for row, corrected in zip(rows, holm([row["p"] for row in rows]), strict=True):
+        row["cells"].append(p_text(corrected))
+    head = [
+        "Label",
+        "Cases",
+        "Bias, ml [95 % CI]",
+        "Limits of agreement, ml",
+        "ICC(A,1)",
+        "ρ of volume and Dice",
+        "p, Holm",
+    ]
+    text = (
+        "Bias: mean of prediction minus truth; the limits hold 95 % of the differences. ICC(A,1): two-way random effects, absolute "
+        "agreement, single rater. ρ: Spearman's correlation of the true volume with Dice."
+    )
+    return Part(f"{name}: volumes", text, table_of(head, [row["cells"] for row in rows]), pictures)
+
+
+def _row(label: str, found: np.ndarray, true: np.ndarray, dice: list[float], groups: list[str]) -> dict[str, Any]:
+    agreement = bland_altman(found, true, groups=groups)
+    form = icc(np.stack([found, true], axis=1))[ICC_DEFAULT]
+    with_size = spearman(true, dice, groups=groups)
+    limits = f"{agreement.lower.value:.3f} to {agreement.upper.value:.3f}"
+    rho = "–" if math.isnan(with_size.rho.value) else with_size.rho.text()
+    one = "–" if math.isnan(form.value) else form.text(3)
+    return {"p": with_size.p, "cells": [label, len(true), agreement.bias.text(3), limits, one, rho]}
