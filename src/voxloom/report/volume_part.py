@@ -23,7 +23,8 @@ def volume_part(name: str, evaluation: Evaluation) -> Part | None:
     ----------
     name : of the cases, for the title.
     """
-    rows, pictures = [], []
+    rows: list[dict[str, Any]] = []
+    pictures: list[dict[str, str]] = []
     for label in evaluation.labels:
         found, true = (np.array(evaluation.values(f"volume_ml_{side}", label)) for side in ("prediction", "truth"))
         if len(true) < _LEAST or not np.ptp(true):
