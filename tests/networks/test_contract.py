@@ -152,7 +152,7 @@ def test_the_multiple_is_the_product_of_strides() -> None:
     [
         ({"strides": [[1, 1, 1]] * 3}, "one entry per level"),
         ({"kernels": [[3, 3]] * 4}, "3 numbers per level"),
-        ({"strides": [[2, 2, 2]] * 4}, "first stride must be 1"),
+        ({"strides": [[0, 2, 2], *[[2, 2, 2]] * 3]}, "strides must be at least 1"),
         ({"deep_supervision": 4}, "below the number of levels"),
         ({"featuers": (1, 2, 3)}, "Extra inputs"),
     ],

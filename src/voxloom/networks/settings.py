@@ -16,7 +16,8 @@ class NetworkSettings(BaseModel):
     dims : 2 or 3.
     in_channels, out_channels : image channels; background and labels, or one output per region.
     features : channels per level, finest first.
-    strides : downsampling on entering each level, per axis; the first is all ones.
+    strides : downsampling on entering each level, per axis. A first stride beyond 1 makes a network that works on coarser
+        cells than voxels: its first convolution strides, and every output cell says what all its voxels are.
     kernels : convolution size per level and axis.
     deep_supervision : outputs that are trained, finest first; 1 trains the final one only.
     dropout : probability after each convolution.
@@ -43,8 +44,8 @@ class NetworkSettings(BaseModel):
             raise ValueError(f"features, strides and kernels need one entry per level ({levels})")
         if any(len(entry) != self.dims for entry in (*self.strides, *self.kernels)):
             raise ValueError(f"strides and kernels need {self.dims} numbers per level")
-        if any(n != 1 for n in self.strides[0]):
-            raise ValueError("the first stride must be 1: the output has the size of the input")
+        if any(n < 1 for stride in self.strides for n in stride):
+            raise ValueError("strides must be at least 1")
         if self.deep_supervision >= levels:
             raise ValueError(f"deep_supervision must be below the number of levels ({levels})")
         return self

@@ -1,11 +1,15 @@
 """The dynamic U-Net: MONAI's blocks, with deep supervision at each head's own resolution.
 
+With a first stride beyond 1 the network computes on cells of several voxels and every head gives the logits of all voxels of
+a cell (sub-pixel convolution, Shi et al. 2016): most of the work at full resolution is saved, the result keeps it.
+
 Knows how to run MONAI's modules, and how to hand the weights to ``monai.networks.nets.DynUNet`` (``to_monai``). Does
 not know files or recipes.
 """
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import torch
@@ -22,7 +26,7 @@ def monai_config(settings: NetworkSettings) -> dict[str, Any]:
     return {
         "spatial_dims": settings.dims,
         "in_channels": settings.in_channels,
-        "out_channels": settings.out_channels,
+        "out_channels": settings.out_channels * prod(settings.strides[0]),
         "kernel_size": [list(k) for k in settings.kernels],
         "strides": [list(s) for s in settings.strides],
         "upsample_kernel_size": [list(s) for s in settings.strides[1:]],
@@ -63,9 +67,33 @@ class UNet(nn.Module):
             x = up(x, skip)
             place = len(skips) - 2 - n  # head 0 belongs to the second finest level
             if 0 <= place < heads:
-                coarse.append(self.net.deep_supervision_heads[place](x))
-        out: Tensor = self.net.output_block(x)
+                coarse.append(self._voxels(self.net.deep_supervision_heads[place](x)))
+        out = self._voxels(self.net.output_block(x))
         return [out, *reversed(coarse)] if heads else out
+
+    def _voxels(self, cells: Tensor) -> Tensor:
+        return unpack_cells(cells, self.settings.strides[0])
+
+
+def unpack_cells(cells: Tensor, size: tuple[int, ...]) -> Tensor:
+    """Lay the channels of every cell out as its voxels.
+
+    Parameters
+    ----------
+    cells : (B, L * voxels of a cell, ...); within a label the last axis of the cell runs fastest, as in MONAI's pixel shuffle.
+    size : voxels of a cell per axis.
+
+    Returns
+    -------
+    (B, L, ...), every axis longer by its ``size``.
+    """
+    if prod(size) == 1:
+        return cells
+    dims, count = len(size), len(cells)
+    grid = cells.reshape(count, -1, *size, *cells.shape[2:])
+    order = [axis for n in range(dims) for axis in (2 + dims + n, 2 + n)]
+    shape = [n * k for n, k in zip(cells.shape[2:], size, strict=True)]
+    return grid.permute(0, 1, *order).reshape(count, -1, *shape)
 
 
 def replace_instance_norms(module: nn.Module) -> None:
@@ -102,7 +130,10 @@ def build_network(settings: NetworkSettings, *, seed: int | None = None) -> UNet
 
 
 def to_monai(network: UNet) -> DynUNet:
-    """The same network as MONAI's own class, in evaluation mode; its ``state_dict`` is what a MONAI bundle loads."""
+    """The same network as MONAI's own class, in evaluation mode; its ``state_dict`` is what a MONAI bundle loads.
+
+    With a first stride beyond 1 it is the part before ``unpack_cells``.
+    """
     twin = DynUNet(**monai_config(network.settings))
     result = twin.load_state_dict(network.net.state_dict(), strict=False)
     # DynUNet registers every block a second time under ``skip_layers``; those are the same tensors

@@ -81,7 +81,8 @@ def save_model(fold: Path, bundle: Path, number: int) -> str:
     name = "model" if number == 0 else f"model_{number}"
     path = bundle / "models" / f"{name}.pt"
     path.parent.mkdir(parents=True, exist_ok=True)
-    torch.save(network.state_dict(), path)
+    prefix = "0." if isinstance(network_config(about), str) else ""  # its place in the sequence
+    torch.save({prefix + key: tensor for key, tensor in network.state_dict().items()}, path)
     return name
 
 
@@ -154,18 +155,33 @@ def _normalize(subtrahend: Any = None, divisor: Any = None, nonzero: bool = Fals
     return step if subtrahend is None else {**step, "subtrahend": subtrahend, "divisor": divisor}
 
 
-def network_config(about: dict[str, Any]) -> dict[str, Any]:
-    """The network in MONAI's words."""
+def network_config(about: dict[str, Any]) -> dict[str, Any] | str:
+    """The network in MONAI's words; one of cells is followed by MONAI's sub-pixel layer, which knows cells of equal sides."""
     from voxloom.networks import NetworkSettings, monai_config
 
-    return {"_target_": "DynUNet", **monai_config(NetworkSettings.model_validate(about["network"]))}
+    settings = NetworkSettings.model_validate(about["network"])
+    trunk, cell = monai_config(settings), settings.strides[0]
+    if max(cell) == 1:
+        return {"_target_": "DynUNet", **trunk}
+    if len(set(cell)) > 1:
+        raise BadInput(f"a MONAI bundle cannot express cells of {cell} voxels", None, "Export a run with equal strides")
+    voxels = {
+        "spatial_dims": settings.dims,
+        "in_channels": trunk["out_channels"],
+        "out_channels": settings.out_channels,
+        "scale_factor": cell[0],
+        "apply_pad_pool": False,
+    }
+    made = f"monai.networks.nets.DynUNet(**{trunk!r})"
+    unpacked = f"monai.networks.blocks.SubpixelUpsample(conv_block=torch.nn.Identity(), **{voxels!r})"
+    return f"$torch.nn.Sequential({made}, {unpacked})"
 
 
 def inference_config(about: dict[str, Any], models: list[str], transforms: list[dict[str, Any]]) -> dict[str, Any]:
     """``inference.json``: predicts every image of ``dataset_dir`` and writes label maps into ``output_dir``."""
     dims, inference = about["network"]["dims"], about["inference"]
     config: dict[str, Any] = {
-        "imports": ["$import glob", "$import os", "$import torch"],
+        "imports": ["$import glob", "$import os", "$import torch", "$import monai"],
         "bundle_root": ".",
         "dataset_dir": "$@bundle_root + '/images'",
         "output_dir": "$@bundle_root + '/eval'",
@@ -232,7 +248,7 @@ def postprocessing(about: dict[str, Any], members: int) -> list[dict[str, Any]]:
     return [*steps, {**save, "output_dtype": "$torch.int32" if max(values) > 255 else "$torch.uint8"}]
 
 
-def evaluator(models: list[str], network: dict[str, Any]) -> dict[str, Any]:
+def evaluator(models: list[str], network: dict[str, Any] | str) -> dict[str, Any]:
     """One network with its checkpoint, or an ensemble with one checkpoint each."""
     common = {
         "device": "@device",
@@ -279,6 +295,7 @@ def evaluate_config(about: dict[str, Any]) -> dict[str, Any]:
 def train_config(run: Run, about: dict[str, Any]) -> dict[str, Any]:
     """``train.json``: how the weights came about; Voxloom trains them, MONAI need not."""
     return {
+        "imports": ["$import torch", "$import monai"],
         "bundle_root": ".",
         "network_def": network_config(about),
         "voxloom_recipe": run.recipe.model_dump(mode="json"),
