@@ -6,14 +6,20 @@ from typing import Any
 import pytest
 import torch
 from monai.networks.nets import DynUNet
+from monai.networks.utils import pixelshuffle
 from pydantic import ValidationError
 from torch import Tensor, nn
 
 from voxloom.networks import FastInstanceNorm, NetworkSettings, build_network, count_parameters, monai_config, to_monai
+from voxloom.networks.unet import unpack_cells
 
 VARIANTS = [
     {"kind": kind, "dims": dims, "norm": norm, "deep_supervision": heads}
     for kind, dims, norm, heads in itertools.product(["unet", "resunet"], [2, 3], ["instance", "batch"], [1, 3])
+]
+VARIANTS += [
+    {"kind": kind, "dims": dims, "deep_supervision": heads, "cell": 2}
+    for kind, dims, heads in [("unet", 2, 1), ("unet", 3, 3), ("resunet", 3, 3)]
 ]
 each_network = pytest.mark.parametrize("variant", VARIANTS, ids=lambda v: "-".join(map(str, v.values())))
 
@@ -21,11 +27,11 @@ each_network = pytest.mark.parametrize("variant", VARIANTS, ids=lambda v: "-".jo
 def settings(**variant: Any) -> NetworkSettings:
     """Four levels, the last axis halved once less and with kernel 1 at the top."""
     variant = {"kind": "unet", "dims": 3, **variant}
-    last = variant["dims"] - 1
+    last, cell = variant["dims"] - 1, variant.pop("cell", 1)
     ones, twos, threes = ([n] * variant["dims"] for n in (1, 2, 3))
     thick, thin = [*twos[:last], 1], [*threes[:last], 1]
     return NetworkSettings(
-        in_channels=2, out_channels=3, features=(4, 6, 8, 10), strides=[ones, thick, twos, twos],
+        in_channels=2, out_channels=3, features=(4, 6, 8, 10), strides=[[cell] * len(ones), thick, ones if cell > 1 else twos, twos],
         kernels=[thin, threes, threes, threes], **variant,
     )  # fmt: skip
 
@@ -45,7 +51,7 @@ def test_shapes_in_evaluation_and_training(variant: dict[str, Any]) -> None:
         assert outputs.shape == (2, 3, *x.shape[2:])
         return
     size, expected = x.shape[2:], []
-    for stride in s.strides[: s.deep_supervision]:
+    for stride in [[1] * s.dims, *s.strides[1 : s.deep_supervision]]:
         size = [n // k for n, k in zip(size, stride, strict=True)]
         expected.append((2, 3, *size))
     assert [tuple(o.shape) for o in outputs] == expected
@@ -95,7 +101,7 @@ def test_monai_runs_the_same_network(variant: dict[str, Any]) -> None:
     twin = to_monai(network.eval())
     assert type(twin) is DynUNet
     assert not twin.training
-    assert torch.allclose(twin(x), network(x), atol=1e-4)
+    assert torch.allclose(unpack_cells(twin(x), s.strides[0]), network(x), atol=1e-4)
     loaded = DynUNet(**monai_config(s))
     loaded.load_state_dict(twin.state_dict(), strict=True)
     assert torch.equal(loaded.eval()(x), twin(x))
@@ -135,6 +141,18 @@ def test_dropout_silences_features_in_training_but_never_logits() -> None:
     assert all((head != 0).all() for head in network(x))
     assert torch.equal(network.eval()(x), network(x))
     assert torch.allclose(to_monai(network)(x), network(x), atol=1e-4)
+
+
+@pytest.mark.parametrize(("dims", "cell"), [(2, 2), (3, 2), (3, 3)])
+def test_cells_are_unpacked_as_monai_does_it(dims: int, cell: int) -> None:
+    cells = torch.randn(2, 3 * cell**dims, *(4, 5, 6)[:dims])
+    assert torch.equal(unpack_cells(cells, (cell,) * dims), pixelshuffle(cells, dims, cell))
+
+
+def test_cells_of_unlike_sides_are_unpacked() -> None:
+    voxels = unpack_cells(torch.arange(8.0).reshape(1, 8, 1, 1, 1).expand(-1, -1, -1, 3, -1), (2, 2, 1))
+    assert voxels.shape == (1, 2, 2, 6, 1)
+    assert voxels[0, 0, :, :2, 0].tolist() == [[0, 1], [2, 3]]
 
 
 def test_weights_are_counted() -> None:
