@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from monai.losses import DiceCELoss, DiceLoss
+from monai.losses import DiceCELoss, DiceLoss, FocalLoss, TverskyLoss
+from pydantic import ValidationError
 
-from voxloom.losses import DeepSupervisionLoss, SegmentationLoss
+from voxloom.losses import DeepSupervisionLoss, LossSettings, SegmentationLoss
 from voxloom.losses.supervision import thinned
 
 
@@ -26,6 +27,86 @@ def test_regions_agree_with_monai() -> None:
     dice = DiceLoss(sigmoid=True, smooth_nr=1e-5, smooth_dr=1e-5)(logits, truth)
     expected = dice + torch.nn.functional.binary_cross_entropy_with_logits(logits, truth)
     assert torch.allclose(SegmentationLoss(count=2, membership=table)(logits, label), expected, atol=1e-5)
+
+
+def flat(logits: torch.Tensor, label: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Probability and truth (L, voxels) of the labels, background left out."""
+    p = torch.softmax(logits, 1).movedim(1, 0).flatten(1)[1:]
+    truth = torch.nn.functional.one_hot(label, logits.shape[1]).movedim(-1, 0).flatten(1)[1:].float()
+    return p, truth
+
+
+def value_of(logits: torch.Tensor, label: torch.Tensor, **settings: object) -> float:
+    chosen = LossSettings.model_validate(settings)
+    return float(SegmentationLoss(chosen, count=logits.shape[1], batch_dice=True)(logits, label))
+
+
+def test_overlaps_agree_with_their_formulas() -> None:
+    logits, label = torch.randn(3, 4, 6, 6), torch.randint(0, 4, (3, 6, 6))
+    p, truth = flat(logits, label)
+    both, either = (p * truth).sum(1), p.sum(1) + truth.sum(1)
+    expected = {
+        "dice": 1 - 2 * both / either,
+        "negative_dice": -2 * both / either,
+        "jaccard": 1 - both / (either - both),
+        "tanimoto": 1 - both / (p.square().sum(1) + truth.square().sum(1) - both),
+    }
+    for kind, values in expected.items():
+        assert value_of(logits, label, kind=kind) == pytest.approx(float(values.mean()), abs=1e-4)
+    judge = TverskyLoss(include_background=False, to_onehot_y=True, softmax=True, alpha=0.3, beta=0.7, batch=True)
+    plain = value_of(logits, label, kind="focal_tversky", exponent=1.0)
+    assert plain == pytest.approx(float(judge(logits, label[:, None])), abs=1e-4)
+    each = torch.stack(
+        [
+            1 - b / (b + 0.7 * (t - p * t).sum() + 0.3 * (p - p * t).sum())
+            for b, p, t in zip(both, p, truth, strict=True)
+        ]
+    )
+    assert value_of(logits, label, kind="focal_tversky") == pytest.approx(float((each**0.75).mean()), abs=1e-3)
+
+
+def test_voxelwise_losses_agree_with_independent_ones() -> None:
+    logits, label = torch.randn(3, 4, 6, 6), torch.randint(0, 3, (3, 6, 6))
+    p, truth = flat(logits, label)
+    bce = torch.nn.functional.binary_cross_entropy(p, truth)
+    assert value_of(logits, label, kind="bce") == pytest.approx(float(bce), abs=1e-5)
+    one_hot = torch.nn.functional.one_hot(label, 4).movedim(-1, 1).float()
+    judge = FocalLoss(gamma=2.0, use_softmax=True, reduction="none")(logits, one_hot).sum(1).mean()
+    assert value_of(logits, label, kind="focal") == pytest.approx(float(judge), abs=1e-4)
+    ce = torch.nn.functional.cross_entropy(logits, label, reduction="none")
+    balanced = torch.stack([ce[label == n].mean() for n in range(3)]).mean()  # label 3 does not occur
+    assert value_of(logits, label, kind="balanced_ce") == pytest.approx(float(balanced), abs=1e-5)
+    both = value_of(logits, label, kind="dice") + value_of(logits, label, kind="focal")
+    assert value_of(logits, label, kind="dice_focal") == pytest.approx(both, abs=1e-5)
+
+
+def test_tanimoto_and_cross_entropy_mix_as_written() -> None:
+    logits, label = torch.randn(2, 3, 6, 6), torch.randint(0, 3, (2, 6, 6))
+    t, ce = (value_of(logits, label, kind=kind) for kind in ("tanimoto", "ce"))
+    expected = {"sum": 0.6 * t + 0.4 * ce, "product": t**0.6 * ce**0.4, "powers": t**0.6 + ce**0.4}
+    for mix, value in expected.items():
+        assert value_of(logits, label, kind="tanimoto_ce", mix=mix) == pytest.approx(value, abs=6e-3)
+
+
+def test_weights_of_the_settings_weigh_the_labels_dice() -> None:
+    logits, label = torch.randn(2, 3, 6, 6), torch.randint(0, 3, (2, 6, 6))
+    p, truth = flat(logits, label)
+    each = 1 - 2 * (p * truth).sum(1) / (p.sum(1) + truth.sum(1))
+    expected = (each[0] + 0.5 * each[1]) / 1.5
+    assert value_of(logits, label, kind="dice", weights=(1.0, 1.0, 0.5)) == pytest.approx(float(expected), abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    "settings", [{"kind": "dise"}, {"weights": (1.0, 0.0)}, {"share": 1.0}, {"gama": 2}, {"smooth": 0}]
+)
+def test_settings_that_mean_nothing_are_refused(settings: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        LossSettings.model_validate(settings)
+
+
+def test_weights_by_counts_need_counts() -> None:
+    with pytest.raises(ValueError, match="need the counts"):
+        SegmentationLoss(LossSettings(weights="counts"), count=3)
 
 
 def test_gradient_agrees_with_finite_differences() -> None:

@@ -10,7 +10,7 @@ from torch import nn
 from voxloom.optim import EMA, SCHEDULES, find_lr, lr_at, make_optimizer
 
 
-@pytest.mark.parametrize("name", ["adamw", "sgd"])
+@pytest.mark.parametrize("name", ["adam", "adamw", "ranger", "sgd"])
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
 def test_every_optimizer_goes_downhill_and_resumes_bit_for_bit(name: str, momentum: float) -> None:
     def build() -> tuple[nn.Module, torch.optim.Optimizer]:
@@ -45,11 +45,11 @@ def test_optimizer_settings_arrive() -> None:
     sgd = make_optimizer([weight], "sgd", lr=0.1, weight_decay=0.2, momentum=0.8, nesterov=False).param_groups[0]
     assert (sgd["lr"], sgd["weight_decay"], sgd["momentum"], sgd["nesterov"]) == (0.1, 0.2, 0.8, False)
     assert make_optimizer([weight], "sgd", lr=0.1, weight_decay=0).param_groups[0]["nesterov"]
-    with pytest.raises(ValueError, match="unknown optimizer 'adma': adamw or sgd"):
+    with pytest.raises(ValueError, match="unknown optimizer 'adma': adam, adamw, ranger or sgd"):
         make_optimizer([weight], "adma", lr=0.1, weight_decay=0)
 
 
-@pytest.mark.parametrize("name", SCHEDULES)
+@pytest.mark.parametrize("name", [name for name in SCHEDULES if name != "constant"])
 def test_a_schedule_peaks_at_1_ends_near_0_and_never_jumps(name: str) -> None:
     rates = [lr_at(name, n / 1000) for n in range(1001)]
     assert max(rates) == pytest.approx(1, abs=1e-6)
@@ -70,9 +70,51 @@ def test_beyond_its_ends_a_schedule_stays(name: str) -> None:
 def test_known_points_of_the_schedules() -> None:
     assert lr_at("poly", 0.5) == pytest.approx(0.5**0.9)
     assert lr_at("flat_cosine", 0.74) == 1
+    assert lr_at("flat_cosine", 0.875) == pytest.approx(
+        0.5, abs=1e-3
+    )  # the cosine of the last quarter is half way down
+    assert [lr_at("constant", share) for share in (0.0, 0.5, 1.0)] == [1, 1, 1]
     assert lr_at("one_cycle", 0) == pytest.approx(1 / 25)
     with pytest.raises(ValueError, match="unknown schedule 'cosine'"):
         lr_at("cosine", 0.5)
+
+
+def test_adam_is_l2_and_adamw_is_decoupled() -> None:
+    """With a gradient of 0 an L2 penalty is normalized away to a whole step; decoupled decay only shrinks."""
+    found = {}
+    for name in ("adam", "adamw", "ranger"):
+        weight = nn.Parameter(torch.full((1,), 2.0))
+        optimizer = make_optimizer([weight], name, lr=0.1, weight_decay=0.5)
+        weight.grad = torch.zeros(1)
+        optimizer.step()
+        found[name] = float(weight.detach())
+    assert found["adam"] == pytest.approx(1.9, abs=1e-4)
+    assert found["adamw"] == found["ranger"] == pytest.approx(2.0 * (1 - 0.1 * 0.5), abs=1e-5)
+
+
+def test_ranger_returns_half_way_every_six_steps() -> None:
+    torch.manual_seed(0)
+    plain, ranger = nn.Parameter(torch.ones(3)), nn.Parameter(torch.ones(3))
+    alone = torch.optim.RAdam([plain], lr=0.1, betas=(0.95, 0.999), eps=1e-5, decoupled_weight_decay=True)
+    whole = make_optimizer([ranger], "ranger", lr=0.1, weight_decay=0.0)
+    for step in range(1, 7):
+        for weight, optimizer in ((plain, alone), (ranger, whole)):
+            weight.grad = torch.tensor([1.0, -0.5, 0.2]) * step
+            optimizer.step()
+        if step < 6:
+            assert torch.equal(plain, ranger)
+    assert torch.allclose(ranger, torch.ones(3) + 0.5 * (plain - 1), atol=1e-6)
+
+
+def test_groups_keep_their_own_keys_and_weights_without_a_gradient_rest() -> None:
+    first, second = nn.Parameter(torch.ones(1)), nn.Parameter(torch.ones(1))
+    groups = [{"params": [first], "factor": 0.1}, {"params": [second], "factor": 1.0}]
+    optimizer = make_optimizer(groups, "ranger", lr=0.1, weight_decay=0.1)
+    second.grad = torch.ones(1)
+    optimizer.step()
+    assert [group["factor"] for group in optimizer.param_groups] == [0.1, 1.0]
+    assert float(first.detach()) == 1.0
+    assert float(second.detach()) < 1.0
 
 
 def test_the_range_test_stops_when_the_loss_explodes_and_suggests_a_rate_before() -> None:

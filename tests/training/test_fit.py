@@ -7,6 +7,7 @@ import os
 import signal
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -184,3 +185,24 @@ def test_bfloat16_is_refused_and_not_timed_where_the_machine_emulates_it(
     with pytest.raises(BadInput, match="200 times slower.*training.precision=fp32"):
         fit(job, device="cpu")
     assert seconds_per_step(job.network, job.training, job.augment, job.spacing, device="cpu") == math.inf
+
+
+@pytest.mark.parametrize("loss", ["focal_tversky", {"kind": "tanimoto_ce", "mix": "product"}, "bce"])
+def test_a_recipe_chooses_the_loss(tmp_path: Path, loss: object) -> None:
+    other = fit(ball_training(tmp_path / "other", steps=8), device="cpu")
+    chosen = fit(ball_training(tmp_path / "chosen", steps=8, loss=loss), device="cpu")
+    assert chosen.weights_sha256 != other.weights_sha256
+
+
+def test_weights_by_counts_are_the_rarest_label_over_each() -> None:
+    from voxloom.dataset.labels import Label, Labels
+    from voxloom.training.fit import count_weights
+
+    class Counted:
+        def label(self, slices: object = None) -> np.ndarray:
+            return np.repeat([0, 1, 2, 3], [50, 30, 10, 7]).reshape(97, 1, 1)  # 3 is ignored
+
+    plain = Labels((Label("a", (1,)), Label("b", (2,))), ignore=3)
+    assert count_weights(plain, [Counted(), Counted()]) == [1.0, pytest.approx(1 / 3), 1.0]
+    regions = Labels((Label("both", (1, 2)), Label("b", (2,))), ignore=3)
+    assert count_weights(regions, [Counted()]) == [pytest.approx(0.25), 1.0]

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
+
+if TYPE_CHECKING:
+    from voxloom.study.recipe import Recipe
 
 
 def command(
@@ -26,6 +29,9 @@ def command(
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue the run in -o, or extend it with a longer --budget.")
     ] = False,
+    find_lr: Annotated[
+        bool, typer.Option("--find-lr", help="Try learning rates and suggest one, instead of training.")
+    ] = False,
     assign: Annotated[
         Optional[list[str]],
         typer.Option("--set", metavar="KEY=VALUE", help="Change a recipe key, e.g. training.batch=4."),
@@ -42,6 +48,10 @@ def command(
     if resume and out is None:
         raise BadInput("--resume needs the run", None, "Name its folder: --resume -o RUN")
     chosen = Recipe.load(recipe).changed(parse_assignments(assign or []))
+    if find_lr:
+        given = {"budget": budget, "seed": seed, "device": device}
+        suggest_rate(dataset, chosen.changed({k: v for k, v in given.items() if v is not None}), out, json_output)
+        return
     try:
         run = train(
             dataset,
@@ -63,6 +73,23 @@ def command(
         [run.folder / "report.html", run.folder / "summary.json"],
         f"voxloom predict {run.folder} SCAN -o OUT",
         {"run": str(run.folder), "summary": run.summary} if json_output else None,
+    )
+
+
+def suggest_rate(dataset: Path, recipe: Recipe, out: Path | None, json_output: bool) -> None:
+    """Run the range test and print its suggestion."""
+    from voxloom.cli import output
+    from voxloom.cli.training_progress import screen_listener
+    from voxloom.study.find_lr import find_learning_rate
+
+    test = find_learning_rate(dataset, recipe, out=out, listener=screen_listener())
+    output.note(f"Suggested learning rate: {test.suggestion:.2g}, where the loss falls most steeply")
+    output.done(
+        [test.plot, test.table],
+        f"voxloom train {dataset} --set training.learning_rate={test.suggestion:.2g}",
+        {"suggestion": test.suggestion, "rates": list(test.rates), "losses": list(test.losses)}
+        if json_output
+        else None,
     )
 
 

@@ -1,13 +1,42 @@
-"""What describes a network; everything that is needed to build it again. Knows no tensor."""
+"""What describes a network; everything that is needed to build it again. Knows no tensor.
+
+One class per family; ``kind`` says which. Where weights come from is not part of a network's description
+(recipe section ``init``).
+"""
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Union, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
 
-class NetworkSettings(BaseModel):
+class _Network(BaseModel):
+    """What all families share; the planner fills the number of channels."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    dims: Literal[2, 3]
+    in_channels: int = Field(ge=1)
+    out_channels: int = Field(ge=1)
+
+
+class _OneOutput(_Network):
+    """Families that train their final output only, and take images of any size."""
+
+    @property
+    def deep_supervision(self) -> int:
+        """Number of outputs that are trained."""
+        return 1
+
+    @property
+    def multiple(self) -> tuple[int, ...]:
+        """Voxels per axis that an input's size must be a multiple of: any size will do."""
+        return (1,) * self.dims
+
+
+class NetworkSettings(_Network):
     """A dynamic U-Net; every field is a recipe key under ``network:``.
 
     Parameters
@@ -20,21 +49,18 @@ class NetworkSettings(BaseModel):
         cells than voxels: its first convolution strides, and every output cell says what all its voxels are.
     kernels : convolution size per level and axis.
     deep_supervision : outputs that are trained, finest first; 1 trains the final one only.
-    dropout : probability after each convolution.
+    dropout : probability that a feature is silenced in training.
+    dropout_in : "all" convolutions are followed by it, or it lies between the two convolutions of each "contracting" pair.
     norm : "instance" (statistics per patch) or "batch".
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     kind: Literal["unet", "resunet"] = "unet"
-    dims: Literal[2, 3]
-    in_channels: int = Field(ge=1)
-    out_channels: int = Field(ge=1)
     features: tuple[int, ...] = Field(min_length=3)
     strides: tuple[tuple[int, ...], ...]
     kernels: tuple[tuple[int, ...], ...]
     deep_supervision: int = Field(1, ge=1)
     dropout: float = Field(0.0, ge=0, lt=1)
+    dropout_in: Literal["all", "contracting"] = "all"
     norm: Literal["instance", "batch"] = "instance"
 
     @model_validator(mode="after")
@@ -57,3 +83,105 @@ class NetworkSettings(BaseModel):
         for stride in self.strides:
             products = [p * s for p, s in zip(products, stride, strict=True)]
         return tuple(products)
+
+
+EncoderName = Literal["resnet34", "resnet50", "inceptionv4"]
+
+
+class EncoderNetworkSettings(_OneOutput):
+    """A decoder on an encoder known from photographs, 2D; batch norm.
+
+    Parameters
+    ----------
+    kind : "encoder_unet" (Ronneberger et al. 2015), "fpn" (Kirillov et al. 2017), "linknet" (Chaurasia and Culurciello
+        2017) or "pspnet" (Zhao et al. 2017).
+    encoder : "resnet34", "resnet50" (He et al. 2016) or "inceptionv4" (Szegedy et al. 2017).
+    """
+
+    kind: Literal["encoder_unet", "fpn", "linknet", "pspnet"]
+    dims: Literal[2] = 2
+    encoder: EncoderName = "resnet34"
+
+
+class DynamicUNetSettings(_OneOutput):
+    """A 2D U-Net whose decoder follows from its encoder, with pixel-shuffle upsampling (Shi et al. 2016).
+
+    Parameters
+    ----------
+    encoder : as in ``EncoderNetworkSettings``.
+    blur : smooth after each pixel shuffle over 2 x 2 pixels, against the checkerboard that is left (Sugawara et al. 2018).
+    """
+
+    kind: Literal["dynamic_unet"]
+    dims: Literal[2] = 2
+    encoder: EncoderName = "resnet34"
+    blur: bool = True
+
+
+class MixedScaleSettings(_OneOutput):
+    """The mixed-scale dense network (Pelt and Sethian 2017), 2D or 3D.
+
+    Parameters
+    ----------
+    depth : number of layers.
+    width : channels that each layer adds.
+    dilations : largest dilation; layers cycle through 1 to this.
+    form : "original" (reflection padding, ReLU) or "normalized" (zero padding, instance norm, LeakyReLU of slope 0.01).
+    """
+
+    kind: Literal["msd"]
+    depth: int = Field(100, ge=1)
+    width: int = Field(1, ge=1)
+    dilations: int = Field(10, ge=1)
+    form: Literal["original", "normalized"] = "normalized"
+
+
+class PlainCnnSettings(_OneOutput):
+    """One of the six small 2D networks that a cervical-spine study made by hand.
+
+    Parameters
+    ----------
+    version : which; ``docs/networks.md`` lists the layers.
+    """
+
+    kind: Literal["cnn"]
+    dims: Literal[2] = 2
+    version: Literal["v1", "v2", "v3_large32", "v3_large64", "v3_small32", "v3_small64"] = "v1"
+
+
+AnyNetworkSettings = Union[
+    NetworkSettings, EncoderNetworkSettings, DynamicUNetSettings, MixedScaleSettings, PlainCnnSettings
+]
+_FAMILIES: tuple[type[AnyNetworkSettings], ...] = (
+    NetworkSettings, EncoderNetworkSettings, DynamicUNetSettings, MixedScaleSettings, PlainCnnSettings,
+)  # fmt: skip
+_BY_KIND = TypeAdapter[AnyNetworkSettings](Annotated[AnyNetworkSettings, Field(discriminator="kind")])
+
+
+def network_kinds() -> dict[str, type[AnyNetworkSettings]]:
+    """The settings class of every ``kind``."""
+    return {kind: family for family in _FAMILIES for kind in get_args(family.model_fields["kind"].annotation)}
+
+
+def network_settings(values: Mapping[str, Any]) -> AnyNetworkSettings:
+    """The settings object of a mapping, e.g. of ``model.json``; without ``kind`` a "unet".
+
+    Raises
+    ------
+    pydantic.ValidationError : a key or value does not fit.
+    """
+    return _BY_KIND.validate_python({"kind": "unet", **values})
+
+
+def fill_network(planned: NetworkSettings, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The planner's U-Net with a recipe's keys put in; of another family only what all families share.
+
+    Parameters
+    ----------
+    given : keys of the recipe; ``kind`` says which family is wanted, and is known.
+    """
+    values = planned.model_dump(mode="json")
+    family = network_kinds()[given.get("kind", planned.kind)]
+    if family is not NetworkSettings:
+        values = {key: values[key] for key in ("in_channels", "out_channels", "dims")}
+    return {**values, **given}

@@ -9,13 +9,14 @@ not know files or recipes.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from math import prod
 from typing import Any
 
-import torch
 from monai.networks.nets import DynUNet
 from torch import Tensor, nn
 
+from voxloom.networks.base import SegmentationNetwork
 from voxloom.networks.norm import FastInstanceNorm
 from voxloom.networks.settings import NetworkSettings
 
@@ -31,7 +32,7 @@ def monai_config(settings: NetworkSettings) -> dict[str, Any]:
         "strides": [list(s) for s in settings.strides],
         "upsample_kernel_size": [list(s) for s in settings.strides[1:]],
         "filters": list(settings.features),
-        "dropout": settings.dropout or None,
+        "dropout": (settings.dropout or None) if settings.dropout_in == "all" else None,
         "norm_name": norm,
         "deep_supervision": settings.deep_supervision > 1,
         "deep_supr_num": max(1, settings.deep_supervision - 1),
@@ -39,7 +40,7 @@ def monai_config(settings: NetworkSettings) -> dict[str, Any]:
     }
 
 
-class UNet(nn.Module):
+class UNet(SegmentationNetwork):
     """Plain or residual U-Net.
 
     Input (B, C, ...) whose size is a multiple of ``settings.multiple``. In evaluation the result is logits (B, L, ...);
@@ -48,12 +49,19 @@ class UNet(nn.Module):
 
     def __init__(self, settings: NetworkSettings) -> None:
         super().__init__()
-        self.settings = settings
+        self.settings: NetworkSettings = settings
         self.net = DynUNet(**monai_config(settings))
         del self.net.skip_layers  # names the same modules a second time; ``forward`` walks them itself
         if settings.norm == "instance":
             replace_instance_norms(self.net)
         keep_logits_whole(self.net)
+        if settings.dropout and settings.dropout_in == "contracting":
+            for block in (self.net.input_block, *self.net.downsamples, self.net.bottleneck):
+                drop_between(block, settings.dropout)
+
+    def encoder_stages(self) -> list[list[nn.Module]]:
+        """One stage per level, the bottleneck last."""
+        return [[block] for block in (self.net.input_block, *self.net.downsamples, self.net.bottleneck)]
 
     def forward(self, x: Tensor) -> Tensor | list[Tensor]:
         """Logits; see the class."""
@@ -115,18 +123,10 @@ def keep_logits_whole(net: DynUNet) -> None:
             head.conv.adn = nn.Identity()
 
 
-def build_network(settings: NetworkSettings, *, seed: int | None = None) -> UNet:
-    """The network of the settings with He initialization (He et al. 2015), as MONAI's ``DynUNet`` does it.
-
-    Parameters
-    ----------
-    seed : of the initial weights; None draws from torch's global generator.
-    """
-    if seed is None:
-        return UNet(settings)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return UNet(settings)
+def drop_between(block: nn.Module, chance: float) -> None:
+    """Put dropout in front of the second convolution of a MONAI block; the names of its weights stay."""
+    layers = OrderedDict([("drop", nn.Dropout(chance)), *block.get_submodule("conv2").named_children()])
+    block.add_module("conv2", nn.Sequential(layers))
 
 
 def to_monai(network: UNet) -> DynUNet:
@@ -141,8 +141,3 @@ def to_monai(network: UNet) -> DynUNet:
     if left:
         raise RuntimeError(f"MONAI's DynUNet names its weights otherwise: {left[:3]}")
     return twin.eval()
-
-
-def count_parameters(network: nn.Module) -> int:
-    """Number of trainable weights."""
-    return sum(p.numel() for p in network.parameters() if p.requires_grad)

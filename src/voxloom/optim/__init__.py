@@ -2,6 +2,7 @@
 
 from voxloom.optim.ema import EMA
 from voxloom.optim.optimizers import find_lr, make_optimizer
+from voxloom.optim.ranger import Ranger
 from voxloom.optim.schedules import SCHEDULES, lr_at
 
-__all__ = ["EMA", "SCHEDULES", "find_lr", "lr_at", "make_optimizer"]
+__all__ = ["EMA", "SCHEDULES", "Ranger", "find_lr", "lr_at", "make_optimizer"]

@@ -5,13 +5,16 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
 from torch import nn
 
+from voxloom.optim.ranger import Ranger
+
 
 def make_optimizer(
-    parameters: Iterable[nn.Parameter],
+    parameters: Iterable[nn.Parameter] | Iterable[dict[str, Any]],
     name: str,
     *,
     lr: float,
@@ -19,26 +22,30 @@ def make_optimizer(
     momentum: float = 0.99,
     nesterov: bool = True,
 ) -> torch.optim.Optimizer:
-    """AdamW (Loshchilov and Hutter 2019) or SGD with momentum (as nnU-Net).
+    """Adam (Kingma and Ba 2015), AdamW (Loshchilov and Hutter 2019), Ranger, or SGD with momentum (as nnU-Net).
 
     Parameters
     ----------
-    parameters : to be changed.
-    name : "adamw" or "sgd".
-    lr, weight_decay : peak learning rate, and decay of the weights per unit of it (SGD: an L2 penalty).
+    parameters : to be changed, or groups of them (mappings with ``params``).
+    name : "adam", "adamw", "ranger" or "sgd".
+    lr, weight_decay : peak learning rate, and decay of the weights per unit of it (Adam and SGD: an L2 penalty).
     momentum, nesterov : of SGD alone; without momentum there is no Nesterov step.
 
     Raises
     ------
     ValueError : unknown name.
     """
+    if name == "adam":
+        return torch.optim.Adam(parameters, lr=lr, weight_decay=weight_decay)
+    if name == "ranger":
+        return Ranger(parameters, lr=lr, weight_decay=weight_decay)
     if name == "adamw":
         return torch.optim.AdamW(parameters, lr=lr, weight_decay=weight_decay)
     if name == "sgd":
         return torch.optim.SGD(
             parameters, lr=lr, momentum=momentum, nesterov=nesterov and momentum > 0, weight_decay=weight_decay
         )
-    raise ValueError(f"unknown optimizer {name!r}: adamw or sgd")
+    raise ValueError(f"unknown optimizer {name!r}: adam, adamw, ranger or sgd")
 
 
 def find_lr(

@@ -31,11 +31,16 @@ def flat_cosine(progress: float) -> float:
     return 1.0 if progress < FALL else _cosine(1.0, LAST, (progress - FALL) / (1 - FALL))
 
 
+def constant(progress: float) -> float:
+    """1 throughout."""
+    return 1.0
+
+
 def _cosine(start: float, end: float, share: float) -> float:
     return end + (start - end) * (1 + math.cos(math.pi * share)) / 2
 
 
-SCHEDULES = {"one_cycle": one_cycle, "poly": poly, "flat_cosine": flat_cosine}
+SCHEDULES = {"one_cycle": one_cycle, "poly": poly, "flat_cosine": flat_cosine, "constant": constant}
 
 
 def lr_at(schedule: str, progress: float) -> float:

@@ -40,6 +40,12 @@ def export_run(run: Run, out: Path, to: str = "monai") -> Path:
         raise BadInput("the folder is not empty", out, "Choose another with -o")
     described = [load_weights(folder)[1] for folder in run.folds]
     about = described[0]
+    kind = about["network"]["kind"]
+    if kind not in ("unet", "resunet"):
+        raise BadInput(
+            f"MONAI has no network of the kind `{kind}`, so a bundle cannot hold it", run.folder,
+            "Export a run of `unet` or `resunet`; Voxloom itself predicts with every kind",
+        )  # fmt: skip
     transforms = preprocessing(PrepareSettings.model_validate(about["prepare"]), about)
     building = out.with_name(out.name + ".part")
     shutil.rmtree(building, ignore_errors=True)

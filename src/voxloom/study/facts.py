@@ -5,6 +5,7 @@ Knows both sides; decides nothing itself.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,11 +15,15 @@ from voxloom.augment import AugmentSettings
 from voxloom.dataset import Dataset, Labels
 from voxloom.dataset.inspect import Fingerprint, ras_order
 from voxloom.errors import BadInput
-from voxloom.networks import NetworkSettings
+from voxloom.networks import AnyNetworkSettings, NetworkSettings, fill_network, network_kinds, network_settings
 from voxloom.prepare import PrepareSettings, SliceSettings
 from voxloom.study.recipe import PLANNED, Recipe
+from voxloom.training.grid_plan import Spacing
 from voxloom.training.planner import DataFacts, Plan, StepTimer, Wishes, build_plan
 from voxloom.training.settings import InferenceSettings, TrainingSettings
+
+#: Seconds of one training step of any network on this machine.
+MachineTimer = Callable[[AnyNetworkSettings, TrainingSettings, AugmentSettings, Spacing], float]
 
 
 @dataclass(frozen=True)
@@ -27,7 +32,7 @@ class Resolved:
 
     recipe: Recipe
     prepare: PrepareSettings
-    network: NetworkSettings
+    network: AnyNetworkSettings
     training: TrainingSettings
     augment: AugmentSettings
     inference: InferenceSettings
@@ -39,7 +44,7 @@ def resolve(recipe: Recipe) -> Resolved:
     return Resolved(
         recipe,
         recipe.preparation,
-        NetworkSettings.model_validate(recipe.network),
+        network_settings(recipe.network),
         TrainingSettings.model_validate(recipe.training),
         AugmentSettings.model_validate(recipe.augment),
         InferenceSettings.model_validate(recipe.inference),
@@ -49,7 +54,9 @@ def resolve(recipe: Recipe) -> Resolved:
 
 def wishes_of(recipe: Recipe) -> Wishes:
     """What the recipe fixes of the network's input (BadInput when it asks for slices and for a network that has none)."""
-    dims, patch = recipe.network.get("dims"), recipe.training.get("patch") or (0, 0, 1)
+    field = network_kinds()[recipe.network.get("kind", "unet")].model_fields["dims"]
+    dims = recipe.network.get("dims", None if field.is_required() else field.default)  # some families are 2D alone
+    patch = recipe.training.get("patch") or (0, 0, 1)
     if recipe.slices.used and (dims == 3 or patch[2] != 1):
         raise BadInput(
             f"`slices` is for 2D networks, not for {'3D ones' if dims == 3 else f'patches of {patch[2]} slices'}",
@@ -84,7 +91,7 @@ def _pick(values: Any, order: tuple[int, int, int]) -> Any:
 
 
 def complete(
-    recipe: Recipe, facts: DataFacts, device: str, seconds: float | None, time_step: StepTimer
+    recipe: Recipe, facts: DataFacts, device: str, seconds: float | None, time_step: MachineTimer
 ) -> tuple[Recipe, Plan]:
     """Fill what the recipe leaves open by the plan; the recipe's own keys win, and the plan reckons with them."""
     plan = build_plan(facts, device, seconds, overridden(recipe, time_step), wishes_of(recipe))
@@ -93,24 +100,31 @@ def complete(
     values = recipe.model_dump(mode="json")
     for section in PLANNED:
         values[section] = {**chosen[section].model_dump(mode="json"), **values[section]}
+    values["network"] = fill_network(plan.network, recipe.network)
+    values["training"] = TrainingSettings.model_validate(values["training"]).model_dump(mode="json")
     return Recipe.check(values, f"recipe {recipe.name}"), plan
 
 
-def overridden(recipe: Recipe, time_step: StepTimer) -> StepTimer:
-    """Time the step that will really run: the planner's candidate with the recipe's own keys put in."""
+def overridden(recipe: Recipe, time_step: MachineTimer) -> StepTimer:
+    """Time the step that will really run: the planner's candidate with the recipe's own keys put in.
+
+    Candidates that the recipe makes equal are timed once.
+    """
+    known: dict[str, float] = {}
 
     def timer(
         network: NetworkSettings,
         training: TrainingSettings,
         augment: AugmentSettings,
-        spacing: tuple[float, float, float],
+        spacing: Spacing,
     ) -> float:
-        return time_step(
-            NetworkSettings.model_validate({**network.model_dump(), **recipe.network}),
-            TrainingSettings.model_validate({**training.model_dump(), **recipe.training}),
-            AugmentSettings.model_validate({**augment.model_dump(), **recipe.augment}),
-            spacing,
-        )
+        chosen = network_settings(fill_network(network, recipe.network))
+        learning = TrainingSettings.model_validate({**training.model_dump(), **recipe.training})
+        changes = AugmentSettings.model_validate({**augment.model_dump(), **recipe.augment})
+        candidate = f"{chosen!r} {learning!r} {changes!r} {spacing}"
+        if candidate not in known:
+            known[candidate] = time_step(chosen, learning, changes, spacing)
+        return known[candidate]
 
     return timer
 
@@ -118,10 +132,15 @@ def overridden(recipe: Recipe, time_step: StepTimer) -> StepTimer:
 def plan_rows(recipe: Recipe, plan: Plan) -> list[tuple[str, str, str]]:
     """Every choice, its value and its reason; what the recipe itself set is shown as such."""
     given = {key: value for section in PLANNED for key, value in getattr(recipe, section).items()}
-    return [
-        (name, str(given[name]), "set by the recipe") if name in given else (name, value, why)
-        for name, value, why in plan.reasons
-    ]
+    chosen = network_settings(fill_network(plan.network, recipe.network))
+    widths_apply = isinstance(chosen, NetworkSettings)
+    rows = [] if "kind" not in given else [("network", str(given["kind"]), "set by the recipe")]
+    for name, value, why in plan.reasons:
+        if name in given:
+            rows.append((name, str(given[name]), "set by the recipe"))
+        elif widths_apply or name not in ("width", "cells"):
+            rows.append((name, value, why))
+    return rows
 
 
 def plan_text(recipe: Recipe, plan: Plan, facts: DataFacts) -> str:

@@ -20,7 +20,7 @@ from voxloom.dataset import Labels
 from voxloom.errors import BadInput, VoxloomError
 from voxloom.formats import ending_of, read_volume, write_volume
 from voxloom.inference import autocast_dtype, predict_labels
-from voxloom.networks import NetworkSettings, build_network
+from voxloom.networks import build_network, network_settings
 from voxloom.prepare import PLAIN_SLICES, PrepareSettings, SliceSettings, Statistics, prepare_image
 from voxloom.progress import Progress
 from voxloom.study.run import Run
@@ -103,7 +103,7 @@ class Predictor:
         about = loaded[0][1]
         members = []
         for weights, described in loaded:
-            network = build_network(NetworkSettings.model_validate(described["network"]))
+            network = build_network(network_settings(described["network"]))
             network.load_state_dict(weights)
             layout = torch.channels_last if described["network"]["dims"] == 2 else torch.channels_last_3d
             network = network.to(place)

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 from voxloom.errors import BadInput
 from voxloom.files import write_text
 from voxloom.prepare import PrepareSettings, SliceSettings
+from voxloom.training.init import RANDOM, InitSettings
 
 if TYPE_CHECKING:
     from voxloom.dataset.labels import Labels
@@ -109,7 +110,8 @@ class Recipe(BaseModel):
         number of steps. With it and without a budget the same weights come out again.
     data, labels, folds : cases, what is made of their labels, and their division.
     slices : slices of volumes for 2D networks.
-    prepare, network, training, augment, inference : keys of ``PrepareSettings``, ``NetworkSettings``, ``TrainingSettings``,
+    init : where the first weights come from.
+    prepare, network, training, augment, inference : keys of ``PrepareSettings``, the network's kind, ``TrainingSettings``,
         ``AugmentSettings`` and ``InferenceSettings``; the planner chooses those that are left out.
 
     Raises
@@ -129,6 +131,7 @@ class Recipe(BaseModel):
     data: DataSettings = DataSettings()
     labels: LabelSettings = LabelSettings()
     folds: FoldSettings = FoldSettings()
+    init: InitSettings = RANDOM
     slices: SliceSettings = SliceSettings()
     prepare: Section = {}
     network: Section = {}
@@ -162,6 +165,8 @@ class Recipe(BaseModel):
             given = values.get(section) or {}
             if not isinstance(given, Mapping):
                 raise BadInput(f"`{section}` takes keys of its own", where, f"Write them indented below `{section}:`")
+            if section == "network" and "kind" in given:
+                model = _network_family(given["kind"], where)
             _check_keys(given, tuple(model.model_fields), f"{section}.", where)
             _check_values(given, model, section, where)
         try:
@@ -227,7 +232,7 @@ def _yaml(text: str, where: str | Path) -> Any:
 
 
 def section_models() -> dict[str, type[BaseModel]]:
-    """The settings class of every recipe section."""
+    """The settings class of every recipe section; of ``network`` the class that holds without ``kind``."""
     from voxloom.augment import AugmentSettings
     from voxloom.networks import NetworkSettings
     from voxloom.training.settings import InferenceSettings, TrainingSettings
@@ -236,6 +241,7 @@ def section_models() -> dict[str, type[BaseModel]]:
         "data": DataSettings,
         "labels": LabelSettings,
         "folds": FoldSettings,
+        "init": InitSettings,
         "slices": SliceSettings,
         "prepare": PrepareSettings,
         "network": NetworkSettings,
@@ -259,6 +265,17 @@ def shipped_text(name: str) -> str:
 def _nearest(word: str, known: Sequence[str], otherwise: str) -> str:
     close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
     return f"Did you mean `{close[0]}`?" if close else otherwise
+
+
+def _network_family(kind: Any, where: str | Path) -> type[BaseModel]:
+    """The settings class of a kind of network."""
+    from voxloom.networks import network_kinds
+
+    kinds = network_kinds()
+    if kind not in kinds:
+        hint = _nearest(str(kind), list(kinds), f"Known: {', '.join(kinds)}")
+        raise BadInput(f"unknown network `network.kind: {kind}`", where, hint)
+    return kinds[kind]
 
 
 def _check_keys(values: Mapping[str, Any], known: Sequence[str], prefix: str, where: str | Path) -> None:

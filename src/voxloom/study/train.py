@@ -93,7 +93,7 @@ def train(
         raise BadInput("the folder is not empty", folder, "Choose another with -o, or continue the run with --resume")
     with locked(folder):
         try:
-            return _train_folds(_start(dataset, chosen, folder, listener), listener)
+            return _train_folds(start_study(dataset, chosen, folder, listener), listener)
         except BadInput:
             discard_unstarted(folder)
             raise
@@ -191,7 +191,7 @@ def choose_folds(dataset: Dataset, recipe: Recipe) -> list[Fold]:
     return [hold_out(dataset, max(f.hold_out, fewest / len(patients)), seed=recipe.seed, stratify=f.stratify)]
 
 
-def _start(dataset: Dataset, recipe: Recipe, folder: Path, listener: Listener) -> Study:
+def start_study(dataset: Dataset, recipe: Recipe, folder: Path, listener: Listener) -> Study:
     """Inspect, plan and write the files that define the run."""
     device = pick_device(recipe.device)
     cases, labels = usable_cases(dataset, recipe)
@@ -310,6 +310,7 @@ def training_of(study: Study, number: int, progress: Progress | None = None) -> 
         description=describe_model(study, fold, statistics),
         pace=s.recipe.pace.get(f"fold_{number}", ()),
         slices=s.slices,
+        init=s.recipe.init,
     )
 
 

@@ -16,7 +16,7 @@ from lightning import Callback, Trainer
 
 from voxloom.errors import VoxloomError
 from voxloom.training.checkpoint import save_checkpoint
-from voxloom.training.log import TrainingLog
+from voxloom.training.log import VAL_LOSS, TrainingLog
 from voxloom.training.module import SegmentationModule
 from voxloom.training.validation import Validator
 from voxloom.training.weights import save_weights
@@ -100,7 +100,7 @@ class Validate(Callback):
     validator : or None when there is no validation case; then only the loss is logged.
     log, clock : where rows go and what time it is.
     folder, description : where the best weights are written, and what fits them.
-    count, patience : validations in the run, and how many without a better Dice end it (0: never).
+    count, patience : validations in the run, and how many without a better monitored value end it (0: never).
     cases_per_epoch : patches of one pass over the training cases, to count epochs.
     """
 
@@ -143,15 +143,15 @@ class Validate(Callback):
     def _validate(self, trainer: Trainer, module: SegmentationModule) -> None:
         start = time.monotonic()
         with averaged(module):
-            scores: list[float] = self.validator.dice(module.network).tolist() if self.validator else []
+            scores, loss = self.validator.scores(module.network) if self.validator else ([], math.nan)
             mean = float(sum(scores) / len(scores)) if len(scores) else math.nan
-            better = not len(scores) or mean >= self.records.best()
-            if better:
+            step = module.pace.step
+            epoch = step * module.settings.batch / self.cases_per_epoch
+            per_label = list(scores) if len(scores) else [math.nan] * len(self.records.labels)
+            row = [step, self.clock.seconds, epoch, module.rate, module.take_mean_loss(), mean, *per_label]
+            self.records.add([*row, loss] if self.records.monitor == VAL_LOSS else row)
+            if not len(scores) or self.records.is_best():
                 save_weights(self.folder, module.network.state_dict(), self.description)
-        step = module.pace.step
-        epoch = step * module.settings.batch / self.cases_per_epoch
-        per_label = list(scores) if len(scores) else [math.nan] * len(self.records.labels)
-        self.records.add([step, self.clock.seconds, epoch, module.rate, module.take_mean_loss(), mean, *per_label])
         self.cost = time.monotonic() - start
         for name, value in zip(self.records.columns, self.records.rows[-1], strict=True):
             if trainer.logger is not None and not math.isnan(value):
@@ -211,5 +211,5 @@ class Report(Callback):
             self._loss = loss if math.isnan(self._loss) else 0.8 * self._loss + 0.2 * loss
         left = (pace.total() - pace.step) * self.clock.per_step + self.validate.seconds_ahead(pace.progress)
         log = self.validate.records
-        dice = dict(zip(log.labels, log.rows[-1][6:], strict=True)) if log.rows else {}
+        dice = dict(zip(log.labels, log.rows[-1][6 : 6 + len(log.labels)], strict=True)) if log.rows else {}
         self.reporter(pace.step, pace.total(), left, self._loss, dice)

@@ -9,11 +9,12 @@ from __future__ import annotations
 import contextlib
 import logging
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from lightning import Callback, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
@@ -23,13 +24,15 @@ from voxloom.dataset.labels import Labels
 from voxloom.errors import BadInput
 from voxloom.inference.precision import TOLERABLE, bf16_slowdown
 from voxloom.losses import DeepSupervisionLoss, SegmentationLoss
-from voxloom.networks import NetworkSettings, build_network
+from voxloom.networks import AnyNetworkSettings, build_network
 from voxloom.prepare import PLAIN_SLICES, SliceSettings
 from voxloom.training.callbacks import Advance, Budget, Clock, Report, Reporter, Save, Validate, Watch
 from voxloom.training.checkpoint import CHECKPOINT, read_checkpoint, restore
 from voxloom.training.data import PatchData
+from voxloom.training.first_weights import set_first_weights
+from voxloom.training.init import RANDOM, InitSettings
 from voxloom.training.interruption import Interruption
-from voxloom.training.log import TrainingLog
+from voxloom.training.log import VAL_LOSS, TrainingLog
 from voxloom.training.module import SegmentationModule
 from voxloom.training.pace import Pace
 from voxloom.training.sampling import PatchSampler, PatchSource, window_size
@@ -51,13 +54,14 @@ class Training:
     description : written into ``model.json`` beside the weights.
     pace : corrections of the number of steps to replay, from an earlier run under a budget.
     slices : which slices a 2D network sees.
+    init : where the first weights come from.
     """
 
     folder: Path
     train: Mapping[str, PatchSource]
     validation: Mapping[str, PatchSource]
     labels: Labels
-    network: NetworkSettings
+    network: AnyNetworkSettings
     training: TrainingSettings
     augment: AugmentSettings
     inference: InferenceSettings
@@ -66,6 +70,7 @@ class Training:
     description: dict[str, Any]
     pace: tuple[tuple[int, int], ...] = ()
     slices: SliceSettings = PLAIN_SLICES
+    init: InitSettings = RANDOM
 
 
 @dataclass(frozen=True)
@@ -79,25 +84,56 @@ class Outcome:
     weights_sha256: str
 
 
-def build_loss(labels: Labels, network: NetworkSettings, training: TrainingSettings) -> torch.nn.Module:
-    """The loss of a recipe: Dice and cross-entropy on every head, each head half the weight of the finer one."""
+def build_loss(
+    labels: Labels,
+    network: AnyNetworkSettings,
+    training: TrainingSettings,
+    cases: Iterable[PatchSource] = (),
+) -> torch.nn.Module:
+    """The loss of a recipe on every head, each head half the weight of the finer one.
+
+    Parameters
+    ----------
+    cases : of the training; read only where the loss weighs labels by their counts.
+    """
     loss = SegmentationLoss(
-        kind=training.loss,
+        training.loss,
         count=labels.count if labels.has_regions else labels.count + 1,
         ignore_index=labels.ignore_index,
         membership=labels.membership() if labels.has_regions else None,
         batch_dice=training.batch_dice,
+        weights=count_weights(labels, cases) if training.loss.weights == "counts" else None,
     )
     return DeepSupervisionLoss(loss, [0.5**n for n in range(max(1, network.deep_supervision))])
 
 
-def build_module(job: Training, pace: Pace) -> SegmentationModule:
-    """Network, loss and augmentation of a training, seeded."""
+def count_weights(labels: Labels, cases: Iterable[PatchSource]) -> list[float]:
+    """Voxels of the rarest label divided by each label's own, over the cases; 1 for the background and for absent labels."""
+    voxels = np.zeros(labels.membership().shape[1], dtype=np.int64)
+    for case in cases:
+        label = case.label()
+        assert label is not None
+        voxels += np.bincount(np.asarray(label).ravel(), minlength=len(voxels) + 1)[: len(voxels)]
+    counts = labels.membership() @ voxels
+    rarest = counts[counts > 0].min(initial=np.iinfo(np.int64).max)
+    weights = [float(rarest / n) if n else 1.0 for n in counts]
+    return weights if labels.has_regions else [1.0, *weights]
+
+
+def build_module(job: Training, pace: Pace, *, first: bool = True) -> SegmentationModule:
+    """Network, loss and augmentation of a training, seeded.
+
+    Parameters
+    ----------
+    first : load the first weights that the recipe names; not needed where a checkpoint follows.
+    """
     torch.manual_seed(job.seed)
     network = build_network(job.network)
+    if first:
+        set_first_weights(network, job.init)
     return SegmentationModule(
         network,
-        build_loss(job.labels, job.network, job.training),
+        build_loss(job.labels, job.network, job.training, job.train.values()),
         Augmenter(job.augment, job.spacing),
         job.training,
         pace,
@@ -145,8 +181,8 @@ def fit(
     path = job.folder / CHECKPOINT
     state = read_checkpoint(path) if resume and path.is_file() else None
     pace = Pace(job.training.steps, list(job.pace))
-    module = build_module(job, pace)
-    log = TrainingLog(job.folder / "log.csv", job.labels.names)
+    module = build_module(job, pace, first=state is None)
+    log = TrainingLog(job.folder / "log.csv", job.labels.names, monitor=_monitored(job))
     clock = Clock(state["clock"]["seconds"] if state else 0.0)
     if state is not None:
         restore(state, module, log)
@@ -229,7 +265,21 @@ def _validator(job: Training, device: torch.device) -> Validator | None:
         device=device,
         channels_last=job.training.channels_last,
         stack=job.slices.stack,
+        loss=build_loss(job.labels, job.network, job.training, job.train.values()).to(device)
+        if job.training.monitor == VAL_LOSS
+        else None,
     )
+
+
+def _monitored(job: Training) -> str:
+    """The column that decides; BadInput where the log has no such column."""
+    name = job.training.monitor
+    known = ["train_loss", VAL_LOSS, "val_dice", *(f"val_dice_{label}" for label in job.labels.names)]
+    if name not in known:
+        raise BadInput(f"`training.monitor: {name}` is not in the log", job.folder, f"Known: {', '.join(known)}")
+    if not job.validation and name != "train_loss":
+        return "train_loss"  # nothing is validated; the last weights are kept
+    return name
 
 
 def _trainer(job: Training, device: torch.device, callbacks: list[Callback]) -> Trainer:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,9 @@ from voxloom.files import write_text
 
 #: Columns before one ``val_dice_<label>`` per label.
 COLUMNS = ("step", "seconds", "epoch", "lr", "train_loss", "val_dice")
+
+#: The loss on the validation cases.
+VAL_LOSS = "val_loss"
 
 
 @dataclass
@@ -26,16 +30,31 @@ class TrainingLog:
     path : of ``log.csv``.
     labels : names, in the order of the label columns.
     rows : what was logged so far.
+    monitor : the column that says which row is best; one whose name ends in "loss" is best when it is lowest. "val_loss"
+        is a column only where it is monitored.
     """
 
     path: Path
     labels: Sequence[str]
     rows: list[list[float]] = field(default_factory=list)
+    monitor: str = "val_dice"
 
     @property
     def columns(self) -> list[str]:
         """Names of the columns of ``rows``."""
-        return [*COLUMNS, *(f"val_dice_{label}" for label in self.labels)]
+        last = [VAL_LOSS] if self.monitor == VAL_LOSS else []
+        return [*COLUMNS, *(f"val_dice_{label}" for label in self.labels), *last]
+
+    @property
+    def watched(self) -> list[float]:
+        """The monitored values so far, their sign such that higher is better; a row without a value is worst."""
+        place = self.columns.index(self.monitor)
+        sign = -1.0 if self.monitor.endswith("loss") else 1.0
+        return [-math.inf if math.isnan(row[place]) else sign * row[place] for row in self.rows]
+
+    def is_best(self) -> bool:
+        """Whether the last row is as good as the best one."""
+        return self.watched[-1] >= max(self.watched)
 
     def add(self, row: Sequence[float]) -> None:
         """Append one row and write the file."""
@@ -56,5 +75,5 @@ class TrainingLog:
 
     def since_best(self) -> int:
         """Validations since the best one."""
-        scores = [row[5] for row in self.rows]
+        scores = self.watched
         return len(scores) - 1 - scores.index(max(scores)) if scores else 0

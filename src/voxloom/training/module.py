@@ -11,10 +11,14 @@ from typing import Any
 import torch
 from lightning import LightningModule
 from torch import Tensor, nn
+from torch.nn import functional
 
 from voxloom.augment import Augmenter, changes_batch
+from voxloom.losses.supervision import thinned
+from voxloom.networks import SegmentationNetwork
 from voxloom.optim import EMA, lr_at, make_optimizer
 from voxloom.training.pace import Pace
+from voxloom.training.phases import phase_at
 from voxloom.training.settings import TrainingSettings
 
 
@@ -30,6 +34,11 @@ def to_layout(image: Tensor, dims: int, channels_last: bool) -> Tensor:
     if not channels_last:
         return image
     return image.contiguous(memory_format=torch.channels_last if dims == 2 else torch.channels_last_3d)
+
+
+def coarser(image: Tensor, label: Tensor, size: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+    """Image (B, C, ...) as means over cells, and label (B, ...) in the middle of each, on a grid of ``size``."""
+    return functional.interpolate(image, size, mode="area"), thinned(label, size)
 
 
 class SegmentationModule(LightningModule):
@@ -82,9 +91,19 @@ class SegmentationModule(LightningModule):
         with torch.autocast(image.device.type, enabled=False):  # the image stays float32 until the network
             image, changed = self.augmenter.apply(image, label, parameters, self.settings.patch)
         assert changed is not None
+        scale = phase_at(self.settings.phases, self.pace.progress)[0].scale
+        if scale < 1:
+            image, changed = coarser(image, changed, self.coarse_size(scale))
         return to_layout(image, self.dims, self.settings.channels_last), changed.squeeze(
             -1
         ) if self.dims == 2 else changed
+
+    def coarse_size(self, scale: float) -> tuple[int, ...]:
+        """Voxels of a patch at a lower resolution, as many as the network can halve; an axis of one voxel stays."""
+        assert isinstance(self.network, SegmentationNetwork)
+        multiples = (*self.network.settings.multiple, 1)[:3]
+        sizes = zip(self.settings.patch, multiples, strict=True)
+        return tuple(min(n, max(1, round(n * scale / m)) * m) for n, m in sizes)
 
     def training_step(self, batch: tuple[int, Tensor, Tensor], batch_idx: int) -> Tensor:
         """Loss of one step."""
@@ -104,19 +123,44 @@ class SegmentationModule(LightningModule):
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """The optimiser at its peak rate; the rate of every step is set in ``on_train_batch_start``."""
         s = self.settings
+        groups = self.layer_groups() if s.discriminative < 1 else [list(self.network.parameters())]
+        last = max(1, len(groups) - 1)
+        described: list[dict[str, Any]] = [
+            {"params": weights, "factor": s.discriminative ** ((last - n) / last) if len(groups) > 1 else 1.0}
+            for n, weights in enumerate(groups)
+        ]
         return make_optimizer(
-            self.network.parameters(), s.optimizer, lr=s.learning_rate, weight_decay=s.weight_decay, momentum=s.momentum
+            described, s.optimizer, lr=s.learning_rate, weight_decay=s.weight_decay, momentum=s.momentum
         )
+
+    def layer_groups(self) -> list[list[nn.Parameter]]:
+        """The network's own groups, from the image on."""
+        assert isinstance(self.network, SegmentationNetwork)
+        return self.network.layer_groups()
 
     @property
     def rate(self) -> float:
-        """Learning rate at the present progress."""
-        return self.settings.learning_rate * lr_at(self.settings.schedule, self.pace.progress)
+        """Learning rate of the last layer group at the present progress."""
+        s = self.settings
+        phase, within = phase_at(s.phases, self.pace.progress)
+        return s.learning_rate * phase.rate * lr_at(s.schedule, within) / (1 + s.decay * self.pace.step)
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        """Set the learning rate of this step."""
+        """Set the learning rate of this step, and freeze or free the encoder as its phase says."""
+        self.freeze_as_due()
         for group in self.trainer.optimizers[0].param_groups:
-            group["lr"] = self.rate
+            group["lr"] = self.rate * group["factor"]
+
+    def freeze_as_due(self) -> None:
+        """Take the encoder out of training, or back into it; norms of a frozen encoder keep their statistics."""
+        phases = self.settings.phases
+        if not any(phase.frozen for phase in phases):
+            return
+        frozen = phase_at(phases, self.pace.progress)[0].frozen
+        assert isinstance(self.network, SegmentationNetwork)
+        for stage in self.network.encoder_stages():
+            for module in stage:
+                module.requires_grad_(not frozen).train(not frozen)
 
     def count_step(self) -> None:
         """Move the average of the weights and count the step; called once after every optimiser step."""

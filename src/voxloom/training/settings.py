@@ -9,6 +9,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from voxloom.losses import LossSettings
+from voxloom.training.phases import Phase
+
 Triple = tuple[int, int, int]
 
 
@@ -21,16 +24,22 @@ class TrainingSettings(BaseModel):
     batch : patches per step.
     steps : optimiser steps of the whole schedule.
     optimizer, learning_rate, weight_decay, momentum : the optimiser and its peak learning rate.
-    schedule : shape of the learning rate over the run.
-    loss : Dice with cross-entropy, or one of both.
-    batch_dice : one Dice over the whole batch instead of the mean of one per patch.
+    schedule : shape of the learning rate over the run, or over each phase.
+    decay : the learning rate is divided by 1 + decay * step, beside the schedule.
+    discriminative : learning rate of the first layer group as a share of the last one's; those between lie between
+        geometrically.
+    phases : steps of the training one after the other (``Phase``), e.g. with a frozen encoder or with small patches.
+    loss : name of a loss, or its keys (``LossSettings``).
+    batch_dice : one overlap over the whole batch instead of the mean of one per patch.
     foreground : share of patches that are centred on a labelled voxel, every label with equal chance.
     gradient_clip : largest gradient norm.
     ema : decay of the moving average of weights that is validated and kept; 0 keeps the raw weights.
     precision : arithmetic of the network; the master weights are float32 in both.
     channels_last : memory layout of the network.
     validations : how often the validation cases are predicted in the whole run.
-    patience : stop after so many validations without a better mean Dice; 0 never stops early.
+    monitor : column of ``log.csv`` that says which weights are best, and when patience ends; a loss is better when lower.
+        "val_loss" is computed only when it is asked for here.
+    patience : stop after so many validations without a better value; 0 never stops early.
     workers : processes that read patches; 0 reads in the training process.
     """
 
@@ -39,12 +48,15 @@ class TrainingSettings(BaseModel):
     patch: Triple
     batch: int = Field(2, ge=1)
     steps: int = Field(1000, ge=1)
-    optimizer: Literal["adamw", "sgd"] = "adamw"
+    optimizer: Literal["adam", "adamw", "ranger", "sgd"] = "adamw"
     learning_rate: float = Field(6e-3, gt=0)
     weight_decay: float = Field(1e-4, ge=0)
     momentum: float = Field(0.99, ge=0, lt=1)
-    schedule: Literal["one_cycle", "poly", "flat_cosine"] = "one_cycle"
-    loss: Literal["dice_ce", "dice", "ce"] = "dice_ce"
+    schedule: Literal["one_cycle", "poly", "flat_cosine", "constant"] = "one_cycle"
+    decay: float = Field(0.0, ge=0)
+    discriminative: float = Field(1.0, gt=0, le=1)
+    phases: tuple[Phase, ...] = ()
+    loss: LossSettings = LossSettings()
     batch_dice: bool = True
     foreground: float = Field(0.33, ge=0, le=1)
     gradient_clip: float = Field(12.0, gt=0)
@@ -52,6 +64,7 @@ class TrainingSettings(BaseModel):
     precision: Literal["bf16", "fp32"] = "fp32"
     channels_last: bool = True
     validations: int = Field(10, ge=1)
+    monitor: str = Field("val_dice", pattern="^(train_loss|val_loss|val_dice(_.+)?)$")
     patience: int = Field(0, ge=0)
     workers: int = Field(0, ge=0)
 

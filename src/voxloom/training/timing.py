@@ -5,7 +5,6 @@ Knows how to run a few steps of any settings; the planner asks it.
 
 from __future__ import annotations
 
-import contextlib
 import math
 import time
 
@@ -15,11 +14,12 @@ import torch
 from voxloom.augment import AugmentSettings
 from voxloom.dataset.labels import Label, Labels
 from voxloom.inference.precision import TOLERABLE, bf16_slowdown
-from voxloom.networks import NetworkSettings
+from voxloom.networks import AnyNetworkSettings
 from voxloom.training.fit import Training, build_module, build_sampler
 from voxloom.training.pace import Pace
 from voxloom.training.sampling import Triple
 from voxloom.training.settings import InferenceSettings, TrainingSettings
+from voxloom.training.steps import take_step
 
 
 class NoiseCase:
@@ -42,7 +42,10 @@ class NoiseCase:
 
 
 def noise_training(
-    network: NetworkSettings, training: TrainingSettings, augment: AugmentSettings, spacing: tuple[float, float, float]
+    network: AnyNetworkSettings,
+    training: TrainingSettings,
+    augment: AugmentSettings,
+    spacing: tuple[float, float, float],
 ) -> Training:
     """A training on noise with these settings; nothing is written."""
     from pathlib import Path
@@ -58,7 +61,7 @@ def noise_training(
 
 
 def seconds_per_step(
-    network: NetworkSettings,
+    network: AnyNetworkSettings,
     training: TrainingSettings,
     augment: AugmentSettings,
     spacing: tuple[float, float, float],
@@ -73,24 +76,15 @@ def seconds_per_step(
     """
     if training.precision == "bf16" and bf16_slowdown(torch.device(device).type) > TOLERABLE:
         return math.inf
+    training = training.model_copy(update={"phases": ()})  # the whole patch and all weights: the longest step
     job = noise_training(network, training, augment, spacing)
     module = build_module(job, Pace(steps)).to(device)
     optimizer = module.configure_optimizers()
     sampler = build_sampler(job)
-    cast = (
-        torch.autocast(torch.device(device).type, torch.bfloat16)
-        if training.precision == "bf16"
-        else contextlib.nullcontext()
-    )
     times = []
     for step in range(steps + 2):
         start = time.perf_counter()
-        image, label = (torch.from_numpy(a) for a in sampler.read(step))
-        with cast:
-            loss = module.training_step((step, image.to(device), label.long().to(device)), step)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
+        take_step(module, optimizer, sampler, step)
         if device.startswith("cuda"):
             torch.cuda.synchronize()
         times.append(time.perf_counter() - start)

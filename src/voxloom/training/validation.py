@@ -5,6 +5,7 @@ Knows networks and prepared cases. The figures that count are computed later on 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -32,6 +33,7 @@ class Validator:
     precision : "bf16" or "fp32".
     device : where the network lives.
     stack : neighboring slices that a 2D network sees.
+    loss : computed from the probabilities of whole cases where it is given.
     """
 
     cases: Sequence[PatchSource]
@@ -42,17 +44,22 @@ class Validator:
     device: torch.device
     channels_last: bool = True
     stack: SliceStack = SINGLE
+    loss: nn.Module | None = None
 
     def dice(self, network: nn.Module) -> NDArray[np.float64]:
         """Mean Dice per label over the cases, shape (labels,); a label absent in truth and prediction counts as 1."""
+        return np.array(self.scores(network)[0])
+
+    def scores(self, network: nn.Module) -> tuple[list[float], float]:
+        """Mean Dice per label over the cases, and the mean loss (not a number where none is given)."""
         was_training = network.training
         network.eval()
-        scores = np.array([self._case(network, case) for case in self.cases])
+        found = [self._case(network, case) for case in self.cases]
         network.train(was_training)
-        mean: NDArray[np.float64] = scores.mean(axis=0)
-        return mean
+        dice = np.array([case for case, _ in found]).mean(axis=0)
+        return dice.tolist(), float(np.mean([loss for _, loss in found]))
 
-    def _case(self, network: nn.Module, case: PatchSource) -> list[float]:
+    def _case(self, network: nn.Module, case: PatchSource) -> tuple[list[float], float]:
         truth = case.label()
         assert truth is not None
         probabilities = predict_map(
@@ -66,7 +73,16 @@ class Validator:
             channels_last=self.channels_last,
             stack=self.stack,
         )
-        return label_dice(probabilities, truth, self.labels)
+        dice = label_dice(probabilities, truth, self.labels)
+        return dice, math.nan if self.loss is None else self._loss(probabilities, truth)
+
+    def _loss(self, probabilities: NDArray[np.floating], truth: NDArray[np.integer]) -> float:
+        """The loss of logits that give these probabilities, on the network's device."""
+        assert self.loss is not None
+        p = torch.from_numpy(np.asarray(probabilities, dtype=np.float32)).to(self.device).clamp(1e-5, 1 - 1e-5)
+        logits = torch.logit(p) if self.labels.has_regions else p.log()
+        label = torch.from_numpy(truth.astype(np.int64)).to(self.device)
+        return float(self.loss(logits[None], label[None]))
 
 
 def label_dice(probabilities: NDArray[np.floating], truth: NDArray[np.integer], labels: Labels) -> list[float]:

@@ -1,0 +1,66 @@
+"""What describes a loss: its name and its constants. Knows no tensor."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+LossKind = Literal[
+    "dice_ce",
+    "dice",
+    "negative_dice",
+    "jaccard",
+    "tanimoto",
+    "focal_tversky",
+    "ce",
+    "balanced_ce",
+    "bce",
+    "focal",
+    "dice_focal",
+    "tanimoto_ce",
+]
+
+
+class LossSettings(BaseModel):
+    """A loss; recipe key ``training.loss``, either these keys or the kind alone.
+
+    Parameters
+    ----------
+    kind : "dice_ce" (the sum), "dice" (1 - Dice), "negative_dice" (-Dice), "jaccard", "tanimoto", "focal_tversky"; "ce"
+        (cross-entropy), "balanced_ce" (every class of the batch with equal weight), "bce" (binary cross-entropy of every
+        label on its own), "focal"; "dice_focal" (the sum), "tanimoto_ce" (``mix`` says how).
+    weights : importance of every output (background first, unless the labels are regions); "counts" takes the count of the
+        rarest label divided by each label's own, over the training cases; None for equal importance.
+    smooth : added to numerator and denominator of every overlap.
+    alpha, beta : of Tversky: weight of missed and of invented voxels (Salehi et al. 2017).
+    exponent : of focal Tversky, the power of 1 - Tversky; 3/4 as Abraham and Khan 2019 (their gamma is 4/3, used as 1/gamma).
+    gamma : of focal: the power of 1 - p (Lin et al. 2017).
+    share : of Tanimoto in "tanimoto_ce"; cross-entropy has the rest.
+    mix : of "tanimoto_ce": "sum" share * T + (1 - share) * CE, "product" T^share * CE^(1 - share), or "powers"
+        T^share + CE^(1 - share).
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: LossKind = "dice_ce"
+    weights: tuple[float, ...] | Literal["counts"] | None = None
+    smooth: float = Field(1e-5, gt=0)
+    alpha: float = Field(0.7, gt=0)
+    beta: float = Field(0.3, gt=0)
+    exponent: float = Field(0.75, gt=0)
+    gamma: float = Field(2.0, ge=0)
+    share: float = Field(0.6, gt=0, lt=1)
+    mix: Literal["sum", "product", "powers"] = "sum"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_name(cls, value: Any) -> Any:
+        """A name alone is the loss with its published constants."""
+        return {"kind": value} if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _positive(self) -> LossSettings:
+        if isinstance(self.weights, tuple) and min(self.weights, default=0) <= 0:
+            raise ValueError("weights must be above 0, one per output")
+        return self

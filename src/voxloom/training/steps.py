@@ -1,0 +1,55 @@
+"""Single training steps outside a training: to time them, and to try learning rates. Writes no file."""
+
+from __future__ import annotations
+
+import contextlib
+
+import torch
+from torch.optim import Optimizer
+
+from voxloom.optim import find_lr
+from voxloom.training.fit import Training, build_module, build_sampler
+from voxloom.training.module import SegmentationModule
+from voxloom.training.pace import Pace
+from voxloom.training.sampling import PatchSampler
+
+
+def take_step(
+    module: SegmentationModule, optimizer: Optimizer, sampler: PatchSampler, step: int, clip: float | None = None
+) -> float:
+    """Read, augment, forward, backward, update; the loss of step ``step``, on the device of the module."""
+    device = next(module.network.parameters()).device
+    cast: contextlib.AbstractContextManager[object] = contextlib.nullcontext()
+    if module.settings.precision == "bf16":
+        cast = torch.autocast(device.type, torch.bfloat16)
+    image, label = (torch.from_numpy(a) for a in sampler.read(step))
+    with cast:
+        loss = module.training_step((step, image.to(device), label.long().to(device)), step)
+    optimizer.zero_grad()
+    loss.backward()  # type: ignore[no-untyped-call]
+    if clip is not None:
+        torch.nn.utils.clip_grad_norm_(module.network.parameters(), clip)
+    optimizer.step()
+    return float(loss.detach())
+
+
+def range_test(
+    job: Training, device: str, *, low: float = 1e-6, high: float = 1.0, steps: int = 100
+) -> tuple[list[float], list[float], float]:
+    """The learning-rate range test (Smith 2017) on a training's own patches, from its first weights.
+
+    Returns
+    -------
+    (rates, smoothed losses, suggested rate), as ``find_lr``.
+    """
+    module = build_module(job, Pace(steps)).to(device)
+    module.network.train()
+    optimizer, sampler = module.configure_optimizers(), build_sampler(job)
+    taken = iter(range(steps))
+
+    def step(rate: float) -> float:
+        for group in optimizer.param_groups:
+            group["lr"] = rate * group["factor"]
+        return take_step(module, optimizer, sampler, next(taken), job.training.gradient_clip)
+
+    return find_lr(step, low=low, high=high, steps=steps)
