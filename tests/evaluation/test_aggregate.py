@@ -10,7 +10,7 @@ import pytest
 
 from voxloom.dataset.tables import read_table
 from voxloom.errors import BadInput
-from voxloom.evaluation.aggregate import Table, Tables, aggregate
+from voxloom.evaluation.aggregate import Cell, Table, Tables, aggregate
 from voxloom.report.aggregate_tables import as_csv, as_json, as_latex, as_text, cell_text, rounded, write_tables
 
 #: The 72 scores of Table 4.3 of A. Utegulov, Analysis of medical images using deep learning, Koblenz, 2020.
@@ -114,6 +114,7 @@ def test_halves_are_rounded_as_in_print(value: float, decimals: int, text: str) 
 def test_sd_with_two_digits_unless_asked() -> None:
     table = table_of("corrected")
     assert cell_text(table.levels["Yes"]["axial"]) == "74.3 ± 2.6"
+    assert cell_text(Cell(2, 0, 0.37, 0.0998)) == "0.37 ± 0.10"
 
 
 def test_latex_is_a_tabular_with_escapes() -> None:

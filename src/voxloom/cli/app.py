@@ -21,6 +21,7 @@ COMMANDS = {
     "recipes": "List the shipped recipes, or print one.",
     "prepare": "Prepare every case of a data set once.",
     "train": "Train a model and evaluate it on cases that it never saw.",
+    "sweep": "Train many runs with changed recipe keys and tabulate them.",
     "evaluate": "Score a run, or one folder of masks against another.",
     "raters": "How several raters agree, and a model with them.",
     "compare": "Compare runs on the same cases.",

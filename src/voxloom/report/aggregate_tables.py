@@ -31,7 +31,7 @@ def rounded(value: float, decimals: int) -> str:
 def cell_text(cell: Cell, digits: Digits = None, plus_minus: str = "±") -> str:
     """``81 ± 3.8``; the mean alone where one value has no SD, ``-`` where there is none."""
     if digits is None:
-        size = cell.sd if cell.sd else 0.0
+        size = float(f"{cell.sd:.1e}") if cell.sd else 0.0
         decimals = min(6, max(0, 1 - math.floor(math.log10(size)))) if size > 0 else 3
         digits = (decimals, decimals)
     mean = rounded(cell.mean, digits[0])

@@ -1,0 +1,92 @@
+"""``voxloom sweep``: train many runs with changed recipe keys and tabulate them."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from voxloom.study.sweep.run import SweepResult
+    from voxloom.study.sweep.trial import Record
+    from voxloom.study.sweep.workers import Workers
+
+
+def command(
+    sweep: Annotated[Path, typer.Argument(help="YAML file: data, recipe, and what is varied over.")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder of the sweep.")],
+    on: Annotated[
+        str, typer.Option(help="local: processes on this machine; ray: a Ray cluster here; HOST:PORT: a running one.")
+    ] = "local",
+    workers: Annotated[int, typer.Option(min=1, help="Runs at a time, for --on local.")] = 1,
+    cpus: Annotated[float, typer.Option(min=0, help="Processor cores of one run, for Ray.")] = 1,
+    gpus: Annotated[float, typer.Option(min=0, help="Graphics cards of one run, for Ray; 0.5 shares one.")] = 0,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the sweep in -o; finished runs are kept.")
+    ] = False,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="With --resume: run failed runs again.")] = False,
+    json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Train the runs that SWEEP describes, record every one, and aggregate their scores by factor."""
+    from voxloom.cli import output
+    from voxloom.study.sweep import Sweep, run_sweep
+
+    asked = Sweep.load(sweep)
+    try:
+        result = run_sweep(
+            asked,
+            out,
+            lambda: start_workers(on, workers, cpus, gpus),
+            resume=resume,
+            retry_failed=retry_failed,
+            listener=lambda record, total: output.note(progress_line(record, total)),
+        )
+    except KeyboardInterrupt:
+        output.note(f"Interrupted and saved. Continue with: voxloom sweep {sweep} -o {out} --resume")
+        raise
+    _show(result, json_output)
+
+
+def start_workers(on: str, workers: int, cpus: float, gpus: float) -> Workers:
+    """Processes here, or a Ray cluster."""
+    from voxloom.study.sweep.on_ray import RayWorkers
+    from voxloom.study.sweep.workers import LocalWorkers
+
+    return LocalWorkers(workers) if on == "local" else RayWorkers(on, cpus=cpus, gpus=gpus)
+
+
+def progress_line(record: Record, total: int) -> str:
+    """One line per ended trial."""
+    levels = "  ".join(
+        f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value}"
+        for name, value in record.levels.items()
+    )
+    how = f"failed: {record.error}" if record.score is None else f"{record.score:.4f} in {record.seconds:.0f} s"
+    return f"{record.number}/{total}  {levels}  {how}"
+
+
+def _show(result: SweepResult, json_output: bool) -> None:
+    from voxloom.cli import output
+    from voxloom.errors import VoxloomError
+    from voxloom.report.aggregate_tables import as_text
+
+    failed = [record for record in result.records if record.status == "failed"]
+    if json_output:
+        best = None if result.best is None else result.best.number
+        plain = {"folder": str(result.folder), "best": best, "trials": [asdict(r) for r in result.records]}
+        output.done([], None, {**plain, "tables": [table.to_dict() for table in result.tables]})
+    else:
+        if result.tables:
+            typer.echo(as_text(result.tables).rstrip())
+        run = None if result.best is None else result.folder / "runs" / f"{result.best.number:04d}"
+        if result.best is not None:
+            typer.echo(f"Best: trial {result.best.number} with {result.best.score:.4f}")
+        output.done(result.written, None if run is None else f"voxloom predict {run} SCAN -o OUT")
+    if failed:
+        output.note(
+            f"{len(failed)} of {len(result.records)} runs failed; the reasons are in {result.folder / 'table.csv'}"
+        )
+    if result.best is None:
+        raise VoxloomError("no run of the sweep finished")

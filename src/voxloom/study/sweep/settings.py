@@ -1,0 +1,158 @@
+"""The Sweep: one YAML file that decides a study of many runs.
+
+Knows its keys and checks all of them, the recipe keys included, before anything starts. Does not know how runs are
+carried out.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from voxloom.errors import BadInput
+from voxloom.evaluation.aggregate import CROSS, Tables
+from voxloom.study.recipe import Recipe, recipe_names
+from voxloom.study.recipe import _as_bad_input as as_bad_input
+from voxloom.study.recipe import _check_keys as check_keys
+from voxloom.study.recipe import _nearest as nearest
+from voxloom.study.recipe import _text as read_text
+from voxloom.study.recipe import _yaml as read_yaml
+from voxloom.study.sweep.space import Factor, check_factors, parse_factor
+
+Search = Literal["grid", "random", "tpe"]
+
+
+class TableSettings(BaseModel):
+    """How the results are tabulated; section ``tables:`` of a sweep.
+
+    Parameters
+    ----------
+    factors : factors to aggregate by, "a*b" crosses two; None takes all that have levels.
+    across : a factor whose levels become columns.
+    merge : factor -> new level -> levels that are taken together.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    factors: tuple[str, ...] | None = None
+    across: str | None = None
+    merge: dict[str, dict[str, tuple[str, ...]]] = {}
+
+
+class Sweep(BaseModel):
+    """Everything that decides a sweep.
+
+    Parameters
+    ----------
+    name, description : for people.
+    data : the data set; relative to the file.
+    recipe : the recipe that is varied: a file (relative to the sweep's) or the name of a shipped one.
+    set : recipe keys that all runs change, e.g. ``{training.steps: 200}``.
+    over : what is varied, factor by factor, see ``parse_factor``.
+    search : "grid" (every combination), "random", or "tpe" (tree-structured Parzen estimator, Bergstra et al. 2011).
+    trials : runs of a random or TPE search.
+    seed : of the search; the recipe's own seed decides each training.
+    score : what is compared: a metric of the held-out cases, ``metric.label`` or ``metric.label.figure``, e.g. "hd95.liver.median".
+    goal : whether the score shall be large or small.
+    tables : how the results are tabulated.
+
+    Raises
+    ------
+    BadInput : from ``load`` and ``check``: an unknown key (with the nearest right one), here or in the recipe, or a wrong value.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = "sweep"
+    description: str = ""
+    data: Path
+    recipe: str = "auto"
+    set: dict[str, Any] = {}
+    over: dict[str, Any] = Field(min_length=1)
+    search: Search = "grid"
+    trials: int | None = Field(None, ge=1)
+    seed: int = Field(0, ge=0)
+    score: str = "dice"
+    goal: Literal["max", "min"] = "max"
+    tables: TableSettings = TableSettings()
+
+    @classmethod
+    def load(cls, path: str | Path) -> Sweep:
+        """Read and check a YAML file."""
+        path = Path(path)
+        if not path.is_file():
+            raise BadInput("no such file", path, "Write one: see the documentation of `voxloom sweep`")
+        values = read_yaml(read_text(path), path)
+        if not isinstance(values, dict):
+            raise BadInput("a sweep is a list of `key: value` lines", path, "Begin with data:, recipe: and over:")
+        return cls.check(values, path)
+
+    @classmethod
+    def check(cls, values: dict[str, Any], where: Path) -> Sweep:
+        """Check a mapping of keys; paths in it are relative to the folder of ``where``."""
+        check_keys(values, tuple(cls.model_fields), "", where)
+        try:
+            sweep = cls.model_validate({key: value for key, value in values.items() if value is not None})
+        except ValidationError as error:
+            raise as_bad_input(error, "", where) from error
+        sweep = sweep.model_copy(
+            update={"data": _beside(sweep.data, where), "recipe": _recipe_place(sweep.recipe, where)}
+        )
+        if (sweep.trials is None) != (sweep.search == "grid"):
+            fix = "Leave trials out" if sweep.search == "grid" else "Say how many: trials: 20"
+            raise BadInput(f"a {sweep.search} search and trials: {sweep.trials} do not go together", where, fix)
+        for factor in sweep.factors:
+            if sweep.search == "grid" and factor.range is not None:
+                raise BadInput("a grid needs a list of values", f"{where}: over.{factor.name}", "Or: search: random")
+        check_factors(sweep.factors, sweep.base, where)
+        _check_tables(sweep, where)
+        return sweep
+
+    @cached_property
+    def factors(self) -> list[Factor]:
+        """What is varied, in the order of the file."""
+        return [parse_factor(name, given, self.name) for name, given in self.over.items()]
+
+    @cached_property
+    def base(self) -> Recipe:
+        """The recipe with the keys of ``set``."""
+        return Recipe.load(self.recipe).changed(self.set)
+
+    def aggregation(self, metric: str) -> Tables:
+        """What the results are aggregated by."""
+        t = self.tables
+        levelled = tuple(f.name for f in self.factors if f.range is None and f.name != t.across)
+        return Tables(levelled if t.factors is None else t.factors, (metric,), t.across, t.merge)
+
+    def dump(self) -> str:
+        """YAML text of all keys."""
+        return str(yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=120))
+
+
+def _beside(path: Path, where: Path) -> Path:
+    return Path(path if path.is_absolute() else where.parent / path).resolve()
+
+
+def _recipe_place(recipe: str, where: Path) -> str:
+    beside = where.parent / recipe
+    return str(beside.resolve()) if recipe not in recipe_names() and beside.is_file() else recipe
+
+
+def _check_tables(sweep: Sweep, where: Path) -> None:
+    """Refuse tables of factors or levels that are not varied."""
+    known = {factor.name: factor for factor in sweep.factors}
+    t = sweep.tables
+    crossed = [name for factor in t.factors or () for name in factor.split(CROSS)]
+    for name in (*crossed, *t.merge, *([t.across] if t.across else [])):
+        if name not in known:
+            raise BadInput(f"`{name}` is not varied", f"{where}: tables", nearest(name, list(known), "Name a factor"))
+    for name, groups in t.merge.items():
+        for level in (level for levels in groups.values() for level in levels):
+            if level not in known[name].levels:
+                raise BadInput(
+                    f"`{name}` is never {level!r}", f"{where}: tables", nearest(level, list(known[name].levels), "")
+                )

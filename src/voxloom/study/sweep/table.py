@@ -1,0 +1,44 @@
+"""``table.csv`` of a sweep: one row per trial.
+
+Knows columns. Any spreadsheet, and ``voxloom aggregate``, can read it.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from voxloom.files import write_text
+from voxloom.study.sweep.settings import Sweep
+from voxloom.study.sweep.trial import Record
+
+
+def table_rows(sweep: Sweep, records: Sequence[Record]) -> list[dict[str, Any]]:
+    """Trial, factors, scores (the compared one first, under the name that the sweep gives it), seconds, status, error, run."""
+    further = list(dict.fromkeys(name for r in records for name in r.scores if name != "score"))
+    return [
+        {
+            "trial": r.number,
+            **{factor.name: r.levels.get(factor.name) for factor in sweep.factors},
+            sweep.score: r.score,
+            **{name: r.scores.get(name) for name in further if name != sweep.score},
+            "seconds": r.seconds,
+            "status": r.status,
+            "error": r.error,
+            "run": f"runs/{r.number:04d}",
+        }
+        for r in records
+    ]
+
+
+def write_csv(rows: Sequence[dict[str, Any]], path: Path) -> Path:
+    """Write the rows, whole or not at all; an unknown value is an empty cell."""
+    out = io.StringIO()
+    writer = csv.DictWriter(out, list(rows[0]) if rows else ["trial"], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({k: "" if v is None else v for k, v in row.items()} for row in rows)
+    write_text(path, out.getvalue())
+    return path
