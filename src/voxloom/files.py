@@ -1,20 +1,28 @@
 """Files written whole or not at all, and what identifies their content.
 
-Knows how to write under a temporary name and rename. Does not know any format.
+Knows how to write under a temporary name and rename, and which temporary files a killed process left. Does not know any format.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import json
 import os
+import platform
+import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from voxloom.errors import BadInput
+
+#: Part of the name of every temporary file.
+PART = ".part"
+_PART_NAME = re.compile(r"\.(?P<place>[0-9a-f]{8})-(?P<process>\d+)-")
+_swept: set[Path] = set()
 
 
 @contextlib.contextmanager
@@ -25,9 +33,10 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=".", suffix=f".part{''.join(target.suffixes[-2:])}", dir=target.parent)
-    os.close(handle)
-    temporary = Path(name)
+    if target.parent not in _swept:
+        sweep_parts(target.parent)
+        _swept.add(target.parent)
+    temporary = part_path(target.parent, "".join(target.suffixes[-2:]))
     try:
         yield temporary
         umask = os.umask(0)
@@ -38,6 +47,42 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def part_path(folder: Path, ending: str = "") -> Path:
+    """Make an empty hidden file in ``folder``, whose name tells which process is writing it."""
+    handle, name = tempfile.mkstemp(prefix=f".{_place()}-{os.getpid()}-", suffix=f"{PART}{ending}", dir=folder)
+    os.close(handle)
+    return Path(name)
+
+
+def sweep_parts(folder: Path) -> None:
+    """Remove the temporary files that killed processes of this machine left in a folder."""
+    for path in folder.glob(f".*{PART}*"):
+        match = _PART_NAME.match(path.name)
+        if match and match["place"] == _place() and not _is_running(int(match["process"])):
+            with contextlib.suppress(OSError):
+                path.unlink()
+
+
+@functools.cache
+def _place() -> str:
+    """What tells apart the process numbers of different machines and containers."""
+    space = os.readlink("/proc/self/ns/pid") if os.path.exists("/proc/self/ns/pid") else ""
+    return hashlib.sha256(f"{platform.node()}/{space}".encode()).hexdigest()[:8]
+
+
+def _is_running(process: int) -> bool:
+    """Whether a process lives; Windows cannot be asked without a risk for it, so there the answer is yes."""
+    if os.name == "nt":
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -62,9 +107,12 @@ def read_json(path: str | Path) -> Any:
 
 
 def sha256_file(path: str | Path) -> str:
-    """Hex SHA-256 of a file's bytes, read in blocks of 1 MiB."""
+    """Hex SHA-256 of a file's bytes, read in blocks of 1 MiB. Raises BadInput when it cannot be read."""
     digest = hashlib.sha256()
-    with Path(path).open("rb") as f:
-        while block := f.read(1 << 20):
-            digest.update(block)
+    try:
+        with Path(path).open("rb") as f:
+            while block := f.read(1 << 20):
+                digest.update(block)
+    except OSError as error:
+        raise BadInput(f"cannot be read ({error.strerror})", path, "Was it moved or removed?") from error
     return digest.hexdigest()

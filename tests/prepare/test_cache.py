@@ -147,16 +147,47 @@ def test_damage_under_a_reader_is_an_error_not_wrong_voxels(dataset: Dataset, tm
         case.image()
 
 
-def test_leftovers_of_killed_writers_are_removed_when_old(dataset: Dataset, tmp_path: Path) -> None:
+def test_leftovers_of_killed_writers_are_removed(dataset: Dataset, tmp_path: Path) -> None:
+    from voxloom.files import part_path
+
     root = tmp_path / "cache"
     root.mkdir()
-    old, young = root / ".old.part", root / ".young.part"
-    for path in (old, young):
+    ours = part_path(root)
+    dead = root / ours.name.replace(f"-{os.getpid()}-", "-999999999-")
+    elsewhere = root / dead.name.replace(dead.name[1:9], "0" * 8)
+    for path in (dead, elsewhere):
         path.write_bytes(b"half a case")
-    os.utime(old, (time.time() - 3600,) * 2)
     Cache(root).prepare(dataset, SETTINGS)
-    assert not old.exists()
-    assert young.exists()
+    assert not dead.exists()
+    assert ours.exists(), "its writer lives"
+    assert elsewhere.exists(), "nobody here knows whether its writer lives"
+
+
+def test_a_clock_that_goes_backwards_harms_no_writer(dataset: Dataset, tmp_path: Path) -> None:
+    from voxloom.files import part_path
+
+    root = tmp_path / "cache"
+    root.mkdir()
+    ours = part_path(root)
+    os.utime(ours, (time.time() + 10**8,) * 2)
+    assert Cache(root).prepare(dataset, SETTINGS).made == len(dataset)
+    assert ours.exists()
+
+
+def test_one_bad_case_is_named_and_the_others_are_prepared(dataset: Dataset, tmp_path: Path) -> None:
+    broken = dataset[1].source_files[0]
+    broken.write_bytes(broken.read_bytes()[:400])
+    with pytest.raises(BadInput, match=broken.name):
+        Cache(tmp_path / "cache").prepare(dataset, SETTINGS)
+    assert len(list((tmp_path / "cache").glob("*.voxcase"))) == len(dataset) - 1
+
+
+def test_several_bad_cases_are_counted(dataset: Dataset, tmp_path: Path) -> None:
+    for case in list(dataset)[:2]:
+        path = case.source_files[0]
+        path.write_bytes(path.read_bytes()[:400])
+    with pytest.raises(BadInput, match="1 more of the cases could not be prepared, the others are"):
+        Cache(tmp_path / "cache").prepare(dataset, SETTINGS)
 
 
 SCRIPT = """

@@ -7,7 +7,10 @@ or its help is asked for, so that ``voxloom --help`` stays fast.
 from __future__ import annotations
 
 import difflib
+import errno
+import signal
 import sys
+import threading
 from importlib import import_module
 from typing import Any
 
@@ -35,6 +38,20 @@ COMMANDS = {
     "demo": "The whole job on real MR where it is at hand.",
 }
 
+
+_NO_ROOM = "Free some space, and run the command again; what was finished is kept (a run goes on with --resume)"
+_NOT_ALLOWED = "Choose another folder, or change who may write there"
+_SYSTEM_HELP = {
+    errno.ENOSPC: _NO_ROOM,
+    errno.EDQUOT: _NO_ROOM,
+    errno.EFBIG: _NO_ROOM,
+    errno.EACCES: _NOT_ALLOWED,
+    errno.EPERM: _NOT_ALLOWED,
+    errno.EROFS: _NOT_ALLOWED,
+    errno.ENOENT: "Was it moved or removed?",
+}
+#: What the system does not let the user do, against what it cannot do at the moment.
+_REFUSED_BY_SYSTEM = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EISDIR)
 
 #: Typer may carry a copy of Click of its own; these are the classes that it raises.
 UsageError: Any = typer.BadParameter.__mro__[1]
@@ -98,7 +115,10 @@ def run(arguments: list[str]) -> int:
 
     try:
         result = typer.main.get_command(app).main(arguments, prog_name="voxloom", standalone_mode=False)
-        return result if isinstance(result, int) else 0
+        code = result if isinstance(result, int) else 0
+        if code == 130:  # how Typer itself ends on Ctrl-C
+            typer.echo("Interrupted.", err=True)
+        return code
     except ClickException as error:
         error.show()
         return 2
@@ -110,6 +130,11 @@ def run(arguments: list[str]) -> int:
             raise
         typer.echo(f"Error: {error}", err=True)
         return 2 if isinstance(error, BadInput) else 1
+    except OSError as error:
+        if debug:
+            raise
+        typer.echo(f"Error: {_told(error)}", err=True)
+        return 2 if error.errno in _REFUSED_BY_SYSTEM else 1
     except Exception as error:
         if debug:
             raise
@@ -117,6 +142,19 @@ def run(arguments: list[str]) -> int:
         return 1
 
 
+def _told(error: OSError) -> str:
+    """What the system refused, and what to do about it."""
+    place = f"{error.filename}: " if error.filename else ""
+    help_ = _SYSTEM_HELP.get(error.errno or 0, "Run again with --debug for the details")
+    return f"{place}{error.strerror or error}. {help_}"
+
+
+def _terminate(number: int, frame: Any) -> None:
+    raise KeyboardInterrupt
+
+
 def main() -> None:
-    """Entry point of ``voxloom``."""
+    """Entry point of ``voxloom``. A scheduler's SIGTERM ends a command as Ctrl-C does: in order, with exit code 130."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _terminate)
     sys.exit(run(sys.argv[1:]))

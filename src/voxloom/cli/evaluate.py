@@ -51,14 +51,20 @@ def _evaluate_folders(
     pred: Path, truth: Path, labels: str | None, out: Path | None, workers: int | None, json_output: bool
 ) -> None:
     from voxloom.cli import output
+    from voxloom.errors import BadInput, VoxloomError
     from voxloom.evaluation import evaluate_folders
     from voxloom.evaluation.folders import find_labels, label_files
     from voxloom.files import write_json
 
     true = label_files(truth)
     chosen = parse_labels(labels) if labels is not None else find_labels(true)
+    failures: list[VoxloomError] = []
     with output.progress_bar("Evaluating") as progress:
-        evaluation = evaluate_folders(pred, truth, chosen, workers=workers, progress=progress)
+        evaluation = evaluate_folders(
+            pred, truth, chosen, workers=workers, progress=progress, failed=lambda case, error: failures.append(error)
+        )
+    if len(failures) == len(true):
+        raise failures[0]
     wrote = []
     if out is not None:
         found = label_files(pred)
@@ -75,6 +81,11 @@ def _evaluate_folders(
     for case in evaluation.missing:
         output.note(f"{case}: no prediction in {pred}; counted as a prediction of nothing")
     _show(evaluation, wrote, None, json_output)
+    for error in failures:
+        output.note(f"Not scored: {error}")
+    if failures:
+        kind = BadInput if all(isinstance(error, BadInput) for error in failures) else VoxloomError
+        raise kind(f"{len(failures)} of {len(true)} cases could not be scored; the figures are of the others")
 
 
 def parse_labels(text: str) -> Labels:

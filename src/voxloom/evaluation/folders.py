@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from voxloom.dataset.labels import Labels
-from voxloom.errors import BadInput
+from voxloom.errors import BadInput, VoxloomError
 from voxloom.evaluation.case import evaluate_case
 from voxloom.evaluation.evaluation import Evaluation
 from voxloom.evaluation.metrics import MaskMetrics
 from voxloom.formats import ENDINGS, ending_of, read_label
-from voxloom.parallel import map_named
+from voxloom.parallel import map_outcomes
 from voxloom.progress import Progress
 from voxloom.volume import Volume
 
@@ -42,7 +43,7 @@ def label_files(folder: Path) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
         ending = ending_of(path)
-        if ending is None or not path.is_file():
+        if ending is None or path.name.startswith(".") or not path.is_file():
             continue
         case = path.name[: -len(ending)]
         if case in found:
@@ -70,6 +71,7 @@ def evaluate_folders(
     *,
     workers: int | None = None,
     progress: Progress | None = None,
+    failed: Callable[[str, VoxloomError], None] | None = None,
 ) -> Evaluation:
     """Score every true label map that a folder holds.
 
@@ -78,6 +80,7 @@ def evaluate_folders(
     predictions, truths : folders; files match by their name without the ending.
     labels : None takes every value of the truth as a label of its own.
     workers, progress : of ``map_named``.
+    failed : told of a case that could not be scored, so that the others go on; None lets the error through.
 
     Raises
     ------
@@ -92,6 +95,12 @@ def evaluate_folders(
     chosen = labels or find_labels(true)
     evaluation = Evaluation(chosen.names, missing=[case for case in true if case not in found])
     pairs = [(case, (found.get(case), path)) for case, path in true.items()]
-    for case, metrics in map_named(PairScorer(chosen), pairs, step="evaluating", workers=workers, progress=progress):
-        evaluation.add(case, metrics)
+    scorer = PairScorer(chosen)
+    for case, outcome in map_outcomes(scorer, pairs, step="evaluating", workers=workers, progress=progress):
+        if not isinstance(outcome, VoxloomError):
+            evaluation.add(case, outcome)
+        elif failed is None:
+            raise outcome
+        else:
+            failed(case, outcome)
     return evaluation

@@ -5,7 +5,8 @@ Knows the endings. Does not know the inside of any format; each reader's library
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -64,31 +65,34 @@ def read_volume(source: Source, *, resample_tilt: bool = False) -> Volume:
     BadInput : the source is missing, damaged or not one 3D volume; the line says what is wrong and what to do.
     """
     path = _single(source)
-    if path is None or format_of(path) == "dicom":
-        from voxloom.formats import dicom
+    with _there(source):
+        if path is None or format_of(path) == "dicom":
+            from voxloom.formats import dicom
 
-        return dicom.read(source if path is None else path, resample_tilt=resample_tilt)
-    return _reader(path).read(path)  # type: ignore[no-any-return]
+            return dicom.read(source if path is None else path, resample_tilt=resample_tilt)
+        return _reader(path).read(path)  # type: ignore[no-any-return]
 
 
 def read_channels(path: str | Path) -> Volume:
     """Read a file whose fourth axis holds channels (4D NIfTI of the Decathlon), any other as ``read_volume`` does."""
     path = Path(path)
-    if format_of(path) == "nifti":
-        from voxloom.formats import nifti
+    with _there(path):
+        if format_of(path) == "nifti":
+            from voxloom.formats import nifti
 
-        return nifti.read_channels(path)
+            return nifti.read_channels(path)
     return read_volume(path)
 
 
 def read_header(source: Source) -> Header:
     """Grid, channels and type without decoding voxels. Raises BadInput as ``read_volume``, but for faults of voxels."""
     path = _single(source)
-    if path is None or format_of(path) == "dicom":
-        from voxloom.formats import dicom
+    with _there(source):
+        if path is None or format_of(path) == "dicom":
+            from voxloom.formats import dicom
 
-        return dicom.read_header(source if path is None else path)
-    return _reader(path).read_header(path)  # type: ignore[no-any-return]
+            return dicom.read_header(source if path is None else path)
+        return _reader(path).read_header(path)  # type: ignore[no-any-return]
 
 
 def read_label(source: Source) -> Volume:
@@ -97,12 +101,13 @@ def read_label(source: Source) -> Volume:
     Raises BadInput as ``read_volume``, and for several channels or values that are no whole numbers.
     """
     path = _single(source)
-    if path is not None and format_of(path) == "picture":
-        from voxloom.formats import picture
+    with _there(source):
+        if path is not None and format_of(path) == "picture":
+            from voxloom.formats import picture
 
-        volume = picture.read_indices(path)
-    else:
-        volume = read_volume(source)
+            volume = picture.read_indices(path)
+        else:
+            volume = read_volume(source)
     where = volume.meta.get("source", str(source))
     if volume.channels != 1:
         raise BadInput(f"has {volume.channels} channels, a label map has one", where, "Save it as one integer channel")
@@ -129,6 +134,17 @@ def write_dicom_series(volume: Volume, folder: str | Path, *, template: Mapping[
     from voxloom.formats import dicom
 
     return dicom.write_series(volume, Path(folder), template=template)
+
+
+@contextlib.contextmanager
+def _there(source: Source) -> Iterator[None]:
+    """Refuse a file that vanishes, or turns out unreadable, while it is read (BadInput)."""
+    try:
+        yield
+    except OSError as error:
+        where = error.filename or (source if isinstance(source, (str, Path)) else source[0])
+        fix = "Was it moved, removed, or on a drive that is gone?"
+        raise BadInput(f"cannot be read ({error.strerror or error})", where, fix) from error
 
 
 def _single(source: Source) -> Path | None:

@@ -5,12 +5,15 @@ Knows the way between ITK's LPS and our RAS. The headers are in ``metaimage`` an
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from voxloom.errors import VoxloomError
 from voxloom.files import atomic_path
 from voxloom.formats import metaimage, nrrd
 from voxloom.formats.checks import check_file, check_finite
@@ -54,12 +57,13 @@ def write(volume: Volume, path: Path) -> None:
 
     image = to_image(volume)
     if path.suffix.lower() != ".mhd":
-        with atomic_path(path) as temporary:
+        with atomic_path(path) as temporary, _told(path):
             sitk.WriteImage(image, str(temporary), True, 1)
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".part", dir=path.parent) as folder:
-        sitk.WriteImage(image, str(Path(folder) / path.name), True, 1)
+        with _told(path):
+            sitk.WriteImage(image, str(Path(folder) / path.name), True, 1)
         for part in sorted(Path(folder).iterdir(), key=lambda p: p.name == path.name):
             part.replace(path.parent / part.name)
 
@@ -79,3 +83,13 @@ def to_image(volume: Volume) -> Any:
     image.SetDirection((lps[:3, :3] / volume.spacing).ravel().tolist())
     image.SetOrigin(lps[:3, 3].tolist())
     return image
+
+
+@contextlib.contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """ITK's lines on a file that it cannot write, as one."""
+    try:
+        yield
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()[-1]
+        raise VoxloomError(f"{path}: cannot be written ({reason}). Is the disk full, or the folder closed?") from error

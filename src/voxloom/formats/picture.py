@@ -6,6 +6,7 @@ back of the patient (LPS). Transparency is dropped. Does not know stacks of page
 
 from __future__ import annotations
 
+import io
 import warnings
 from pathlib import Path
 from typing import Any
@@ -58,8 +59,10 @@ def write(volume: Volume, path: Path) -> None:
     pixels = _storable(volume.data[..., 0], path)
     array = pixels.transpose(2, 1, 0) if volume.channels == 3 else pixels[0].T
     image = Image.fromarray(np.ascontiguousarray(array))
-    with atomic_path(path) as temporary:
-        image.save(temporary, format="PNG" if path.suffix.lower() == ".png" else "TIFF")
+    content = io.BytesIO()
+    image.save(content, format="PNG" if path.suffix.lower() == ".png" else "TIFF")
+    with atomic_path(path) as temporary:  # Pillow's own writing of TIFF says nothing when the disk is full
+        temporary.write_bytes(content.getbuffer())
 
 
 def _read(path: Path, *, palette: bool) -> Volume:

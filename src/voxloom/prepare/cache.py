@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
@@ -21,9 +20,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from voxloom.errors import BadInput
-from voxloom.files import sha256_file
-from voxloom.parallel import map_named, usable_cores
+from voxloom.errors import BadInput, VoxloomError
+from voxloom.files import sha256_file, sweep_parts
+from voxloom.parallel import map_outcomes, usable_cores
 from voxloom.prepare.bias import CaseReader
 from voxloom.prepare.geometry import Geometry
 from voxloom.prepare.pipeline import (
@@ -33,7 +32,7 @@ from voxloom.prepare.pipeline import (
     workers_for,
 )
 from voxloom.prepare.settings import PrepareSettings, Statistics
-from voxloom.prepare.store import PART, Damaged, Stored, open_arrays, write_arrays
+from voxloom.prepare.store import Damaged, Stored, open_arrays, write_arrays
 from voxloom.progress import Progress
 
 if TYPE_CHECKING:
@@ -43,7 +42,6 @@ if TYPE_CHECKING:
 PREPARE_VERSION = 1
 ENDING = ".voxcase"
 FOREGROUND_VOXELS = 5000
-_PART_AGE_SECONDS = 600
 
 
 @dataclass(frozen=True)
@@ -183,7 +181,7 @@ class Cache:
         Raises
         ------
         BadInput : a case is refused (named), or the cache folder cannot be written.
-        VoxloomError : a case failed or its worker died (named).
+        VoxloomError : a case failed or its worker died (named). The other cases are prepared all the same.
         """
         self._open()
         cases = list(dataset)
@@ -197,8 +195,14 @@ class Cache:
         prepared = {name: _load(name, path) for name, path in paths.items()}
         missing = [(case.id, (case, paths[case.id])) for case in cases if prepared[case.id] is None]
         count = workers_for([case for _, (case, _) in missing], workers, settings)
-        for name, _ in map_named(order, missing, step="preparing", workers=count, progress=progress):
-            prepared[name] = _load(name, paths[name])
+        refused: list[VoxloomError] = []
+        for name, outcome in map_outcomes(order, missing, step="preparing", workers=count, progress=progress):
+            if isinstance(outcome, VoxloomError):
+                refused.append(outcome)
+            else:
+                prepared[name] = _load(name, paths[name])
+        if refused:
+            raise _all_of(refused)
         whole = {name: case for name, case in prepared.items() if case is not None}
         if len(whole) < len(prepared):
             lost = next(name for name, case in prepared.items() if case is None)
@@ -209,14 +213,10 @@ class Cache:
         return PreparedSet(whole, settings, statistics, len(missing))
 
     def _open(self) -> None:
-        """Make the folder and remove what killed writers left behind more than ten minutes ago."""
+        """Make the folder and remove what killed writers left behind."""
         try:
             self.root.mkdir(parents=True, exist_ok=True)
-            for part in self.root.glob(f".*{PART}"):
-                if abs(time.time() - part.stat().st_mtime) > _PART_AGE_SECONDS:
-                    part.unlink(missing_ok=True)
-        except FileNotFoundError:
-            return  # another process removed the leftover first
+            sweep_parts(self.root)
         except OSError as error:
             raise BadInput(
                 f"the cache folder cannot be used ({error.strerror})",
@@ -266,6 +266,17 @@ def _digests(cases: Sequence[Case]) -> dict[Path, str]:
             return dict(zip(paths, pool.map(sha256_file, paths), strict=True))
     except OSError as error:
         raise BadInput(f"cannot be read ({error.strerror})", error.filename) from error
+
+
+def _all_of(refused: Sequence[VoxloomError]) -> VoxloomError:
+    """The first error, and how many more there were."""
+    first = refused[0]
+    if len(refused) == 1:
+        return first
+    more = f"{len(refused) - 1} more of the cases could not be prepared, the others are"
+    if isinstance(first, BadInput):
+        return BadInput(f"{first.what}; {more}", first.where, first.fix)
+    return VoxloomError(f"{first}; {more}")
 
 
 def _load(name: str, path: Path) -> PreparedCase | None:

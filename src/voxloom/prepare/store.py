@@ -16,7 +16,6 @@ import itertools
 import json
 import os
 import struct
-import tempfile
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -28,9 +27,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxloom.errors import VoxloomError
+from voxloom.files import part_path
 
 MAGIC = b"VOXCASE1"
-PART = ".part"
 _HEAD = struct.Struct("<8sII")
 _CHUNK_SIDE = 48
 _WHOLE_BYTES = 1 << 19
@@ -152,14 +151,14 @@ def write_arrays(path: str | Path, arrays: Mapping[str, NDArray[Any]], info: Map
             "index": index,
         }
     header = json.dumps({"info": dict(info), "size": at, "arrays": table}, separators=(",", ":")).encode()
-    handle, temporary = tempfile.mkstemp(prefix=".", suffix=PART, dir=path.parent)
+    temporary = part_path(path.parent)
     try:
-        with os.fdopen(handle, "wb") as file:
+        with temporary.open("wb") as file:
             file.write(_HEAD.pack(MAGIC, len(header), zlib.crc32(header)) + header)
             file.writelines(packed)
-        Path(temporary).replace(path)
+        temporary.replace(path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
     return path
 

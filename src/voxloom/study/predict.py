@@ -6,6 +6,7 @@ how results are named. The arithmetic is in ``voxloom.inference`` and ``voxloom.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -205,7 +206,7 @@ def find_scans(inputs: Sequence[str | Path], channels: int) -> list[Scan]:
         if not path.exists():
             raise BadInput("no such file or folder", path)
         if path.is_dir():
-            files = sorted(p for p in path.iterdir() if ending_of(p))
+            files = sorted(p for p in path.iterdir() if ending_of(p) and not p.name.startswith("."))
             scans += group_channels(files, channels) if files else [Scan(path.name, (path,), ".nii.gz")]
         elif ending_of(path):
             scans += group_channels([path] if channels == 1 else siblings(path), channels)
@@ -262,12 +263,24 @@ def predict_scans(
     for number, scan in enumerate(scans):
         source = scan.source[0] if len(scan.source) == 1 else list(scan.source)
         try:
-            yield write_volume(
-                predictor.predict(source, resample_tilt=resample_tilt), out / f"{scan.name}{ending or scan.ending}"
-            )
+            with _memory_named(scan):
+                labels = predictor.predict(source, resample_tilt=resample_tilt)
+                written = write_volume(labels, out / f"{scan.name}{ending or scan.ending}")
+            yield written
         except VoxloomError as error:
             if failed is None:
                 raise
             failed(scan, error)
         if progress is not None:
             progress(number + 1, len(scans))
+
+
+@contextlib.contextmanager
+def _memory_named(scan: Scan) -> Iterator[None]:
+    """Turn a lack of memory into an error that names the scan, so that the others go on."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "memory" not in str(error).lower():
+            raise
+        raise VoxloomError(f"{scan.name}: predicting it needs more memory than there is") from error

@@ -16,7 +16,7 @@ from typing import Any
 from voxloom.dataset import Dataset, Fold, Label, Labels, hold_out, make_folds, read_splits, sorted_folds, write_splits
 from voxloom.dataset.inspect import fingerprint
 from voxloom.errors import BadInput
-from voxloom.files import sha256_file, write_json, write_text
+from voxloom.files import PART, sha256_file, write_json, write_text
 from voxloom.prepare import Cache, Statistics, measure_statistics
 from voxloom.progress import Progress
 from voxloom.study.environment import describe_environment
@@ -46,6 +46,8 @@ SILENT = Listener()
 
 #: Held while a process works in a run.
 LOCK = ".lock"
+#: Files of a run that are written before its recipe, in this order.
+_BEFORE_RECIPE = ("plan.md", "plan.json", "environment.json", "splits_final.json", "data.json")
 
 
 def train(
@@ -89,7 +91,7 @@ def train(
         return _resume(dataset, folder, budget, listener)
     chosen = recipe if isinstance(recipe, Recipe) else Recipe.load(recipe)
     chosen = chosen.changed({key: value for key, value in changes.items() if value is not None})
-    if folder.exists() and any(path.name != LOCK for path in folder.iterdir()):
+    if folder.exists() and not never_started(folder):
         raise BadInput("the folder is not empty", folder, "Choose another with -o, or continue the run with --resume")
     with locked(folder):
         try:
@@ -97,6 +99,12 @@ def train(
         except BadInput:
             discard_unstarted(folder)
             raise
+
+
+def never_started(folder: Path) -> bool:
+    """Whether a folder is empty but for what a run leaves that was killed before it had its recipe (written last)."""
+    names = {path.name for path in folder.iterdir() if PART not in path.name}
+    return names <= {LOCK, *_BEFORE_RECIPE}
 
 
 def discard_unstarted(folder: Path) -> None:

@@ -5,6 +5,7 @@ Knows what is saved. Read with ``weights_only=True``: a file with any other pick
 
 from __future__ import annotations
 
+import io
 import pickle
 from pathlib import Path
 from typing import Any
@@ -31,8 +32,10 @@ def save_checkpoint(
         "log": log.rows,
         "clock": clock,
     }
-    with atomic_path(path) as temporary:
-        torch.save(state, temporary)
+    content = io.BytesIO()
+    torch.save(state, content)
+    with atomic_path(path) as temporary:  # a full disk is then an OSError that says so
+        temporary.write_bytes(content.getbuffer())
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from voxloom.errors import BadInput
@@ -25,7 +25,7 @@ def save_weights(folder: Path, weights: Mapping[str, Tensor], description: Mappi
     """Write ``model.safetensors`` and ``model.json`` into ``folder``."""
     plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in weights.items()}
     with atomic_path(folder / WEIGHTS) as temporary:
-        save_file(plain, temporary)
+        temporary.write_bytes(save(plain))  # a full disk is then an OSError that says so
     write_json(folder / DESCRIPTION, description)
 
 
