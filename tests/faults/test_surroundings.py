@@ -90,7 +90,7 @@ for command in commands:
 
 def test_the_guard_bites(tmp_path: Path) -> None:
     with pytest.raises(AssertionError, match=r"network: socket\.getaddrinfo"):
-        guarded("import urllib.request\nurllib.request.urlopen('http://example.org')\n", tmp_path)
+        guarded("import socket\nsocket.getaddrinfo('example.org', 80)\n", tmp_path)
     with pytest.raises(AssertionError, match="the installation is written to"):
         guarded("open(Path(voxloom.__file__).parent / 'new.txt', 'w')\n", tmp_path)
 
