@@ -69,6 +69,8 @@ def command(
         output.note(f"Interrupted and saved. Continue with: voxloom train {dataset} --resume{place}")
         raise
     output.table(dice_rows(run.summary), title="Dice on held-out cases")
+    if run.summary.get("postprocess"):
+        output.table(mending_rows(run.summary), title="Post-processing")
     output.done(
         [run.folder / "report.html", run.folder / "summary.json"],
         f"voxloom predict {run.folder} SCAN -o OUT",
@@ -125,3 +127,11 @@ def dice_rows(summary: dict[str, Any]) -> list[list[str]]:
         row = [label, str(figures["n"]), f"{figures['mean']:.4f}", f"{low:.4f} to {high:.4f}", f"{figures['sd']:.4f}"]
         rows.append([*row, *([f"{spread[label]['sd_folds']:.4f}"] if spread else [])])
     return rows
+
+
+def mending_rows(summary: dict[str, Any]) -> list[list[str]]:
+    """Rows of step, label, what it gained on the held-out cases, and whether it is used, with a header row."""
+    return [["step", "label", "gain in Dice", "used"]] + [
+        [e["step"], e["label"], "-" if e["gain"] is None else f"{e['gain']:+.4f}", "yes" if e["used"] else "no"]
+        for e in summary["postprocess"]
+    ]

@@ -1,8 +1,9 @@
 """Trained networks at work: volumes in, probabilities and label maps out, in bounded memory."""
 
 from voxloom.inference.forward import Forward, NetworkFunction
-from voxloom.inference.labels import predict_labels, restore_labels
-from voxloom.inference.postprocess import keep_largest
+from voxloom.inference.labels import predict_labels, restore_labels, restore_probabilities
+from voxloom.inference.mend import Surroundings
+from voxloom.inference.postprocess import apply_step, keep_largest
 from voxloom.inference.precision import autocast_dtype
 from voxloom.inference.windows import Slab, predict_map, stream_map
 
@@ -10,10 +11,13 @@ __all__ = [
     "Forward",
     "NetworkFunction",
     "Slab",
+    "Surroundings",
+    "apply_step",
     "autocast_dtype",
     "keep_largest",
     "predict_labels",
     "predict_map",
     "restore_labels",
+    "restore_probabilities",
     "stream_map",
 ]

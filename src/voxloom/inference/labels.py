@@ -145,24 +145,49 @@ def _checked(slabs: Iterable[Slab], labels: Labels) -> Iterator[Slab]:
         yield slab
 
 
+def restore_probabilities(
+    slabs: Iterable[Slab], geometry: Geometry, labels: Labels, out: NDArray[np.float16]
+) -> NDArray[np.float16]:
+    """Probabilities on the source grid, written into ``out`` (L, I, J, K), which may lie on disk; 1 for background outside the cut.
+
+    Raises
+    ------
+    BadInput : the networks give another number of maps than the labels need.
+    """
+    for axis, start, stop, maps in _source_planes(_checked(slabs, labels), geometry, labels):
+        for n, values in enumerate(maps):
+            np.moveaxis(out[n], axis, 0)[start:stop] = values
+    return out
+
+
 def _resampled(slabs: Iterator[Slab], geometry: Geometry, labels: Labels) -> NDArray[Any]:
+    out = np.zeros(geometry.source_shape, _index_type(labels))
+    for axis, start, stop, maps in _source_planes(slabs, geometry, labels):
+        np.moveaxis(out, axis, 0)[start:stop] = decide(maps, labels)
+    return out
+
+
+def _source_planes(
+    slabs: Iterator[Slab], geometry: Geometry, labels: Labels
+) -> Iterator[tuple[int, int, int, Iterator[NDArray[np.float32]]]]:
+    """Source axis, first plane, one beyond the last, and one map after the other (planes first), a few planes at a time."""
     first = next(slabs)
     axis = first.axis
     source_axis = geometry.turn.order[axis]
-    out = np.zeros(geometry.source_shape, _index_type(labels))
-    planes = np.moveaxis(out, source_axis, 0)
     front = _source_axis_first(geometry, source_axis)
     held = _Planes(axis, first, slabs)
     parts = list(front.slabs(_SLAB_VOXELS))
     for start, stop in reversed(parts) if geometry.turn.flips[axis] else parts:
         low, high = _needed(front, axis, start, stop)
         local = _prepared_part(front, axis, *held.reach(low, high))
-        fills = [float(n == 0 and not labels.has_regions) for n in range(held.labels)]
-        maps = (local.restore_slab(held.label(n), (start, stop), fill) for n, fill in enumerate(fills))
-        planes[start:stop] = decide(maps, labels)
+        yield source_axis, start, stop, _restored(held, local, (start, stop), labels)
     for _ in slabs:
         pass
-    return out
+
+
+def _restored(held: _Planes, local: Geometry, part: tuple[int, int], labels: Labels) -> Iterator[NDArray[np.float32]]:
+    for n in range(held.labels):
+        yield local.restore_slab(held.label(n), part, float(n == 0 and not labels.has_regions))
 
 
 class _Planes:

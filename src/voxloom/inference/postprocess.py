@@ -1,6 +1,7 @@
 """Mending label maps after prediction.
 
-Knows connected components. Does not decide whether mending helps; validation does.
+Knows which voxels of a label map a mended mask changes (the steps are in ``mend``). Does not decide
+whether mending helps; validation does.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from voxloom.dataset.labels import Labels
 from voxloom.errors import BadInput
+from voxloom.inference.mend import StepName, Surroundings, mend
 
 
 def keep_largest(outer: NDArray[Any], labels: Labels, names: Iterable[str]) -> NDArray[Any]:
@@ -41,6 +43,37 @@ def keep_largest(outer: NDArray[Any], labels: Labels, names: Iterable[str]) -> N
         box = _bounding_box(mask)
         if box is not None:
             out[box][_scraps(mask[box])] = _enclosing_value(labels, number)
+    return out
+
+
+def apply_step(
+    outer: NDArray[Any], labels: Labels, name: str, step: StepName, amount: float, around: Surroundings
+) -> NDArray[Any]:
+    """Mend one label of a label map.
+
+    Parameters
+    ----------
+    outer : (I, J, K) outer label values; not changed.
+    labels : what the values mean.
+    name : the label to mend. Removed voxels become background, or the smallest region that encloses the label; voxels are
+        gained from the background (or that region) only, so that no other label is written over.
+    step, amount, around : see :func:`mend`.
+
+    Raises
+    ------
+    BadInput : a name that is not declared, or what the step needs is missing.
+    """
+    if name not in labels.names:
+        raise BadInput(f"no label is called {name!r}; there are {', '.join(labels.names)}")
+    number = labels.names.index(name)
+    mask = np.isin(outer, labels.foreground[number].values)
+    out = outer.copy()
+    if not mask.any():
+        return out
+    left = _enclosing_value(labels, number)
+    after = mend(mask, step, amount, around)
+    out[mask & ~after] = left
+    out[after & ~mask & (outer == left)] = labels.written_values[number]
     return out
 
 

@@ -5,6 +5,7 @@ Knows the run's ``predictions``, ``metrics.csv`` and ``summary.json``. The metri
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +20,10 @@ from voxloom.files import sha256_file, write_json, write_text
 from voxloom.formats import read_label, write_volume
 from voxloom.inference.postprocess import keep_largest
 from voxloom.progress import Progress
+from voxloom.study.mending import Activations, Mending, as_json, mend_predictions, planned_mendings
 from voxloom.study.predict import Predictor
 from voxloom.study.run import Run
+from voxloom.training.settings import InferenceSettings
 from voxloom.volume import Volume
 
 #: Keeping the largest component only must gain this much Dice on the validation cases to be used.
@@ -103,11 +106,14 @@ def validate_run(
     largest = decide_largest(folder, dataset, labels, held_out)
     if largest:
         scored = {name: score_again(folder / name, dataset, held_out[name], labels, largest) for name in scored}
+    mendings = decide_mendings(folder, dataset, labels, held_out)
+    if any(mending.used for mending in mendings):
+        scored = {name: score_again(folder / name, dataset, held_out[name], labels, ()) for name in scored}
     pooled = Evaluation(labels.names)
     for name, evaluation in scored.items():
         evaluation.write_csv(folder / name / "metrics.csv")
         pooled.extend(evaluation)
-    summary = {"largest_component": list(largest), "folds": dict(outcomes)}
+    summary = {"largest_component": list(largest), "postprocess": as_json(mendings), "folds": dict(outcomes)}
     if total:
         spread = {"robustness": robustness(scored)} if len(scored) > 1 else {}
         summary["validation"] = {**pooled.summary(), **spread}
@@ -140,10 +146,26 @@ def decide_largest(
     return tuple(label for label, values in gains.items() if values and np.mean(values) > WORTHWHILE_GAIN)
 
 
+def decide_mendings(
+    folder: Path, dataset: Dataset, labels: Labels, held_out: Mapping[str, Sequence[str]]
+) -> list[Mending]:
+    """Try the recipe's post-processing steps on the held-out cases; predictions on disk are mended by those that help."""
+    run = Run(folder)
+    settings = InferenceSettings.model_validate(run.recipe.inference)
+    planned = planned_mendings(settings, labels, run.data.get("fingerprint", {}))
+    fold_of = {case: name for name, ids in held_out.items() for case in ids}
+    predictions = {case: folder / name / "predictions" / f"{case}.nii.gz" for case, name in fold_of.items()}
+
+    def activations(case: str) -> contextlib.AbstractContextManager[Activations]:
+        return Predictor.from_folds([folder / fold_of[case]]).activations(dataset[case].read_image())
+
+    return mend_predictions(planned, predictions, dataset, labels, activations)
+
+
 def score_again(
     fold: Path, dataset: Dataset, ids: Sequence[str], labels: Labels, largest: tuple[str, ...]
 ) -> Evaluation:
-    """Apply the largest-component rule to the predictions on disk and score them anew."""
+    """Keep the largest component of some labels in the predictions on disk, and score them anew."""
     evaluation = Evaluation(labels.names)
     for case in ids:
         path = fold / "predictions" / f"{case}.nii.gz"

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import re
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -20,10 +22,11 @@ from torch import nn
 from voxloom.dataset import Labels
 from voxloom.errors import BadInput, VoxloomError
 from voxloom.formats import ending_of, read_volume, write_volume
-from voxloom.inference import autocast_dtype, predict_labels
+from voxloom.inference import Slab, autocast_dtype, predict_labels, restore_probabilities, stream_map
 from voxloom.networks import build_network, network_settings
 from voxloom.prepare import PLAIN_SLICES, PrepareSettings, SliceSettings, Statistics, prepare_image
 from voxloom.progress import Progress
+from voxloom.study.mending import Activations, Mending, used_mendings
 from voxloom.study.run import Run
 from voxloom.training.settings import InferenceSettings
 from voxloom.training.weights import load_weights
@@ -51,6 +54,8 @@ class Predictor:
     device : where the networks live.
     largest : names of labels of which only the largest component is kept.
     slices : which slices the networks see, as in ``model.json``.
+    mendings : post-processing steps of the run.
+    trained_mirror : axes along which training mirrored patches.
     """
 
     members: tuple[Member, ...]
@@ -64,13 +69,20 @@ class Predictor:
     device: torch.device
     largest: tuple[str, ...]
     slices: SliceSettings = PLAIN_SLICES
+    mendings: tuple[Mending, ...] = ()
+    trained_mirror: tuple[int, ...] = ()
 
     @classmethod
     def of(cls, run: Run, *, device: str = "auto", mirror: Sequence[int] | None = None) -> Predictor:
         """Load all trained folds of a run; ``mirror`` instead of the recipe's axes."""
-        return cls.from_folds(
-            run.folds, device=device, mirror=mirror, largest=tuple(run.summary.get("largest_component", ()))
-        )
+        largest = tuple(run.summary.get("largest_component", ()))
+        predictor = cls.from_folds(run.folds, device=device, mirror=mirror, largest=largest)
+        return predictor.with_run(run)
+
+    def with_run(self, run: Run) -> Predictor:
+        """The same networks with what the run knows beside them: its post-processing, and how it was trained."""
+        mirrored = tuple(run.recipe.augment.get("mirror", ()))
+        return replace(self, mendings=used_mendings(run.summary), trained_mirror=mirrored)
 
     @classmethod
     def from_folds(
@@ -142,14 +154,56 @@ class Predictor:
         Volume (1, I, J, K) of the data set's label values, on the grid of the scan.
         """
         volume = source if isinstance(source, Volume) else read_channels(source, resample_tilt)
-        if volume.channels != len(self.channels):
-            raise BadInput(
-                f"{volume.channels} channel(s) given, the run was trained on {len(self.channels)} ({', '.join(self.channels)})",
-                volume.meta.get("source"),
-                "Give one file per channel, named CASE_0000, CASE_0001, ...",
-            )
+        refuse_channels(volume, self.channels)
         labels = self._labels(volume)
+        with self.activations(volume) as activations:
+            for mending in self.mendings:
+                labels = mending.apply(labels, self.labels, volume.spacing, activations)
         return Volume(labels[None], volume.affine, dict(volume.meta))
+
+    def probabilities(self, volume: Volume, out: np.ndarray | None = None) -> np.ndarray:
+        """Probabilities float16 (L, I, J, K) on the scan's own grid: background first, or one per region.
+
+        ``out`` takes them where given, e.g. a memory map; L is ``self.maps``.
+        """
+        image, geometry = prepare_image(volume, self.prepare, self.members[0].statistics)
+        out = np.empty((self.maps, *volume.shape), np.float16) if out is None else out
+        return restore_probabilities(self.slabs(image), geometry, self.labels, out)
+
+    @property
+    def maps(self) -> int:
+        """Number of probability maps."""
+        return self.labels.count if self.labels.has_regions else len(self.labels.atoms) + 1
+
+    @contextlib.contextmanager
+    def activations(self, volume: Volume) -> Iterator[Activations]:
+        """Gives the probability of a label (I, J, K); predicted when first asked for, kept on disk meanwhile."""
+        with tempfile.TemporaryDirectory(prefix="voxloom") as folder:
+
+            @cache
+            def whole() -> np.ndarray:
+                shape = (self.maps, *volume.shape)
+                return self.probabilities(volume, np.lib.format.open_memmap(f"{folder}/p.npy", "w+", np.float16, shape))
+
+            first = 0 if self.labels.has_regions else 1
+            yield lambda name: whole()[first + self.labels.names.index(name)]
+            whole.cache_clear()
+
+    def slabs(self, image: np.ndarray) -> Iterator[Slab]:
+        """Probabilities of a prepared image."""
+        return stream_map(
+            [member.network for member in self.members],
+            image,
+            patch=self.patch,
+            overlap=self.inference.overlap,
+            batch=self.inference.batch,
+            device=self.device,
+            autocast_dtype=autocast_dtype(self.precision, self.device),
+            activation="sigmoid" if self.labels.has_regions else "softmax",
+            tta_axes=self.inference.mirror,
+            channels_last=self.channels_last,
+            stack=self.slices.stack,
+        )
 
     def _labels(self, volume: Volume) -> np.ndarray:
         """Outer label values (I, J, K); members that share their statistics share the prepared image."""
@@ -168,6 +222,16 @@ class Predictor:
             channels_last=self.channels_last,
             stack=self.slices.stack,
             largest=self.largest,
+        )
+
+
+def refuse_channels(volume: Volume, channels: Sequence[str]) -> None:
+    """Refuse a scan with another number of channels than the training had."""
+    if volume.channels != len(channels):
+        raise BadInput(
+            f"{volume.channels} channel(s) given, the run was trained on {len(channels)} ({', '.join(channels)})",
+            volume.meta.get("source"),
+            "Give one file per channel, named CASE_0000, CASE_0001, ...",
         )
 
 
@@ -242,8 +306,19 @@ def group_channels(files: Sequence[Path], channels: int) -> list[Scan]:
     return [Scan(name, tuple(sorted(paths)), ending_of(paths[0]) or ".nii.gz") for name, paths in groups.items()]
 
 
+class Predicts(Protocol):
+    """What turns a scan into a label map: a run, or an ensemble of runs."""
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """Names of the channels that a scan must have."""
+
+    def predict(self, source: str | Path | Volume | Sequence[Path], *, resample_tilt: bool = False) -> Volume:
+        """Label map of one scan on its own grid."""
+
+
 def predict_scans(
-    predictor: Predictor,
+    predictor: Predicts,
     scans: Sequence[Scan],
     out: Path,
     *,

@@ -5,10 +5,11 @@ Knows names, ranges and defaults. Does not know how values are chosen (``planner
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from voxloom.inference.mend import StepName
 from voxloom.losses import LossSettings
 from voxloom.training.phases import Phase
 
@@ -75,6 +76,30 @@ class TrainingSettings(BaseModel):
         return self
 
 
+class PostprocessStep(BaseModel):
+    """One step that mends predictions; an entry of the recipe key ``inference.postprocess``.
+
+    Parameters
+    ----------
+    step : see ``voxloom.inference.mend.mend``.
+    amount : ml, mm, slices or share, by the step; None takes its default.
+    labels : which labels are mended; empty takes all.
+    when : "auto" keeps the step, label by label, where it raises the Dice of the held-out cases; "always" keeps it.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    step: StepName
+    amount: float | None = Field(None, ge=0)
+    labels: tuple[str, ...] = ()
+    when: Literal["auto", "always"] = "auto"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_name(cls, given: Any) -> Any:
+        return {"step": given} if isinstance(given, str) else given
+
+
 class InferenceSettings(BaseModel):
     """How a trained network is applied; every field is a recipe key under ``inference:``.
 
@@ -88,6 +113,10 @@ class InferenceSettings(BaseModel):
     mirror : axes (0, 1, 2 for i, j, k) over whose mirror images the prediction is averaged.
     largest_component : labels of which only the largest connected component is kept; ``"auto"`` decides by the validation
         cases and writes its decision into the run.
+    postprocess : steps that mend predictions, in their order: names, or ``{step, amount, labels, when}``. fill_holes (up to
+        ``amount`` ml), smooth (mm), interpolate (empty slices between two labelled ones), remove_small (ml), remove_fraction (of
+        the mean volume of one structure in training) and largest_activation. What each gains on the held-out cases is written
+        into the run.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -96,3 +125,4 @@ class InferenceSettings(BaseModel):
     batch: int = Field(1, ge=1)
     mirror: tuple[Literal[0, 1, 2], ...] = ()
     largest_component: tuple[str, ...] | Literal["auto"] = "auto"
+    postprocess: tuple[PostprocessStep, ...] = ()
