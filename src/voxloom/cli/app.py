@@ -31,6 +31,7 @@ COMMANDS = {
     "stress": "How a run's Dice falls while scans get worse.",
     "predict": "Apply a run to new scans.",
     "aggregate": "Mean and SD of a table of runs by any factor.",
+    "ensemble": "Let several runs or folds decide together.",
     "show": "Pictures of what the network sees and says.",
     "export": "Hand a trained model to other software.",
     "phantom": "Make simulated scans with known truth.",

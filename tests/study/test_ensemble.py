@@ -1,0 +1,226 @@
+"""Ensembles: a 3D run and a 2D run of coronal slices decide together; nothing is scored or learned on seen cases."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from voxloom.cli.app import run as voxloom
+from voxloom.dataset.labels import Label, Labels
+from voxloom.errors import BadInput
+from voxloom.formats import read_label, read_volume
+from voxloom.study.ensemble import EnsemblePredictor, build_ensemble
+from voxloom.study.ensemble import build as building
+from voxloom.study.ensemble import stack as stacking
+from voxloom.study.ensemble.combine import vote
+from voxloom.study.ensemble.members import find_members
+from voxloom.study.ensemble.stack import StackCase, StackNetwork, apply_stack, train_stack
+from voxloom.study.predict import Predictor
+from voxloom.study.recipe import Recipe
+from voxloom.study.run import Run
+from voxloom.study.train import train
+from voxloom.study.uncertainty import _passes, uncertainty
+
+from .conftest import TINY, write_balls
+
+TWO = Labels((Label("a", (10,)), Label("b", (20,))))
+NESTED = Labels((Label("whole", (1, 2)), Label("core", (2,))), regions_order=(1, 2))
+CORONAL = {
+    "slices.plane": "coronal",
+    "network.strides": [[1, 1], [2, 2], [2, 2]],
+    "network.kernels": [[3, 3], [3, 3], [3, 3]],
+    "training.patch": [16, 24, 1],
+    "training.batch": 4,
+}
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two runs on the same two folds, and a scan of their data."""
+
+    runs: list[Path]
+    scan: Path
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Pair:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    root = tmp_path_factory.mktemp("ensemble é")
+    data = write_balls(root / "balls", 6)
+    runs = []
+    for name, changes in (("volume", {}), ("coronal", CORONAL)):
+        settings = {**TINY, **changes, "training.steps": 30, "training.validations": 1, "folds.count": 2}
+        runs.append(train(data, Recipe.load("auto").changed(settings), out=root / name).folder)
+    torch.set_num_threads(before)
+    return Pair(runs, data / "imagesTr" / "ball02_0000.nii.gz")
+
+
+def test_majority_and_ties() -> None:
+    maps = [np.array([[[v]]]) for v in (10, 10, 20)]
+    assert vote(maps, TWO).item() == 10
+    assert vote([np.array([[[v]]]) for v in (10, 20)], TWO).item() == 10
+    assert vote([np.array([[[v]]]) for v in (0, 20)], TWO).item() == 0
+    assert vote([np.array([[[v]]]) for v in (0, 1, 2)], NESTED).item() == 1
+    assert vote([np.array([[[v]]]) for v in (2, 1, 2)], NESTED).item() == 2
+
+
+@pytest.mark.parametrize("rule", ["mean", "vote"])
+def test_figures_are_out_of_fold(pair: Pair, tmp_path: Path, rule: Any) -> None:
+    """A member's figures must be those of its own held-out cases; the ensemble's are on the same cases."""
+    built = build_ensemble(pair.runs, tmp_path / "out", rule)
+    assert built.cases == 6
+    assert list(built.figures) == ["volume", "coronal", "ensemble"]
+    for folder in pair.runs:
+        alone = Run(folder).summary["validation"]["dice"]
+        assert built.figures[folder.name]["dice"]["bright"]["mean"] == pytest.approx(alone["bright"]["mean"], abs=1e-9)
+    assert 0 <= built.figures["ensemble"]["dice"]["mean"]["mean"] <= 1
+    assert (tmp_path / "out" / "metrics.csv").is_file()
+
+
+def test_mean_is_that_of_the_probabilities_on_the_scans_grid(pair: Pair, tmp_path: Path) -> None:
+    build_ensemble(pair.runs, tmp_path / "out", "mean")
+    found = EnsemblePredictor.of(tmp_path / "out").predict(pair.scan)
+    scan = read_volume(pair.scan)
+    mean = sum(Predictor.of(Run(folder)).probabilities(scan).astype(np.float32) for folder in pair.runs) / 2
+    expected = np.array([0, 3, 207])[mean.argmax(axis=0)]
+    assert found.same_grid(scan)
+    assert (found.data[0] == expected).mean() > 0.9999
+
+
+def test_stack_learns_from_unseen_cases_only(pair: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    learned: list[list[int]] = []
+    asked: list[tuple[str, str]] = []
+    original, predictor = train_stack, building._Voices.predictor
+
+    def spy(cases: Any, *arguments: Any, **options: Any) -> StackNetwork:
+        learned.append([id(case) for case in cases])
+        return original(cases, *arguments, **options)
+
+    def watched(self: Any, n: int, case: str) -> Predictor:
+        member = self.members[n]
+        about = json.loads((member.run / member.held_out[case] / "model.json").read_text())
+        asked.append((case, ",".join(about["trained_on"])))
+        return predictor(self, n, case)
+
+    monkeypatch.setattr(building, "train_stack", spy)
+    monkeypatch.setattr(building._Voices, "predictor", watched)
+    built = build_ensemble(pair.runs, tmp_path / "out", "stack", steps=20)
+    assert asked
+    assert not [case for case, trained_on in asked if case in trained_on]
+    assert [len(cases) for cases in learned] == [5, 5, 4, 5, 5, 6] or sorted(map(len, learned))[-1] == 6
+    assert sum(6 - len(cases) for cases in learned) == 6, "every case is left out of exactly one training"
+    assert built.cases == 6
+    found = EnsemblePredictor.of(tmp_path / "out").predict(pair.scan)
+    assert set(np.unique(found.data)) <= {0, 3, 207}
+    (tmp_path / "out" / "stack.safetensors").write_bytes(b"no")
+    with pytest.raises(BadInput, match="damaged"):
+        EnsemblePredictor.of(tmp_path / "out")
+
+
+def test_a_stack_begins_as_the_mean() -> None:
+    torch.manual_seed(0)
+    network = StackNetwork(2, 3, regions=False)
+    seen = torch.softmax(torch.randn(1, 2, 3, 6, 6, 6), dim=2)
+    found = torch.softmax(network(seen.flatten(1, 2)), dim=1)
+    assert torch.allclose(found, seen.mean(dim=1), atol=5e-3)
+
+
+def misled() -> list[StackCase]:
+    """The first member is right, the second one is surer and always names the other label."""
+    cases = []
+    for n in range(4):
+        truth = np.zeros((12, 12, 12), np.uint8)
+        truth[2 + n % 3 : 8, 2:6, 2:9] = 1
+        truth[8:11, 6:10, 3:9] = 2
+        right = np.eye(3)[truth].transpose(3, 0, 1, 2) * 0.4 + 0.2
+        swapped = np.eye(3)[np.array([0, 2, 1])[truth]].transpose(3, 0, 1, 2) * 0.7 + 0.1
+        cases.append(StackCase(np.concatenate([right, swapped]).astype(np.float16), truth))
+    return cases
+
+
+def test_a_stack_learns_whom_to_trust(monkeypatch: pytest.MonkeyPatch) -> None:
+    cases = misled()
+    network = train_stack(cases[:3], TWO, 2, steps=80, seed=0)
+    mean = cases[3].probabilities.reshape(2, 3, 12, 12, 12).astype(np.float32).mean(axis=0).argmax(axis=0)
+    whole, parts = (np.empty((3, 12, 12, 12), np.float32) for _ in range(2))
+    apply_stack(network, cases[3].probabilities, whole)
+    truth = cases[3].truth
+    assert (mean == truth)[truth > 0].mean() < 0.1
+    assert (whole.argmax(axis=0) == truth)[truth > 0].mean() > 0.95
+    monkeypatch.setattr(stacking, "_BLOCK_VALUES", 6 * 12 * 12 * 5)
+    apply_stack(network, cases[3].probabilities, parts)
+    assert np.allclose(parts, whole, atol=1e-5)
+
+
+def test_folds_as_members_have_no_common_case(pair: Pair, tmp_path: Path) -> None:
+    built = build_ensemble([pair.runs[0]], tmp_path / "out", "vote", each_fold=True)
+    assert (built.cases, built.figures) == (0, {})
+    assert len(EnsemblePredictor.of(tmp_path / "out").members) == 2
+    assert [m.name for m in find_members([pair.runs[0] / "fold_1", pair.runs[1]])] == ["volume/fold_1", "coronal"]
+    with pytest.raises(BadInput, match="every member held out, and there are 0"):
+        build_ensemble([pair.runs[0]], tmp_path / "stack", "stack", each_fold=True)
+
+
+def test_refusals(pair: Pair, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="needs two members"):
+        build_ensemble(pair.runs[:1], tmp_path / "out")
+    with pytest.raises(BadInput, match="named twice"):
+        build_ensemble([pair.runs[0], pair.runs[0]], tmp_path / "out")
+    other = tmp_path / "other"
+    shutil.copytree(pair.runs[0], other)
+    for about in other.glob("fold_*/model.json"):
+        about.write_text(about.read_text().replace('"bright"', '"light"'))
+    with pytest.raises(BadInput, match="same labels"):
+        build_ensemble([pair.runs[1], other], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "x").touch()
+    with pytest.raises(BadInput, match="not empty"):
+        build_ensemble(pair.runs, tmp_path / "full")
+    with pytest.raises(BadInput, match="no ensemble.json"):
+        EnsemblePredictor.of(tmp_path)
+
+
+def test_uncertainty_is_the_spread_over_passes(pair: Pair) -> None:
+    """Two networks, each with the scan and its mirror image along the second prepared axis."""
+    predictor = Predictor.of(Run(pair.runs[0]), mirror=(1,))
+    scan = read_volume(pair.scan)
+    found = uncertainty([predictor], scan)
+    shape = (predictor.maps, *scan.shape)
+    passes = []
+    for one in _passes(predictor, scan):
+        out = np.empty(shape, np.float16)
+        one(out)
+        passes.append(out.astype(np.float64))
+    assert len(passes) == 2 * 2
+    assert np.allclose(found.data[0], np.std(passes, axis=0, ddof=1).max(axis=0), atol=1e-3)
+    assert found.same_grid(scan)
+    first = Predictor.from_folds([pair.runs[0] / "fold_0"])
+    assert np.allclose(passes[0], first.probabilities(scan), atol=2e-3)
+    together = Predictor.from_folds([pair.runs[0] / "fold_0"], mirror=(1,)).probabilities(scan)
+    assert np.allclose((passes[0] + passes[1]) / 2, together, atol=2e-3), "the mirror images are those of prediction"
+    with pytest.raises(BadInput, match="has no spread"):
+        uncertainty([first], scan)
+
+
+def test_command_line(pair: Pair, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "both"
+    assert voxloom(["ensemble", *map(str, pair.runs), "-o", str(out), "--by", "vote"]) == 0
+    printed = capsys.readouterr()
+    assert "Dice on 6 cases that no member has seen" in printed.err
+    assert f"Wrote {out / 'ensemble.json'}" in printed.out
+    assert voxloom(["predict", str(out), str(pair.scan), "-o", str(tmp_path / "found"), "--uncertainty"]) == 0
+    label = read_label(tmp_path / "found" / "ball02.nii.gz")
+    spread = read_volume(tmp_path / "found" / "ball02_uncertainty.nii.gz")
+    assert spread.same_grid(label)
+    assert 0 < float(spread.data.max()) < 0.8
+    assert voxloom(["ensemble", str(pair.runs[0]), "-o", str(tmp_path / "one")]) == 2
+    assert voxloom(["predict", str(out), str(pair.scan), "-o", str(tmp_path / "x"), "--tta"]) == 2
