@@ -1,12 +1,16 @@
-"""``voxloom show``: pictures of what the network sees and says."""
+"""``voxloom show``: pictures of what the network sees and says, and of what is inside it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
+
+if TYPE_CHECKING:
+    from voxloom.study.run import Run
 
 
 class What(StrEnum):
@@ -14,24 +18,57 @@ class What(StrEnum):
 
     batch = "batch"
     results = "results"
+    slices = "slices"
+    gallery = "gallery"
+    kernels = "kernels"
+    activations = "activations"
+
+
+class PlaneName(StrEnum):
+    """Anatomical planes."""
+
+    sagittal = "sagittal"
+    coronal = "coronal"
+    axial = "axial"
 
 
 def command(
     what: Annotated[
-        What, typer.Argument(help="batch: training patches after augmentation; results: truth and prediction.")
+        What,
+        typer.Argument(
+            help="batch: training patches after augmentation; results: truth and prediction; slices: Dice per slice; "
+            "gallery: best and worst slices; kernels: of the first layer; activations: what the layers answer."
+        ),
     ],
     run: Annotated[Path, typer.Argument(help="Folder of a run.")],
     out: Annotated[Path, typer.Option("-o", "--out", help="PNG or SVG file.")] = Path("show.png"),
     step: Annotated[int, typer.Option(help="Training step of the batch.")] = 0,
+    plane: Annotated[PlaneName, typer.Option(help="Of slices and gallery.")] = PlaneName.axial,
+    label: Annotated[Optional[str], typer.Option(help="Of slices and gallery. [default: all]")] = None,
+    case: Annotated[Optional[str], typer.Option(help="Of results, slices and activations.")] = None,
+    fold: Annotated[int, typer.Option(min=0, help="Of kernels and activations.")] = 0,
     json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Draw a training batch, or results beside the truth, of RUN."""
+    """Draw what RUN sees, says and holds inside."""
     from voxloom.cli import output
     from voxloom.study.run import Run
 
-    opened = Run(run)
-    if what is What.batch:
-        opened.show_batch(out, step=step)
-    else:
-        opened.show_results(out)
+    pictures(Run(run), out, step, plane.value, label, case, fold)[what]()
     output.done([out], None, {"picture": str(out)} if json_output else None)
+
+
+def pictures(
+    run: Run, out: Path, step: int, plane: Any, label: str | None, case: str | None, fold: int
+) -> dict[What, Callable[[], Any]]:
+    """What is drawn for each word."""
+    from voxloom.study.inside_views import show_activations, show_kernels
+    from voxloom.study.slice_views import show_gallery, show_slices
+
+    return {
+        What.batch: lambda: run.show_batch(out, step=step),
+        What.results: lambda: run.show_results(out, cases=[case] if case else None),
+        What.slices: lambda: show_slices(run, out, plane=plane, label=label, case=case),
+        What.gallery: lambda: show_gallery(run, out, plane=plane, label=label),
+        What.kernels: lambda: show_kernels(run, out, fold=fold),
+        What.activations: lambda: show_activations(run, out, fold=fold, case=case),
+    }

@@ -1,0 +1,116 @@
+"""Views of a run: Dice per slice by anatomy, best and worst slices, kernels and activations."""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from voxloom.cli.app import run as voxloom
+from voxloom.errors import BadInput
+from voxloom.evaluation import dice_score
+from voxloom.study import slice_views
+from voxloom.study.inside_views import first_kernels, layer_activations
+from voxloom.study.slice_views import SlicedCase, inner_members, sliced_cases
+from voxloom.training.weights import load_weights
+
+from .conftest import Trained
+
+
+def drawn(axis: int) -> SlicedCase:
+    """Three slices along ``axis``: a perfect one, a half-found one, and an empty one."""
+    truth = np.zeros((3, 4, 4), np.uint8)
+    truth[0, :2, :2] = 1
+    truth[1, :2, :2] = 2
+    prediction = truth.copy()
+    prediction[1, 0, :2] = 0
+    turned = [np.moveaxis(array, 0, axis) for array in (np.ones((3, 4, 4), np.float32), truth, prediction)]
+    spacing = [2.0, 2.0, 2.0]
+    spacing[axis] = 5.0
+    return SlicedCase("x", axis, *turned, (spacing[0], spacing[1], spacing[2]))
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_dice_and_area_per_slice(axis: int) -> None:
+    case = drawn(axis)
+    assert case.dice([1, 2]).tolist() == [1.0, pytest.approx(2 / 3), 1.0]
+    assert case.dice([1]).tolist() == [1.0, 1.0, 1.0]
+    assert case.area([1, 2]).tolist() == [16.0, 16.0, 0.0]
+
+
+def test_planes_are_anatomical(trained: Trained) -> None:
+    """The phantoms are 22 to 24 x 20 x 15 voxels, stored as L A S."""
+    lengths = {plane: len(next(sliced_cases(trained.run, plane)).dice([1])) for plane in slice_views.PLANES}
+    assert lengths["coronal"] == 20
+    assert lengths["axial"] == 15
+    assert lengths["sagittal"] in (22, 23, 24)
+
+
+def test_slices_add_up_to_the_case(trained: Trained) -> None:
+    case = next(sliced_cases(trained.run, "axial"))
+    inner = inner_members(slice_views.labels_of(trained.run), "dark")["dark"]
+    both = (np.isin(case.truth, inner) & np.isin(case.prediction, inner)).sum()
+    assert case.area(inner).sum() == pytest.approx(np.isin(case.truth, inner).sum() * 1.5 * 1.5)
+    expected = dice_score(np.isin(case.prediction, inner), np.isin(case.truth, inner))
+    size = np.isin(case.truth, inner).sum() + np.isin(case.prediction, inner).sum()
+    assert 2 * both / size == pytest.approx(expected)
+
+
+def test_gallery_shows_the_best_and_the_worst(trained: Trained) -> None:
+    figure = slice_views.show_gallery(trained.run, count=2)
+    titles = [axes.get_title() for axes in figure.axes]
+    values = [float(title.rsplit(" ", 1)[1]) for title in titles]
+    assert len(values) == 4
+    assert min(values[:2]) >= max(values[2:])
+    every = [d for case in sliced_cases(trained.run, "axial") for d in case.dice([1, 2])]
+    assert values[2] == pytest.approx(min(every), abs=0.006)
+
+
+def test_kernels_are_those_of_the_weights(trained: Trained) -> None:
+    kernels = first_kernels(trained.run, 1)
+    weights, _ = load_weights(trained.run.folder / "fold_1")
+    first = next(w for w in weights.values() if w.ndim == 5 and w.shape[1] == 1)
+    assert kernels.shape == (4, 1, 3, 3)
+    assert np.array_equal(kernels, first[..., 1].numpy())
+
+
+def test_activations_go_down_and_up_again(trained: Trained) -> None:
+    layers = layer_activations(trained.run, 0)
+    widths = [answers.shape[1] for answers in layers.values()]
+    assert min(widths) < widths[0]
+    assert widths[-1] == widths[0]
+    assert all(a != b for a, b in pairwise(widths))
+    assert all(np.isfinite(answers).all() and answers.std() > 0 for answers in layers.values())
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["slices", "--plane", "coronal", "--label", "dark"],
+        ["gallery", "--plane", "sagittal"],
+        ["kernels", "--fold", "1"],
+        ["activations"],
+    ],
+)
+def test_pictures_from_the_command_line(
+    trained: Trained, tmp_path: Path, arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    what, *options = arguments
+    out = tmp_path / f"{what} é.png"
+    assert voxloom(["show", what, str(trained.run.folder), "-o", str(out), *options, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"picture": str(out)}
+    assert out.read_bytes().startswith(b"\x89PNG")
+
+
+def test_refusals(trained: Trained) -> None:
+    with pytest.raises(BadInput, match="no label is called 'x'"):
+        slice_views.show_slices(trained.run, label="x")
+    with pytest.raises(BadInput, match="no prediction of nobody"):
+        slice_views.show_slices(trained.run, case="nobody")
+    with pytest.raises(BadInput, match="no trained fold 7"):
+        first_kernels(trained.run, 7)
+    with pytest.raises(BadInput, match="no case nobody"):
+        layer_activations(trained.run, 0, "nobody")
