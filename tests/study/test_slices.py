@@ -10,8 +10,10 @@ import torch
 
 from voxloom.errors import BadInput
 from voxloom.formats import read_label
+from voxloom.study.facts import complete
 from voxloom.study.recipe import Recipe
 from voxloom.study.train import train
+from voxloom.training.planner import DataFacts
 
 from .conftest import write_balls
 
@@ -66,3 +68,15 @@ def test_slices_of_a_3d_network_are_refused(tmp_path: Path, changes: dict[str, o
 def test_plane_wins_over_the_order_of_the_axes_and_keeps_their_directions() -> None:
     recipe = Recipe.parse("slices: {plane: coronal}\nprepare: {orientation: LPS}", "text")
     assert recipe.preparation.orientation == "LSP"
+
+
+@pytest.mark.parametrize(
+    ("slices", "patch"),
+    [("{}", (56, 64, 24)), ("{neighbors: 1}", (56, 64, 1)), ("{plane: coronal}", (56, 64, 1))],
+)
+def test_the_plan_reckons_with_the_size_that_every_case_gets(slices: str, patch: tuple[int, int, int]) -> None:
+    text = f"slices: {slices}\nprepare: {{resize_to: [56, 64, 24], orientation: RAS}}\nbudget: 1m"
+    facts = DataFacts(9, ((300, 40, 310),) * 9, ((0.5, 4.0, 0.5),) * 9, ("MR",), 4, None)
+    full, _ = complete(Recipe.parse(text, "text"), facts, "cpu", 60.0, lambda *_, **__: 0.01)
+    assert tuple(full.training["patch"]) == patch
+    assert full.network["in_channels"] == (3 if "neighbors" in slices else 1)

@@ -21,10 +21,11 @@ from voxloom.prepare.bias import CaseReader, correct_bias
 from voxloom.prepare.crop import Box, body_box, nonzero_box, whole_box
 from voxloom.prepare.geometry import Geometry, plan_geometry
 from voxloom.prepare.intensity import apply_windows, make_finite, normalize_channels
+from voxloom.prepare.joint import JointModel, joint_box, sample
 from voxloom.prepare.reorient import Turn, turn_to
 from voxloom.prepare.settings import ChannelStatistics, PrepareSettings, Statistics
 from voxloom.progress import Progress
-from voxloom.volume import Volume, spacing_of
+from voxloom.volume import Volume, orientation_of, spacing_of
 
 if TYPE_CHECKING:
     from voxloom.dataset import Case, Labels
@@ -57,32 +58,59 @@ def prepare_corrected(
     volume: Volume, settings: PrepareSettings, statistics: Statistics | None = None
 ) -> tuple[NDArray[np.float32], Geometry]:
     """``prepare_image`` of a volume whose bias field has been removed where the settings want that (``CaseReader``)."""
-    geometry = plan(volume, settings)
+    geometry = plan(volume, settings, statistics)
     normalized = normalize_channels(geometry.turn_and_cut(volume.data), settings, statistics)
     return geometry.resample_image(normalized, settings.image_order), geometry
 
 
-def plan(volume: Volume, settings: PrepareSettings) -> Geometry:
+def plan(volume: Volume, settings: PrepareSettings, statistics: Statistics | None = None) -> Geometry:
     """The geometry that ``settings`` give this case. A 2D image (K = 1) keeps its axes: its plane may be any."""
-    keep = settings.orientation is None or volume.shape[2] == 1
-    turn = Turn() if keep else turn_to(volume.affine, str(settings.orientation))
-    box = _box(turn.apply(volume.data), turn, volume.affine, settings)
-    return plan_geometry(volume.shape, volume.affine, turn, box, settings.spacing, settings.pad_to)
+    turn = turn_for(volume, settings)
+    box = _box(volume, turn, settings, statistics)
+    spacing = settings.spacing
+    if settings.resize_to is not None:
+        own = _turned_spacing(volume, turn)
+        i, j, k = ((b - a) * mm / n for (a, b), mm, n in zip(box, own, settings.resize_to, strict=True))
+        spacing = (i, j, k)
+    return plan_geometry(volume.shape, volume.affine, turn, box, spacing, settings.pad_to)
 
 
-def _box(
-    turned: NDArray[Any],
-    turn: Turn,
-    affine: NDArray[np.float64],
-    settings: PrepareSettings,
-) -> Box:
+def turn_for(volume: Volume, settings: PrepareSettings) -> Turn:
+    """The turn to the settings' orientation."""
+    if settings.orientation is None or volume.shape[2] == 1:
+        return Turn()
+    if settings.orientation != "slices":
+        return turn_to(volume.affine, settings.orientation)
+    upright = turn_to(volume.affine, "RAS")
+    own = _turned_spacing(volume, upright)
+    thick = max(range(3), key=lambda axis: (round(own[axis], 3), axis))
+    return turn_to(volume.affine, "RAS".replace("RAS"[thick], "") + "RAS"[thick])
+
+
+def _turned_spacing(volume: Volume, turn: Turn) -> tuple[float, float, float]:
+    i, j, k = (spacing_of(volume.affine)[axis] for axis in turn.order)
+    return (i, j, k)
+
+
+def _box(volume: Volume, turn: Turn, settings: PrepareSettings, statistics: Statistics | None) -> Box:
+    turned = turn.apply(volume.data)
     if settings.crop == "none":
         return whole_box(turned.shape[1:])
     finite = np.nan_to_num(turned, posinf=0, neginf=0) if turned.dtype.kind == "f" else turned
     if settings.crop == "nonzero":
         return nonzero_box(finite)
-    i, j, k = (spacing_of(affine)[axis] for axis in turn.order)
-    return body_box(finite, (i, j, k))
+    own = _turned_spacing(volume, turn)
+    if settings.crop == "body":
+        return body_box(finite, own)
+    if statistics is None or statistics.joint is None:
+        raise BadInput("'joint' needs what the training cases taught", "prepare.crop")
+    center = statistics.joint.center(finite[0], own, _turned_codes(volume, turn))
+    i, j, k = joint_box(turned.shape[1:], own, center, settings.joint_mm)
+    return (i, j, k)
+
+
+def _turned_codes(volume: Volume, turn: Turn) -> str:
+    return orientation_of(volume.affine @ turn.matrix(volume.shape))
 
 
 def prepare_label(volume: Volume, geometry: Geometry, labels: Labels) -> NDArray[Any]:
@@ -140,7 +168,24 @@ def measure_statistics(
             "no training case has a labeled voxel to measure intensities in",
             fix="Check the labels",
         )
-    return Statistics(tuple(_statistics(values) for values in channels))
+    joint = None
+    if settings.crop == "joint":
+        looks = partial(_joint_sample, reader=CaseReader(settings, folder))
+        found = map_named(looks, items, step="looking for joints", workers=count, progress=progress)
+        joint = JointModel.learn([one for _, one in found if one is not None])
+    return Statistics(tuple(_statistics(values) for values in channels), joint)
+
+
+def _joint_sample(case: Case, *, reader: CaseReader) -> tuple[str, NDArray[np.float32]] | None:
+    """The axis codes and the look of a case around its joint; None without a label of both bones."""
+    image, label = reader(case), case.read_label()
+    if label is None:
+        return None
+    turn = turn_for(image, reader.settings)
+    outer = turn.apply(label.data)[0]
+    one, other = reader.settings.joint_labels
+    patch = sample(turn.apply(image.data)[0], outer == one, outer == other, _turned_spacing(image, turn))
+    return None if patch is None else (_turned_codes(image, turn), patch)
 
 
 def _statistics(values: NDArray[np.float32]) -> ChannelStatistics:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from voxloom.errors import BadInput
+from voxloom.prepare.joint import JointModel
 from voxloom.prepare.windows import HU_WINDOWS, PERCENTILE_WINDOWS, WindowName
 
 Normalization = Literal["zscore", "zscore_nonzero", "zscore_mask", "zscore_sample", "minmax", "none", "ct"]
@@ -28,7 +29,12 @@ class PrepareSettings(BaseModel):
     spacing : target voxel size in mm, order i j k after reorientation; None keeps the case's own.
     image_order : interpolation of images; "cubic" is a B-spline of order 3 (linear along a thick axis). Labels always
         go through linear interpolation of each label and the largest share wins.
-    crop : "nonzero" cuts to voxels that differ from 0 in some channel, "body" to the largest bright region.
+        "slices" puts the axis of the slices (the largest spacing) last, so that scans of several planes fit one network.
+    crop : "nonzero" cuts to voxels that differ from 0 in some channel, "body" to the largest bright region, "joint" to a
+        square in the plane of the slices around the place where two bones meet, found as the training cases taught.
+    joint_labels : values of the two bones in the label files.
+    joint_mm : side of the square.
+    resize_to : size (I, J, K) to which every case is resampled, in the place of ``spacing``.
     pad_to : least size (I, J, K) of the prepared grid; filled with 0 on both sides.
     n4 : whether N4 removes the bias field first (Tustison et al. 2010), for MR.
     n4_shrink, n4_iterations : the field is estimated on an image this many times coarser (no axis below 8 voxels), with so
@@ -47,7 +53,10 @@ class PrepareSettings(BaseModel):
     orientation: str | None = "RAS"
     spacing: tuple[_Millimetres, _Millimetres, _Millimetres] | None = None
     image_order: Literal["linear", "cubic"] = "linear"
-    crop: Literal["none", "nonzero", "body"] = "none"
+    crop: Literal["none", "nonzero", "body", "joint"] = "none"
+    joint_labels: tuple[int, int] = (1, 2)
+    joint_mm: float = Field(120.0, gt=0)
+    resize_to: tuple[_Size, _Size, _Size] | None = None
     pad_to: tuple[_Size, _Size, _Size] | None = None
     n4: bool = False
     n4_shrink: int = Field(4, ge=1, le=64)
@@ -58,8 +67,8 @@ class PrepareSettings(BaseModel):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if self.orientation is not None and not _is_orientation(self.orientation):
-            raise ValueError(f"orientation {self.orientation!r} is not three axis codes such as RAS or LPS")
+        if self.orientation not in (None, "slices") and not _is_orientation(str(self.orientation)):
+            raise ValueError(f"orientation {self.orientation!r} is not three axis codes such as RAS or LPS, nor slices")
         if self.normalize == ():
             raise ValueError("normalize names no channel")
         for name, pair in (
@@ -96,9 +105,9 @@ class PrepareSettings(BaseModel):
 
     @property
     def needs_statistics(self) -> bool:
-        """Whether some channel is normalized with numbers learned from the training cases."""
+        """Whether something is learned from the training cases: intensities of a channel, or the look of a joint."""
         chosen = (self.normalize,) if isinstance(self.normalize, str) else self.normalize
-        return any(one in LEARNED for one in chosen)
+        return self.crop == "joint" or any(one in LEARNED for one in chosen)
 
 
 def _is_orientation(codes: str) -> bool:
@@ -118,18 +127,27 @@ class ChannelStatistics:
 
 @dataclass(frozen=True)
 class Statistics:
-    """What "ct", "zscore_mask" and "zscore_sample" learned from the training cases, in channel order; stored with the run."""
+    """What preparation learned from the training cases; stored with the run.
+
+    channels : intensities in channel order. joint : the look of the joint, for ``crop: joint``.
+    """
 
     channels: tuple[ChannelStatistics, ...]
+    joint: JointModel | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-able form."""
-        return {"channels": [asdict(channel) for channel in self.channels]}
+        channels = [asdict(channel) for channel in self.channels]
+        return {"channels": channels} if self.joint is None else {"channels": channels, "joint": asdict(self.joint)}
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Self:
         """The inverse of :meth:`to_dict`; BadInput when a key is missing or unknown."""
         try:
-            return cls(tuple(ChannelStatistics(**{k: float(v) for k, v in one.items()}) for one in value["channels"]))
+            joint = value.get("joint")
+            return cls(
+                tuple(ChannelStatistics(**{k: float(v) for k, v in one.items()}) for one in value["channels"]),
+                None if joint is None else JointModel(joint["templates"]),
+            )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise BadInput(f"not intensity statistics ({error})", "statistics") from error

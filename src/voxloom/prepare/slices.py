@@ -97,7 +97,9 @@ class SliceSettings(BaseModel):
 
     def orientation(self, codes: str | None) -> str | None:
         """The prepared orientation: ``codes`` (None: "RAS") with the normal of the plane last; ``codes`` without a plane."""
-        return codes if self.plane is None else plane_orientation(codes or "RAS", self.plane)
+        if self.plane is None:
+            return codes
+        return plane_orientation("RAS" if codes in (None, "slices") else str(codes), self.plane)
 
 
 #: No plane, no neighbors, one slice per volume and pass.

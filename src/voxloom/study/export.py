@@ -100,13 +100,16 @@ def preprocessing(settings: PrepareSettings, about: dict[str, Any]) -> list[dict
         )
     if about.get("slices", {}).get("neighbors"):
         raise BadInput("a MONAI bundle cannot express slices.neighbors of this run", None, "Export a run without it")
-    unsaid = [("crop", settings.crop != "none"), ("n4", settings.n4), ("pad_to", settings.pad_to is not None)]
-    unsaid += [
-        ("percentile_clip", settings.percentile_clip is not None),
-        ("image_order", settings.image_order != "linear"),
-    ]
-    unsaid += [("orientation", settings.orientation not in (None, "RAS"))]
-    for key, used in unsaid:
+    unsaid = {
+        "crop": settings.crop != "none",
+        "n4": settings.n4,
+        "resize_to": settings.resize_to is not None,
+        "pad_to": settings.pad_to is not None,
+        "percentile_clip": settings.percentile_clip is not None,
+        "image_order": settings.image_order != "linear",
+        "orientation": settings.orientation not in (None, "RAS"),
+    }
+    for key, used in unsaid.items():
         if used:
             raise BadInput(f"a MONAI bundle cannot express prepare.{key} of this run", None, "Export a run without it")
     steps: list[dict[str, Any]] = [

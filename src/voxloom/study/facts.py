@@ -6,7 +6,7 @@ Knows both sides; decides nothing itself.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -94,7 +94,8 @@ def complete(
     recipe: Recipe, facts: DataFacts, device: str, seconds: float | None, time_step: MachineTimer
 ) -> tuple[Recipe, Plan]:
     """Fill what the recipe leaves open by the plan; the recipe's own keys win, and the plan reckons with them."""
-    plan = build_plan(facts, device, seconds, overridden(recipe, time_step), wishes_of(recipe))
+    wishes = wishes_of(recipe)
+    plan = build_plan(resized(facts, recipe), device, seconds, overridden(recipe, time_step), wishes)
     chosen = {"prepare": plan.prepare, "network": plan.network, "training": plan.training}
     chosen |= {"augment": plan.augment, "inference": plan.inference}
     values = recipe.model_dump(mode="json")
@@ -103,6 +104,17 @@ def complete(
     values["network"] = fill_network(plan.network, recipe.network)
     values["training"] = TrainingSettings.model_validate(values["training"]).model_dump(mode="json")
     return Recipe.check(values, f"recipe {recipe.name}"), plan
+
+
+def resized(facts: DataFacts, recipe: Recipe) -> DataFacts:
+    """The facts of cases that all get ``prepare.resize_to`` voxels, in RAS axis order; the spacing then differs by case."""
+    size = recipe.prepare.get("resize_to")
+    if size is None:
+        return facts
+    order = ["RAS".index(code) for code in recipe.slices.orientation("RAS") or "RAS"]
+    i, j, k = (int(size[order.index(axis)]) for axis in range(3))
+    count = len(facts.shapes)
+    return replace(facts, shapes=((i, j, k),) * count, spacings=((1.0, 1.0, 1.0),) * count)
 
 
 def overridden(recipe: Recipe, time_step: MachineTimer) -> StepTimer:
