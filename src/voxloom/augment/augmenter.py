@@ -42,13 +42,13 @@ class Augmenter:
 
         Parameters
         ----------
-        image, label : windows (B, C, I, J, K) and inner labels (B, I, J, K) or None, on any device.
+        image, label : windows (B, C, I, J, K) and inner labels (B, I, J, K), maps (B, M, I, J, K) or None, on any device.
         parameters : from ``sample``.
         size : (i, j, k) of the result, the middle of the window.
 
         Returns
         -------
-        Image (B, C, *size) float32 and label (B, *size) of the label's type.
+        Image (B, C, *size) float32 and label (B, *size), or maps (B, M, *size), of their type.
         """
         image, label = self._move(image.float(), label, parameters, size)
         image = artifacts.motion(image, parameters.motion, self.spacing)

@@ -63,6 +63,8 @@ def resample(
 ) -> tuple[Tensor, Tensor | None]:
     """Read image (B, C, I, J, K) linearly and label (B, I, J, K) at the nearest voxel, at offsets (B, 3, i, j, k).
 
+    Maps (B, M, I, J, K) in the place of the label are read linearly.
+
     Offsets are mm from the center of the source; outside of it both are 0. A single slice (K = 1) is read in its plane.
     """
     axes = 2 if image.shape[4] == 1 else 3
@@ -74,7 +76,11 @@ def resample(
     moved = functional.grid_sample(image, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
     if label is None:
         return moved.view(*moved.shape[:4], -1), None
-    flat = (label[..., 0] if axes == 2 else label)[:, None].float()
+    flat = label[..., 0] if axes == 2 else label
+    if label.ndim == 5:
+        maps = functional.grid_sample(flat.float(), grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+        return moved.view(*moved.shape[:4], -1), maps.view(*label.shape[:2], *offsets.shape[2:]).to(label.dtype)
+    flat = flat[:, None].float()
     nearest = functional.grid_sample(flat, grid, mode="nearest", padding_mode="zeros", align_corners=False)
     return moved.view(*moved.shape[:4], -1), nearest.view(len(label), *offsets.shape[2:]).to(label.dtype)
 

@@ -30,6 +30,7 @@ COMMANDS = {
     "compare": "Compare runs on the same cases.",
     "stress": "How a run's Dice falls while scans get worse.",
     "predict": "Apply a run to new scans.",
+    "points": "Compare the landmarks of two runs, or of two annotators.",
     "aggregate": "Mean and SD of a table of runs by any factor.",
     "ensemble": "Let several runs or folds decide together.",
     "show": "Pictures of what the network sees and says.",

@@ -39,12 +39,30 @@ def command(
 
 def _evaluate_run(run: Path, dataset: Path | None, out: Path | None, json_output: bool) -> None:
     from voxloom.study.evaluation import evaluate_run
+    from voxloom.study.run import is_landmark_run
 
+    if is_landmark_run(run):
+        _evaluate_landmarks(run, dataset, out, json_output)
+        return
     result = evaluate_run(run, dataset, out)
     wrote = [result.report()]
     if dataset is not None:
         wrote.append((out or run / "test") / "metrics.csv")
     _show(result.evaluation, wrote, f"voxloom predict {run} SCAN -o OUT", json_output)
+
+
+def _evaluate_landmarks(run: Path, dataset: Path | None, out: Path | None, json_output: bool) -> None:
+    from voxloom.cli import output
+    from voxloom.cli.points_table import point_rows
+    from voxloom.study.landmarks.evaluate import evaluate_landmarks
+
+    result = evaluate_landmarks(run, dataset, out)
+    wrote = [result.report()]
+    if dataset is not None:
+        wrote.append((out or run / "test") / "metrics.csv")
+    summary = result.summary()
+    output.table(point_rows(summary), title=f"{summary['cases']} cases")
+    output.done(wrote, f"voxloom predict {run} SCAN -o OUT", summary if json_output else None)
 
 
 def _evaluate_folders(

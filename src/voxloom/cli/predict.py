@@ -18,7 +18,10 @@ def command(
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder for the label maps.")],
     ending: Annotated[
         Optional[str],
-        typer.Option("--ending", help="Format of the results, e.g. .nii.gz, .mha, .nrrd. [default: the input's]"),
+        typer.Option(
+            "--ending",
+            help="Format, e.g. .nii.gz or .mha [default: the input's]; of points .csv or .mrk.json.",
+        ),
     ] = None,
     tta: Annotated[bool, typer.Option("--tta", help="Average over mirror images along all axes (slower).")] = False,
     uncertainty: Annotated[
@@ -30,11 +33,16 @@ def command(
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Predict label maps with RUN; each lies on the grid of its scan."""
+    """Predict label maps with RUN, each on the grid of its scan; or points, if RUN was trained on points."""
     from voxloom.cli import output
+    from voxloom.cli.predict_points import predict_points
     from voxloom.errors import VoxloomError
     from voxloom.study.predict import find_scans, predict_scans
+    from voxloom.study.run import is_landmark_run
 
+    if is_landmark_run(run):
+        predict_points(run, inputs, out, ending, resample_tilt, device, json_output)
+        return
     predictor = open_predictor(run, device, tta)
     scans = find_scans(inputs, len(predictor.channels))
     failures: list[tuple[Scan, VoxloomError]] = []

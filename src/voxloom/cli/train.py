@@ -68,7 +68,12 @@ def command(
         place = f" -o {out}" if out else ""
         output.note(f"Interrupted and saved. Continue with: voxloom train {dataset} --resume{place}")
         raise
-    output.table(dice_rows(run.summary), title="Dice on held-out cases")
+    if run.is_landmarks:
+        from voxloom.cli.points_table import point_rows
+
+        output.table(point_rows(run.summary.get("validation")), title="Landmarks of held-out cases")
+    else:
+        output.table(dice_rows(run.summary), title="Dice on held-out cases")
     if run.summary.get("postprocess"):
         output.table(mending_rows(run.summary), title="Post-processing")
     output.done(

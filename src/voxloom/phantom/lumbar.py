@@ -1,7 +1,7 @@
 """Lumbar spine in sagittal MR: T12 to the sacrum, discs, canal, and ten foramina whose centers are known.
 
 Knows the anatomy and its T1 and T2 signal. A foramen lies between the pedicles of its vertebra and the next: fat
-around a nerve root. It can be narrowed, when the fat is pressed out.
+around a nerve root. It can be narrowed, when the fat is pressed out, or not be seen at all. The pair below T12 is there too.
 """
 
 from __future__ import annotations
@@ -55,13 +55,16 @@ class Lumbar:
     ----------
     spine : T12, L1 to L5, S1.
     bulges, degeneration : of the disc below each vertebra, mm and 0 to 1.
-    open : share of its fat that each foramen keeps, (5 levels, left and right); below 0.5 it is narrowed.
+    open : share of its fat that each foramen keeps, (5 levels, left and right); below 0.5 it is narrowed, at 0 it cannot be
+        seen and has no point.
+    thoracic : the same of the foramina below T12, which look alike and have no point either.
     """
 
     spine: tuple[Vertebra, ...]
     bulges: tuple[float, ...]
     degeneration: tuple[float, ...]
     open: tuple[tuple[float, float], ...]
+    thoracic: tuple[float, float] = (1.0, 1.0)
 
     @classmethod
     def draw(cls, rng: np.random.Generator, difficulty: float) -> Lumbar:
@@ -80,11 +83,13 @@ class Lumbar:
         narrow = rng.random((5, 2)) < 0.25 * difficulty
         kept = np.where(narrow, rng.uniform(0.05, 0.4, (5, 2)), rng.uniform(0.85, 1.1, (5, 2)))
         spine = stack(_NAMES, sizes, discs, lordosis, scoliosis)
+        kept = np.where(rng.random((5, 2)) < 0.04 * difficulty, 0.0, kept)
         pairs = tuple((float(a), float(b)) for a, b in kept)
-        return cls(tuple(spine), tuple(map(float, bulges)), tuple(map(float, worn)), pairs)
+        above = (float(rng.uniform(0.6, 1.0)), float(rng.uniform(0.6, 1.0)))
+        return cls(tuple(spine), tuple(map(float, bulges)), tuple(map(float, worn)), pairs, above)
 
     def foramen(self, level: int, side: int) -> Point:
-        """Center of a foramen; level 0 to 4 for L1 to L5, side -1 left, 1 right."""
+        """Center of a foramen; level 0 to 4 for L1 to L5, -1 for T12; side -1 left, 1 right."""
         above, below = self.spine[level + 1], self.spine[level + 2]
         upper = above.at(side * above.width * 0.38, -above.depth * 0.66, -above.height * 0.34)
         lower = below.at(side * below.width * 0.38, -below.depth * 0.62, below.height * 0.62)
@@ -124,13 +129,14 @@ def make(draws: Draws, size: ScanSize, difficulty: float) -> PhantomCase:
         KnownPoint(_NAMES[level + 1], "left" if side < 0 else "right", pose.to_scanner(anatomy.foramen(level, side)))
         for level in range(5)
         for side in (-1, 1)
+        if anatomy.open[level][(side + 1) // 2] > 0
     )
-    narrowed = sum(kept < 0.5 for pair in anatomy.open for kept in pair)
+    narrowed = sum(0 < kept < 0.5 for pair in anatomy.open for kept in pair)
     return PhantomCase(
         Volume(look.apply(canvas.averaged(), rng)[None], affine, meta),
         Volume(canvas.middle_labels()[None], affine, {"modality": "SEG"}),
         points,
-        {**person, "weighting": weighting, "narrowed": narrowed},
+        {**person, "weighting": weighting, "narrowed": narrowed, "missing": 10 - len(points)},
     )
 
 
@@ -151,7 +157,7 @@ def _paint(canvas: Canvas, anatomy: Lumbar, weighting: str, rng: np.random.Gener
         if n + 1 < len(anatomy.spine):
             _paint_disc(canvas, anatomy, n, signal)
     _paint_canal(canvas, anatomy, signal, fine)
-    for level in range(5):
+    for level in range(-1, 5):
         for side in (-1, 1):
             _paint_foramen(canvas, anatomy, level, side, signal)
     for n, vertebra in enumerate(anatomy.spine):
@@ -234,7 +240,9 @@ def _paint_canal(canvas: Canvas, anatomy: Lumbar, signal: dict[str, float], fine
 
 def _paint_foramen(canvas: Canvas, anatomy: Lumbar, level: int, side: int, signal: dict[str, float]) -> None:
     above = anatomy.spine[level + 1]
-    kept = anatomy.open[level][(side + 1) // 2]
+    kept = (anatomy.thoracic if level < 0 else anatomy.open[level])[(side + 1) // 2]
+    if kept == 0:
+        return
     center = np.array(anatomy.foramen(level, side))
     x, y, z = (float(v) for v in center)
     wide = (above.width * 0.16, 4.6 * kept**0.5, 8.0 * kept**0.5)

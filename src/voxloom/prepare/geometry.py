@@ -216,7 +216,7 @@ def plan_geometry(
     affine: NDArray[np.float64],
     turn: Turn,
     box: Box,
-    spacing: Triple | None,
+    spacing: tuple[float | None, float | None, float | None] | None,
     pad_to: Size | None,
 ) -> Geometry:
     """The geometry of a source grid that is turned, cut to ``box``, resampled to ``spacing`` and padded to ``pad_to``.
@@ -227,7 +227,8 @@ def plan_geometry(
     resampled, scales, pads, sizes = [], [], [], []
     for axis, (start, stop) in enumerate(box):
         length = stop - start
-        scale = 1.0 if spacing is None or length == 1 else float(spacing[axis] / own[axis])
+        wanted = None if spacing is None or length == 1 else spacing[axis]
+        scale = 1.0 if wanted is None else float(wanted / own[axis])
         scale = 1.0 if abs(scale - 1) < _SPACING_TOLERANCE else scale
         count = max(1, round(length / scale))
         size = count if pad_to is None or length == 1 else max(count, pad_to[axis])

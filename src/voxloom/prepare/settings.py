@@ -26,7 +26,7 @@ class PrepareSettings(BaseModel):
     """How a case becomes what the network sees. All of it is part of the cache's key.
 
     orientation : axis codes to which voxels are flipped and permuted (never interpolated); None keeps the file's own.
-    spacing : target voxel size in mm, order i j k after reorientation; None keeps the case's own.
+    spacing : target voxel size in mm, order i j k after reorientation; None keeps the case's own, of all axes or of one.
     image_order : interpolation of images; "cubic" is a B-spline of order 3 (linear along a thick axis). Labels always
         go through linear interpolation of each label and the largest share wins.
         "slices" puts the axis of the slices (the largest spacing) last, so that scans of several planes fit one network.
@@ -51,7 +51,7 @@ class PrepareSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     orientation: str | None = "RAS"
-    spacing: tuple[_Millimetres, _Millimetres, _Millimetres] | None = None
+    spacing: tuple[_Millimetres | None, _Millimetres | None, _Millimetres | None] | None = None
     image_order: Literal["linear", "cubic"] = "linear"
     crop: Literal["none", "nonzero", "body", "joint"] = "none"
     joint_labels: tuple[int, int] = (1, 2)

@@ -36,6 +36,7 @@ def export_run(run: Run, out: Path, to: str = "monai") -> Path:
     """
     if to != "monai":
         raise BadInput(f"cannot export to {to}", None, "Known: monai")
+    run.refuse_landmarks("be exported as a MONAI bundle")
     if out.exists() and any(out.iterdir()):
         raise BadInput("the folder is not empty", out, "Choose another with -o")
     described = [load_weights(folder)[1] for folder in run.folds]
@@ -120,7 +121,14 @@ def preprocessing(settings: PrepareSettings, about: dict[str, Any]) -> list[dict
         steps.append({"_target_": "Orientationd", "keys": "image", "axcodes": settings.orientation, "labels": None})
     steps += intensity_transforms(settings, about)
     if settings.spacing is not None and about["network"]["dims"] == 3:
-        steps.append({"_target_": "Spacingd", "keys": "image", "pixdim": list(settings.spacing), "mode": "bilinear"})
+        steps.append(
+            {
+                "_target_": "Spacingd",
+                "keys": "image",
+                "pixdim": [own or -1.0 for own in settings.spacing],
+                "mode": "bilinear",
+            }
+        )
     return [*steps, {"_target_": "EnsureTyped", "keys": "image"}]
 
 

@@ -113,6 +113,7 @@ class Recipe(BaseModel):
     init : where the first weights come from.
     prepare, network, training, augment, inference : keys of ``PrepareSettings``, the network's kind, ``TrainingSettings``,
         ``AugmentSettings`` and ``InferenceSettings``; the planner chooses those that are left out.
+    landmarks : keys of ``LandmarkSettings``; a recipe that has any trains on points instead of labels.
 
     Raises
     ------
@@ -138,6 +139,7 @@ class Recipe(BaseModel):
     training: Section = {}
     augment: Section = {}
     inference: Section = {}
+    landmarks: Section = {}
 
     @classmethod
     def load(cls, source: str | Path) -> Recipe:
@@ -234,6 +236,7 @@ def _yaml(text: str, where: str | Path) -> Any:
 def section_models() -> dict[str, type[BaseModel]]:
     """The settings class of every recipe section; of ``network`` the class that holds without ``kind``."""
     from voxloom.augment import AugmentSettings
+    from voxloom.landmarks import LandmarkSettings
     from voxloom.networks import NetworkSettings
     from voxloom.training.settings import InferenceSettings, TrainingSettings
 
@@ -248,6 +251,7 @@ def section_models() -> dict[str, type[BaseModel]]:
         "training": TrainingSettings,
         "augment": AugmentSettings,
         "inference": InferenceSettings,
+        "landmarks": LandmarkSettings,
     }
 
 

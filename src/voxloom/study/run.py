@@ -17,9 +17,15 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from voxloom.dataset import Dataset
+    from voxloom.points import Point
     from voxloom.study.evaluation import RunEvaluation
     from voxloom.study.recipe import Recipe
     from voxloom.volume import Volume
+
+
+def is_landmark_run(folder: Path) -> bool:
+    """Whether a folder is a run that was trained on points; False for anything else."""
+    return (folder / "recipe.yaml").is_file() and Run(folder).is_landmarks
 
 
 class Run:
@@ -71,13 +77,22 @@ class Run:
         return trained
 
     @property
+    def is_landmarks(self) -> bool:
+        """Whether the run was trained on points."""
+        return bool(self.recipe.landmarks)
+
+    @property
     def summary(self) -> dict[str, Any]:
         """``summary.json``: the figures on the validation cases, and on test sets that were evaluated."""
         path = self.folder / "summary.json"
         return _object(path) if path.is_file() else {}
 
     def predict(self, source: str | Path | Volume) -> Volume:
-        """Label map of one scan on its own grid, in the data set's label values, shape (1, I, J, K)."""
+        """Label map of one scan on its own grid, in the data set's label values, shape (1, I, J, K).
+
+        Raises BadInput for a run that was trained on points: ``predict_points``.
+        """
+        self.refuse_landmarks("predict label maps")
         from voxloom.study.predict import Predictor
 
         return Predictor.of(self).predict(source)
@@ -87,6 +102,17 @@ class Run:
         from voxloom.study.evaluation import evaluate_run
 
         return evaluate_run(self.folder, data)
+
+    def predict_points(self, source: str | Path | Volume) -> tuple[Point, ...]:
+        """Points of one scan in RAS mm, by a run that was trained on points."""
+        from voxloom.study.landmarks.predict import LandmarkPredictor
+
+        return LandmarkPredictor.of(self).predict(source)
+
+    def refuse_landmarks(self, what: str) -> None:
+        """Raise BadInput for a run that was trained on points and so cannot do ``what``."""
+        if self.is_landmarks:
+            raise BadInput(f"the run was trained on points and cannot {what}", self.folder, "See docs/landmarks.md")
 
     def report(self, path: str | Path | None = None) -> Path:
         """Write ``report.html``, self-contained."""

@@ -95,6 +95,10 @@ def train(
         raise BadInput("the folder is not empty", folder, "Choose another with -o, or continue the run with --resume")
     with locked(folder):
         try:
+            if chosen.landmarks:
+                from voxloom.study.landmarks.train import start, train_folds
+
+                return train_folds(start(dataset, chosen, folder, listener), listener)
             return _train_folds(start_study(dataset, chosen, folder, listener), listener)
         except BadInput:
             discard_unstarted(folder)
@@ -252,6 +256,8 @@ def _resume(dataset: Dataset, folder: Path, budget: str | None, listener: Listen
     """Continue a run with its own recipe; a longer budget extends it."""
     run = Run(folder)
     recipe = run.recipe if budget is None else run.recipe.changed({"budget": budget})
+    if recipe.landmarks:
+        return _resume_landmarks(dataset, run, recipe, listener)
     known = {case["id"]: case["files"] for case in run.data["cases"]}
     cases, labels = usable_cases(dataset, recipe)
     if set(known) != {case.id for case in cases}:
@@ -267,6 +273,15 @@ def _resume(dataset: Dataset, folder: Path, budget: str | None, listener: Listen
         folds = read_splits(folder / "splits_final.json", cases)
         study = Study(folder, cases, labels, folds, resolve(recipe), pick_device(recipe.device))
         return _train_folds(study, listener, resume=True)
+
+
+def _resume_landmarks(dataset: Dataset, run: Run, recipe: Recipe, listener: Listener) -> Run:
+    """Continue a run that trains on points."""
+    from voxloom.study.landmarks.train import reopen, train_folds
+
+    with locked(run.folder):
+        recipe.save(run.folder / "recipe.yaml")
+        return train_folds(reopen(dataset, run), listener, resume=True)
 
 
 def _train_folds(study: Study, listener: Listener, *, resume: bool = False) -> Run:
@@ -343,8 +358,9 @@ def fold_statistics(study: Study, fold: Fold) -> Statistics | None:
 
 
 def grid_spacing(settings: Resolved) -> tuple[float, float, float]:
-    """Spacing of the prepared grid; 1 mm where a recipe keeps every case's own."""
-    return settings.prepare.spacing or (1.0, 1.0, 1.0)
+    """Spacing of the prepared grid; 1 mm along the axes where a recipe keeps every case's own."""
+    i, j, k = (own or 1.0 for own in settings.prepare.spacing or (None, None, None))
+    return (i, j, k)
 
 
 def describe_model(study: Study, fold: Fold, statistics: Statistics | None) -> dict[str, Any]:

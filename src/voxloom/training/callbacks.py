@@ -18,7 +18,7 @@ from voxloom.errors import VoxloomError
 from voxloom.training.checkpoint import save_checkpoint
 from voxloom.training.log import VAL_LOSS, TrainingLog
 from voxloom.training.module import SegmentationModule
-from voxloom.training.validation import Validator
+from voxloom.training.validation import Scorer
 from voxloom.training.weights import save_weights
 
 #: Steps whose time is not counted: the first ones include compilation and cold memory.
@@ -106,7 +106,7 @@ class Validate(Callback):
 
     def __init__(
         self,
-        validator: Validator | None,
+        validator: Scorer | None,
         log: TrainingLog,
         clock: Clock,
         folder: Path,

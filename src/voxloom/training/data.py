@@ -7,13 +7,20 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from typing import Any, Protocol
 
+import numpy as np
 import torch
 from lightning import LightningDataModule
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-from voxloom.training.sampling import PatchSampler
+
+class StepReader(Protocol):
+    """What draws and reads the batch of any step: images (B, C, I, J, K), and inner labels or the maps of landmarks."""
+
+    def read(self, step: int) -> tuple[NDArray[np.float32], NDArray[Any]]: ...
 
 
 class StepBatches(IterableDataset[tuple[int, Tensor, Tensor]]):
@@ -22,7 +29,7 @@ class StepBatches(IterableDataset[tuple[int, Tensor, Tensor]]):
     With several workers each reads every n-th step, so that the order is the same for any number of workers.
     """
 
-    def __init__(self, sampler: PatchSampler, first: int) -> None:
+    def __init__(self, sampler: StepReader, first: int) -> None:
         self.sampler, self.first = sampler, first
 
     def __iter__(self) -> Iterator[tuple[int, Tensor, Tensor]]:
@@ -30,7 +37,8 @@ class StepBatches(IterableDataset[tuple[int, Tensor, Tensor]]):
         offset, stride = (worker.id, worker.num_workers) if worker else (0, 1)
         for step in itertools.count(self.first + offset, stride):
             image, label = self.sampler.read(step)
-            yield step, torch.from_numpy(image), torch.from_numpy(label.astype("int64"))
+            whole = label.dtype.kind in "iu"  # inner labels; the maps of landmarks are floats
+            yield step, torch.from_numpy(image), torch.from_numpy(label.astype("int64") if whole else label)
 
 
 class PatchData(LightningDataModule):
@@ -42,7 +50,7 @@ class PatchData(LightningDataModule):
     workers : reading processes; 0 reads in the training process (fastest for sets that fit in memory).
     """
 
-    def __init__(self, sampler: PatchSampler, workers: int = 0) -> None:
+    def __init__(self, sampler: StepReader, workers: int = 0) -> None:
         super().__init__()
         self.sampler, self.workers, self.first = sampler, workers, 0
 

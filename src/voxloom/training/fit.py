@@ -187,14 +187,14 @@ def fit(
     if state is not None:
         restore(state, module, log)
         if pace.done and budget is not None:
-            _extend(pace, budget - clock.before, float(state["clock"]["per_step"]), job.folder)
+            extend(pace, budget - clock.before, float(state["clock"]["per_step"]), job.folder)
     if not pace.done:
         _run(job, module, log, clock, torch.device(device), budget, reporter)
     weights, _ = load_weights(job.folder)
     return Outcome(pace.step, tuple(pace.changes), log.best(), clock.seconds, weights_hash(weights))
 
 
-def _extend(pace: Pace, seconds: float, per_step: float, folder: Path) -> None:
+def extend(pace: Pace, seconds: float, per_step: float, folder: Path) -> None:
     """Add the steps that fit into ``seconds`` to a training that has ended."""
     steps = int(seconds / max(per_step, 1e-6))
     if steps < 1:
@@ -217,7 +217,8 @@ def _run(
 ) -> None:
     """Hand the parts to Lightning and translate how it ended."""
     _refuse_slow_arithmetic(job, device)
-    data = PatchData(build_sampler(job), job.training.workers)
+    sampler = build_sampler(job)
+    data = PatchData(sampler, job.training.workers)
     validate = Validate(
         _validator(job, device),
         log,
@@ -226,7 +227,7 @@ def _run(
         job.description,
         count=job.training.validations,
         patience=job.training.patience,
-        cases_per_epoch=data.sampler.per_pass,
+        cases_per_epoch=sampler.per_pass,
     )
     interruption = Interruption()
     callbacks: list[Callback] = [Advance(), clock, Watch(), validate, interruption]
@@ -237,7 +238,7 @@ def _run(
     callbacks.append(Save(job.folder / CHECKPOINT, log, clock))
     data.first = module.pace.step
     with quiet_lightning():
-        _trainer(job, device, callbacks).fit(module, datamodule=data)
+        make_trainer(job.folder, job.training, device, callbacks).fit(module, datamodule=data)
     if interruption.requested:
         raise KeyboardInterrupt
 
@@ -282,16 +283,16 @@ def _monitored(job: Training) -> str:
     return name
 
 
-def _trainer(job: Training, device: torch.device, callbacks: list[Callback]) -> Trainer:
+def make_trainer(folder: Path, training: TrainingSettings, device: torch.device, callbacks: list[Callback]) -> Trainer:
     """A Lightning trainer that only loops: steps are counted by the pace, files written by the callbacks."""
     return Trainer(
         accelerator="gpu" if device.type == "cuda" else "cpu",
         devices=[device.index or 0] if device.type == "cuda" else 1,
-        precision="bf16-mixed" if job.training.precision == "bf16" else "32-true",
+        precision="bf16-mixed" if training.precision == "bf16" else "32-true",
         max_steps=-1,
         max_epochs=1,
-        gradient_clip_val=job.training.gradient_clip,
-        logger=TensorBoardLogger(job.folder, name="", version="tensorboard"),
+        gradient_clip_val=training.gradient_clip,
+        logger=TensorBoardLogger(folder, name="", version="tensorboard"),
         callbacks=callbacks,
         enable_checkpointing=False,
         enable_progress_bar=False,

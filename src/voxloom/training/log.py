@@ -14,8 +14,8 @@ from pathlib import Path
 
 from voxloom.files import write_text
 
-#: Columns before one ``val_dice_<label>`` per label.
-COLUMNS = ("step", "seconds", "epoch", "lr", "train_loss", "val_dice")
+#: Columns before ``val_dice`` and one ``val_dice_<label>`` per label.
+COLUMNS = ("step", "seconds", "epoch", "lr", "train_loss")
 
 #: The loss on the validation cases.
 VAL_LOSS = "val_loss"
@@ -23,7 +23,7 @@ VAL_LOSS = "val_loss"
 
 @dataclass
 class TrainingLog:
-    """Rows of (step, seconds, epoch, lr, train_loss, val_dice, val_dice per label).
+    """Rows of (step, seconds, epoch, lr, train_loss, val_dice, val_dice per label), or of another score than Dice.
 
     Parameters
     ----------
@@ -32,18 +32,21 @@ class TrainingLog:
     rows : what was logged so far.
     monitor : the column that says which row is best; one whose name ends in "loss" is best when it is lowest. "val_loss"
         is a column only where it is monitored.
+    score : what the validation measures, larger is better; part of the columns' names.
     """
 
     path: Path
     labels: Sequence[str]
     rows: list[list[float]] = field(default_factory=list)
     monitor: str = "val_dice"
+    score: str = "dice"
 
     @property
     def columns(self) -> list[str]:
         """Names of the columns of ``rows``."""
         last = [VAL_LOSS] if self.monitor == VAL_LOSS else []
-        return [*COLUMNS, *(f"val_dice_{label}" for label in self.labels), *last]
+        scores = (f"val_{self.score}_{label}" for label in self.labels)
+        return [*COLUMNS, f"val_{self.score}", *scores, *last]
 
     @property
     def watched(self) -> list[float]:
@@ -70,7 +73,7 @@ class TrainingLog:
         write_text(self.path, text.getvalue())
 
     def best(self) -> float:
-        """Largest validation Dice so far, -1 before the first."""
+        """Largest validation score so far, -1 before the first."""
         return max((row[5] for row in self.rows), default=-1.0)
 
     def since_best(self) -> int:

@@ -1,0 +1,41 @@
+"""``voxloom predict`` for a run that was trained on points."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def predict_points(
+    folder: Path, inputs: list[Path], out: Path, ending: str | None, resample_tilt: bool, device: str, json_output: bool
+) -> None:
+    """Predict the points of scans into ``out``."""
+    from voxloom.cli import output
+    from voxloom.errors import BadInput, VoxloomError
+    from voxloom.study.landmarks.predict import LandmarkPredictor, predict_point_scans
+    from voxloom.study.predict import Scan, find_scans
+    from voxloom.study.run import Run
+
+    if ending not in (None, ".csv", ".mrk.json"):
+        raise BadInput(f"points cannot be written as {ending}", None, "Use --ending .csv or .mrk.json")
+    predictor = LandmarkPredictor.of(Run(folder), device=device)
+    scans = find_scans(inputs, len(predictor.channels))
+    failures: list[tuple[Scan, VoxloomError]] = []
+    alone = len(scans) == 1
+    with output.progress_bar("Predicting") as progress:
+        written = list(
+            predict_point_scans(
+                predictor,
+                scans,
+                out,
+                ending=".mrk.json" if ending == ".mrk.json" else ".csv",
+                resample_tilt=resample_tilt,
+                progress=progress,
+                failed=None if alone else lambda scan, error: failures.append((scan, error)),
+            )
+        )
+    for scan, error in failures:
+        output.note(f"{scan.name} was not predicted: {error}")
+    result = {"written": [str(p) for p in written], "failed": {scan.name: str(error) for scan, error in failures}}
+    output.done(written, f"voxloom evaluate {folder} DATASET", result if json_output else None)
+    if failures:
+        raise VoxloomError(f"{len(failures)} of {len(scans)} scans could not be predicted")

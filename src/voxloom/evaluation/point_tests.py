@@ -1,0 +1,196 @@
+"""Two runs, or two annotators, on the same landmarks; how far confidence can be trusted; what more scans would bring.
+
+Knows scored points and points. The exact McNemar test follows Lamerigts (2017), section 7.1.3.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voxloom.errors import BadInput
+from voxloom.evaluation.points import PointEvaluation
+from voxloom.points import Key, Point, centers, marks_by_key
+
+
+@dataclass(frozen=True)
+class McNemar:
+    """Two classifiers on the same points: both right, only A, only B, neither, and the two-sided exact p-value."""
+
+    both: int
+    only_a: int
+    only_b: int
+    neither: int
+    p: float
+
+
+def compare_points(
+    a: PointEvaluation, b: PointEvaluation, *, within: float | None = None, in_plane: bool = True
+) -> McNemar:
+    """The exact (binomial) McNemar test on "within reach" of every true landmark.
+
+    Raises BadInput when the two were not scored on the same landmarks.
+    """
+    reach = a.within if within is None else within
+    right = []
+    for evaluation in (a, b):
+        rows = [row for row in evaluation.rows if row.outcome != "invented"]
+        right.append({(r.case, r.name, r.side): r.within(reach, in_plane=in_plane) for r in rows})
+    if differing := set(right[0]) ^ set(right[1]):
+        case, name, side = sorted(differing)[0]
+        raise BadInput(
+            f"{len(differing)} landmarks were scored in one of the two only, {name} {side} of {case} among them",
+            None,
+            "Evaluate both on the same data set",
+        )
+    return mcnemar([right[0][k] for k in right[0]], [right[1][k] for k in right[0]])
+
+
+def mcnemar(a: Sequence[bool], b: Sequence[bool]) -> McNemar:
+    """The exact McNemar test of paired outcomes: the smaller count of disagreements is binomial with p = 1/2."""
+    from scipy.stats import binomtest
+
+    pairs = list(zip(a, b, strict=True))
+    only_a, only_b = sum(x and not y for x, y in pairs), sum(y and not x for x, y in pairs)
+    p = float(binomtest(only_a, only_a + only_b, 0.5).pvalue) if only_a + only_b else 1.0
+    return McNemar(sum(x and y for x, y in pairs), only_a, only_b, sum(not x and not y for x, y in pairs), p)
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """From a raw confidence to the chance that a point is right: 1 / (1 + exp(-(slope logit(c) + offset))) (Platt 1999)."""
+
+    slope: float = 1.0
+    offset: float = 0.0
+
+    def __call__(self, confidence: float) -> float:
+        """The chance, 0 to 1."""
+        clipped = min(max(confidence, 1e-4), 1 - 1e-4)
+        z = self.slope * math.log(clipped / (1 - clipped)) + self.offset
+        return 1 / (1 + math.exp(-min(max(z, -50.0), 50.0)))
+
+
+def calibrate(confidences: Sequence[float], right: Sequence[bool]) -> Calibration:
+    """Fit a calibration on held-out points, with Platt's targets, which keep few points from claiming certainty.
+
+    Without a confidence, or fewer than two, the identity. The slope is kept from turning negative.
+    """
+    from scipy.optimize import minimize
+
+    pairs = [(c, ok) for c, ok in zip(confidences, right, strict=True) if math.isfinite(c)]
+    if len(pairs) < 2:
+        return Calibration()
+    c = np.clip([c for c, _ in pairs], 1e-4, 1 - 1e-4)
+    ok = np.array([float(ok) for _, ok in pairs])
+    x, positive = np.log(c / (1 - c)), float(ok.sum())
+    target = np.where(ok > 0, (positive + 1) / (positive + 2), 1 / (len(ok) - positive + 2))
+
+    def loss(parameters: NDArray[np.float64]) -> float:
+        z = parameters[0] * x + parameters[1]
+        return float((np.logaddexp(0, z) - target * z).sum() + 1e-3 * parameters[0] ** 2)
+
+    found = minimize(loss, np.array([1.0, 0.0]), bounds=[(0.0, None), (None, None)]).x
+    return Calibration(float(found[0]), float(found[1]))
+
+
+def risk_coverage(confidences: Sequence[float], right: Sequence[bool]) -> tuple[list[float], list[float]]:
+    """Coverage (share of points that are kept) and risk (share of wrong ones among them), the surest points first.
+
+    Points of one confidence are kept or left together. Non-finite confidences count as 0.
+    """
+    c = np.nan_to_num(np.asarray(confidences, dtype=float), nan=0.0)
+    wrong = 1 - np.asarray(right, dtype=float)
+    coverage, risk = [], []
+    for threshold in np.unique(c)[::-1]:
+        kept = c >= threshold
+        coverage.append(float(kept.mean()))
+        risk.append(float(wrong[kept].mean()))
+    return coverage, risk
+
+
+@dataclass(frozen=True)
+class Trend:
+    """error(n) = floor + scale n^-rate, fitted to a learning curve; rms is what it leaves unexplained."""
+
+    floor: float
+    scale: float
+    rate: float
+    rms: float
+
+    def __call__(self, scans: float) -> float:
+        """Expected error with that many training scans."""
+        return self.floor + self.scale * scans**-self.rate
+
+
+def learning_trend(scans: Sequence[float], errors: Sequence[float]) -> Trend:
+    """Fit the power law of learning curves (Hestness et al. 2017) to errors over training-set sizes, three sizes at least."""
+    from scipy.optimize import minimize_scalar
+
+    n, y = np.asarray(scans, dtype=float), np.asarray(errors, dtype=float)
+    if len(set(scans)) < 3 or n.min() <= 0:
+        raise BadInput(f"a trend needs at least three training-set sizes, got {sorted(set(scans))}")
+
+    def fitted(rate: float) -> tuple[float, float, float]:
+        basis = np.stack([np.ones_like(n), n**-rate], axis=1)
+        from scipy.optimize import nnls
+
+        (floor, scale), residual = nnls(basis, y)
+        return float(floor), float(scale), float(residual)
+
+    best = minimize_scalar(lambda rate: fitted(rate)[2], bounds=(0.01, 3.0), method="bounded").x
+    floor, scale, residual = fitted(float(best))
+    return Trend(floor, scale, float(best), residual / math.sqrt(len(n)))
+
+
+def compare_annotators(
+    a: Mapping[str, Iterable[Point]], b: Mapping[str, Iterable[Point]], slices: Mapping[str, NDArray[np.float64]]
+) -> list[dict[str, Any]]:
+    """Per case and landmark: distance of the two centers in mm, slices that both marked, and who marked nothing.
+
+    Parameters
+    ----------
+    a, b : marks of the two annotators by case.
+    slices : per case the (4, 4) affine of the scan, for the slices; the axis of the largest spacing runs across them.
+
+    Returns
+    -------
+    Rows with case, name, side, distance (NaN where one is missing), slices_a, slices_b, slices_both, overlap (both of all marked
+    slices, Jaccard) and missing ("", "a" or "b").
+    """
+    rows = []
+    for case in dict.fromkeys([*a, *b]):
+        first, second = marks_by_key(a.get(case, ())), marks_by_key(b.get(case, ()))
+        for key in dict.fromkeys([*first, *second]):
+            rows.append(_pair(case, key, first.get(key, []), second.get(key, []), slices[case]))
+    return rows
+
+
+def _pair(case: str, key: Key, a: list[Point], b: list[Point], affine: NDArray[np.float64]) -> dict[str, Any]:
+    marked = [slices_of(marks, affine) for marks in (a, b)]
+    both, either = marked[0] & marked[1], marked[0] | marked[1]
+    distance = math.nan
+    if a and b:
+        distance = float(np.linalg.norm(np.subtract(centers(a)[key].position, centers(b)[key].position)))
+    return {
+        "case": case,
+        "name": key.name,
+        "side": key.side,
+        "distance": distance,
+        "slices_a": len(marked[0]),
+        "slices_b": len(marked[1]),
+        "slices_both": len(both),
+        "overlap": len(both) / len(either),
+        "missing": "" if a and b else ("b" if a else "a"),
+    }
+
+
+def slices_of(marks: Iterable[Point], affine: NDArray[np.float64]) -> set[int]:
+    """Numbers of the slices on which marks lie."""
+    axis = int(np.argmax(np.linalg.norm(affine[:3, :3], axis=0)))
+    inverse = np.linalg.inv(affine)
+    return {round(float((inverse @ np.array([*mark.position, 1.0]))[axis])) for mark in marks}

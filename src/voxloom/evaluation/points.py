@@ -1,0 +1,170 @@
+"""Landmarks scored by distance: |dx|, in-plane and 3D millimetres, recall, and what went wrong with the others.
+
+After Lamerigts (2017), section 7.1.2. A missed landmark has no distance and is counted: it stays in the recall, which is over
+all true landmarks. Several true marks of one landmark are compared by their mean. Knows points; no scan, no file format but its
+own table.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from voxloom.errors import BadInput
+from voxloom.files import write_text
+from voxloom.points import Point, centers
+
+Outcome = Literal["found", "missed", "shifted", "invented"]
+
+
+@dataclass(frozen=True)
+class PointRow:
+    """One landmark of one case.
+
+    Parameters
+    ----------
+    case, name, side : which.
+    outcome : "found"; "missed": no prediction; "shifted": the prediction lies nearer to another true landmark of its side (a
+        wrong level); "invented": predicted, but not in the truth.
+    dx : distance across the slices in mm, along the patient's left-right axis unless a normal was given; NaN where there is none.
+    in_plane, distance : in the slice, and in 3D, in mm.
+    confidence : of the prediction, NaN where it has none.
+    """
+
+    case: str
+    name: str
+    side: str
+    outcome: Outcome
+    dx: float
+    in_plane: float
+    distance: float
+    confidence: float = math.nan
+
+    def within(self, mm: float, *, in_plane: bool = True) -> bool:
+        """Whether the prediction lies within ``mm`` of the truth, in the slice (as published) or in 3D."""
+        return self.outcome in ("found", "shifted") and (self.in_plane if in_plane else self.distance) <= mm
+
+
+def score_points(
+    case: str, predicted: Iterable[Point], truth: Iterable[Point], normal: Sequence[float] = (1.0, 0.0, 0.0)
+) -> list[PointRow]:
+    """Rows of one case: one per true landmark, and one per landmark that was invented.
+
+    Parameters
+    ----------
+    predicted, truth : in RAS mm; marks of one landmark are averaged.
+    normal : direction across the slices, RAS; the left-right axis for sagittal scans.
+    """
+    found, true = centers(predicted), centers(truth)
+    unit = np.asarray(normal, dtype=float) / np.linalg.norm(normal)
+    rows = []
+    for key, place in true.items():
+        guess = found.get(key)
+        if guess is None:
+            rows.append(PointRow(case, key.name, key.side, "missed", math.nan, math.nan, math.nan))
+            continue
+        step = np.subtract(guess.position, place.position)
+        dx, distance = abs(float(step @ unit)), float(np.linalg.norm(step))
+        others = [p for k, p in true.items() if k.side == key.side and k != key]
+        nearest = min(
+            (float(np.linalg.norm(np.subtract(guess.position, p.position))) for p in others), default=math.inf
+        )
+        outcome: Outcome = "shifted" if nearest < distance else "found"
+        plane = math.sqrt(max(0.0, distance**2 - dx**2))
+        sure = math.nan if guess.confidence is None else guess.confidence
+        rows.append(PointRow(case, key.name, key.side, outcome, dx, plane, distance, sure))
+    for key, guess in found.items():
+        if key not in true:
+            sure = math.nan if guess.confidence is None else guess.confidence
+            rows.append(PointRow(case, key.name, key.side, "invented", math.nan, math.nan, math.nan, sure))
+    return rows
+
+
+class PointEvaluation:
+    """Rows of many cases and what they come to.
+
+    Parameters
+    ----------
+    within : mm within which a point counts as right.
+    """
+
+    def __init__(self, rows: Iterable[PointRow] = (), *, within: float = 5.0) -> None:
+        self.rows, self.within = list(rows), within
+
+    def add(self, rows: Iterable[PointRow]) -> None:
+        """Add the rows of a case."""
+        self.rows.extend(rows)
+
+    @property
+    def cases(self) -> list[str]:
+        """Cases in order of first occurrence."""
+        return list(dict.fromkeys(row.case for row in self.rows))
+
+    @property
+    def names(self) -> list[str]:
+        """Levels in order of first occurrence."""
+        return list(dict.fromkeys(row.name for row in self.rows))
+
+    def summary(self) -> dict[str, Any]:
+        """Figures over all landmarks (``all``) and per level, as plain numbers.
+
+        ``points`` true landmarks; ``found``, ``missed``, ``shifted``, ``invented`` counts; ``recall`` within reach in the slice and
+        ``recall_3d``; mean and median of |dx|, in-plane and 3D distance over the points that were predicted; ``shifted_cases`` and
+        ``invented_cases`` count scans.
+        """
+        levels = {name: _figures([r for r in self.rows if r.name == name], self.within) for name in self.names}
+        return {
+            "cases": len(self.cases),
+            "within_mm": self.within,
+            "all": _figures(self.rows, self.within),
+            "levels": levels,
+            "shifted_cases": len({row.case for row in self.rows if row.outcome == "shifted"}),
+            "invented_cases": len({row.case for row in self.rows if row.outcome == "invented"}),
+        }
+
+    def write_csv(self, path: str | Path) -> Path:
+        """Write one row per landmark."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow([f.name for f in fields(PointRow)])
+        for row in self.rows:
+            writer.writerow([f"{v:.4f}" if isinstance(v, float) else v for v in asdict(row).values()])
+        write_text(path, text.getvalue())
+        return Path(path)
+
+    @classmethod
+    def read_csv(cls, path: str | Path, *, within: float = 5.0) -> PointEvaluation:
+        """The inverse of ``write_csv`` (BadInput for another table)."""
+        try:
+            with Path(path).open(encoding="utf-8", newline="") as f:
+                rows = [_row(values) for values in csv.DictReader(f)]
+        except (OSError, KeyError, ValueError) as e:
+            raise BadInput(f"is no table of scored points ({e})", path, "Evaluate the run again") from e
+        return cls(rows, within=within)
+
+
+def _row(values: dict[str, str]) -> PointRow:
+    numbers = {name: float(values[name]) for name in ("dx", "in_plane", "distance", "confidence")}
+    return PointRow(values["case"], values["name"], values["side"], values["outcome"], **numbers)  # type: ignore[arg-type]
+
+
+def _figures(rows: Sequence[PointRow], within: float) -> dict[str, Any]:
+    true = [row for row in rows if row.outcome != "invented"]
+    placed = [row for row in true if row.outcome != "missed"]
+    counts = {kind: sum(row.outcome == kind for row in rows) for kind in ("found", "missed", "shifted", "invented")}
+    figures: dict[str, Any] = {"points": len(true), **counts}
+    for name, in_plane in (("recall", True), ("recall_3d", False)):
+        hits = sum(row.within(within, in_plane=in_plane) for row in true)
+        figures[name] = hits / len(true) if true else math.nan
+    for name in ("dx", "in_plane", "distance"):
+        values = [getattr(row, name) for row in placed]
+        figures[f"{name}_mean"] = float(np.mean(values)) if values else math.nan
+        figures[f"{name}_median"] = float(np.median(values)) if values else math.nan
+    return figures

@@ -1,0 +1,154 @@
+"""``report.html`` of a landmark run: the result in a sentence, figures per level, scatter and histogram, confidence, provenance.
+
+Reads the files of a run folder; parts that are not there are left out. Knows nothing of training.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from voxloom.evaluation.points import PointEvaluation
+from voxloom.report import point_figures
+from voxloom.report.figures import color_of, new_figure, tidy
+from voxloom.report.pages import write_page
+from voxloom.report.parts import Part
+from voxloom.report.run_page import provenance
+from voxloom.report.style import data_uri
+
+
+def write_landmark_report(run_dir: str | Path) -> Path:
+    """Write ``report.html`` into the folder of a landmark run and return its path."""
+    run = Path(run_dir)
+    data = _json(run / "data.json")
+    sets = point_sets(run)
+    values = {
+        "name": f"{data['dataset']['name']} · {run.name}",
+        "lead": lead_sentence(sets),
+        "subtitle": f"{len(data['cases'])} cases with points, {len(list(run.glob('fold_*/model.safetensors')))} trained fold(s)",
+        "parts": [
+            *(part for name, found in sets for part in set_parts(name, found)),
+            *confidence_parts(run),
+            *curve_parts(run),
+        ],
+        "plan": _json(run / "plan.json") or [],
+        "provenance": provenance(run, data),
+        "cases": data["cases"],
+        "recipe": (run / "recipe.yaml").read_text(encoding="utf-8"),
+    }
+    return write_page(run / "report.html", "run.html", values)
+
+
+def _json(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def point_sets(run: Path) -> list[tuple[str, PointEvaluation]]:
+    """The held-out cases of all folds, and the last test set."""
+    summary = _json(run / "summary.json") or {}
+    reach = float(next((summary[k]["within_mm"] for k in ("validation", "test") if k in summary), 5.0))
+    held_out = [row for path in sorted(run.glob("fold_*/metrics.csv")) for row in PointEvaluation.read_csv(path).rows]
+    sets = [("held-out cases", PointEvaluation(held_out, within=reach))] if held_out else []
+    test = run / "test" / "metrics.csv"
+    return [*sets, *([("test cases", PointEvaluation.read_csv(test, within=reach))] if test.is_file() else [])]
+
+
+def lead_sentence(sets: Sequence[tuple[str, PointEvaluation]]) -> str:
+    """The result in one sentence; the test cases count where there are any."""
+    if not sets:
+        return "No case was held out, so this run has no figures yet."
+    name, evaluation = sets[-1]
+    figures = evaluation.summary()
+    total = figures["all"]
+    return (
+        f"{100 * total['recall']:.1f} % of {total['points']} landmarks within {figures['within_mm']:g} mm in the slice "
+        f"(mean {total['in_plane_mean']:.2f} mm; 3D {total['distance_mean']:.2f} mm) on {figures['cases']} {name}; "
+        f"{total['missed']} missed, {total['shifted']} at a wrong level, {total['invented']} invented."
+    )
+
+
+def set_parts(name: str, evaluation: PointEvaluation) -> list[Part]:
+    """Table, scatter and histogram of one set."""
+    pictures = [
+        {
+            "caption": "Across the slices against in the slice; crosses are wrong levels",
+            "data": data_uri(point_figures.distance_scatter(evaluation.rows, evaluation.within)),
+        },
+        {
+            "caption": "Distances",
+            "data": data_uri(point_figures.distance_histogram(evaluation.rows, evaluation.within)),
+        },
+    ]
+    text = "Distances are over predicted points; recall is over all true landmarks, missed ones included."
+    return [Part(f"Landmarks of {name}", text, level_table(evaluation), pictures)]
+
+
+def level_table(evaluation: PointEvaluation) -> dict[str, Any]:
+    """Head and rows, one per level and one over all."""
+    summary = evaluation.summary()
+    reach = summary["within_mm"]
+    head = [
+        "level",
+        "points",
+        "missed",
+        "wrong level",
+        "invented",
+        "|dx| mm",
+        "in slice mm",
+        "3D mm",
+        f"within {reach:g} mm",
+    ]
+    rows = []
+    for name, f in {**summary["levels"], "all": summary["all"]}.items():
+        counts = [str(f[key]) for key in ("points", "missed", "shifted", "invented")]
+        means = [f"{f[key]:.2f}" for key in ("dx_mean", "in_plane_mean", "distance_mean")]
+        rows.append([name, *counts, *means, f"{100 * f['recall']:.1f} %"])
+    return {"head": head, "rows": rows}
+
+
+def confidence_parts(run: Path) -> list[Part]:
+    """Risk over coverage on the held-out points."""
+    learned = _json(run / "calibration.json")
+    if not learned or not learned["coverage"]:
+        return []
+    figure = point_figures.risk_coverage_curve(learned["coverage"], learned["risk"])
+    text = (
+        f"Calibrated on {learned['points']} held-out points, {learned['wrong']} of them wrong. "
+        "landmarks.abstain leaves out points of less confidence."
+    )
+    return [Part("Confidence", text, None, [{"caption": "Risk over coverage", "data": data_uri(figure)}])]
+
+
+def curve_parts(run: Path) -> list[Part]:
+    """Training loss and validation recall of every fold."""
+    pictures = []
+    for path in sorted(run.glob("fold_*/log.csv")):
+        with path.open(encoding="utf-8", newline="") as f:
+            rows = list(csv.DictReader(f))
+        if rows:
+            columns = {name: np.array([float(row[name]) for row in rows]) for name in rows[0]}
+            pictures.append({"caption": path.parent.name, "data": data_uri(training_curves(columns))})
+    return [Part("Training", "", None, pictures)] if pictures else []
+
+
+def training_curves(columns: dict[str, Any]) -> Any:
+    """Loss and recall per level over the steps."""
+    figure = new_figure(9, 3.0)
+    left, right = figure.subplots(1, 2)
+    left.plot(columns["step"], columns["train_loss"], marker=".", color=color_of(6))
+    left.set(xlabel="step", ylabel="training loss")
+    for n, name in enumerate(c for c in columns if c.startswith("val_recall_")):
+        right.plot(
+            columns["step"], columns[name], marker=".", color=color_of(n), label=name.removeprefix("val_recall_")
+        )
+    right.set(xlabel="step", ylabel="recall on held-out cases", ylim=(0, 1.02))
+    if right.lines:
+        right.legend(fontsize=8, frameon=False)
+    for axes in (left, right):
+        tidy(axes)
+    return figure

@@ -1,0 +1,212 @@
+"""A landmark run from points to points through the command line: train, predict, evaluate, compare, resume; and refusals."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from voxloom.cli.app import run as voxloom
+from voxloom.dataset import Dataset
+from voxloom.errors import BadInput
+from voxloom.formats import Header, write_volume
+from voxloom.points import Point, read_points, write_points
+from voxloom.study.landmarks.plan import orientation_of_slices, plan_landmarks
+from voxloom.study.recipe import Recipe
+from voxloom.volume import Volume
+
+LEVELS = ("L1", "L2", "L3")
+
+
+def write_scans(root: Path, count: int, first: int = 0) -> Path:
+    """Sagittal scans, slices 4 mm apart along k, in which discs of unlike brightness mark three paired landmarks."""
+    affine = np.array([[0, 0, 4.0, -14.0], [2.0, 0, 0, -32.0], [0, 2.0, 0, -48.0], [0, 0, 0, 1.0]])
+    for n in range(first, first + count):
+        random = np.random.default_rng(n)
+        data = random.normal(0, 0.15, (1, 32, 48, 8)).astype(np.float32)
+        points = []
+        for level, name in enumerate(LEVELS):
+            for side, k in (("left", 1), ("right", 6)):
+                i, j = 16 + random.integers(-4, 5), 40 - 15 * level + random.integers(-2, 3)
+                where = np.hypot(*np.ogrid[-i : 32 - i, -j : 48 - j]) <= 3.0
+                data[0, :, :, k][where] += (2.5, -2.5, 6.0)[level]
+                points.append(Point(name, side, tuple((affine @ [i, j, k, 1.0])[:3])))
+        write_volume(Volume(data, affine), root / "images" / f"s{n}.nii.gz")
+        write_points(points, root / "points" / f"s{n}.csv", f"s{n}")
+    return root
+
+
+RECIPE = """
+name: tiny
+folds: {hold_out: 0.3}
+prepare: {spacing: [2.0, 2.0, null]}
+landmarks: {network: multinet, channels: 4, max_channels: 8, levels: 2, radius: 6.0, dropout: 0.0}
+training: {patch: [33, 49, 3], batch: 4, steps: 60, learning_rate: 0.02, ema: 0.8, validations: 2, foreground: 0.8}
+augment: {rotation_chance: 0, scale_chance: 0, elastic_chance: 0, blur_chance: 0, low_resolution_chance: 0, bias_field_chance: 0}
+"""
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the data, the recipe and a run."""
+    root = tmp_path_factory.mktemp("lände marks")
+    write_scans(root / "scans", 6)
+    (root / "tiny.yaml").write_text(RECIPE)
+    assert voxloom(["train", str(root / "scans"), "-r", str(root / "tiny.yaml"), "-o", str(root / "run")]) == 0
+    return root
+
+
+def test_a_run_finds_the_held_out_landmarks(trained: Path) -> None:
+    summary = json.loads((trained / "run" / "summary.json").read_text())
+    assert summary["kind"] == "landmarks"
+    figures = summary["validation"]["all"]
+    assert figures["points"] == 12
+    assert figures["recall"] >= 0.8, figures
+    log = (trained / "run" / "fold_0" / "log.csv").read_text().splitlines()[0]
+    assert log.startswith("step,seconds,epoch,lr,train_loss,val_recall,val_recall_L1")
+    for name in ("report.html", "plan.md", "repeat.yaml", "calibration.json", "fold_0/metrics.csv"):
+        assert (trained / "run" / name).is_file(), name
+    page = (trained / "run" / "report.html").read_text()
+    assert "landmarks within 5 mm" in page
+    assert "Risk over coverage" in page
+
+
+@pytest.mark.parametrize("ending", [".csv", ".mrk.json"])
+def test_points_of_new_scans(trained: Path, tmp_path: Path, ending: str) -> None:
+    new = write_scans(tmp_path / "new", 1, first=50)
+    scan = str(new / "images" / "s50.nii.gz")
+    assert voxloom(["predict", str(trained / "run"), scan, "-o", str(tmp_path / "out"), "--ending", ending]) == 0
+    found = read_points(tmp_path / "out" / f"s50{ending}")
+    assert {p.name for p in found} <= set(LEVELS)
+    assert len(found) >= 4
+    if ending == ".csv":
+        assert all(p.confidence is not None and 0 < p.confidence < 1 for p in found)
+
+
+def test_evaluate_and_compare(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    test = write_scans(tmp_path / "test", 2, first=80)
+    assert voxloom(["evaluate", str(trained / "run"), str(test), "-o", str(tmp_path / "out"), "--json"]) == 0
+    scored = json.loads(capsys.readouterr().out)
+    assert scored["all"]["points"] == 12
+    assert scored["all"]["recall"] >= 0.7
+    predictions = str(tmp_path / "out" / "predictions")
+    truth = ["--truth", str(test / "points")]
+    assert voxloom(["points", predictions, str(test / "points"), *truth, "--json", "-o", str(tmp_path / "p.csv")]) == 0
+    compared = json.loads(capsys.readouterr().out)
+    assert compared["b"]["all"]["recall"] == 1.0
+    assert compared["mcnemar"]["only_a"] == 0
+    assert len((tmp_path / "p.csv").read_text().splitlines()) == 13
+    assert voxloom(["points", predictions, str(test / "points"), "--scans", str(test), "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["landmarks"]) == 12
+
+
+def test_what_belongs_to_label_maps_is_refused(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert voxloom(["export", str(trained / "run"), "--to", "monai", "-o", str(tmp_path / "b")]) == 2
+    assert "trained on points and cannot be exported" in capsys.readouterr().err
+    scan = str(trained / "scans" / "images" / "s0.nii.gz")
+    assert voxloom(["predict", str(trained / "run"), scan, "-o", str(tmp_path), "--ending", ".mha"]) == 2
+    assert "cannot be written as .mha" in capsys.readouterr().err
+    assert voxloom(["points", str(tmp_path), str(tmp_path)]) == 2
+    assert "give --truth" in capsys.readouterr().err
+
+
+def test_a_training_case_is_no_test(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert voxloom(["evaluate", str(trained / "run"), str(trained / "scans")]) == 2
+    assert "is training case" in capsys.readouterr().err
+
+
+def test_a_killed_run_is_finished_with_the_same_weights(trained: Path, tmp_path: Path) -> None:
+    from voxloom.study.train import train
+    from voxloom.training.weights import load_weights, weights_hash
+
+    short = Recipe.load(trained / "tiny.yaml").changed({"training.steps": 8, "training.validations": 1})
+    straight = train(trained / "scans", short, out=tmp_path / "straight")
+
+    from voxloom.study.train import Listener
+
+    @contextlib.contextmanager
+    def interrupting(fold: int):  # type: ignore[no-untyped-def]
+        def report(step: int, *_: object) -> None:
+            if step == 4:
+                os.kill(os.getpid(), signal.SIGINT)
+
+        yield report
+
+    with pytest.raises(KeyboardInterrupt):
+        train(trained / "scans", short, out=tmp_path / "killed", listener=Listener(reporter=interrupting))
+    resumed = train(trained / "scans", out=tmp_path / "killed", resume=True)
+    hashes = [weights_hash(load_weights(r.folder / "fold_0")[0]) for r in (straight, resumed)]
+    assert hashes[0] == hashes[1]
+
+
+def test_a_run_under_a_budget_can_be_repeated_exactly(trained: Path, tmp_path: Path) -> None:
+    from voxloom.study.train import train
+    from voxloom.training.weights import load_weights, weights_hash
+
+    recipe = Recipe.load(trained / "tiny.yaml").changed({"training.validations": 1})
+    first = train(trained / "scans", recipe, out=tmp_path / "first", budget="2s")
+    again = train(trained / "scans", first.folder / "repeat.yaml", out=tmp_path / "again")
+    assert first.recipe.budget == "2s"
+    assert Recipe.load(first.folder / "repeat.yaml").pace["fold_0"][0][0] == 0
+    hashes = [weights_hash(load_weights(r.folder / "fold_0")[0]) for r in (first, again)]
+    assert hashes[0] == hashes[1]
+
+
+@pytest.mark.parametrize(
+    "name", ["foramina-singlenet", "foramina-multinet", "foramina-multinet-lowres", "vertebra-centres"]
+)
+def test_shipped_recipes_are_complete(name: str) -> None:
+    recipe = Recipe.load(name)
+    affine = np.array([[4.0, 0, 0, -40], [0, 0.6, 0, -150], [0, 0, 0.6, -150], [0, 0, 0, 1]])
+    headers = [Header((20, 500, 500), 1, affine, "int16", "")]
+    plan = plan_landmarks(recipe, headers, 1 if name == "foramina-singlenet" else 5)
+    again = plan_landmarks(plan.recipe, headers, 1 if name == "foramina-singlenet" else 5)
+    assert again.recipe == plan.recipe
+    if name != "vertebra-centres":
+        assert plan.training.patch[2] == 3
+        assert plan.spacing[2] == pytest.approx(4.0)
+        assert plan.augment.rotation == (0, 0, 45)
+    else:
+        assert plan.network is not None
+        assert plan.network.out_channels == 5
+
+
+def test_slices_come_last_whatever_the_plane() -> None:
+    for codes, expected in (((4.0, 0.5, 0.5), "ASR"), ((0.5, 4.0, 0.5), "RSA"), ((0.5, 0.5, 4.0), "RAS")):
+        header = Header((9, 9, 9), 1, np.diag([*codes, 1.0]), "int16", "")
+        assert orientation_of_slices([header])[0] == expected
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"training.patch": [32, 32, 8]}, "multinet reads 3"),
+        ({"network.features": [8, 16, 32]}, "belong to a U-Net"),
+        ({"landmarks.target": "gaussian"}, "fuzzy Dice needs targets of 0 and 1"),
+        ({"landmarks.names": ["L1"]}, "points are named L2, L3"),
+        ({"prepare.normalize": "ct"}, "needs label maps"),
+        ({"data.exclude": ["nobody"]}, "excluded cases that do not exist"),
+    ],
+)
+def test_recipes_that_do_not_fit_are_refused(trained: Path, tmp_path: Path, changes: dict, says: str) -> None:  # type: ignore[type-arg]
+    from voxloom.study.train import train
+
+    recipe = Recipe.load(trained / "tiny.yaml").changed(changes)
+    with pytest.raises(BadInput, match=says):
+        train(trained / "scans", recipe, out=tmp_path / "run")
+    assert not (tmp_path / "run" / "recipe.yaml").exists()
+
+
+def test_a_set_without_points_is_refused(tmp_path: Path) -> None:
+    from voxloom.study.train import train
+
+    write_volume(Volume(np.ones((1, 8, 8, 4), np.float32), np.eye(4)), tmp_path / "images" / "a.nii.gz")
+    with pytest.raises(BadInput, match="no case has points"):
+        train(Dataset(tmp_path), "foramina-multinet", out=tmp_path / "run")

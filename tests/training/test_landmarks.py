@@ -1,0 +1,118 @@
+"""Windows of a landmark training: a pure function of the step, targets where the points are, slabs that stay slabs."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from voxloom.augment import Augmenter, AugmentSettings
+from voxloom.landmarks import LandmarkSettings, Layout
+from voxloom.networks.slabnet import SlabNet, single_net
+from voxloom.points import Point
+from voxloom.training.landmarks.module import LandmarkModule, in_plane
+from voxloom.training.landmarks.reading import mark_voxels
+from voxloom.training.landmarks.sampling import LandmarkCase, LandmarkSampler, read_padded
+from voxloom.training.pace import Pace
+from voxloom.training.settings import TrainingSettings
+
+
+class Block:
+    """A prepared image in memory."""
+
+    def __init__(self, shape: tuple[int, int, int], seed: int) -> None:
+        self.shape = shape
+        self._image = np.random.default_rng(seed).normal(size=(1, *shape)).astype(np.float32)
+
+    def image(self, slices: tuple[slice, slice, slice] | None = None) -> np.ndarray:
+        return self._image if slices is None else self._image[(slice(None), *slices)]
+
+
+AFFINE = np.diag([2.0, 2.0, 4.0, 1.0])
+POINTS = (Point("L1", "", (20.0, 30.0, 12.0)), Point("L2", "", (40.0, 10.0, 0.0)))
+
+
+def sampler(**changed: object) -> LandmarkSampler:
+    cases = [LandmarkCase(Block((30, 24, 6), n), AFFINE, POINTS) for n in range(3)]
+    values = {
+        "cases": cases, "layout": Layout.of([POINTS], "level"), "kind": "disc", "radius": 5.0, "size": (21, 17, 3),
+        "patch": (17, 17, 3), "batch": 2, "foreground": 1.0, "seed": 4, "slab": True, "repeats": (1, 1, 1),
+    }  # fmt: skip
+    return LandmarkSampler(**{**values, **changed})  # type: ignore[arg-type]
+
+
+def test_a_step_is_always_the_same_and_steps_differ() -> None:
+    first, again, other = sampler().read(7), sampler().read(7), sampler().read(8)
+    np.testing.assert_array_equal(first[0], again[0])
+    np.testing.assert_array_equal(first[1], again[1])
+    assert not np.array_equal(first[0], other[0])
+    assert first[0].shape == (2, 1, 21, 17, 3)
+    assert first[1].shape == (2, 2, 21, 17, 3)
+
+
+def test_windows_on_marks_show_their_discs_in_the_middle_slice() -> None:
+    reader = sampler()
+    for step in range(6):
+        _, target = reader.read(step)
+        assert (target[..., 1].sum(axis=(1, 2, 3)) > 0).all()
+
+
+def test_an_end_slice_can_be_the_middle_of_a_slab() -> None:
+    image = read_padded(Block((8, 8, 4), 0), (0, 0, -1), (8, 8, 3))
+    assert not image[..., 0].any()
+    assert image[..., 1].any()
+    both = read_padded(Block((8, 8, 4), 0), (-3, 6, 3), (14, 5, 3))
+    assert both.shape == (1, 14, 5, 3)
+    np.testing.assert_array_equal(both[0, 3:11, :2, 0], Block((8, 8, 4), 0).image()[0, :, 6:, 3])
+
+
+def test_rare_cases_are_drawn_as_often_as_asked() -> None:
+    reader = sampler(repeats=(1, 4, 1), batch=1)
+    drawn = [reader.cases.index(reader._case_at(n)) for n in range(12)]
+    assert [drawn.count(n) for n in range(3)] == [2, 8, 2]
+
+
+def module(settings: AugmentSettings, *, binary: bool = True) -> LandmarkModule:
+    training = TrainingSettings(patch=(17, 17, 3), batch=2, ema=0)
+    network = SlabNet(single_net(channels=2, outputs=2))
+    augmenter = Augmenter(settings, (2.0, 2.0, 4.0))
+    return LandmarkModule(
+        network, torch.nn.BCEWithLogitsLoss(), augmenter, training, Pace(3), seed=0, slab=True, binary=binary
+    )
+
+
+def test_image_and_target_move_together_in_the_slice_plane_only() -> None:
+    strong = AugmentSettings(
+        rotation=(30, 30, 40), rotation_chance=1, scale=0.3, scale_chance=1, elastic=4, elastic_spacing=12, elastic_chance=1,
+        noise_chance=0, blur_chance=0, intensity_chance=0, gamma_chance=0, low_resolution_chance=0, bias_field_chance=0,
+    )  # fmt: skip
+    _, target = (torch.from_numpy(a) for a in sampler().read(0))
+    image = target[:, :1].clone()  # the image shows exactly what the first map is
+    moved, seen = module(strong, binary=False).augmented((0, image, target))
+    assert moved.shape == (2, 1, 17, 17, 3)
+    assert seen.shape == (2, 2, 17, 17, 1)
+    torch.testing.assert_close(moved[:, :1, ..., 1:2], seen[:, :1], atol=1e-5, rtol=0)
+    other = image.clone()
+    other[..., [0, 2]] += 5  # neighbors must not leak into the middle slice
+    again, _ = module(strong, binary=False).augmented((0, other, target))
+    torch.testing.assert_close(again[..., 1], moved[..., 1], atol=1e-5, rtol=0)
+    _, whole = module(strong).augmented((0, image, target))
+    assert set(whole.unique().tolist()) <= {0.0, 1.0}
+
+
+def test_in_plane_leaves_nothing_along_the_slices() -> None:
+    drawn = Augmenter(AugmentSettings(shift=(5, 5, 5), shift_chance=1, elastic_chance=1), (1.0, 1.0, 1.0)).sample(
+        3, (16, 16, 16), torch.Generator().manual_seed(0)
+    )
+    flat = in_plane(drawn)
+    assert (flat.matrix[:, 2] == torch.tensor([0.0, 0, 1])).all()
+    assert not flat.shift[:, 2].any()
+    assert flat.control is not None
+    assert not flat.control[:, 2].any()
+    assert flat.shift[:, :2].any()
+
+
+@pytest.mark.parametrize(("target", "expected"), [("disc", np.pi * 49 / 4), ("ball", 4 / 3 * np.pi * 343 / 16)])
+def test_the_size_of_a_mark_on_the_grid(target: str, expected: float) -> None:
+    settings = LandmarkSettings(target=target, radius=7.0)  # type: ignore[arg-type]
+    assert mark_voxels(AFFINE, settings) == pytest.approx(expected, rel=0.2)
