@@ -100,7 +100,9 @@ def test_every_number_of_the_methods_is_the_runs(tmp_path: Path) -> None:
     [
         ("training", "batch", 29, "29 patches"),
         ("training", "loss", "ce", "trained with cross-entropy"),
+        ("training", "loss", {"kind": "focal_tversky", "alpha": 0.7}, "trained with focal Tversky loss"),
         ("prepare", "hu_window", [-1200, 600], "-1200 to 600 HU"),
+        ("prepare", "percentile_clip", "organ", "percentiles 60 and 99"),
         ("prepare", "percentile_clip", [60, 99], "percentiles 60 and 99"),
         ("prepare", "crop", "body", "cropped to the body region"),
         ("inference", "mirror", [0, 2], "along i and k"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from voxloom.prepare.windows import HU_WINDOWS, PERCENTILE_WINDOWS
 from voxloom.report.cards.facts import RunFacts
 from voxloom.report.cards.words import (
     LOSSES,
@@ -96,9 +97,10 @@ def preparation(facts: RunFacts) -> Iterator[str]:
     if steps:
         yield f"Images were {listed(steps)}."
     if p.get("hu_window"):
-        yield f"Intensities were clipped to {p['hu_window'][0]:g} to {p['hu_window'][1]:g} HU."
+        low, high = limits(p["hu_window"], HU_WINDOWS)
+        yield f"Intensities were clipped to {low:g} to {high:g} HU."
     if p.get("percentile_clip"):
-        low, high = p["percentile_clip"]
+        low, high = limits(p["percentile_clip"], PERCENTILE_WINDOWS)
         yield f"Intensities were clipped to the percentiles {low:g} and {high:g} of each volume."
     kinds = p.get("normalize") or []
     kinds = [kinds] * len(facts.dataset.get("channels", ["image"])) if isinstance(kinds, str) else kinds
@@ -108,6 +110,12 @@ def preparation(facts: RunFacts) -> Iterator[str]:
         channels = facts.dataset.get("channels", [])
         pairs = [f"{c} was {named(NORMALIZATIONS, k)}" for c, k in zip(channels, kinds, strict=False)]
         yield f"{listed(pairs)}."
+
+
+def limits(window: Any, known: dict[str, tuple[float, float]]) -> tuple[float, float]:
+    """Two limits, or those of a named window."""
+    low, high = known[window] if isinstance(window, str) else window
+    return (low, high)
 
 
 def network(facts: RunFacts) -> Iterator[str]:
@@ -136,7 +144,7 @@ def training(facts: RunFacts) -> Iterator[str]:
     if not t.get("loss"):
         return
     yield (
-        f"It was trained with {named(LOSSES, t['loss'])}, using {named(OPTIMIZERS, t['optimizer'])} (peak learning rate "
+        f"It was trained with {loss_words(t['loss'])}, using {named(OPTIMIZERS, t['optimizer'])} (peak learning rate "
         f"{t['learning_rate']:g}, weight decay {t['weight_decay']:g}) and a {named(SCHEDULES, t['schedule'])} schedule."
     )
     outcomes = facts.summary.get("folds", {})
@@ -151,6 +159,12 @@ def training(facts: RunFacts) -> Iterator[str]:
         yield f"A moving average of the weights (decay {t['ema']:.4g}) was kept."
     yield selection_sentence(facts)
     yield f"The random seed was {facts.recipe.get('seed', 0)}."
+
+
+def loss_words(loss: Any) -> str:
+    """The loss by its name; further keys are in the recipe."""
+    name = loss.get("kind", "") if isinstance(loss, dict) else loss
+    return named(LOSSES, name)
 
 
 def selection_sentence(facts: RunFacts) -> str:

@@ -8,7 +8,16 @@ from typing import Any
 LOSSES = {
     "dice_ce": "the sum of soft Dice loss and cross-entropy",
     "dice": "soft Dice loss",
+    "negative_dice": "the negative of soft Dice",
+    "jaccard": "Jaccard loss",
+    "tanimoto": "Tanimoto loss",
+    "focal_tversky": "focal Tversky loss",
     "ce": "cross-entropy",
+    "balanced_ce": "class-balanced cross-entropy",
+    "bce": "binary cross-entropy",
+    "focal": "focal loss",
+    "dice_focal": "the sum of soft Dice loss and focal loss",
+    "tanimoto_ce": "Tanimoto loss mixed with cross-entropy",
 }
 OPTIMIZERS = {
     "adamw": "AdamW",
