@@ -2,9 +2,24 @@
 
 The way of a file: ``walk_folders`` finds it, ``read`` and ``parse`` take its header apart, ``batch`` writes parts,
 ``index`` puts them together. ``views`` and ``meaning`` derive series, studies and patients; ``catalogue`` answers.
+
+The way of a selection: ``rules`` and ``conditions`` say what is wanted, ``choose`` finds it, ``convert`` makes each case
+(``align``, ``identity``, ``deidentify``), ``flow`` reports, ``select`` writes the data set.
 """
 
 from voxloom.archive.catalogue import Archive, Counts
 from voxloom.archive.index import IndexResult, index_archive
+from voxloom.archive.rules import SelectRules, load_rules
+from voxloom.archive.select import Selection, SelectOptions, select
 
-__all__ = ["Archive", "Counts", "IndexResult", "index_archive"]
+__all__ = [
+    "Archive",
+    "Counts",
+    "IndexResult",
+    "SelectOptions",
+    "SelectRules",
+    "Selection",
+    "index_archive",
+    "load_rules",
+    "select",
+]

@@ -183,6 +183,7 @@ _FAULTS = {
     "mixed_sizes": "'images of several sizes'",
     "turned": "'images of several directions'",
     "positions IS NULL": "'images without a position'",
+    "len(echo_times) > 1 AND own_images < positions * len(echo_times)": "'echoes at different positions'",
     "missing > 0": "CAST(missing AS BIGINT) || if(missing = 1, ' slice missing', ' slices missing')",
     "uneven": "'unevenly spaced slices'",
     "tilt > 0": "'slices lean by ' || tilt || ' degrees (gantry tilt)'",
@@ -239,19 +240,20 @@ SELECT study_uid, any_value(patient_id) AS patient_id, any_value(study_date) AS 
     count(DISTINCT patient_id) > 1 AS several_patients
 FROM series GROUP BY study_uid"""
 
-#: Two ids are possibly one person: same name (letters only) and birth date. Two people: same name, other birth date.
+#: Two ids are possibly one person: same name (letters and digits) and birth date. More than 10 ids share no person's name, but a
+#: word such as ANONYMOUS.
 PATIENTS_SQL = """
 CREATE OR REPLACE VIEW patients AS
 WITH each AS (
     SELECT patient_id, any_value(patient_name) AS name, any_value(patient_birth_date) AS birth_date,
-        any_value(patient_sex) AS sex, count(DISTINCT regexp_replace(lower(patient_name), '[^\pL]', '', 'g')) > 1 AS several_names,
+        any_value(patient_sex) AS sex,
+        count(DISTINCT regexp_replace(lower(patient_name), '[^\\pL\\pN]', '', 'g')) > 1 AS several_names,
         count(DISTINCT study_uid) AS studies, count(*) AS series, CAST(sum(instances) AS BIGINT) AS instances
     FROM series GROUP BY patient_id),
-named AS (SELECT *, nullif(regexp_replace(lower(name), '[^\pL]', '', 'g'), '') AS letters FROM each)
+named AS (SELECT *, nullif(regexp_replace(lower(name), '[^\\pL\\pN]', '', 'g'), '') AS letters FROM each),
+twins AS (SELECT letters, birth_date, list_sort(list(patient_id)) AS ids FROM named
+    WHERE letters IS NOT NULL AND birth_date IS NOT NULL GROUP BY ALL HAVING count(*) BETWEEN 2 AND 10)
 SELECT a.* EXCLUDE (letters),
-    CASE WHEN letters IS NOT NULL AND birth_date IS NOT NULL THEN
-        list_filter(list(patient_id) OVER (PARTITION BY letters, birth_date ORDER BY patient_id
-            ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING), lambda other: other <> patient_id) ELSE [] END
-        AS possibly_the_same,
-    CASE WHEN letters IS NOT NULL THEN count(*) OVER (PARTITION BY letters) - 1 ELSE 0 END AS namesakes
-FROM named a"""
+    coalesce(list_filter(twins.ids, lambda other: other <> a.patient_id), []) AS possibly_the_same,
+    CASE WHEN a.letters IS NOT NULL THEN count(*) OVER (PARTITION BY a.letters) - 1 ELSE 0 END AS namesakes
+FROM named a LEFT JOIN twins ON twins.letters = a.letters AND twins.birth_date = a.birth_date"""

@@ -20,6 +20,7 @@ from typer.core import TyperCommand, TyperGroup
 #: Command name -> one line for the overview. Each lives in ``voxloom.cli.<name>`` as ``command``.
 COMMANDS = {
     "index": "Read every DICOM header of an archive into one table.",
+    "select": "Choose series of an archive by rules, as a data set.",
     "inspect": "What is in a data set, and what is wrong with it.",
     "recipes": "List the shipped recipes, or print one.",
     "prepare": "Prepare every case of a data set once.",

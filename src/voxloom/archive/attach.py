@@ -1,0 +1,65 @@
+"""Labels, points and targets that people made for the series of an archive, brought into the data set.
+
+Knows a table with one identifying column (series_uid, study_uid or patient_id) and columns ``label``, ``points``,
+``target`` or others. Files are copied under the name of the case. Does not know how a label is read.
+"""
+
+from __future__ import annotations
+
+import csv
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from voxloom.errors import BadInput
+
+_KEYS = ("series_uid", "study_uid", "patient_id")
+_FILES = ("label", "points")
+
+
+@dataclass(frozen=True)
+class Attached:
+    """Rows of a table by the value of its identifying column ``key``; paths are absolute."""
+
+    key: str
+    rows: Mapping[str, Mapping[str, str]]
+
+    def copy_for(self, case: str, facts: Mapping[str, Any], folder: Path) -> dict[str, str]:
+        """The cells of one case; its files are copied to <folder>/labels and <folder>/points."""
+        row = self.rows.get(str(facts.get(self.key)), {})
+        cells = {}
+        for name, value in row.items():
+            if name in _FILES and value:
+                path = Path(value)
+                ending = ".nii.gz" if path.name.endswith(".nii.gz") else path.suffix
+                copy = folder / (name if name == "points" else "labels") / f"{case}{ending}"
+                copy.parent.mkdir(exist_ok=True)
+                shutil.copyfile(path, copy)
+                value = copy.relative_to(folder).as_posix()
+            cells[name] = value
+        return cells
+
+
+def read_attached(path: Path) -> Attached:
+    """Read the table. Raises BadInput when it or a file in it is missing, or no column identifies a series."""
+    if not path.is_file():
+        raise BadInput("does not exist", path, "Check the path")
+    with path.open(newline="", encoding="utf-8-sig") as f:
+        rows = list(csv.DictReader(f))
+    key = next((name for name in _KEYS if rows and name in rows[0]), None)
+    if key is None:
+        raise BadInput("has no column that identifies a series", path, f"Add one of {', '.join(_KEYS)}")
+    found = {}
+    for row in rows:
+        cells = {k: v for k, v in row.items() if k not in _KEYS and v}
+        for name in _FILES:
+            if name in cells:
+                cells[name] = str(path.parent / cells[name])
+                if not Path(cells[name]).is_file():
+                    raise BadInput(f"names {row[name]}, which does not exist", path, "Correct the path")
+        if row[key] in found:
+            raise BadInput(f"names {key} {row[key]} twice", path, "Leave one row of each")
+        found[row[key]] = cells
+    return Attached(key, found)

@@ -1,0 +1,126 @@
+"""The conditions of rules as SQL over the series table.
+
+Knows values, sets, ranges, patterns, lists in files, and the columns there are. An unknown value (NULL) meets no
+condition but ``not`` and ``known: false``.
+"""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from voxloom.archive.database import quoted
+from voxloom.archive.rules import Where
+from voxloom.errors import BadInput
+
+_FORMS = ("min", "max", "matches", "not", "known", "listed_in", "contains", "lacks")
+
+
+def sql_of(where: Where, columns: Mapping[str, str], source: str | Path) -> str:
+    """All conditions as one SQL expression that is true or false, never NULL.
+
+    Parameters
+    ----------
+    columns : names of the series table and their types.
+    source : the rules file, for messages and for files named in it.
+
+    Raises BadInput for an unknown column, a condition of the wrong form, a broken pattern or a missing file.
+    """
+    parts = [_one(name, value, columns, source) for name, value in where.items()]
+    return " AND ".join(f"coalesce({part}, false)" for part in parts) if parts else "true"
+
+
+def order_of(prefer: tuple[str | Where, ...], columns: Mapping[str, str], source: str | Path) -> str:
+    """``prefer`` as the terms of ORDER BY, ended by series number and UID."""
+    terms = []
+    for entry in prefer:
+        if isinstance(entry, str):
+            name = entry.removeprefix("-")
+            _check_column(name, columns, source)
+            terms.append(f'"{name}" {"DESC" if entry.startswith("-") else "ASC"} NULLS LAST')
+        else:
+            terms.append(f"NOT ({sql_of(entry, columns, source)})")
+    return ", ".join([*terms, "series_number NULLS LAST", "series_uid"])
+
+
+def _one(name: str, value: Any, columns: Mapping[str, str], source: str | Path) -> str:
+    _check_column(name, columns, source)
+    column = f'"{name}"'
+    if not isinstance(value, dict):
+        return f"{column} IN ({', '.join(_literal(v, name, columns, source) for v in _several(value))})"
+    if not value or (unknown := [key for key in value if key not in _FORMS]):
+        wrong = f"{unknown[0]} is no condition" if value else "is an empty condition"
+        raise BadInput(f"{name}: {wrong}", source, f"Conditions are a value, a list, or {', '.join(_FORMS)}")
+    return " AND ".join(f"({_form(column, name, key, v, columns, source)})" for key, v in value.items())
+
+
+def _form(column: str, name: str, key: str, value: Any, columns: Mapping[str, str], source: str | Path) -> str:
+    if key in ("min", "max"):
+        return f"{column} {'>=' if key == 'min' else '<='} {_literal(value, name, columns, source)}"
+    if key == "matches":
+        return f"regexp_matches(CAST({column} AS VARCHAR), {quoted(_pattern(value, name, source))}, 'i')"
+    if key == "known":
+        return f"{column} IS {'NOT ' if value else ''}NULL"
+    if key == "not":
+        values = ", ".join(_literal(v, name, columns, source) for v in _several(value))
+        return f"{column} IS NULL OR {column} NOT IN ({values})"
+    if key == "listed_in":
+        values = ", ".join(quoted(v) for v in _listed(value, name, source))
+        return f"CAST({column} AS VARCHAR) IN ({values})"
+    words = [f"contains(upper(CAST({column} AS VARCHAR)), {quoted(str(v).upper())})" for v in _several(value)]
+    return " AND ".join(words if key == "contains" else [f"NOT {word}" for word in words]) or "true"
+
+
+def _several(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, (list, tuple)) else [value]
+
+
+def _literal(value: Any, name: str, columns: Mapping[str, str], source: str | Path) -> str:
+    kind = columns[name]
+    if kind == "BOOLEAN" and isinstance(value, bool):
+        return "true" if value else "false"
+    if kind in ("BIGINT", "DOUBLE", "INTEGER") and isinstance(value, (int, float)) and not isinstance(value, bool):
+        return repr(value)
+    if kind == "VARCHAR" and isinstance(value, (str, int, float)) and not isinstance(value, bool):
+        return quoted(str(value))
+    words = {"BOOLEAN": "true or false", "VARCHAR": "text"}.get(kind, "a number")
+    raise BadInput(f"{name} is compared with {value!r}, but holds {words}", source, "Correct the rule")
+
+
+def _pattern(value: Any, name: str, source: str | Path) -> str:
+    import duckdb
+
+    from voxloom.archive.database import connect
+
+    try:
+        re.compile(str(value))
+        with connect() as db:
+            db.execute(f"SELECT regexp_matches('', {quoted(str(value))}, 'i')")
+    except (re.error, duckdb.Error) as error:
+        reason = " ".join(str(error).split())[:100]
+        raise BadInput(f"{name}: the pattern {value!r} is broken ({reason})", source, "Correct it") from None
+    return str(value)
+
+
+def _listed(value: Any, name: str, source: str | Path) -> list[str]:
+    """Values of the column ``name`` of a CSV file beside the rules; of its only column, whatever it is called."""
+    path = Path(source).parent / str(value)
+    if not path.is_file():
+        raise BadInput(f"{name}: listed_in names {value}, which does not exist", source, "Correct the path")
+    with path.open(newline="", encoding="utf-8-sig") as f:
+        rows = list(csv.DictReader(f))
+    if not rows or (name not in rows[0] and len(rows[0]) > 1):
+        raise BadInput(f"has no column {name} with values", path, "Add the column")
+    return [str(row.get(name) or next(iter(row.values()))) for row in rows]
+
+
+def _check_column(name: str, columns: Mapping[str, str], source: str | Path) -> None:
+    if name not in columns:
+        close = difflib.get_close_matches(name, columns, n=1)
+        raise BadInput(
+            f"{name} is no column of the series table", source, f"Did you mean {close[0]}?" if close else None
+        )

@@ -1,0 +1,53 @@
+"""Series selection rules of MONAI Deploy (JSON), brought into our own form.
+
+Knows regular expressions, ranges, comparisons, lists with ``!`` and the planes by name. Each selection becomes a channel.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from voxloom.errors import BadInput
+
+#: DICOM keyword to column of the series table, where the two differ by more than spelling.
+COLUMNS = {
+    "StudyDescription": "study_description", "SeriesDescription": "series_description", "Modality": "modality",
+    "ImageType": "image_type", "ImageOrientationPatient": "plane", "SliceThickness": "slice_thickness",
+    "BodyPartExamined": "body_part_examined", "Manufacturer": "manufacturer", "PatientPosition": "patient_position",
+    "EchoTime": "echo_time", "RepetitionTime": "repetition_time", "MagneticFieldStrength": "field_strength",
+    "SeriesNumber": "series_number", "Rows": "rows", "Columns": "columns", "ConvolutionKernel": "kernel",
+    "SpacingBetweenSlices": "spacing", "ContrastBolusAgent": "contrast_agent", "ProtocolName": "protocol_name",
+}  # fmt: skip
+
+
+def from_monai(values: dict[str, Any], where: str | Path) -> dict[str, Any]:
+    """Rules with one channel per selection. Raises BadInput for a tag or condition that has no counterpart here."""
+    channels = {}
+    for number, selection in enumerate(values.get("selections") or []):
+        name = str(selection.get("name") or f"selection {number + 1}")
+        channels[name] = {
+            "where": dict(_condition(k, v, where) for k, v in (selection.get("conditions") or {}).items())
+        }
+    return {"name": Path(where).stem, "channels": channels}
+
+
+def _condition(keyword: str, value: Any, where: str | Path) -> tuple[str, Any]:
+    if keyword not in COLUMNS:
+        raise BadInput(f"the condition on {keyword} has no column here", where, f"There are: {', '.join(COLUMNS)}")
+    column = COLUMNS[keyword]
+    if column == "plane":
+        return column, str(value).lower()
+    if isinstance(value, str):
+        return column, {"matches": value}
+    if isinstance(value, (int, float)):
+        return column, value
+    if isinstance(value, list) and len(value) == 2 and value[1] in (">", ">=", "<", "<="):
+        return column, {"min" if ">" in value[1] else "max": value[0]}
+    if isinstance(value, list) and len(value) == 2 and all(isinstance(v, (int, float)) for v in value):
+        return column, {"min": value[0], "max": value[1]}
+    if isinstance(value, list) and all(isinstance(v, str) for v in value):
+        return column, {"contains": [v for v in value if v[:1] != "!"], "lacks": [v[1:] for v in value if v[:1] == "!"]}
+    raise BadInput(
+        f"the condition on {keyword} cannot be understood: {value!r}", where, "Write it as a rule of our own"
+    )

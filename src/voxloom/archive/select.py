@@ -1,0 +1,266 @@
+"""A data set selected from an archive: rules in, pseudonymous NIfTI with a table and a report out.
+
+Knows the layout that ``Dataset`` reads, the link file and tables that are attached. The folder appears complete or not at
+all. Does not know how a case is chosen or made.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from voxloom.archive.align import Register
+from voxloom.archive.attach import Attached, read_attached
+from voxloom.archive.catalogue import Archive
+from voxloom.archive.choose import ChosenCase, Instance, Step, choose, images_of
+from voxloom.archive.convert import CaseWork, Made, make_case
+from voxloom.archive.deidentify import age_of
+from voxloom.archive.flow import write_flow
+from voxloom.archive.identity import Identity, load_key, write_private
+from voxloom.archive.rules import SelectRules
+from voxloom.errors import BadInput, VoxloomError
+from voxloom.files import write_text
+from voxloom.parallel import map_outcomes
+from voxloom.progress import Progress
+
+
+@dataclass(frozen=True)
+class SelectOptions:
+    """What is decided for one run and not by the rules.
+
+    Parameters
+    ----------
+    key : file with the secret key of the pseudonyms, made when missing; None takes a key that nobody keeps.
+    link : new file (mode 600) that tells who is behind each case; None writes none.
+    register : "rigid" registers channels of different frames of reference.
+    keep_dicom : write de-identified DICOM copies too.
+    attach : table (.csv) with labels, points or targets by series_uid, study_uid or patient_id.
+    workers : processes; None takes the usable cores.
+    """
+
+    key: Path | None = None
+    link: Path | None = None
+    register: Register = "no"
+    keep_dicom: bool = False
+    attach: Path | None = None
+    workers: int | None = None
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What a selection made.
+
+    Parameters
+    ----------
+    folder : the data set.
+    steps : counts after every rule; the last are the cases that could be made.
+    cases : names of the cases.
+    refused : case name and reason of those that could not be made.
+    copies : groups of cases with exactly the same voxels in a channel.
+    """
+
+    folder: Path
+    steps: tuple[Step, ...]
+    cases: tuple[str, ...]
+    refused: tuple[tuple[str, str], ...]
+    copies: tuple[tuple[str, ...], ...]
+
+
+def select(
+    archive: str | Path,
+    rules: SelectRules,
+    folder: str | Path,
+    *,
+    source: str | Path = "rules",
+    options: SelectOptions = SelectOptions(),
+    progress: Progress | None = None,
+) -> Selection:
+    """Select by ``rules`` and write a data set that :class:`voxloom.Dataset` opens.
+
+    Parameters
+    ----------
+    archive : written by ``voxloom index``.
+    rules : see :func:`load_rules`.
+    folder : new. Gets cases.csv, images/, headers/ (de-identified, JSON), selection/ (flow.txt, flow.csv, flow.svg,
+        refused.csv), and with ``keep_dicom`` dicom/. It appears complete or not at all.
+    source : where the rules come from, for messages and for files that they name.
+    progress : called with (cases done, cases).
+
+    A case that cannot be made is refused with its reason, and the others are made.
+
+    Raises BadInput for rules that do not fit the archive, no case at all, an existing folder or link file, and a bad key.
+    """
+    target = Path(folder)
+    if target.exists():
+        raise BadInput("exists already", target, "Name a new folder; nothing is overwritten")
+    if options.link is not None and options.link.exists():
+        raise BadInput("exists already", options.link, "Name a new file; nothing is overwritten")
+    attached = read_attached(options.attach) if options.attach is not None else Attached("", {})
+    choice = choose(Archive(archive), rules, source)
+    if not choice.cases:
+        raise BadInput(
+            f"no series is left after: {_emptied(choice.steps)}", source, "Loosen it; --dry-run shows all steps"
+        )
+    identity = Identity(load_key(options.key), rules.dates)
+    with _new_folder(target) as work:
+        images = images_of(Archive(archive), choice.cases)
+        made, refused = _make_all(choice.cases, images, rules, identity, work, options, progress)
+        if not made:
+            raise BadInput(
+                f"none of the cases could be made, the first because: {refused[0][1]}", source, "Change the rules"
+            )
+        _write_table(made, identity, attached, rules, work)
+        steps = (*choice.steps, _last_step(made))
+        _write_report(steps, refused, work)
+        if options.link is not None:
+            write_private(options.link, _link(made))
+    copies = _copies(made)
+    return Selection(target, steps, tuple(name for name, _, _ in made), tuple(refused), copies)
+
+
+_Made = list[tuple[str, ChosenCase, Made]]
+
+
+def _make_all(
+    cases: Sequence[ChosenCase],
+    images: Mapping[str, tuple[Instance, ...]],
+    rules: SelectRules,
+    identity: Identity,
+    folder: Path,
+    options: SelectOptions,
+    progress: Progress | None,
+) -> tuple[_Made, list[tuple[str, str]]]:
+    items = [
+        (work.name, work)
+        for case in cases
+        for work in [
+            CaseWork(
+                name=identity.case(case.person, case.key),
+                case=case,
+                channels=rules.channels,
+                instances={name: images[facts["series_uid"]] for name, facts in case.series.items()},
+                reference=rules.reference_channel,
+                register=options.register,
+                resample_tilt=rules.resample_tilt,
+                keep_dicom=options.keep_dicom,
+                identity=identity,
+                folder=folder,
+            )
+        ]
+    ]
+    made: _Made = []
+    refused: list[tuple[str, str]] = []
+    outcomes = map_outcomes(make_case, items, step="converting", workers=options.workers, progress=progress)
+    for (name, outcome), case in zip(outcomes, cases, strict=True):
+        if isinstance(outcome, BadInput):
+            refused.append((name, f"{outcome.what}. {outcome.fix}" if outcome.fix else outcome.what))
+            _remove_case(folder, name)
+        elif isinstance(outcome, VoxloomError):
+            raise outcome
+        else:
+            made.append((name, case, outcome))
+    return made, refused
+
+
+def _remove_case(folder: Path, name: str) -> None:
+    """Take away what a refused case left behind."""
+    for path in [*folder.glob(f"images/{name}_*"), *folder.glob(f"headers/{name}_*")]:
+        path.unlink()
+    shutil.rmtree(folder / "dicom" / name, ignore_errors=True)
+
+
+def _write_table(made: _Made, identity: Identity, attached: Attached, rules: SelectRules, folder: Path) -> None:
+    """``cases.csv``: one row per case, with facts that tell nobody's identity."""
+    single = len(rules.channels) == 1
+    rows = []
+    for name, case, result in made:
+        facts = case.series[rules.reference_channel]
+        row: dict[str, Any] = {"case": name, "patient": identity.patient(case.person)}
+        row |= {"image" if single else f"image_{channel}": path for channel, path in result.images.items()}
+        row |= attached.copy_for(name, facts, folder)
+        row["group"] = " ".join(
+            str(v) for v in (facts["vendor"], facts["field_strength"] and f"{facts['field_strength']:g} T") if v
+        )
+        row |= {
+            "age": _years(facts["patient_age"]),
+            "sex": facts["patient_sex"],
+            "date": identity.date(facts["study_date"], case.person),
+            **{key: facts[key] for key in ("modality", "weighting", "plane", "spacing", "body_part", "contrast")},
+        }
+        rows.append(row)
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    write_text(folder / "cases.csv", _csv([columns, *([_cell(row.get(key)) for key in columns] for row in rows)]))
+
+
+def _years(age: str | None) -> int | None:
+    known = age_of(age)
+    return int(known[:3]) if known and known.endswith("Y") else None
+
+
+def _cell(value: Any) -> Any:
+    return "" if value is None else value
+
+
+def _csv(rows: Sequence[Sequence[Any]]) -> str:
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows(rows)
+    return text.getvalue()
+
+
+def _link(made: _Made) -> str:
+    rows: list[list[Any]] = [["case", "person", "channel", "patient_id", "study_uid", "series_uid", "study_date"]]
+    for name, case, _ in made:
+        for channel, facts in case.series.items():
+            told = (facts[key] for key in ("patient_id", "study_uid", "series_uid", "study_date"))
+            rows.append([name, case.person, channel, *(_cell(value) for value in told)])
+    return _csv(rows)
+
+
+def _last_step(made: _Made) -> Step:
+    series = {facts["series_uid"]: facts["instances"] for _, case, _ in made for facts in case.series.values()}
+    studies = {facts["study_uid"] for _, case, _ in made for facts in case.series.values()}
+    return Step(
+        "could be read and aligned",
+        len({case.person for _, case, _ in made}),
+        len(studies),
+        len(series),
+        sum(series.values()),
+    )
+
+
+def _write_report(steps: Sequence[Step], refused: Sequence[tuple[str, str]], folder: Path) -> None:
+    (folder / "selection").mkdir()
+    write_flow(steps, folder / "selection")
+    write_text(folder / "selection" / "refused.csv", _csv([("case", "reason"), *refused]))
+
+
+def _copies(made: _Made) -> tuple[tuple[str, ...], ...]:
+    groups: dict[tuple[str, str], list[str]] = {}
+    for name, _, result in made:
+        for channel, voxels in result.voxels.items():
+            groups.setdefault((channel, voxels), []).append(name)
+    return tuple(sorted({tuple(names) for names in groups.values() if len(names) > 1}))
+
+
+def _emptied(steps: Sequence[Step]) -> str:
+    return next((step.name for step in steps if step.series == 0), steps[-1].name)
+
+
+@contextmanager
+def _new_folder(folder: Path) -> Iterator[Path]:
+    """A temporary folder beside ``folder`` that takes its name when the block ends without an error."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        yield temporary
+        temporary.chmod(0o755)
+        temporary.rename(folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
