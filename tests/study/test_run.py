@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -193,3 +195,17 @@ def test_sorted_folds_and_the_spread_over_folds(tmp_path: Path) -> None:
 def test_sorted_folds_of_one_are_refused() -> None:
     with pytest.raises(BadInput, match="sort_by needs"):
         vx.Recipe.load("auto").changed({"folds.sort_by": "slices"})
+
+
+def test_prediction_imports_neither_lightning_nor_monai(trained: Trained, tmp_path: Path) -> None:
+    heavy = ["monai", "lightning", "torchvision", "pandas", "matplotlib", "sklearn", "torch._dynamo", "SimpleITK"]
+    scan = next((trained.unseen / "imagesTr").glob("*_0000.nii.gz"))
+    code = (
+        "import sys\nfrom voxloom.cli.app import run\n"
+        f"code = run(['predict', {str(trained.run.folder)!r}, {str(scan)!r}, '-o', {str(tmp_path)!r}])\n"
+        f"bad = [m for m in {heavy!r} if m in sys.modules]\n"
+        "sys.exit(f'imported {bad}' if bad or code else 0)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert len(list(tmp_path.glob("*.nii.gz"))) == 1

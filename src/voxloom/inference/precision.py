@@ -1,4 +1,4 @@
-"""Which arithmetic this machine is good at. Knows no network and no run.
+"""Which device and which arithmetic this machine is good at. Knows no network and no run.
 
 A processor without bfloat16 instructions computes bfloat16 convolutions hundreds of times slower than float32, so nothing
 may choose bfloat16, or follow a run that did, before one small convolution has been timed.
@@ -13,8 +13,17 @@ from math import inf
 import torch
 from torch import Tensor, nn
 
+from voxloom.errors import BadInput
+
 #: A run trained in bfloat16 still runs in it while it is at most this much slower than float32.
 TOLERABLE = 3.0
+
+
+def pick_device(wanted: str) -> str:
+    """ "cuda" or "cpu" for "auto"; a wanted card that is not there is refused."""
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise BadInput("no graphics card was found", None, "Use --device cpu, or check the driver with nvidia-smi")
+    return ("cuda" if torch.cuda.is_available() else "cpu") if wanted == "auto" else wanted
 
 
 def autocast_dtype(precision: str, device: torch.device) -> torch.dtype | None:

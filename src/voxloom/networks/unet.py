@@ -1,24 +1,26 @@
-"""The dynamic U-Net: MONAI's blocks, with deep supervision at each head's own resolution.
+"""The dynamic U-Net, with deep supervision at each head's own resolution.
 
 With a first stride beyond 1 the network computes on cells of several voxels and every head gives the logits of all voxels of
 a cell (sub-pixel convolution, Shi et al. 2016): most of the work at full resolution is saved, the result keeps it.
 
-Knows how to run MONAI's modules, and how to hand the weights to ``monai.networks.nets.DynUNet`` (``to_monai``). Does
-not know files or recipes.
+Knows how to run the parts of ``unet_levels``, and how to hand the weights to ``monai.networks.nets.DynUNet``
+(``to_monai``). Does not know files or recipes.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from math import prod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from monai.networks.nets import DynUNet
 from torch import Tensor, nn
 
 from voxloom.networks.base import SegmentationNetwork
-from voxloom.networks.norm import FastInstanceNorm
 from voxloom.networks.settings import NetworkSettings
+from voxloom.networks.unet_levels import UNetLevels
+
+if TYPE_CHECKING:
+    from monai.networks.nets import DynUNet
 
 
 def monai_config(settings: NetworkSettings) -> dict[str, Any]:
@@ -50,11 +52,8 @@ class UNet(SegmentationNetwork):
     def __init__(self, settings: NetworkSettings) -> None:
         super().__init__()
         self.settings: NetworkSettings = settings
-        self.net = DynUNet(**monai_config(settings))
-        del self.net.skip_layers  # names the same modules a second time; ``forward`` walks them itself
-        if settings.norm == "instance":
-            replace_instance_norms(self.net)
-        keep_logits_whole(self.net)
+        everywhere = settings.dropout if settings.dropout_in == "all" else 0.0
+        self.net = UNetLevels(settings, settings.out_channels * prod(settings.strides[0]), everywhere)
         if settings.dropout and settings.dropout_in == "contracting":
             for block in (self.net.input_block, *self.net.downsamples, self.net.bottleneck):
                 drop_between(block, settings.dropout)
@@ -104,27 +103,8 @@ def unpack_cells(cells: Tensor, size: tuple[int, ...]) -> Tensor:
     return grid.permute(0, 1, *order).reshape(count, -1, *shape)
 
 
-def replace_instance_norms(module: nn.Module) -> None:
-    """Put ``FastInstanceNorm`` in the place of every affine instance norm, parameters included."""
-    for name, child in module.named_children():
-        if isinstance(child, (nn.InstanceNorm2d, nn.InstanceNorm3d)):
-            fast = FastInstanceNorm(child.num_features, child.eps)
-            fast.weight, fast.bias = child.weight, child.bias
-            setattr(module, name, fast)
-        else:
-            replace_instance_norms(child)
-
-
-def keep_logits_whole(net: DynUNet) -> None:
-    """Take the dropout off the output convolutions, where MONAI puts it too: it would silence logits."""
-    heads = [net.output_block, *getattr(net, "deep_supervision_heads", ())]
-    for head in heads:
-        if hasattr(head.conv, "adn"):
-            head.conv.adn = nn.Identity()
-
-
 def drop_between(block: nn.Module, chance: float) -> None:
-    """Put dropout in front of the second convolution of a MONAI block; the names of its weights stay."""
+    """Put dropout in front of the second convolution of a block; the names of its weights stay."""
     layers = OrderedDict([("drop", nn.Dropout(chance)), *block.get_submodule("conv2").named_children()])
     block.add_module("conv2", nn.Sequential(layers))
 
@@ -134,6 +114,8 @@ def to_monai(network: UNet) -> DynUNet:
 
     With a first stride beyond 1 it is the part before ``unpack_cells``.
     """
+    from monai.networks.nets import DynUNet
+
     twin = DynUNet(**monai_config(network.settings))
     result = twin.load_state_dict(network.net.state_dict(), strict=False)
     # DynUNet registers every block a second time under ``skip_layers``; those are the same tensors

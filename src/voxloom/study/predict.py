@@ -23,6 +23,7 @@ from voxloom.dataset import Labels
 from voxloom.errors import BadInput, VoxloomError
 from voxloom.formats import ending_of, read_volume, write_volume
 from voxloom.inference import Slab, autocast_dtype, predict_labels, restore_probabilities, stream_map
+from voxloom.inference.precision import pick_device
 from voxloom.networks import build_network, network_settings
 from voxloom.prepare import PLAIN_SLICES, PrepareSettings, SliceSettings, Statistics, prepare_image
 from voxloom.progress import Progress
@@ -94,8 +95,6 @@ class Predictor:
         largest: tuple[str, ...] = (),
     ) -> Predictor:
         """Load folds from their folders (``model.safetensors`` and ``model.json``)."""
-        from voxloom.study.train import pick_device
-
         place = torch.device(pick_device(device))
         loaded = [load_weights(folder) for folder in folders]
         try:

@@ -17,6 +17,7 @@ from voxloom.dataset import Dataset, Fold, Label, Labels, hold_out, make_folds, 
 from voxloom.dataset.inspect import fingerprint
 from voxloom.errors import BadInput
 from voxloom.files import PART, sha256_file, write_json, write_text
+from voxloom.inference.precision import pick_device
 from voxloom.prepare import Cache, Statistics, measure_statistics
 from voxloom.progress import Progress
 from voxloom.study.environment import describe_environment
@@ -151,17 +152,6 @@ class Study:
     folds: list[Fold]
     settings: Resolved
     device: str
-
-
-def pick_device(wanted: str) -> str:
-    """ "cuda" or "cpu" for "auto"; a wanted card that is not there is refused."""
-    import torch
-
-    if wanted == "cuda" and not torch.cuda.is_available():
-        raise BadInput(
-            "no graphics card was found", None, "Train with --device cpu, or check the driver with nvidia-smi"
-        )
-    return ("cuda" if torch.cuda.is_available() else "cpu") if wanted == "auto" else wanted
 
 
 def usable_cases(dataset: Dataset, recipe: Recipe) -> tuple[Dataset, Labels]:
