@@ -1,0 +1,108 @@
+"""Windowed prediction of 512 x 512 x 200 in windows of 128 x 128 x 64 with half overlap: what it takes beyond the network.
+
+    python benchmarks/windowed_prediction.py [--size 512 512 200] [--width 1]
+
+Each side runs the same network (a 3x3x3 convolution from 1 channel to 3; ``--width 16`` puts two convolutions of 16 channels
+before it) on the same volume, four windows a call, and times the network inside itself. The figure is time over that.
+MONAI blends logits; Voxloom blends probabilities.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from typing import Any
+
+import numpy as np
+from pairs import OURS, PEERS, Side, Work, parser, report, run, spread, table
+
+PATCH = (128, 128, 64)
+BATCH = 4
+
+
+class Timed:
+    """A network that adds up its own seconds."""
+
+    def __init__(self, width: int) -> None:
+        import torch
+        from torch import nn
+
+        torch.manual_seed(0)
+        layers: list[Any] = [nn.Conv3d(1, 3, 3, padding=1)]
+        if width > 1:
+            layers = [nn.Conv3d(1, width, 3, padding=1), nn.LeakyReLU(), nn.Conv3d(width, width, 3, padding=1)]
+            layers += [nn.LeakyReLU(), nn.Conv3d(width, 3, 1)]
+        self.network, self.wall, self.processor, self.windows = nn.Sequential(*layers).eval(), 0.0, 0.0, 0
+
+    def __call__(self, windows: Any) -> Any:
+        wall, processor = time.perf_counter(), time.process_time()
+        found = self.network(windows)
+        self.wall += time.perf_counter() - wall
+        self.processor += time.process_time() - processor
+        self.windows += len(windows)
+        return found
+
+    def take(self) -> dict[str, float]:
+        """Seconds and windows since the last call."""
+        taken = {"wall": self.wall, "processor": self.processor, "windows": self.windows}
+        self.wall, self.processor, self.windows = 0.0, 0.0, 0
+        return taken
+
+
+def volume(options: argparse.Namespace) -> np.ndarray:
+    """Noise (1, I, J, K)."""
+    return np.random.default_rng(0).standard_normal((1, *options.size), dtype=np.float32)
+
+
+def voxloom(options: argparse.Namespace) -> Work:
+    from voxloom.dataset.labels import Label, Labels
+    from voxloom.inference import stream_map
+    from voxloom.inference.labels import decide
+
+    image, network = volume(options), Timed(options.width)
+    labels = Labels((Label("a", (1,)), Label("b", (2,))))
+
+    def work() -> dict[str, float]:
+        out = np.zeros(options.size, np.uint8)
+        for slab in stream_map(network, image, patch=PATCH, overlap=0.5, batch=BATCH):
+            planes = np.moveaxis(decide(slab.probabilities, labels), slab.axis, 0)
+            np.moveaxis(out, slab.axis, 0)[slab.start : slab.stop] = planes
+        return {**network.take(), "labelled": float((out > 0).mean())}
+
+    return work
+
+
+def monai(options: argparse.Namespace) -> Work:
+    import torch
+    from monai.inferers import sliding_window_inference
+
+    image, network = torch.from_numpy(volume(options))[None], Timed(options.width)
+
+    def work() -> dict[str, float]:
+        with torch.inference_mode():
+            found = sliding_window_inference(image, PATCH, BATCH, network, overlap=0.5, mode="gaussian")
+            out = found.argmax(1)
+        return {**network.take(), "labelled": float((out > 0).float().mean())}
+
+    return work
+
+
+def main() -> None:
+    made = parser(__doc__, repeats=3)
+    made.add_argument("--size", type=int, nargs=3, default=[512, 512, 200])
+    made.add_argument("--width", type=int, default=1)
+    options = made.parse_args()
+    rounds = run([Side("Voxloom", OURS, voxloom), Side("MONAI", PEERS, monai)], options)
+    if rounds is None:
+        return
+    lines = [
+        f"- {name}: {spread([s.wall / s.result['wall'] for s in samples], 2)} times the network's own time, "
+        f"{spread([s.processor / s.result['processor'] for s in samples], 2)} by processor time; "
+        f"{samples[0].result['windows']} windows, {samples[0].result['labelled']:.4f} of the voxels labelled."
+        for name, samples in rounds.items()
+    ]
+    report(options, table(rounds) + "\n\n" + "\n".join(lines))
+
+
+if __name__ == "__main__":
+    main()
