@@ -73,13 +73,14 @@ def command(
 def open_predictor(folder: Path, device: str, tta: bool) -> Predictor | EnsemblePredictor:
     """The networks of a run, or of an ensemble of runs."""
     from voxloom.errors import BadInput
-    from voxloom.study.ensemble import EnsemblePredictor
     from voxloom.study.predict import Predictor
     from voxloom.study.run import Run
 
     if (folder / "ensemble.json").is_file():
         if tta:
             raise BadInput("--tta is for runs", folder, "Set inference.mirror in the recipes of the members")
+        from voxloom.study.ensemble import EnsemblePredictor  # brings Lightning along
+
         return EnsemblePredictor.of(folder, device=device)
     return Predictor.of(Run(folder), device=device, mirror=(0, 1, 2) if tta else None)
 
