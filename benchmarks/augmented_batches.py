@@ -33,9 +33,9 @@ def voxloom(options: argparse.Namespace) -> Work:
     from voxloom.augment import Augmenter, AugmentSettings
 
     image, label = window(options)
-    always = [name for name in AugmentSettings.model_fields if name.endswith("_chance")]
-    off = {"shift_chance", "bias_field_chance"}
-    settings = AugmentSettings(**{name: float(name not in off) for name in always})
+    always = ("batch", "rotation", "scale", "elastic", "blur", "intensity", "gamma", "noise", "low_resolution")
+    chances = [name for name in AugmentSettings.model_fields if name.endswith("_chance")]
+    settings = AugmentSettings(**{name: float(name.removesuffix("_chance") in always) for name in chances})
     augmenter, generator = Augmenter(settings, (1.0, 1.0, 1.0)), torch.Generator().manual_seed(0)
 
     def work() -> list[int]:
