@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from voxloom.cli.points_table import point_rows
+
 from voxloom.cli.train import parse_assignments
 from voxloom.evaluation.point_tests import compare_points
 from voxloom.evaluation.points import PointEvaluation

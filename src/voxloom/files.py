@@ -12,6 +12,7 @@ import json
 import os
 import platform
 import re
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -54,6 +55,19 @@ def part_path(folder: Path, ending: str = "") -> Path:
     handle, name = tempfile.mkstemp(prefix=f".{_place()}-{os.getpid()}-", suffix=f"{PART}{ending}", dir=folder)
     os.close(handle)
     return Path(name)
+
+
+@contextlib.contextmanager
+def new_folder(folder: Path) -> Iterator[Path]:
+    """A temporary folder beside ``folder`` that takes its name when the block ends without an error."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        yield temporary
+        temporary.chmod(0o755)
+        temporary.rename(folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def sweep_parts(folder: Path) -> None:

@@ -9,9 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import shutil
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +24,7 @@ from voxloom.archive.flow import write_flow
 from voxloom.archive.identity import Identity, load_key, write_private
 from voxloom.archive.rules import SelectRules
 from voxloom.errors import BadInput, VoxloomError
-from voxloom.files import write_text
+from voxloom.files import new_folder, write_text
 from voxloom.parallel import map_outcomes
 from voxloom.progress import Progress
 
@@ -109,7 +107,7 @@ def select(
             f"no series is left after: {_emptied(choice.steps)}", source, "Loosen it; --dry-run shows all steps"
         )
     identity = Identity(load_key(options.key), rules.dates)
-    with _new_folder(target) as work:
+    with new_folder(target) as work:
         images = images_of(Archive(archive), choice.cases)
         made, refused = _make_all(choice.cases, images, rules, identity, work, options, progress)
         if not made:
@@ -251,16 +249,3 @@ def _copies(made: _Made) -> tuple[tuple[str, ...], ...]:
 
 def _emptied(steps: Sequence[Step]) -> str:
     return next((step.name for step in steps if step.series == 0), steps[-1].name)
-
-
-@contextmanager
-def _new_folder(folder: Path) -> Iterator[Path]:
-    """A temporary folder beside ``folder`` that takes its name when the block ends without an error."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    try:
-        yield temporary
-        temporary.chmod(0o755)
-        temporary.rename(folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)

@@ -53,7 +53,7 @@ def _evaluate_run(run: Path, dataset: Path | None, out: Path | None, json_output
 
 def _evaluate_landmarks(run: Path, dataset: Path | None, out: Path | None, json_output: bool) -> None:
     from voxloom.cli import output
-    from voxloom.cli.points_table import point_rows
+    from voxloom.report.points_table import point_rows
     from voxloom.study.landmarks.evaluate import evaluate_landmarks
 
     result = evaluate_landmarks(run, dataset, out)

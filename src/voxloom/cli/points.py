@@ -62,9 +62,9 @@ def _compare_runs(a: Path, b: Path, truth: Path, within: float, out: Path | None
     from dataclasses import asdict
 
     from voxloom.cli import output
-    from voxloom.cli.points_table import point_rows
     from voxloom.evaluation.point_tests import compare_points
     from voxloom.evaluation.points import PointEvaluation, score_points
+    from voxloom.report.points_table import point_rows
 
     true, scored = read_cases(truth), []
     for path in (a, b):

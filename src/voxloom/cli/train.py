@@ -69,7 +69,7 @@ def command(
         output.note(f"Interrupted and saved. Continue with: voxloom train {dataset} --resume{place}")
         raise
     if run.is_landmarks:
-        from voxloom.cli.points_table import point_rows
+        from voxloom.report.points_table import point_rows
 
         output.table(point_rows(run.summary.get("validation")), title="Landmarks of held-out cases")
     else:

@@ -6,10 +6,8 @@ with their order. Files that already fit are copied byte by byte, others are rea
 
 from __future__ import annotations
 
-import contextlib
 import shutil
-import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +18,7 @@ from voxloom.dataset.labels import Labels
 from voxloom.dataset.layouts.contents import require_labels, split_ending
 from voxloom.dataset.sources import ImageSource, read_source
 from voxloom.errors import BadInput
-from voxloom.files import write_json
+from voxloom.files import new_folder, write_json
 from voxloom.points import write_points
 
 if TYPE_CHECKING:
@@ -49,7 +47,9 @@ def write_nnunet(dataset: Dataset, folder: str | Path) -> Path:
     _check_ids(dataset)
     require_labels(dataset, dataset.root)
     ending = _ending(dataset)
-    with _new_folder(Path(folder)) as target:
+    if Path(folder).exists():
+        raise BadInput("exists already", folder, "Give a new folder; nothing is overwritten")
+    with new_folder(Path(folder)) as target:
         for case in dataset:
             _write_case(case, labels, target, "Ts" if case.split == "test" else "Tr", ending)
             if case.points is not None:
@@ -90,21 +90,6 @@ def describe_nnunet(dataset: Dataset, labels: Labels, ending: str) -> dict[str, 
 def _check_ids(dataset: Dataset) -> None:
     if bad := [case.id for case in dataset if Path(case.id).name != case.id or case.id.startswith(".")]:
         raise BadInput(f"case {bad[0]!r} cannot be a file name", dataset.root, "Rename the case")
-
-
-@contextlib.contextmanager
-def _new_folder(folder: Path) -> Iterator[Path]:
-    """A temporary folder beside ``folder`` that takes its name when the block ends without an error."""
-    if folder.exists():
-        raise BadInput("exists already", folder, "Give a new folder; nothing is overwritten")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    try:
-        yield temporary
-        temporary.chmod(0o755)
-        temporary.rename(folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _ending(dataset: Dataset) -> str:

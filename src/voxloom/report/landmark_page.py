@@ -18,6 +18,7 @@ from voxloom.report import point_figures
 from voxloom.report.figures import color_of, new_figure, tidy
 from voxloom.report.pages import write_page
 from voxloom.report.parts import Part
+from voxloom.report.points_table import point_rows
 from voxloom.report.run_page import provenance
 from voxloom.report.style import data_uri
 
@@ -85,30 +86,8 @@ def set_parts(name: str, evaluation: PointEvaluation) -> list[Part]:
         },
     ]
     text = "Distances are over predicted points; recall is over all true landmarks, missed ones included."
-    return [Part(f"Landmarks of {name}", text, level_table(evaluation), pictures)]
-
-
-def level_table(evaluation: PointEvaluation) -> dict[str, Any]:
-    """Head and rows, one per level and one over all."""
-    summary = evaluation.summary()
-    reach = summary["within_mm"]
-    head = [
-        "level",
-        "points",
-        "missed",
-        "wrong level",
-        "invented",
-        "|dx| mm",
-        "in slice mm",
-        "3D mm",
-        f"within {reach:g} mm",
-    ]
-    rows = []
-    for name, f in {**summary["levels"], "all": summary["all"]}.items():
-        counts = [str(f[key]) for key in ("points", "missed", "shifted", "invented")]
-        means = [f"{f[key]:.2f}" for key in ("dx_mean", "in_plane_mean", "distance_mean")]
-        rows.append([name, *counts, *means, f"{100 * f['recall']:.1f} %"])
-    return {"head": head, "rows": rows}
+    head, *rows = point_rows(evaluation.summary())
+    return [Part(f"Landmarks of {name}", text, {"head": head, "rows": rows}, pictures)]
 
 
 def confidence_parts(run: Path) -> list[Part]:

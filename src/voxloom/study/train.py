@@ -26,7 +26,8 @@ from voxloom.study.recipe import Recipe
 from voxloom.study.run import Run
 from voxloom.training.callbacks import Reporter
 from voxloom.training.checkpoint import CHECKPOINT
-from voxloom.training.fit import Outcome, Training, fit
+from voxloom.training.fit import Training, fit
+from voxloom.training.loop import Outcome
 from voxloom.training.timing import seconds_per_step
 
 

@@ -6,39 +6,30 @@ sets.
 
 from __future__ import annotations
 
-import contextlib
-import logging
-import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from lightning import Callback, Trainer
-from lightning.pytorch.loggers import TensorBoardLogger
 
 from voxloom.augment import Augmenter, AugmentSettings
 from voxloom.dataset.labels import Labels
 from voxloom.errors import BadInput
-from voxloom.inference.precision import TOLERABLE, bf16_slowdown
 from voxloom.losses import DeepSupervisionLoss, SegmentationLoss
 from voxloom.networks import AnyNetworkSettings, build_network
 from voxloom.prepare import PLAIN_SLICES, SliceSettings
-from voxloom.training.callbacks import Advance, Budget, Clock, Report, Reporter, Save, Validate, Watch
-from voxloom.training.checkpoint import CHECKPOINT, read_checkpoint, restore
-from voxloom.training.data import PatchData
+from voxloom.training.callbacks import Reporter
 from voxloom.training.first_weights import set_first_weights
 from voxloom.training.init import RANDOM, InitSettings
-from voxloom.training.interruption import Interruption
 from voxloom.training.log import VAL_LOSS, TrainingLog
+from voxloom.training.loop import Loop, Outcome, saved_state
 from voxloom.training.module import SegmentationModule
 from voxloom.training.pace import Pace
 from voxloom.training.sampling import PatchSampler, PatchSource, window_size
 from voxloom.training.settings import InferenceSettings, TrainingSettings
 from voxloom.training.validation import Validator
-from voxloom.training.weights import load_weights, weights_hash
 
 
 @dataclass(frozen=True)
@@ -71,17 +62,6 @@ class Training:
     pace: tuple[tuple[int, int], ...] = ()
     slices: SliceSettings = PLAIN_SLICES
     init: InitSettings = RANDOM
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a training ended with: steps, corrections of their number, best Dice, seconds, hash of the kept weights."""
-
-    steps: int
-    pace: tuple[tuple[int, int], ...]
-    best_dice: float
-    seconds: float
-    weights_sha256: str
 
 
 def build_loss(
@@ -177,81 +157,18 @@ def fit(
     """
     if not job.train:
         raise BadInput("no case is left to train on", job.folder, "Check the folds and the excluded cases")
-    job.folder.mkdir(parents=True, exist_ok=True)
-    path = job.folder / CHECKPOINT
-    state = read_checkpoint(path) if resume and path.is_file() else None
+    state = saved_state(job.folder, resume)
     pace = Pace(job.training.steps, list(job.pace))
-    module = build_module(job, pace, first=state is None)
-    log = TrainingLog(job.folder / "log.csv", job.labels.names, monitor=_monitored(job))
-    clock = Clock(state["clock"]["seconds"] if state else 0.0)
-    if state is not None:
-        restore(state, module, log)
-        if pace.done and budget is not None:
-            extend(pace, budget - clock.before, float(state["clock"]["per_step"]), job.folder)
-    if not pace.done:
-        _run(job, module, log, clock, torch.device(device), budget, reporter)
-    weights, _ = load_weights(job.folder)
-    return Outcome(pace.step, tuple(pace.changes), log.best(), clock.seconds, weights_hash(weights))
-
-
-def extend(pace: Pace, seconds: float, per_step: float, folder: Path) -> None:
-    """Add the steps that fit into ``seconds`` to a training that has ended."""
-    steps = int(seconds / max(per_step, 1e-6))
-    if steps < 1:
-        raise BadInput(
-            "the run has already used this budget",
-            folder,
-            "Give a longer one: --budget counts all time since the first start",
-        )
-    pace.extend(steps)
-
-
-def _run(
-    job: Training,
-    module: SegmentationModule,
-    log: TrainingLog,
-    clock: Clock,
-    device: torch.device,
-    budget: float | None,
-    reporter: Reporter | None,
-) -> None:
-    """Hand the parts to Lightning and translate how it ended."""
-    _refuse_slow_arithmetic(job, device)
-    sampler = build_sampler(job)
-    data = PatchData(sampler, job.training.workers)
-    validate = Validate(
-        _validator(job, device),
-        log,
-        clock,
-        job.folder,
-        job.description,
-        count=job.training.validations,
-        patience=job.training.patience,
-        cases_per_epoch=sampler.per_pass,
+    sampler, place = build_sampler(job), torch.device(device)
+    loop = Loop(
+        job,
+        build_module(job, pace, first=state is None),
+        TrainingLog(job.folder / "log.csv", job.labels.names, monitor=_monitored(job)),
+        sampler,
+        sampler.per_pass,
+        _validator(job, place),
     )
-    interruption = Interruption()
-    callbacks: list[Callback] = [Advance(), clock, Watch(), validate, interruption]
-    if budget is not None:
-        callbacks.append(Budget(clock, budget, validate))
-    if reporter is not None:
-        callbacks.append(Report(reporter, clock, validate))
-    callbacks.append(Save(job.folder / CHECKPOINT, log, clock))
-    data.first = module.pace.step
-    with quiet_lightning():
-        make_trainer(job.folder, job.training, device, callbacks).fit(module, datamodule=data)
-    if interruption.requested:
-        raise KeyboardInterrupt
-
-
-def _refuse_slow_arithmetic(job: Training, device: torch.device) -> None:
-    """A training in bfloat16 on a machine without it would look endless."""
-    slowdown = bf16_slowdown(device.type) if job.training.precision == "bf16" else 1.0
-    if slowdown > TOLERABLE:
-        raise BadInput(
-            f"this machine computes bfloat16 {slowdown:.0f} times slower than float32",
-            job.folder,
-            "Train with --set training.precision=fp32, or on a machine with bfloat16",
-        )
+    return loop.run(state, place, budget, reporter)
 
 
 def _validator(job: Training, device: torch.device) -> Validator | None:
@@ -281,37 +198,3 @@ def _monitored(job: Training) -> str:
     if not job.validation and name != "train_loss":
         return "train_loss"  # nothing is validated; the last weights are kept
     return name
-
-
-def make_trainer(folder: Path, training: TrainingSettings, device: torch.device, callbacks: list[Callback]) -> Trainer:
-    """A Lightning trainer that only loops: steps are counted by the pace, files written by the callbacks."""
-    return Trainer(
-        accelerator="gpu" if device.type == "cuda" else "cpu",
-        devices=[device.index or 0] if device.type == "cuda" else 1,
-        precision="bf16-mixed" if training.precision == "bf16" else "32-true",
-        max_steps=-1,
-        max_epochs=1,
-        gradient_clip_val=training.gradient_clip,
-        logger=TensorBoardLogger(folder, name="", version="tensorboard"),
-        callbacks=callbacks,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        log_every_n_steps=10**9,
-    )
-
-
-@contextlib.contextmanager
-def quiet_lightning() -> Iterator[None]:
-    """Keep Lightning's tips and notices off the user's screen; its errors still come through."""
-    names = ("lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities.rank_zero")
-    levels = [logging.getLogger(name).level for name in names]
-    for name in names:
-        logging.getLogger(name).setLevel(logging.ERROR)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module="lightning")
-        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-        warnings.filterwarnings("ignore", message=".*IterableDataset.*__len__.*")
-        yield
-    for name, level in zip(names, levels, strict=True):
-        logging.getLogger(name).setLevel(level)

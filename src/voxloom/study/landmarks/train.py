@@ -20,9 +20,9 @@ from voxloom.study.environment import describe_environment
 from voxloom.study.landmarks.plan import LandmarkPlan, checked, headers_of, plan_landmarks
 from voxloom.study.recipe import Recipe
 from voxloom.study.run import Run
-from voxloom.training.fit import Outcome
 from voxloom.training.landmarks.fit import LandmarkTraining, fit_landmarks
 from voxloom.training.landmarks.sampling import LandmarkCase
+from voxloom.training.loop import Outcome
 
 if TYPE_CHECKING:
     from voxloom.study.train import Listener

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from lightning import Callback
 from torch import nn
 
 from voxloom.augment import Augmenter, AugmentSettings
@@ -24,19 +23,15 @@ from voxloom.losses.landmarks import BalancedCrossEntropy, FuzzyDiceLoss, HeatMa
 from voxloom.networks import NetworkSettings, build_network
 from voxloom.networks.slabnet import SLAB, SlabNet, SlabSettings, multi_net, single_net
 from voxloom.points import centers
-from voxloom.training.callbacks import Advance, Budget, Clock, Report, Reporter, Save, Validate, Watch
-from voxloom.training.checkpoint import CHECKPOINT, read_checkpoint, restore
-from voxloom.training.data import PatchData
-from voxloom.training.fit import Outcome, extend, make_trainer, quiet_lightning
-from voxloom.training.interruption import Interruption
+from voxloom.training.callbacks import Reporter
 from voxloom.training.landmarks.module import LandmarkModule
 from voxloom.training.landmarks.reading import output_of, predict_maps, read_points
 from voxloom.training.landmarks.sampling import LandmarkCase, LandmarkSampler
 from voxloom.training.log import TrainingLog
+from voxloom.training.loop import Loop, Outcome, saved_state
 from voxloom.training.pace import Pace
 from voxloom.training.sampling import window_size
 from voxloom.training.settings import InferenceSettings, TrainingSettings
-from voxloom.training.weights import load_weights, weights_hash
 
 
 @dataclass(frozen=True)
@@ -186,23 +181,20 @@ def fit_landmarks(
     """Train one fold; parameters, result and errors as in :func:`voxloom.training.fit.fit`."""
     if not job.train:
         raise BadInput("no case is left to train on", job.folder, "Check the folds and the excluded cases")
-    job.folder.mkdir(parents=True, exist_ok=True)
-    path = job.folder / CHECKPOINT
-    state = read_checkpoint(path) if resume and path.is_file() else None
+    state = saved_state(job.folder, resume)
     pace = Pace(job.training.steps, list(job.pace))
     if state is None and budget is not None:
         pace.changes.append((0, planned_steps(job, device, budget)))
-    module = build_landmark_module(job, pace)
-    log = TrainingLog(job.folder / "log.csv", job.layout.names, score="recall", monitor="val_recall")
-    clock = Clock(state["clock"]["seconds"] if state else 0.0)
-    if state is not None:
-        restore(state, module, log)
-        if pace.done and budget is not None:
-            extend(pace, budget - clock.before, float(state["clock"]["per_step"]), job.folder)
-    if not pace.done:
-        _run(job, module, log, clock, torch.device(device), budget, reporter)
-    weights, _ = load_weights(job.folder)
-    return Outcome(pace.step, tuple(pace.changes), log.best(), clock.seconds, weights_hash(weights))
+    sampler, place = build_landmark_sampler(job), torch.device(device)
+    loop = Loop(
+        job,
+        build_landmark_module(job, pace),
+        TrainingLog(job.folder / "log.csv", job.layout.names, score="recall", monitor="val_recall"),
+        sampler,
+        sum(sampler.repeats),
+        LandmarkValidator(job, place) if job.validation else None,
+    )
+    return loop.run(state, place, budget, reporter)
 
 
 def planned_steps(job: LandmarkTraining, device: str, budget: float) -> int:
@@ -218,39 +210,3 @@ def planned_steps(job: LandmarkTraining, device: str, budget: float) -> int:
         optimizer.step()
         seconds = time.perf_counter() - start
     return max(1, int(0.9 * budget / seconds))
-
-
-def _run(
-    job: LandmarkTraining,
-    module: LandmarkModule,
-    log: TrainingLog,
-    clock: Clock,
-    device: torch.device,
-    budget: float | None,
-    reporter: Reporter | None,
-) -> None:
-    """Hand the parts to Lightning and translate how it ended."""
-    sampler = build_landmark_sampler(job)
-    validate = Validate(
-        LandmarkValidator(job, device) if job.validation else None,
-        log,
-        clock,
-        job.folder,
-        job.description,
-        count=job.training.validations,
-        patience=job.training.patience,
-        cases_per_epoch=sum(sampler.repeats),
-    )
-    interruption = Interruption()
-    callbacks: list[Callback] = [Advance(), clock, Watch(), validate, interruption]
-    if budget is not None:
-        callbacks.append(Budget(clock, budget, validate))
-    if reporter is not None:
-        callbacks.append(Report(reporter, clock, validate))
-    callbacks.append(Save(job.folder / CHECKPOINT, log, clock))
-    data = PatchData(sampler, job.training.workers)
-    data.first = module.pace.step
-    with quiet_lightning():
-        make_trainer(job.folder, job.training, device, callbacks).fit(module, datamodule=data)
-    if interruption.requested:
-        raise KeyboardInterrupt

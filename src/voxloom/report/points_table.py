@@ -1,4 +1,4 @@
-"""The table of landmark figures that commands print. Knows the summary of ``PointEvaluation``."""
+"""The table of landmark figures that commands print and reports show. Knows the summary of ``PointEvaluation``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def point_rows(summary: dict[str, Any] | None) -> list[list[str]]:
-    """A header row, one row per level and one over all, for the screen."""
+    """A header row, one row per level and one over all; the header alone without a summary."""
     reach = summary["within_mm"] if summary else 5.0
     head = [
         "level",

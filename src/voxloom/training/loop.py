@@ -1,0 +1,178 @@
+"""What every training shares: its steps through Lightning, saving, resuming, extending, and how it ended.
+
+Knows callbacks, checkpoint and the folder of one fold. Does not know what is trained; ``fit`` and ``landmarks.fit`` do.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from lightning import Callback, Trainer
+from lightning.pytorch.loggers import TensorBoardLogger
+
+from voxloom.errors import BadInput
+from voxloom.inference.precision import TOLERABLE, bf16_slowdown
+from voxloom.training.callbacks import Advance, Budget, Clock, Report, Reporter, Save, Scorer, Validate, Watch
+from voxloom.training.checkpoint import CHECKPOINT, read_checkpoint, restore
+from voxloom.training.data import PatchData, StepReader
+from voxloom.training.interruption import Interruption
+from voxloom.training.log import TrainingLog
+from voxloom.training.module import SegmentationModule
+from voxloom.training.settings import TrainingSettings
+from voxloom.training.weights import load_weights, weights_hash
+
+
+class Job(Protocol):
+    """What the loop needs of a training."""
+
+    @property
+    def folder(self) -> Path: ...
+    @property
+    def training(self) -> TrainingSettings: ...
+    @property
+    def description(self) -> dict[str, Any]: ...
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a training ended with: steps, corrections of their number, best Dice, seconds, hash of the kept weights."""
+
+    steps: int
+    pace: tuple[tuple[int, int], ...]
+    best_dice: float
+    seconds: float
+    weights_sha256: str
+
+
+def saved_state(folder: Path, resume: bool) -> dict[str, Any] | None:
+    """The checkpoint to continue from, None for a new start; makes the folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / CHECKPOINT
+    return read_checkpoint(path) if resume and path.is_file() else None
+
+
+@dataclass(frozen=True)
+class Loop:
+    """One training, ready to run.
+
+    Parameters
+    ----------
+    job : its folder, settings and description.
+    module, log : network with its pace, and the rows that are written.
+    sampler, per_pass : what reads the patches, and how many make one pass over the cases.
+    validator : None without a validation case.
+    """
+
+    job: Job
+    module: SegmentationModule
+    log: TrainingLog
+    sampler: StepReader
+    per_pass: int
+    validator: Scorer | None
+
+    def run(
+        self, state: dict[str, Any] | None, device: torch.device, budget: float | None, reporter: Reporter | None
+    ) -> Outcome:
+        """Continue from ``state``, or start; a finished training is extended when ``budget`` leaves time."""
+        pace, clock = self.module.pace, Clock(state["clock"]["seconds"] if state else 0.0)
+        if state is not None:
+            restore(state, self.module, self.log)
+            if pace.done and budget is not None:
+                left = budget - clock.before
+                pace.extend(steps_to_add(left, float(state["clock"]["per_step"]), self.job.folder))
+        if not pace.done:
+            self._steps(clock, device, budget, reporter)
+        weights, _ = load_weights(self.job.folder)
+        return Outcome(pace.step, tuple(pace.changes), self.log.best(), clock.seconds, weights_hash(weights))
+
+    def _steps(self, clock: Clock, device: torch.device, budget: float | None, reporter: Reporter | None) -> None:
+        """Hand the parts to Lightning and translate how it ended."""
+        job = self.job
+        refuse_slow_arithmetic(job, device)
+        data = PatchData(self.sampler, job.training.workers)
+        data.first = self.module.pace.step
+        validate = Validate(
+            self.validator,
+            self.log,
+            clock,
+            job.folder,
+            job.description,
+            count=job.training.validations,
+            patience=job.training.patience,
+            cases_per_epoch=self.per_pass,
+        )
+        interruption = Interruption()
+        callbacks: list[Callback] = [Advance(), clock, Watch(), validate, interruption]
+        if budget is not None:
+            callbacks.append(Budget(clock, budget, validate))
+        if reporter is not None:
+            callbacks.append(Report(reporter, clock, validate))
+        callbacks.append(Save(job.folder / CHECKPOINT, self.log, clock))
+        with quiet_lightning():
+            make_trainer(job.folder, job.training, device, callbacks).fit(self.module, datamodule=data)
+        if interruption.requested:
+            raise KeyboardInterrupt
+
+
+def steps_to_add(seconds: float, per_step: float, folder: Path) -> int:
+    """Steps that fit into ``seconds`` of a training that has ended; BadInput when none does."""
+    steps = int(seconds / max(per_step, 1e-6))
+    if steps < 1:
+        raise BadInput(
+            "the run has already used this budget",
+            folder,
+            "Give a longer one: --budget counts all time since the first start",
+        )
+    return steps
+
+
+def refuse_slow_arithmetic(job: Job, device: torch.device) -> None:
+    """A training in bfloat16 on a machine without it would look endless."""
+    slowdown = bf16_slowdown(device.type) if job.training.precision == "bf16" else 1.0
+    if slowdown > TOLERABLE:
+        raise BadInput(
+            f"this machine computes bfloat16 {slowdown:.0f} times slower than float32",
+            job.folder,
+            "Train with --set training.precision=fp32, or on a machine with bfloat16",
+        )
+
+
+def make_trainer(folder: Path, training: TrainingSettings, device: torch.device, callbacks: list[Callback]) -> Trainer:
+    """A Lightning trainer that only loops: steps are counted by the pace, files written by the callbacks."""
+    return Trainer(
+        accelerator="gpu" if device.type == "cuda" else "cpu",
+        devices=[device.index or 0] if device.type == "cuda" else 1,
+        precision="bf16-mixed" if training.precision == "bf16" else "32-true",
+        max_steps=-1,
+        max_epochs=1,
+        gradient_clip_val=training.gradient_clip,
+        logger=TensorBoardLogger(folder, name="", version="tensorboard"),
+        callbacks=callbacks,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        log_every_n_steps=10**9,
+    )
+
+
+@contextlib.contextmanager
+def quiet_lightning() -> Iterator[None]:
+    """Keep Lightning's tips and notices off the user's screen; its errors still come through."""
+    names = ("lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities.rank_zero")
+    levels = [logging.getLogger(name).level for name in names]
+    for name in names:
+        logging.getLogger(name).setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="lightning")
+        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        warnings.filterwarnings("ignore", message=".*IterableDataset.*__len__.*")
+        yield
+    for name, level in zip(names, levels, strict=True):
+        logging.getLogger(name).setLevel(level)
