@@ -119,7 +119,7 @@ def test_what_belongs_to_label_maps_is_refused(
 
 def test_a_training_case_is_no_test(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert voxloom(["evaluate", str(trained / "run"), str(trained / "scans")]) == 2
-    assert "is training case" in capsys.readouterr().err
+    assert "have the same image file" in capsys.readouterr().err
 
 
 def test_a_killed_run_is_finished_with_the_same_weights(trained: Path, tmp_path: Path) -> None:

@@ -83,7 +83,7 @@ def test_evaluation_on_unseen_cases_reaches_the_report(trained: Trained) -> None
 
 
 def test_training_cases_are_no_test(trained: Trained) -> None:
-    with pytest.raises(BadInput, match="is training case"):
+    with pytest.raises(BadInput, match="have the same image file"):
         trained.run.evaluate(trained.data)
 
 

@@ -84,6 +84,6 @@ def test_command_on_held_out_cases_and_on_unseen_ones(trained: Trained, capsys: 
 
 
 def test_training_cases_are_refused(trained: Trained) -> None:
-    with pytest.raises(BadInput, match="is training case"):
+    with pytest.raises(BadInput, match="have the same image file"):
         stress_run(trained.run.folder, trained.data, stresses_named("noise"))
     assert voxloom(["stress", str(trained.run.folder), "--only", "nose"]) == 2

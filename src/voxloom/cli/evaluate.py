@@ -38,6 +38,7 @@ def command(
 
 
 def _evaluate_run(run: Path, dataset: Path | None, out: Path | None, json_output: bool) -> None:
+    from voxloom.cli import output
     from voxloom.study.evaluation import evaluate_run
     from voxloom.study.run import is_landmark_run
 
@@ -48,6 +49,8 @@ def _evaluate_run(run: Path, dataset: Path | None, out: Path | None, json_output
     wrote = [result.report()]
     if dataset is not None:
         wrote.append((out or run / "test") / "metrics.csv")
+    for warning in result.warnings:
+        output.note(f"Warning: {warning}")
     _show(result.evaluation, wrote, f"voxloom predict {run} SCAN -o OUT", json_output)
 
 

@@ -24,6 +24,15 @@ def command(
         typer.Option(help="Training time of all folds together: 90s, 10m, 2h, 1d. Counts time before --resume."),
     ] = None,
     folds: Annotated[Optional[str], typer.Option(help="Number of folds, or an nnU-Net splits_final.json.")] = None,
+    add: Annotated[
+        Optional[list[Path]], typer.Option("--add", help="A further data set to train on; may be repeated.")
+    ] = None,
+    external: Annotated[
+        Optional[list[Path]],
+        typer.Option(
+            "--external", help="A test set that is kept wholly apart and evaluated at the end; may be repeated."
+        ),
+    ] = None,
     seed: Annotated[Optional[int], typer.Option(help="Instead of the recipe's seed.")] = None,
     device: Annotated[Optional[str], typer.Option(help="auto, cpu or cuda.")] = None,
     resume: Annotated[
@@ -59,6 +68,8 @@ def command(
             out=out,
             budget=budget,
             folds=parse_folds(folds),
+            add=add or (),
+            external=external or (),
             seed=seed,
             device=device,
             resume=resume,
@@ -74,6 +85,8 @@ def command(
         output.table(point_rows(run.summary.get("validation")), title="Landmarks of held-out cases")
     else:
         output.table(dice_rows(run.summary), title="Dice on held-out cases")
+        for name, figures in run.summary.get("external", {}).items():
+            output.table(dice_rows({"validation": figures}), title=f"Dice on the external cases of {name}")
     if run.summary.get("postprocess"):
         output.table(mending_rows(run.summary), title="Post-processing")
     output.done(

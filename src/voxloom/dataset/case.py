@@ -45,6 +45,7 @@ class Case:
     target : class (int or str) or number (float) to predict for the whole case.
     attributes : whatever else is known (age, sex, rater, ...).
     split : the part the data set itself gives the case to.
+    origin : name of the data set that the case was read from, where several are used together.
     """
 
     id: str
@@ -56,6 +57,12 @@ class Case:
     target: float | int | str | None = None
     attributes: Mapping[str, Any] = field(default_factory=dict)
     split: Split | None = None
+    origin: str | None = None
+
+    @property
+    def is_pseudo(self) -> bool:
+        """Whether the label was predicted by a model (column ``pseudo``, written by ``voxloom pseudo``): never a truth."""
+        return str(self.attributes.get("pseudo", "")).lower() not in ("", "0", "no", "false")
 
     def read_image(self) -> Volume:
         """All channels as one Volume (C, I, J, K), in the data set's order.
@@ -100,10 +107,14 @@ class Case:
         return () if self.points is None else read_points(self.points, self.id)
 
     @property
+    def image_files(self) -> list[Path]:
+        """Every file the image is read from, each once."""
+        return list(dict.fromkeys(path for source in self.images.values() for path in source_files(source)))
+
+    @property
     def source_files(self) -> list[Path]:
         """Every file the case is read from, images first, each once."""
-        sources = [*self.images.values(), *([self.label] if self.label is not None else [])]
-        files = [path for source in sources for path in source_files(source)]
+        files = [*self.image_files, *([] if self.label is None else source_files(self.label))]
         return list(dict.fromkeys(files if self.points is None else [*files, self.points]))
 
     def _read_channels(self) -> dict[str, Volume]:

@@ -53,11 +53,12 @@ class Dataset:
         *,
         root: str | Path = ".",
         channel_kinds: Sequence[str] | None = None,
+        notes: Sequence[str] = (),
     ) -> Dataset:
         """A data set of given cases. Raises BadInput when ids repeat or a case lacks a channel."""
         made = cls.__new__(cls)
         kinds = tuple(channel_kinds) if channel_kinds is not None else tuple(kind_of(c) for c in channels)
-        made._fill(name, Path(root), "cases", tuple(cases), tuple(channels), kinds, labels, ())
+        made._fill(name, Path(root), "cases", tuple(cases), tuple(channels), kinds, labels, tuple(notes))
         return made
 
     def _fill(

@@ -169,7 +169,7 @@ def _strata(
 
 def column_values(dataset: Dataset, patients: dict[str, list[Case]], column: str) -> dict[str, Any]:
     """One value of a column per patient: the mean of the cases' numbers, or the first text; None where there is none."""
-    by_case = _label_volumes(dataset) if column == "label_volume" else {c.id: _column(c, column) for c in dataset}
+    by_case = _label_volumes(dataset) if column == "label_volume" else {c.id: column_value(c, column) for c in dataset}
     if all(v is None for v in by_case.values()):
         known = sorted({name for case in dataset for name in case.attributes} | {"label_volume"})
         raise BadInput(
@@ -183,8 +183,9 @@ def column_values(dataset: Dataset, patients: dict[str, list[Case]], column: str
     return values
 
 
-def _column(case: Case, name: str) -> Any:
-    own = {"group": case.group, "target": case.target}
+def column_value(case: Case, name: str) -> Any:
+    """What a case says in a column: ``group``, ``target``, ``dataset`` (where it was read from) or an attribute; None if nothing."""
+    own = {"group": case.group, "target": case.target, "dataset": case.origin}
     return own[name] if own.get(name) is not None else case.attributes.get(name)
 
 

@@ -50,11 +50,14 @@ def _json(path: Path) -> Any:
 
 
 def point_sets(run: Path) -> list[tuple[str, PointEvaluation]]:
-    """The held-out cases of all folds, and the last test set."""
+    """The held-out cases of all folds, the external sets, and the last test set."""
     summary = _json(run / "summary.json") or {}
     reach = float(next((summary[k]["within_mm"] for k in ("validation", "test") if k in summary), 5.0))
     held_out = [row for path in sorted(run.glob("fold_*/metrics.csv")) for row in PointEvaluation.read_csv(path).rows]
     sets = [("held-out cases", PointEvaluation(held_out, within=reach))] if held_out else []
+    for name, figures in summary.get("external", {}).items():
+        table = run / figures["folder"] / "metrics.csv"
+        sets.append((f"external cases of {name}", PointEvaluation.read_csv(table, within=reach)))
     test = run / "test" / "metrics.csv"
     return [*sets, *([("test cases", PointEvaluation.read_csv(test, within=reach))] if test.is_file() else [])]
 

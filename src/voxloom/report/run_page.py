@@ -32,12 +32,13 @@ SHOWN = 2
 
 @dataclass(frozen=True)
 class CaseSet:
-    """Evaluated cases: their figures, and where their predictions and files are."""
+    """Evaluated cases: their figures, where their predictions and files are, and whether they were kept wholly apart."""
 
     name: str
     evaluation: Evaluation
     predictions: Mapping[str, Path]
     files: Mapping[str, list[str]]
+    external: bool = False
 
 
 def write_run_report(run_dir: str | Path) -> Path:
@@ -45,7 +46,7 @@ def write_run_report(run_dir: str | Path) -> Path:
     run = Path(run_dir)
     data = _json(run / "data.json") or {"dataset": {"name": run.name, "labels": {}}, "cases": []}
     labels = Labels.from_nnunet(data["dataset"]["labels"]) if data["dataset"]["labels"] else None
-    sets = [s for s in (held_out_set(run, data), test_set(run)) if s is not None]
+    sets = [s for s in (held_out_set(run, data), *external_sets(run), test_set(run)) if s is not None]
     parts = [*(part for s in sets for part in result_parts(s)), *curve_parts(run)]
     parts += [part for s in sets for part in case_parts(s, labels)]
     parts += [part for s in sets if (part := volume_part(s.name, s.evaluation)) is not None]
@@ -83,22 +84,37 @@ def held_out_set(run: Path, data: dict[str, Any]) -> CaseSet | None:
 
 def test_set(run: Path) -> CaseSet | None:
     """The last test set that the run was evaluated on."""
-    table = run / "test" / "metrics.csv"
+    return kept_set(run / "test", "Test cases")
+
+
+def external_sets(run: Path) -> Iterator[CaseSet | None]:
+    """The sets that were kept apart while the run was trained."""
+    for name, kept in ((_json(run / "summary.json") or {}).get("external") or {}).items():
+        yield kept_set(run / kept["folder"], f"External cases of {name}", external=True)
+
+
+def kept_set(folder: Path, name: str, *, external: bool = False) -> CaseSet | None:
+    """An evaluation that lies in a folder of a run: ``metrics.csv``, ``cases.json`` and ``predictions``."""
+    table = folder / "metrics.csv"
     if not table.is_file():
         return None
     evaluation = Evaluation.read_csv(table)
     if not evaluation.rows:
         return None
-    predictions = {p.name.removesuffix(".nii.gz"): p for p in (run / "test" / "predictions").glob("*.nii.gz")}
-    cases = _json(run / "test" / "cases.json") or []
-    return CaseSet("Test cases", evaluation, predictions, {c["id"]: list(c["files"]) for c in cases})
+    predictions = {p.name.removesuffix(".nii.gz"): p for p in (folder / "predictions").glob("*.nii.gz")}
+    cases = _json(folder / "cases.json") or []
+    return CaseSet(name, evaluation, predictions, {c["id"]: list(c["files"]) for c in cases}, external)
 
 
 def lead_sentence(sets: list[CaseSet]) -> str:
-    """The result in one sentence; the test cases count where there are any."""
-    if not sets:
-        return "No case was held out, so this run has no figures yet."
-    chosen = sets[-1]
+    """The result in one sentence, and one more for each external set; the test cases count where there are any."""
+    own = [s for s in sets if not s.external]
+    told = [figure_sentence(s) for s in (own[-1:] + [s for s in sets if s.external])]
+    return " ".join(told) or "No case was held out, so this run has no figures yet."
+
+
+def figure_sentence(chosen: CaseSet) -> str:
+    """Mean Dice of a set with its interval, and how many cases failed."""
     summary = chosen.evaluation.summary()
     figures_ = summary["dice"].get("mean") or next(iter(summary["dice"].values()))
     low, high = figures_["ci"]
@@ -107,7 +123,7 @@ def lead_sentence(sets: list[CaseSet]) -> str:
     tail = f"{failures} of them need a look (see the list of failures)." if failures else "None of them failed."
     return (
         f"{what[0].upper()}{what[1:]} {figures_['mean']:.3f} (95 % confidence interval {low:.3f} to {high:.3f}) on "
-        f"{summary['cases']} {chosen.name.lower()}. {tail}"
+        f"{summary['cases']} {chosen.name[0].lower()}{chosen.name[1:]}. {tail}"
     )
 
 

@@ -14,12 +14,14 @@ from typing import Any
 import numpy as np
 
 from voxloom.dataset import Case, Dataset, Labels
+from voxloom.dataset.leaks import describe_case
 from voxloom.errors import BadInput
 from voxloom.evaluation import Evaluation, dice_score, evaluate_case, robustness
-from voxloom.files import sha256_file, write_json, write_text
+from voxloom.files import write_json, write_text
 from voxloom.formats import read_label, write_volume
 from voxloom.inference.postprocess import keep_largest
 from voxloom.progress import Progress
+from voxloom.study.guard import refuse_leak
 from voxloom.study.mending import Activations, Mending, as_json, mend_predictions, planned_mendings
 from voxloom.study.predict import Predictor
 from voxloom.study.run import Run
@@ -39,11 +41,13 @@ class RunEvaluation:
     run : folder of the run.
     name : "validation", or the name of the data set.
     evaluation : one row per case and label.
+    warnings : what a reader must know about the cases.
     """
 
     run: Path
     name: str
     evaluation: Evaluation
+    warnings: tuple[str, ...] = ()
 
     def summary(self) -> dict[str, Any]:
         """Mean, median, SD and bootstrap confidence interval per label and over labels."""
@@ -187,7 +191,7 @@ def evaluate_run(folder: Path, data: str | Path | Dataset | None = None, out: Pa
 
     Raises
     ------
-    BadInput : cases have no label, or the labels differ from the run's.
+    BadInput : cases have no label, the labels differ from the run's, or a case or patient is one of the run's own.
     """
     run = Run(folder)
     if data is None:
@@ -196,34 +200,16 @@ def evaluate_run(folder: Path, data: str | Path | Dataset | None = None, out: Pa
     test = [case for case in dataset.test if case.label is not None] if len(dataset.test) else list(dataset)
     if not test:
         raise BadInput("no labelled case to evaluate on", dataset.root)
-    refuse_leak(run, test)
+    warnings = refuse_leak(run, test)
     place = out or folder / "test"
     predictor = Predictor.of(run)
     evaluation = predict_and_score(predictor, test, place / "predictions", predictor.labels)
     evaluation.write_csv(place / "metrics.csv")
     write_json(place / "cases.json", [describe_case(case) for case in test])
     if out is None:
-        write_json(folder / "summary.json", {**run.summary, "test": {"name": dataset.name, **evaluation.summary()}})
-    return RunEvaluation(folder, dataset.name, evaluation)
-
-
-def describe_case(case: Case) -> dict[str, Any]:
-    """Id, patient and files of a test case, with their hashes."""
-    return {"id": case.id, "patient": case.patient, "files": {str(p): sha256_file(p) for p in case.source_files}}
-
-
-def refuse_leak(run: Run, test: Sequence[Case]) -> None:
-    """Refuse to call cases a test that the run has trained on (same file content)."""
-    known = {digest: case["id"] for case in run.data["cases"] for path, digest in case["files"].items()}
-    for case in test:
-        files = describe_case(case)["files"].items()  # one table of points may serve training and test cases
-        seen = [known[d] for path, d in files if d in known and path != str(case.points)]
-        if seen:
-            raise BadInput(
-                f"test case {case.id} is training case {seen[0]} of the run",
-                run.folder,
-                "Evaluate on unseen cases; figures on the held-out ones: voxloom evaluate RUN",
-            )
+        told = {"name": dataset.name, **evaluation.summary(), **({"warnings": warnings} if warnings else {})}
+        write_json(folder / "summary.json", {**run.summary, "test": told})
+    return RunEvaluation(folder, dataset.name, evaluation, tuple(warnings))
 
 
 def held_out_figures(run: Run) -> Evaluation:

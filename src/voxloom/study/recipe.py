@@ -31,14 +31,21 @@ class DataSettings(BaseModel):
     ----------
     labels : names with one value, or a list of values for a region; None takes the data set's own.
     ignore : label value of voxels that nobody annotated.
-    exclude : case ids that are left out.
+    exclude : case ids that are left out, or a table with the columns ``case`` and ``verdict``.
+    add : further data sets that are trained on too; ``folds.over`` says which cases are divided.
+    external : data sets that are kept wholly apart, and only evaluated when everything is trained.
+    patients : whether one patient name in two data sets is one person ("shared", who is refused on two sides) or every set
+        numbers its own people ("separate").
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     labels: dict[str, int | tuple[int, ...]] | None = None
     ignore: int | None = None
-    exclude: tuple[str, ...] = ()
+    exclude: tuple[str, ...] | Path = ()
+    add: tuple[Path, ...] = ()
+    external: tuple[Path, ...] = ()
+    patients: Literal["shared", "separate"] = "shared"
 
 
 class LabelSettings(BaseModel):
@@ -72,6 +79,10 @@ class FoldSettings(BaseModel):
     stratify : an attribute column, or ``label_volume``.
     sort_by : worst-case folds: patients sorted by ``slices``, ``slice_thickness``, ``pixel_spacing``, ``field_of_view``,
         ``label_volume`` or an attribute column and cut into ``count`` blocks, so that every fold tests on unlike cases.
+    group_by : site-wise folds: ``group``, ``dataset`` or an attribute column whose values are never divided, in ``count`` folds.
+    leave_out : leave-one-group-out: one fold per value of such a column; ``count`` does not matter.
+    over : which cases are divided: ``all``, those of the ``first`` data set, or those that ``data.add`` ``added``. The others
+        train in every fold, and so do pseudo-labelled cases always.
     file : an nnU-Net ``splits_final.json`` to train on the same folds.
     """
 
@@ -81,12 +92,19 @@ class FoldSettings(BaseModel):
     hold_out: float = Field(0.05, ge=0, lt=1)
     stratify: str | None = None
     sort_by: str | None = None
+    group_by: str | None = None
+    leave_out: str | None = None
+    over: Literal["all", "first", "added"] = "all"
     file: Path | None = None
 
     @model_validator(mode="after")
     def _one_division(self) -> FoldSettings:
-        if self.sort_by is not None and (self.stratify is not None or self.count < 2):
-            raise ValueError("sort_by needs a count of 2 or more, and cannot be combined with stratify")
+        if sum(way is not None for way in (self.stratify, self.sort_by, self.group_by, self.leave_out)) > 1:
+            raise ValueError("stratify, sort_by, group_by and leave_out cannot be combined")
+        if self.group_by is not None and self.count < 2:
+            raise ValueError("group_by needs a count of 2 or more; leave_out makes one fold per group")
+        if self.sort_by is not None and self.count < 2:
+            raise ValueError("sort_by needs a count of 2 or more")
         return self
 
 

@@ -23,7 +23,9 @@ from voxloom.evaluation.statistics import Estimate
 from voxloom.evaluation.stress import Stress, Stressed
 from voxloom.files import write_text
 from voxloom.progress import Progress
-from voxloom.study.evaluation import refuse_leak, truth_of
+from voxloom.study.cases import joined_cases
+from voxloom.study.evaluation import truth_of
+from voxloom.study.guard import refuse_leak
 from voxloom.study.predict import Predictor
 from voxloom.study.run import Run
 from voxloom.volume import Volume
@@ -126,7 +128,7 @@ def stress_run(
 def _held_out(run: Run) -> list[tuple[list[Path], list[Case]]]:
     """Each fold with the cases that it never saw."""
     about = run.data
-    dataset = Dataset(about["dataset"]["root"])
+    dataset = joined_cases(Dataset(about["dataset"]["root"]), run.recipe)
     known = {case.id: case for case in dataset}
     groups = []
     for fold in run.folds:

@@ -7,21 +7,25 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from voxloom.dataset import Dataset, Fold, Label, Labels, hold_out, make_folds, read_splits, sorted_folds, write_splits
-from voxloom.dataset.inspect import fingerprint
+from voxloom.dataset import Dataset, Fold, Labels, read_splits, write_splits
+from voxloom.dataset.inspect import Fingerprint, fingerprint
+from voxloom.dataset.leaks import describe_cases
 from voxloom.errors import BadInput
 from voxloom.files import PART, sha256_file, write_json, write_text
 from voxloom.inference.precision import pick_device
 from voxloom.prepare import Cache, Statistics, measure_statistics
 from voxloom.progress import Progress
+from voxloom.study.cases import choose_folds, settled, usable_cases
 from voxloom.study.environment import describe_environment
+from voxloom.study.external import evaluate_external, kept_apart, open_external
 from voxloom.study.facts import Resolved, complete, gather_facts, plan_rows, plan_text, resolve
+from voxloom.study.guard import Records, guard_folds, guard_outside
 from voxloom.study.recipe import Recipe
 from voxloom.study.run import Run
 from voxloom.training.callbacks import Reporter
@@ -59,6 +63,8 @@ def train(
     out: str | Path | None = None,
     budget: str | None = None,
     folds: int | Path | None = None,
+    add: Sequence[str | Path] = (),
+    external: Sequence[str | Path] = (),
     seed: int | None = None,
     device: str | None = None,
     resume: bool = False,
@@ -73,6 +79,8 @@ def train(
     out : folder of the run; made. Default: ``runs/<data set>-<n>``.
     budget : training time of all folds together ("90s", "10m", "2h", "1d"), time before a resumption included.
     folds : number of folds, or an nnU-Net ``splits_final.json``.
+    add : further data sets to train on; ``folds.over`` of the recipe says which cases are divided.
+    external : data sets that are kept wholly apart, and evaluated by all folds together when everything is trained.
     seed, device : instead of the recipe's.
     resume : continue or, with a longer budget, extend the run in ``out``.
     listener : told of the progress.
@@ -89,10 +97,12 @@ def train(
         changes["folds.file"] = str(folds)
     elif folds is not None:
         changes["folds.count"] = folds
+    changes["data.add"] = [str(path) for path in add] or None
+    changes["data.external"] = [str(path) for path in external] or None
     if resume:
         return _resume(dataset, folder, budget, listener)
     chosen = recipe if isinstance(recipe, Recipe) else Recipe.load(recipe)
-    chosen = chosen.changed({key: value for key, value in changes.items() if value is not None})
+    chosen = settled(chosen.changed({key: value for key, value in changes.items() if value is not None}))
     if folder.exists() and not never_started(folder):
         raise BadInput("the folder is not empty", folder, "Choose another with -o, or continue the run with --resume")
     with locked(folder):
@@ -155,45 +165,6 @@ class Study:
     device: str
 
 
-def usable_cases(dataset: Dataset, recipe: Recipe) -> tuple[Dataset, Labels]:
-    """The labelled training cases without the excluded ones, and the labels the recipe asks for."""
-    dataset = dataset.training
-    unknown = sorted(set(recipe.data.exclude) - {case.id for case in dataset})
-    if unknown:
-        raise BadInput(f"excluded cases that do not exist: {', '.join(unknown)}", dataset.root, "Check data.exclude")
-    dataset = dataset.subset([case.id for case in dataset if case.id not in recipe.data.exclude])
-    if dataset.task != "segmentation" or dataset.labels is None:
-        raise BadInput(f"a {dataset.task} data set cannot be trained yet, only segmentation", dataset.root)
-    labels = dataset.labels
-    if recipe.data.labels is not None:
-        named = recipe.data.labels.items()
-        foreground = tuple(Label(n, (v,) if isinstance(v, int) else tuple(v)) for n, v in named if v not in (0, (0,)))
-        labels = Labels(foreground, ignore=recipe.data.ignore)
-    labels = recipe.labels.apply(labels)
-    if labels == dataset.labels:
-        return dataset, labels
-    kinds = dataset.channel_kinds
-    return Dataset.from_cases(
-        dataset.name, dataset.cases, dataset.channels, labels, root=dataset.root, channel_kinds=kinds
-    ), labels
-
-
-def choose_folds(dataset: Dataset, recipe: Recipe) -> list[Fold]:
-    """The folds of a recipe: read from a file, k sorted or shuffled folds, one hold-out, or all cases for training."""
-    f = recipe.folds
-    if f.file is not None:
-        return read_splits(f.file, dataset)
-    if f.sort_by is not None:
-        return sorted_folds(dataset, f.count, f.sort_by)
-    if f.count > 1:
-        return make_folds(dataset, f.count, seed=recipe.seed, stratify=f.stratify)
-    patients = {case.patient for case in dataset}
-    if f.hold_out == 0 or len(patients) < 3:
-        return [Fold(tuple(case.id for case in dataset), ())]
-    fewest = 4 if len(patients) >= 20 else 1
-    return [hold_out(dataset, max(f.hold_out, fewest / len(patients)), seed=recipe.seed, stratify=f.stratify)]
-
-
 def start_study(dataset: Dataset, recipe: Recipe, folder: Path, listener: Listener) -> Study:
     """Inspect, plan and write the files that define the run."""
     device = pick_device(recipe.device)
@@ -201,6 +172,9 @@ def start_study(dataset: Dataset, recipe: Recipe, folder: Path, listener: Listen
     folds = choose_folds(cases, recipe)
     with listener.progress("Inspecting") as progress:
         found = fingerprint(cases, progress=progress)
+    records = describe_cases(cases, found.image_hashes)
+    guard_folds(records, folds, recipe.data)
+    outside = guard_outside(records, kept_apart(recipe, dataset, labels), recipe.data)
     facts = gather_facts(cases, found, labels)
     listener.stage("Planning: timing training steps on this machine")
     seconds = None if recipe.budget_seconds is None else recipe.budget_seconds / len(folds)
@@ -210,16 +184,20 @@ def start_study(dataset: Dataset, recipe: Recipe, folder: Path, listener: Listen
     write_json(folder / "plan.json", [dict(zip(("choice", "value", "why"), row, strict=True)) for row in rows])
     write_json(folder / "environment.json", describe_environment(device))
     write_splits(folds, folder / "splits_final.json")
-    write_json(folder / "data.json", describe_data(dataset, cases, labels, folds, found.to_dict()))
+    write_json(folder / "data.json", describe_data(dataset, labels, folds, found, records, outside))
     full.save(folder / "recipe.yaml")
     return Study(folder, cases, labels, folds, resolve(full), device)
 
 
 def describe_data(
-    dataset: Dataset, cases: Dataset, labels: Labels, folds: list[Fold], facts: dict[str, Any]
+    dataset: Dataset,
+    labels: Labels,
+    folds: list[Fold],
+    found: Fingerprint,
+    records: Records,
+    outside: Mapping[str, Records],
 ) -> dict[str, Any]:
-    """``data.json``: which files the run used, with their hashes, and the fingerprint."""
-    fold_of = {case: n for n, fold in enumerate(folds) for case in fold.val}
+    """``data.json``: the cases of the run and those kept apart, each with file hashes, and the fingerprint."""
     return {
         "dataset": {
             "name": dataset.name,
@@ -230,17 +208,16 @@ def describe_data(
             "labels": labels.to_nnunet(),
             "regions_order": labels.regions_order,
         },
-        "cases": [
-            {
-                "id": case.id,
-                "patient": case.patient,
-                "fold": fold_of.get(case.id),
-                "files": {str(path): sha256_file(path) for path in case.source_files},
-            }
-            for case in cases
-        ],
-        "fingerprint": facts,
+        "cases": with_folds(records, folds),
+        "outside": outside,
+        "fingerprint": found.to_dict(),
     }
+
+
+def with_folds(records: Records, folds: Sequence[Fold]) -> list[dict[str, Any]]:
+    """Records of cases with the number of the fold that validates each (None: it always trains)."""
+    fold_of = {case: n for n, fold in enumerate(folds) for case in fold.val}
+    return [{**record, "fold": fold_of.get(record["id"])} for record in records]
 
 
 def _resume(dataset: Dataset, folder: Path, budget: str | None, listener: Listener) -> Run:
@@ -289,6 +266,9 @@ def _train_folds(study: Study, listener: Listener, *, resume: bool = False) -> R
     repeat.save(study.folder / "repeat.yaml")
     with listener.progress("Predicting the held-out cases") as progress:
         validate_run(study.folder, study.dataset, study.labels, {k: vars(v) for k, v in outcomes.items()}, progress)
+    external = open_external(study.settings.recipe, study.dataset, study.labels)
+    with listener.progress("Predicting the external cases") as progress:
+        evaluate_external(study.folder, external, progress)
     report_run(study.folder)
     return Run(study.folder)
 

@@ -26,7 +26,7 @@ def duplicates(dataset: Dataset, found: Fingerprint) -> Iterator[Problem]:
     """Images with exactly the same voxels, however they were saved."""
     same: dict[str, list[str]] = defaultdict(list)
     for case in found.readable:
-        if not _is_constant(case.channels.values()):
+        if not case.is_constant:
             same[case.sha256].append(case.id)
     for ids in same.values():
         if len(ids) < 2:
@@ -92,7 +92,3 @@ def few_cases(dataset: Dataset) -> Iterator[Problem]:
             "no patient numbers are given, so every case counts as a patient of its own",
             "If a patient has several cases, add a table with the columns case and patient",
         )
-
-
-def _is_constant(channels: object) -> bool:
-    return all(c.whole.percentile(0) == c.whole.percentile(100) for c in channels)  # type: ignore[attr-defined]

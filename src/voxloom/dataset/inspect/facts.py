@@ -94,6 +94,11 @@ class CaseFacts:
         return bool(self.orientation)
 
     @property
+    def is_constant(self) -> bool:
+        """Whether every voxel of a channel has one value, in every channel."""
+        return all(c.whole.percentile(0) == c.whole.percentile(100) for c in self.channels.values())
+
+    @property
     def voxels(self) -> int:
         """Voxels of the grid."""
         return self.shape[0] * self.shape[1] * self.shape[2]

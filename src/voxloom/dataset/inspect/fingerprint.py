@@ -60,6 +60,11 @@ class Fingerprint:
         return _median3([case.ras_shape for case in self.readable])
 
     @property
+    def image_hashes(self) -> dict[str, str]:
+        """Hash of the voxels per case; "" for images that cannot be read or are constant, which recognize nobody."""
+        return {case.id: case.sha256 if case.readable and not case.is_constant else "" for case in self.cases}
+
+    @property
     def orientations(self) -> dict[str, int]:
         """Cases per orientation, most frequent first."""
         return dict(Counter(case.orientation for case in self.readable).most_common())

@@ -9,7 +9,7 @@ from voxloom.report.cards.author import answer
 from voxloom.report.cards.claim_items import ITEMS
 from voxloom.report.cards.facts import RunFacts
 from voxloom.report.cards.flow import flow_steps, flow_text
-from voxloom.report.cards.words import counted
+from voxloom.report.cards.words import counted, listed
 
 #: Items that only the author can answer -> key of ``author.yaml``.
 AUTHORS = {
@@ -122,6 +122,9 @@ def _robustness(facts: RunFacts) -> str:
 
 def _external(facts: RunFacts) -> str:
     test = facts.summary.get("test")
+    if facts.external:
+        told = listed(f"{name} ({figures['cases']} cases)" for name, figures in facts.external.items())
+        return f"Tested on {told}, kept apart from planning and training: no scan and no patient of it was trained on."
     if not test:
         return "**[TO FILL IN: run `voxloom evaluate RUN DATASET` on data of another site]**"
     name, cases = test.get("name", ""), test["cases"]
@@ -135,15 +138,10 @@ def _precision(facts: RunFacts) -> str:
 
 
 def _failures(facts: RunFacts) -> str:
-    parts = []
-    for key, count, where in (
-        ("validation", facts.held_out_failures, "held-out"),
-        ("test", facts.test_failures, "test"),
-    ):
-        if facts.summary.get(key):
-            parts.append(
-                f"{count} of {facts.summary[key]['cases']} {where} cases lost a structure or had Dice below 0.5"
-            )
+    parts = [
+        f"{count} of {summary['cases']} {where} cases lost a structure or had Dice below 0.5"
+        for where, summary, count in facts.figures
+    ]
     return f"{'; '.join(parts)}. report.html lists and shows them." if parts else ""
 
 

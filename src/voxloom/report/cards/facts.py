@@ -99,6 +99,25 @@ class RunFacts:
         return list((self.recipe.get("data") or {}).get("exclude") or [])
 
     @property
+    def external(self) -> Mapping[str, Mapping[str, Any]]:
+        """Figures of the sets that were kept apart while training, by name."""
+        return dict(self.summary.get("external") or {})
+
+    @cached_property
+    def figures(self) -> list[tuple[str, Mapping[str, Any], int]]:
+        """Every set with figures: what its cases are in words, its summary, and how many cases failed."""
+        summary = self.summary
+        sets = [("held-out", summary.get("validation"), self.held_out_failures)]
+        for figures in self.external.values():
+            sets.append(("external", figures, _failures([self.folder / figures["folder"] / "metrics.csv"])))
+        sets.append(("test", summary.get("test"), self.test_failures))
+        return [(where, found, failed) for where, found, failed in sets if found]
+
+    def outside(self, name: str) -> list[dict[str, Any]]:
+        """The cases of a set that was kept apart."""
+        return list((self.data.get("outside") or {}).get(name, []))
+
+    @property
     def test_cases(self) -> list[dict[str, Any]]:
         """Cases of the last evaluation on other data."""
         return list(_json(self.folder / "test" / "cases.json") or [])

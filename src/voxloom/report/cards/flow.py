@@ -35,10 +35,15 @@ def flow_steps(facts: RunFacts) -> list[Step]:
         steps.append(Step(f"{entry['name']}: {left:,}", lost))
     cases = facts.cases
     total = len(cases) + len(facts.excluded)
-    steps.append(Step(f"Labelled cases of {facts.dataset.get('name', 'the data set')}: {total:,}"))
+    sources = sorted({case["origin"] for case in cases if case.get("origin")}) or [
+        facts.dataset.get("name", "the data set")
+    ]
+    steps.append(Step(f"Labelled cases of {', '.join(sources)}: {total:,}"))
+    pseudo = sum(bool(case.get("pseudo")) for case in cases)
     patients = len({case["patient"] for case in cases})
     lost = f"{len(facts.excluded)} excluded: {', '.join(facts.excluded[:4])}" if facts.excluded else ""
-    steps.append(Step(f"Cases of the run: {len(cases):,} ({patients:,} patients)", lost))
+    marked = f", {pseudo:,} with pseudo-labels" if pseudo else ""
+    steps.append(Step(f"Cases of the run: {len(cases):,} ({patients:,} patients{marked})", lost))
     folds = sorted({case["fold"] for case in cases if case["fold"] is not None})
     for fold in folds[:8]:
         held = [case for case in cases if case["fold"] == fold]
@@ -46,6 +51,10 @@ def flow_steps(facts: RunFacts) -> list[Step]:
         steps.append(Step(f"{words}{len(held)} held out,\n{len(cases) - len(held)} to train on", branch=True))
     if len(folds) > 8:
         steps.append(Step(f"and {len(folds) - 8} more folds", branch=True))
+    for name, figures in facts.external.items():
+        kept = facts.outside(name)
+        patients = len({case["patient"] for case in kept})
+        steps.append(Step(f"External {name}: {figures['cases']:,} cases ({patients:,} patients), kept apart"))
     if facts.test_cases:
         name = facts.summary.get("test", {}).get("name", "")
         patients = len({case["patient"] for case in facts.test_cases})

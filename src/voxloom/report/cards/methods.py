@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from voxloom.prepare.windows import HU_WINDOWS, PERCENTILE_WINDOWS
@@ -47,6 +48,22 @@ def data(facts: RunFacts) -> Iterator[str]:
     if facts.excluded:
         yield f"{counted(len(facts.excluded), 'case was', 'cases were')} excluded beforehand ({listed(facts.excluded)})."
     yield partition_sentence(facts)
+    yield from added_sentences(facts)
+    for name, figures in facts.external.items():
+        yield f"The external data set {name} ({counted(figures['cases'], 'case')}) was kept apart from planning and training."
+
+
+def added_sentences(facts: RunFacts) -> Iterator[str]:
+    """Cases of further data sets, and pseudo-labels."""
+    pseudo = [case for case in facts.cases if case.get("pseudo")]
+    if pseudo:
+        yield f"{counted(len(pseudo), 'case')} with pseudo-labels of an earlier model trained in every fold and never validated."
+    sets = Counter(case["origin"] for case in facts.cases if case.get("origin") and not case.get("pseudo"))
+    if len(sets) > 1:
+        yield f"The labelled cases came from {listed(f'{name} ({count})' for name, count in sets.items())}."
+    always = [case for case in facts.cases if case["fold"] is None and not case.get("pseudo")]
+    if always and len(always) < len(facts.cases) and len({case["fold"] for case in facts.cases}) > 2:
+        yield f"{counted(len(always), 'labelled case')} trained in every fold; the others were divided."
 
 
 def patients_phrase(facts: RunFacts) -> str:
@@ -196,7 +213,7 @@ def inference(facts: RunFacts) -> Iterator[str]:
 
 def evaluation(facts: RunFacts) -> Iterator[str]:
     """Metrics and intervals."""
-    if not any("dice" in facts.summary.get(key, {}) for key in ("validation", "test")):
+    if not any("dice" in summary for _, summary, _ in facts.figures):
         return
     yield (
         "Overlap was measured by Dice, the distance of surfaces by the 95th percentile of the Hausdorff distance and the average "
@@ -206,17 +223,16 @@ def evaluation(facts: RunFacts) -> Iterator[str]:
 
 
 def results(facts: RunFacts) -> Iterator[str]:
-    """Figures of the held-out cases and of the test set."""
-    for key, where in (("validation", "held-out cases"), ("test", "test cases")):
-        summary = facts.summary.get(key)
-        if not summary or "dice" not in summary:
+    """Figures of the held-out cases, of the external sets and of the test set."""
+    for kind, summary, _ in facts.figures:
+        if "dice" not in summary:
             continue
-        where = f"{summary['cases']} {where}" + (f" of {summary['name']}" if summary.get("name") else "")
+        where = f"{summary['cases']} {kind} cases" + (f" of {summary['name']}" if summary.get("name") else "")
         parts = [f"{shown(f)} for {label}" for label, f in summary["dice"].items() if label != "mean"]
         yield f"On {where}, mean Dice was {listed(parts)}{surface_words(summary)}."
 
 
-def surface_words(summary: dict[str, Any]) -> str:
+def surface_words(summary: Mapping[str, Any]) -> str:
     """Median HD95 of every label."""
     medians = [
         f"{float(f['median']):.1f} mm for {label}" for label, f in summary.get("hd95", {}).items() if label != "mean"

@@ -71,8 +71,7 @@ def _figures(facts: RunFacts) -> str:
         "| Cases | Label | n | Dice, mean | 95 % CI | median | HD95 mm, median | one mask empty |",
         "|---|---|---|---|---|---|---|---|",
     ]
-    for key, where in (("validation", "held out"), ("test", "test")):
-        summary = facts.summary.get(key) or {}
+    for where, summary, _ in facts.figures:
         for label, dice in summary.get("dice", {}).items():
             kinds = summary.get("kinds", {}).get(label, {})
             lost = kinds.get("truth_empty", 0) + kinds.get("prediction_empty", 0) if kinds else ""
@@ -91,15 +90,10 @@ def _number(value: Any, digits: int) -> str:
 
 
 def _failures(facts: RunFacts) -> str:
-    told = []
-    for key, count, where in (
-        ("validation", facts.held_out_failures, "held-out"),
-        ("test", facts.test_failures, "test"),
-    ):
-        if facts.summary.get(key):
-            told.append(
-                f"{count} of {facts.summary[key]['cases']} {where} cases lost a structure or had Dice below 0.5."
-            )
+    told = [
+        f"{count} of {summary['cases']} {where} cases lost a structure or had Dice below 0.5."
+        for where, summary, count in facts.figures
+    ]
     stress = facts.stress
     if stress is not None:
         told += [f"- {curve['sentence']}" for curve in stress["curves"]]

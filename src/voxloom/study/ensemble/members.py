@@ -13,9 +13,9 @@ from pathlib import Path
 
 from voxloom.dataset import Dataset, Labels
 from voxloom.errors import BadInput
+from voxloom.study.cases import usable_cases
 from voxloom.study.predict import Predictor
 from voxloom.study.run import Run
-from voxloom.study.train import usable_cases
 
 
 @dataclass(frozen=True)

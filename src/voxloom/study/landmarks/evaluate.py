@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from voxloom.dataset import Case, Dataset
+from voxloom.dataset.leaks import describe_case
 from voxloom.dataset.sources import source_header
 from voxloom.errors import BadInput
 from voxloom.evaluation.point_tests import calibrate, risk_coverage
@@ -20,7 +21,8 @@ from voxloom.evaluation.points import PointEvaluation, score_points
 from voxloom.files import write_json, write_text
 from voxloom.points import write_points
 from voxloom.progress import Progress
-from voxloom.study.evaluation import describe_case, refuse_leak
+from voxloom.report.parts import file_stem
+from voxloom.study.guard import refuse_leak
 from voxloom.study.landmarks.predict import CALIBRATION, LandmarkPredictor
 from voxloom.study.run import Run
 
@@ -142,6 +144,17 @@ def evaluate_landmarks(
     if out is None:
         write_json(folder / "summary.json", {**run.summary, "test": {"name": dataset.name, **evaluation.summary()}})
     return LandmarkEvaluation(folder, dataset.name, evaluation)
+
+
+def evaluate_external_points(folder: Path, external: Mapping[str, Dataset]) -> None:
+    """Score every external set with all folds of a run; adds ``external`` to ``summary.json``."""
+    figures = {}
+    for name, dataset in external.items():
+        place = folder / "external" / file_stem(name)
+        evaluation = evaluate_landmarks(folder, dataset, place).evaluation
+        figures[name] = {"name": name, "folder": f"external/{place.name}", **evaluation.summary()}
+    if figures:
+        write_json(folder / "summary.json", {**Run(folder).summary, "external": figures})
 
 
 def held_out_points(run: Run, within: float) -> PointEvaluation:

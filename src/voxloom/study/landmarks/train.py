@@ -11,12 +11,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voxloom.dataset import Case, Dataset, Fold, read_splits, write_splits
+from voxloom.dataset.leaks import describe_cases
 from voxloom.errors import BadInput
 from voxloom.files import sha256_file, write_json, write_text
+from voxloom.inference.precision import pick_device
 from voxloom.landmarks import Layout
 from voxloom.points import Point
 from voxloom.prepare import Cache, PreparedCase
+from voxloom.study.cases import choose_folds, joined_cases
 from voxloom.study.environment import describe_environment
+from voxloom.study.external import kept_apart, open_external
+from voxloom.study.guard import Records, guard_folds, guard_outside
 from voxloom.study.landmarks.plan import LandmarkPlan, checked, headers_of, plan_landmarks
 from voxloom.study.recipe import Recipe
 from voxloom.study.run import Run
@@ -43,13 +48,10 @@ class LandmarkStudy:
 
 def usable_cases(dataset: Dataset, recipe: Recipe) -> Dataset:
     """The training cases that have points, without the excluded ones and without their label maps."""
-    dataset = dataset.training
-    unknown = sorted(set(recipe.data.exclude) - {case.id for case in dataset})
-    if unknown:
-        raise BadInput(f"excluded cases that do not exist: {', '.join(unknown)}", dataset.root, "Check data.exclude")
+    dataset = joined_cases(dataset, recipe)
     if recipe.data.labels is not None:
         raise BadInput("`data.labels` is about label maps, the recipe trains on points", f"recipe {recipe.name}")
-    cases = [case for case in dataset if case.points is not None and case.id not in recipe.data.exclude]
+    cases = [case for case in dataset if case.points is not None]
     if not cases:
         raise BadInput(
             "no case has points to train on", dataset.root, "Add points/<case>.csv with the columns name,side,x,y,z"
@@ -72,14 +74,15 @@ def without_labels(dataset: Dataset, cases: list[Case]) -> Dataset:
 
 def start(dataset: Dataset, recipe: Recipe, folder: Path, listener: Listener) -> LandmarkStudy:
     """Check the points, plan, and write the files that define the run."""
-    from voxloom.study.train import choose_folds, pick_device
-
     device = pick_device(recipe.device)
     cases = usable_cases(dataset, recipe)
     points = {case.id: case.read_points() for case in cases}
     settings = checked_landmarks(recipe)
     layout = Layout.of(points.values(), settings.chosen_maps, settings.names)
     folds = choose_folds(cases, recipe)
+    records = describe_cases(cases)
+    guard_folds(records, folds, recipe.data)
+    outside = guard_outside(records, kept_apart(recipe, dataset, None), recipe.data)
     listener.stage("Planning")
     plan = plan_landmarks(recipe, headers_of(cases), layout.count)
     if plan.prepare.needs_statistics:
@@ -88,7 +91,7 @@ def start(dataset: Dataset, recipe: Recipe, folder: Path, listener: Listener) ->
     write_json(folder / "plan.json", [dict(zip(("choice", "value", "why"), r, strict=True)) for r in plan.reasons])
     write_json(folder / "environment.json", describe_environment(device))
     write_splits(folds, folder / "splits_final.json")
-    write_json(folder / "data.json", describe_data(dataset, cases, layout, folds))
+    write_json(folder / "data.json", describe_data(dataset, layout, folds, records, outside))
     plan.recipe.save(folder / "recipe.yaml")
     return LandmarkStudy(folder, cases, points, layout, folds, plan, device)
 
@@ -107,9 +110,12 @@ def plan_text(plan: LandmarkPlan, cases: int) -> str:
     return "\n".join([*head, "|---|---|---|", *rows, "", "Everything is written out in `recipe.yaml`.", ""])
 
 
-def describe_data(dataset: Dataset, cases: Dataset, layout: Layout, folds: list[Fold]) -> dict[str, Any]:
-    """``data.json``: which files the run used, with their hashes, and its landmarks."""
-    fold_of = {case: n for n, fold in enumerate(folds) for case in fold.val}
+def describe_data(
+    dataset: Dataset, layout: Layout, folds: list[Fold], records: Records, outside: Mapping[str, Records]
+) -> dict[str, Any]:
+    """``data.json``: the cases of the run and those kept apart, each with file hashes, and its landmarks."""
+    from voxloom.study.train import with_folds
+
     return {
         "dataset": {
             "name": dataset.name,
@@ -120,15 +126,8 @@ def describe_data(dataset: Dataset, cases: Dataset, layout: Layout, folds: list[
             "labels": {},
             "landmarks": layout.to_dict(),
         },
-        "cases": [
-            {
-                "id": case.id,
-                "patient": case.patient,
-                "fold": fold_of.get(case.id),
-                "files": {str(path): sha256_file(path) for path in case.source_files},
-            }
-            for case in cases
-        ],
+        "cases": with_folds(records, folds),
+        "outside": outside,
         "fingerprint": {},
     }
 
@@ -138,8 +137,6 @@ def reopen(dataset: Dataset, run: Run) -> LandmarkStudy:
 
     Raises BadInput when the data set has other cases than the run, or a file has changed.
     """
-    from voxloom.study.train import pick_device
-
     recipe, known = run.recipe, {case["id"]: case["files"] for case in run.data["cases"]}
     cases = usable_cases(dataset, recipe)
     if set(known) != {case.id for case in cases}:
@@ -156,7 +153,7 @@ def reopen(dataset: Dataset, run: Run) -> LandmarkStudy:
 
 def train_folds(study: LandmarkStudy, listener: Listener, *, resume: bool = False) -> Run:
     """Prepare the cases, train every fold, score the held-out cases, report."""
-    from voxloom.study.landmarks.evaluate import report_landmarks, validate_landmarks
+    from voxloom.study.landmarks.evaluate import evaluate_external_points, report_landmarks, validate_landmarks
 
     outcomes: dict[str, Outcome] = {}
     for number, fold in enumerate(study.folds):
@@ -166,6 +163,7 @@ def train_folds(study: LandmarkStudy, listener: Listener, *, resume: bool = Fals
     repeat.save(study.folder / "repeat.yaml")
     with listener.progress("Predicting the held-out cases") as progress:
         validate_landmarks(study, {name: vars(outcome) for name, outcome in outcomes.items()}, progress)
+    evaluate_external_points(study.folder, open_external(study.plan.recipe, study.dataset, None))
     report_landmarks(study.folder)
     return Run(study.folder)
 

@@ -16,13 +16,14 @@ from voxloom.errors import BadInput
 from voxloom.evaluation.aggregate import Table, aggregate
 from voxloom.files import write_text
 from voxloom.report.aggregate_tables import write_tables
+from voxloom.study.cases import choose_folds, usable_cases
 from voxloom.study.recipe import Recipe
 from voxloom.study.sweep.search import Grid, Proposals, make_search
 from voxloom.study.sweep.settings import Sweep
 from voxloom.study.sweep.table import table_rows, write_csv
 from voxloom.study.sweep.trial import Job, Record
 from voxloom.study.sweep.workers import Workers
-from voxloom.study.train import choose_folds, locked, usable_cases
+from voxloom.study.train import locked
 
 #: The sweep, and the recipe that it varies, as they were when it began.
 SETTINGS, BASE = "sweep.yaml", "base.yaml"

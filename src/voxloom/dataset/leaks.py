@@ -1,0 +1,145 @@
+"""Leaks: one scan, or one patient, on two sides that must not meet (training and test, training and pseudo-labels, ...).
+
+Knows what identifies a case: the bytes of its image files, the values of its voxels (so that a copy with other compression,
+number type or format is caught), its patient and its id. Does not know which sides there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from voxloom.dataset.case import Case
+from voxloom.dataset.dataset import Dataset
+from voxloom.dataset.inspect.intensities import content_hash
+from voxloom.files import sha256_file
+from voxloom.parallel import map_named
+
+#: What a case can share with another, the strongest first.
+Kind = Literal["file", "image", "patient", "id"]
+_WORKERS_FROM = 200
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What identifies a case.
+
+    Parameters
+    ----------
+    id, patient : of the case.
+    role : what it is in words, e.g. "training case" or "external case"; messages begin with it.
+    files : SHA-256 of the files of its image.
+    image : hash of its voxels (``image_hash``); "" where it is not known or says nothing.
+    """
+
+    id: str
+    patient: str
+    role: str
+    files: frozenset[str] = frozenset()
+    image: str = ""
+
+    @classmethod
+    def of(cls, case: Case, role: str, image: str | None = None) -> Identity:
+        """Of a case; its files are read, and its voxels too where ``image`` is None."""
+        files = frozenset(sha256_file(path) for path in case.image_files)
+        return cls(case.id, case.patient, role, files, image_hash(case) if image is None else image)
+
+    @classmethod
+    def of_record(cls, record: Mapping[str, Any], role: str) -> Identity:
+        """Of a case as ``describe_case`` wrote it into a run's ``data.json``."""
+        files = frozenset(list(record["files"].values())[: record.get("images")])
+        return cls(record["id"], record["patient"], role, files, record.get("image", ""))
+
+    @property
+    def keys(self) -> list[tuple[Kind, str]]:
+        """What another case must not share."""
+        keys: list[tuple[Kind, str]] = [("file", digest) for digest in sorted(self.files)]
+        keys += [("image", self.image)] if self.image else []
+        return [*keys, ("patient", self.patient), ("id", self.id)]
+
+    @property
+    def names_patient(self) -> bool:
+        """Whether the patient is known, rather than taken from the id."""
+        return self.patient != self.id
+
+
+@dataclass(frozen=True)
+class Leak:
+    """Two cases that must not lie on two sides."""
+
+    one: Identity
+    other: Identity
+    kind: Kind
+
+    @property
+    def by_id_alone(self) -> bool:
+        """Whether only the ids are equal, of cases whose patients nobody named: a suspicion, not a proof."""
+        named = self.one.names_patient and self.other.names_patient
+        return self.kind == "id" or (self.kind == "patient" and not named)
+
+    @property
+    def sentence(self) -> str:
+        """Both cases and what they share."""
+        why = {
+            "file": "have the same image file",
+            "image": "have the same image, saved differently",
+            "patient": f"are of one patient ({self.one.patient})",
+            "id": "have one id, and no patient tells them apart",
+        }[self.kind]
+        return f"{self.one.role} {self.one.id} and {self.other.role} {self.other.id} {why}"
+
+    @property
+    def fix(self) -> str:
+        """What the user can do."""
+        if not self.by_id_alone:
+            return "Remove one of the two, or leave it out with data.exclude"
+        return "Remove one of the two; if they are different people, say so in the column patient of participants.csv"
+
+
+def find_leaks(ones: Iterable[Identity], others: Iterable[Identity]) -> list[Leak]:
+    """For each of ``ones`` that is also among ``others``: the strongest thing that they share."""
+    known: dict[tuple[Kind, str], Identity] = {}
+    for other in others:
+        for key in other.keys:
+            known.setdefault(key, other)
+    leaks = []
+    for one in ones:
+        found = next((Leak(one, known[key], key[0]) for key in one.keys if key in known), None)
+        if found is not None and not (found.kind == "id" and one.names_patient and found.other.names_patient):
+            leaks.append(found)
+    return leaks
+
+
+def describe_case(case: Case, image: str | None = None) -> dict[str, Any]:
+    """What recognizes a case later, as JSON values: id, patient, files with their hashes and the hash of the voxels.
+
+    ``images`` is the number of image files, which come first. The voxels are read unless their hash is given.
+    """
+    return {
+        "id": case.id,
+        "patient": case.patient,
+        "files": {str(path): sha256_file(path) for path in case.source_files},
+        "images": len(case.image_files),
+        "image": image_hash(case) if image is None else image,
+        **({"origin": case.origin} if case.origin is not None else {}),
+        **({"pseudo": True} if case.is_pseudo else {}),
+    }
+
+
+def describe_cases(dataset: Dataset, images: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
+    """``describe_case`` of every case, in parallel where it pays; ``images`` gives hashes that are known already."""
+    known = images or {}
+    items = [(case.id, (case, known.get(case.id))) for case in dataset]
+    workers = 0 if len(items) < _WORKERS_FROM else None
+    return [record for _, record in map_named(_described, items, step="comparing images", workers=workers)]
+
+
+def _described(item: tuple[Case, str | None]) -> dict[str, Any]:
+    return describe_case(*item)
+
+
+def image_hash(case: Case) -> str:
+    """Hash of the voxels of all channels; "" where every channel has one value, as that recognizes nobody."""
+    data = case.read_image().data
+    return "" if all((channel == channel.flat[0]).all() for channel in data) else content_hash(data)
