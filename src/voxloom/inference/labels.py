@@ -160,6 +160,12 @@ def restore_probabilities(
     return out
 
 
+def add_share(total: NDArray[np.float32], probabilities: NDArray[Any], share: float) -> None:
+    """Add ``share`` of a member's probabilities (L, I, J, K) to the mean, one map at a time; both may lie on disk."""
+    for into, values in zip(total, probabilities, strict=True):
+        into += np.asarray(values, np.float32) * np.float32(share)
+
+
 def _resampled(slabs: Iterator[Slab], geometry: Geometry, labels: Labels) -> NDArray[Any]:
     out = np.zeros(geometry.source_shape, _index_type(labels))
     for axis, start, stop, maps in _source_planes(slabs, geometry, labels):

@@ -59,8 +59,15 @@ def prepare_corrected(
 ) -> tuple[NDArray[np.float32], Geometry]:
     """``prepare_image`` of a volume whose bias field has been removed where the settings want that (``CaseReader``)."""
     geometry = plan(volume, settings, statistics)
+    return prepare_on(geometry, volume, settings, statistics), geometry
+
+
+def prepare_on(
+    geometry: Geometry, volume: Volume, settings: PrepareSettings, statistics: Statistics | None = None
+) -> NDArray[np.float32]:
+    """The prepared channels (C, I, J, K) of a volume without bias field, on a grid that is planned already."""
     normalized = normalize_channels(geometry.turn_and_cut(volume.data), settings, statistics)
-    return geometry.resample_image(normalized, settings.image_order), geometry
+    return geometry.resample_image(normalized, settings.image_order)
 
 
 def plan(volume: Volume, settings: PrepareSettings, statistics: Statistics | None = None) -> Geometry:

@@ -6,15 +6,17 @@ approximated in silence.
 
 from __future__ import annotations
 
-import shutil
+from collections.abc import Sequence
 from importlib import metadata, resources
 from pathlib import Path
 from typing import Any
 
 from voxloom.errors import BadInput
-from voxloom.files import write_json, write_text
+from voxloom.files import new_folder, write_json, write_text
 from voxloom.prepare import PrepareSettings
 from voxloom.prepare.settings import LEARNED
+from voxloom.study.bundle_folds import Copies
+from voxloom.study.mending import used_mendings
 from voxloom.study.run import Run
 from voxloom.training.weights import load_weights
 
@@ -47,26 +49,22 @@ def export_run(run: Run, out: Path, to: str = "monai") -> Path:
             f"MONAI has no network of the kind `{kind}`, so a bundle cannot hold it", run.folder,
             "Export a run of `unet` or `resunet`; Voxloom itself predicts with every kind",
         )  # fmt: skip
-    transforms = preprocessing(PrepareSettings.model_validate(about["prepare"]), about)
-    building = out.with_name(out.name + ".part")
-    shutil.rmtree(building, ignore_errors=True)
-    try:
-        names = [save_model(folder, building, number) for number, folder in enumerate(run.folds)]
-        write_json(building / "configs" / "metadata.json", describe(run, about))
-        write_json(building / "configs" / "inference.json", inference_config(about, names, transforms))
+    refuse_postprocessing(run, about)
+    copies = Copies.of(described)
+    transforms = preprocessing(PrepareSettings.model_validate(about["prepare"]), about, copies)
+    network = network_config(about, copies)
+    with new_folder(out) as building:
+        names = [save_model(folder, building, number, copies) for number, folder in enumerate(run.folds)]
+        write_json(building / "configs" / "metadata.json", describe(run, about, copies))
+        write_json(building / "configs" / "inference.json", inference_config(run, about, names, transforms, network))
         write_json(building / "configs" / "evaluate.json", evaluate_config(about))
-        write_json(building / "configs" / "train.json", train_config(run, about))
+        write_json(building / "configs" / "train.json", train_config(run, network))
         write_text(building / "docs" / "README.md", readme(run, about, names))
         write_text(building / "LICENSE", (resources.files("voxloom") / "recipes" / "bundle-license.txt").read_text())
-        if out.exists():
-            out.rmdir()
-        building.replace(out)
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
     return out
 
 
-def save_model(fold: Path, bundle: Path, number: int) -> str:
+def save_model(fold: Path, bundle: Path, number: int, copies: Copies) -> str:
     """Write a fold's weights as MONAI's DynUNet has them; the name of the file without its ending."""
     import torch
     from monai.networks.nets import DynUNet
@@ -88,12 +86,15 @@ def save_model(fold: Path, bundle: Path, number: int) -> str:
     name = "model" if number == 0 else f"model_{number}"
     path = bundle / "models" / f"{name}.pt"
     path.parent.mkdir(parents=True, exist_ok=True)
-    prefix = "0." if isinstance(network_config(about), str) else ""  # its place in the sequence
-    torch.save({prefix + key: tensor for key, tensor in network.state_dict().items()}, path)
+    dims = about["network"]["dims"]
+    chosen = {"0.weight": copies.layer_weights(number, dims)} if copies.layer(dims) else {}
+    # its place in the sequence
+    prefix = f"{len(chosen)}." if isinstance(network_config(about, copies), str) else ""
+    torch.save({**chosen, **{prefix + key: tensor for key, tensor in network.state_dict().items()}}, path)
     return name
 
 
-def preprocessing(settings: PrepareSettings, about: dict[str, Any]) -> list[dict[str, Any]]:
+def preprocessing(settings: PrepareSettings, about: dict[str, Any], copies: Copies) -> list[dict[str, Any]]:
     """MONAI transforms that do what the preparation did."""
     if any(isinstance(value, list) for value in about["labels"].values()) or "ignore" in about["labels"]:
         raise BadInput(
@@ -119,7 +120,7 @@ def preprocessing(settings: PrepareSettings, about: dict[str, Any]) -> list[dict
     ]
     if settings.orientation is not None and about["network"]["dims"] == 3:
         steps.append({"_target_": "Orientationd", "keys": "image", "axcodes": settings.orientation, "labels": None})
-    steps += intensity_transforms(settings, about)
+    steps += intensity_transforms(settings, about, copies)
     if settings.spacing is not None and about["network"]["dims"] == 3:
         steps.append(
             {
@@ -132,7 +133,7 @@ def preprocessing(settings: PrepareSettings, about: dict[str, Any]) -> list[dict
     return [*steps, {"_target_": "EnsureTyped", "keys": "image"}]
 
 
-def intensity_transforms(settings: PrepareSettings, about: dict[str, Any]) -> list[dict[str, Any]]:
+def intensity_transforms(settings: PrepareSettings, about: dict[str, Any], copies: Copies) -> list[dict[str, Any]]:
     """Normalization of every channel in MONAI's words; all channels must share one kind."""
     kinds = set(settings.normalizations(len(about["channels"])))
     if len(kinds) > 1:
@@ -143,12 +144,10 @@ def intensity_transforms(settings: PrepareSettings, about: dict[str, Any]) -> li
         low, high = settings.hu_range
         steps.append(_range(low, high, 0.0 if kind == "minmax" else low, 1.0 if kind == "minmax" else high))
     if kind in LEARNED:
-        learned = about["statistics"]["channels"]
+        steps += copies.repetition()
         if kind == "ct":
-            if len(learned) > 1:
-                raise BadInput("a MONAI bundle can clip only one CT channel", None)
-            steps.append(_range(learned[0]["lo"], learned[0]["hi"], learned[0]["lo"], learned[0]["hi"]))
-        mean, sd = [c["mean"] for c in learned], [c["sd"] for c in learned]
+            steps.append(copies.clip())
+        mean, sd = [one.mean for one in copies.each()], [one.sd for one in copies.each()]
         steps.append(_normalize(subtrahend=mean, divisor=sd))
     elif kind in ("zscore", "zscore_nonzero"):
         steps.append(_normalize(nonzero=kind == "zscore_nonzero"))
@@ -172,29 +171,39 @@ def _normalize(subtrahend: Any = None, divisor: Any = None, nonzero: bool = Fals
     return step if subtrahend is None else {**step, "subtrahend": subtrahend, "divisor": divisor}
 
 
-def network_config(about: dict[str, Any]) -> dict[str, Any] | str:
-    """The network in MONAI's words; one of cells is followed by MONAI's sub-pixel layer, which knows cells of equal sides."""
+def network_config(about: dict[str, Any], copies: Copies) -> dict[str, Any] | str:
+    """The network in MONAI's words: after the layer that takes the fold's copy of the scan, and followed, where it computes on
+    cells, by MONAI's sub-pixel layer, which knows cells of equal sides."""
     from voxloom.networks import NetworkSettings, monai_config
 
     settings = NetworkSettings.model_validate(about["network"])
     trunk, cell = monai_config(settings), settings.strides[0]
-    if max(cell) == 1:
+    first = copies.layer(settings.dims)
+    if max(cell) == 1 and first is None:
         return {"_target_": "DynUNet", **trunk}
+    parts = [] if first is None else [first]
+    parts.append(f"monai.networks.nets.DynUNet(**{trunk!r})")
+    if max(cell) > 1:
+        parts.append(_subpixel(cell, settings.dims, trunk["out_channels"], settings.out_channels))
+    return f"$torch.nn.Sequential({', '.join(parts)})"
+
+
+def _subpixel(cell: Sequence[int], dims: int, inputs: int, outputs: int) -> str:
     if len(set(cell)) > 1:
         raise BadInput(f"a MONAI bundle cannot express cells of {cell} voxels", None, "Export a run with equal strides")
     voxels = {
-        "spatial_dims": settings.dims,
-        "in_channels": trunk["out_channels"],
-        "out_channels": settings.out_channels,
+        "spatial_dims": dims,
+        "in_channels": inputs,
+        "out_channels": outputs,
         "scale_factor": cell[0],
         "apply_pad_pool": False,
     }
-    made = f"monai.networks.nets.DynUNet(**{trunk!r})"
-    unpacked = f"monai.networks.blocks.SubpixelUpsample(conv_block=torch.nn.Identity(), **{voxels!r})"
-    return f"$torch.nn.Sequential({made}, {unpacked})"
+    return f"monai.networks.blocks.SubpixelUpsample(conv_block=torch.nn.Identity(), **{voxels!r})"
 
 
-def inference_config(about: dict[str, Any], models: list[str], transforms: list[dict[str, Any]]) -> dict[str, Any]:
+def inference_config(
+    run: Run, about: dict[str, Any], models: list[str], transforms: list[dict[str, Any]], network: dict[str, Any] | str
+) -> dict[str, Any]:
     """``inference.json``: predicts every image of ``dataset_dir`` and writes label maps into ``output_dir``."""
     dims, inference = about["network"]["dims"], about["inference"]
     config: dict[str, Any] = {
@@ -204,7 +213,7 @@ def inference_config(about: dict[str, Any], models: list[str], transforms: list[
         "output_dir": "$@bundle_root + '/eval'",
         "device": "$torch.device('cuda' if torch.cuda.is_available() else 'cpu')",
         "data": "$[{'image': path} for path in sorted(glob.glob(os.path.join(@dataset_dir, '*.nii.gz')))]",
-        "network_def": network_config(about),
+        "network_def": network,
         "network": "$@network_def.to(@device)",
         "preprocessing": {"_target_": "Compose", "transforms": transforms},
         "dataset": {"_target_": "Dataset", "data": "@data", "transform": "@preprocessing"},
@@ -223,13 +232,24 @@ def inference_config(about: dict[str, Any], models: list[str], transforms: list[
             "mode": "gaussian",
             **({} if dims == 3 else {"spatial_dim": 2}),
         },
-        "postprocessing": {"_target_": "Compose", "transforms": postprocessing(about, len(models))},
+        "postprocessing": {"_target_": "Compose", "transforms": postprocessing(run, about, len(models))},
     }
-    return {**config, **evaluator(models, network_config(about)), "run": ["$@evaluator.run()"]}
+    return {**config, **evaluator(models, network), "run": ["$@evaluator.run()"]}
 
 
-def postprocessing(about: dict[str, Any], members: int) -> list[dict[str, Any]]:
-    """Probabilities, mean over members, back to the scan's grid, label map, file."""
+def refuse_postprocessing(run: Run, about: dict[str, Any]) -> None:
+    """Refuse what the run does to its predictions and a bundle would leave out."""
+    done = {
+        "inference.postprocess": bool(used_mendings(run.summary)),
+        "inference.mirror": bool(about["inference"]["mirror"]),
+    }
+    for key, used in done.items():
+        if used:
+            raise BadInput(f"a MONAI bundle cannot express {key} of this run", run.folder, "Export a run without it")
+
+
+def postprocessing(run: Run, about: dict[str, Any], members: int) -> list[dict[str, Any]]:
+    """Probabilities, mean over members, back to the scan's grid, label map, largest components, file."""
     keys = ["pred"] if members == 1 else [f"pred{n}" for n in range(members)]
     steps: list[dict[str, Any]] = [{"_target_": "Activationsd", "keys": keys, "softmax": True}]
     if members > 1:
@@ -245,6 +265,10 @@ def postprocessing(about: dict[str, Any], members: int) -> list[dict[str, Any]]:
         {**inverse, "to_tensor": True},
         {"_target_": "AsDiscreted", "keys": "pred", "argmax": True},
     ]
+    names = [name for name, value in about["labels"].items() if value != 0]
+    if kept := [names.index(name) + 1 for name in run.summary.get("largest_component", ())]:
+        largest = {"_target_": "KeepLargestConnectedComponentd", "keys": "pred", "is_onehot": False}
+        steps.append({**largest, "applied_labels": kept})
     values = [0, *(int(value) for value in about["labels"].values() if value != 0)]
     if values != list(range(len(values))):
         steps.append(
@@ -309,24 +333,24 @@ def evaluate_config(about: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def train_config(run: Run, about: dict[str, Any]) -> dict[str, Any]:
+def train_config(run: Run, network: dict[str, Any] | str) -> dict[str, Any]:
     """``train.json``: how the weights came about; Voxloom trains them, MONAI need not."""
     return {
         "imports": ["$import torch", "$import monai"],
         "bundle_root": ".",
-        "network_def": network_config(about),
+        "network_def": network,
         "voxloom_recipe": run.recipe.model_dump(mode="json"),
         "run": ["$print('These weights were trained by Voxloom; repeat with: voxloom train DATASET -r recipe.yaml')"],
     }
 
 
-def describe(run: Run, about: dict[str, Any]) -> dict[str, Any]:
+def describe(run: Run, about: dict[str, Any], copies: Copies) -> dict[str, Any]:
     """``metadata.json`` after MONAI's schema."""
     dims, window = about["network"]["dims"], about["patch"]
     image = {
-        "type": "image", "format": "magnitude", "num_channels": len(about["channels"]), "spatial_shape": list(window[:dims]),
+        "type": "image", "format": "magnitude", "num_channels": copies.inputs, "spatial_shape": list(window[:dims]),
         "dtype": "float32", "value_range": [], "is_patch_data": True,
-        "channel_def": {str(n): name for n, name in enumerate(about["channels"])},
+        "channel_def": {str(n): name for n, name in enumerate(copies.names(about["channels"]))},
     }  # fmt: skip
     names = ["background", *(name for name in about["labels"] if name != "background")]
     output = {

@@ -86,7 +86,6 @@ def layer_activations(run: Run, fold: int = 0, case: str | None = None) -> dict[
 
     The window shown is the one of the case (default: the first held-out, else the first) with the most probable foreground.
     """
-    from voxloom.prepare import prepare_image
     from voxloom.study.train import open_study
 
     predictor = _predictor(run, fold)
@@ -94,12 +93,9 @@ def layer_activations(run: Run, fold: int = 0, case: str | None = None) -> dict[
     cases = [c["id"] for c in run.data["cases"] if c["fold"] == fold] or [c["id"] for c in run.data["cases"]]
     if case is not None and case not in study.dataset:
         raise BadInput(f"there is no case {case}", run.folder, f"There are {', '.join(cases[:8])}")
-    image, _ = prepare_image(
-        study.dataset[case or cases[0]].read_image(), predictor.prepare, predictor.members[0].statistics
-    )
     recorder = _Recorder(predictor.members[0].network, predictor.labels.has_regions)
-    with recorder:
-        for _ in predictor.slabs(image):
+    with predictor.views(study.dataset[case or cases[0]].read_image()) as (view,), recorder:
+        for _ in predictor.slabs(view):
             pass
     return recorder.best
 

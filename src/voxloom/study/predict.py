@@ -17,31 +17,31 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from torch import nn
 
 from voxloom.dataset import Labels
 from voxloom.errors import BadInput, VoxloomError
 from voxloom.formats import ending_of, read_volume, write_volume
-from voxloom.inference import Slab, autocast_dtype, predict_labels, restore_probabilities, stream_map
+from voxloom.inference import (
+    Slab,
+    autocast_dtype,
+    keep_largest,
+    restore_labels,
+    restore_probabilities,
+    stream_map,
+)
+from voxloom.inference.labels import add_share, decide
 from voxloom.inference.precision import pick_device
 from voxloom.networks import build_network, network_settings
-from voxloom.prepare import PLAIN_SLICES, PrepareSettings, SliceSettings, Statistics, prepare_image
+from voxloom.prepare import PLAIN_SLICES, PrepareSettings, SliceSettings, Statistics
 from voxloom.progress import Progress
 from voxloom.study.mending import Activations, Mending, used_mendings
 from voxloom.study.run import Run
+from voxloom.study.views import Member, View, views
 from voxloom.training.settings import InferenceSettings
 from voxloom.training.weights import load_weights
 from voxloom.volume import Volume
 
 _CHANNEL = re.compile(r"^(?P<case>.+)_(?P<channel>\d{4})$")
-
-
-@dataclass(frozen=True)
-class Member:
-    """One trained fold: its network and the intensity statistics it was trained with."""
-
-    network: nn.Module
-    statistics: Statistics | None
 
 
 @dataclass(frozen=True)
@@ -165,9 +165,14 @@ class Predictor:
 
         ``out`` takes them where given, e.g. a memory map; L is ``self.maps``.
         """
-        image, geometry = prepare_image(volume, self.prepare, self.members[0].statistics)
         out = np.empty((self.maps, *volume.shape), np.float16) if out is None else out
-        return restore_probabilities(self.slabs(image), geometry, self.labels, out)
+        with self.views(volume) as seen:
+            if len(seen) == 1:
+                return restore_probabilities(self.slabs(seen[0]), seen[0].geometry, self.labels, out)
+            with self._mean(volume, seen) as mean:
+                for into, values in zip(out, mean, strict=True):
+                    into[...] = values
+        return out
 
     @property
     def maps(self) -> int:
@@ -188,11 +193,15 @@ class Predictor:
             yield lambda name: whole()[first + self.labels.names.index(name)]
             whole.cache_clear()
 
-    def slabs(self, image: np.ndarray) -> Iterator[Slab]:
-        """Probabilities of a prepared image."""
+    def views(self, volume: Volume) -> contextlib.AbstractContextManager[tuple[View, ...]]:
+        """The scan as the networks must see it, while the block runs; see ``voxloom.study.views.views``."""
+        return views(volume, self.prepare, self.members, self.slices.stack.depth)
+
+    def slabs(self, view: View) -> Iterator[Slab]:
+        """Mean probabilities of the networks of a view, on its prepared grid."""
         return stream_map(
-            [member.network for member in self.members],
-            image,
+            view.networks,
+            view.image,
             patch=self.patch,
             overlap=self.inference.overlap,
             batch=self.inference.batch,
@@ -205,23 +214,27 @@ class Predictor:
         )
 
     def _labels(self, volume: Volume) -> np.ndarray:
-        """Outer label values (I, J, K); members that share their statistics share the prepared image."""
-        image, geometry = prepare_image(volume, self.prepare, self.members[0].statistics)
-        return predict_labels(
-            [member.network for member in self.members],
-            image,
-            geometry,
-            self.labels,
-            patch=self.patch,
-            overlap=self.inference.overlap,
-            batch=self.inference.batch,
-            device=self.device,
-            autocast_dtype=autocast_dtype(self.precision, self.device),
-            tta_axes=self.inference.mirror,
-            channels_last=self.channels_last,
-            stack=self.slices.stack,
-            largest=self.largest,
-        )
+        """Outer label values (I, J, K)."""
+        with self.views(volume) as seen:
+            if len(seen) == 1:
+                inner = restore_labels(self.slabs(seen[0]), seen[0].geometry, self.labels)
+            else:
+                with self._mean(volume, seen) as mean:
+                    inner = decide(iter(mean), self.labels)
+        outer = self.labels.decode(inner)
+        return keep_largest(outer, self.labels, self.largest) if self.largest else outer
+
+    @contextlib.contextmanager
+    def _mean(self, volume: Volume, seen: Sequence[View]) -> Iterator[np.ndarray]:
+        """Mean probabilities float32 (L, I, J, K) on the scan's own grid, on disk, over views on grids of their own."""
+        shape = (self.maps, *volume.shape)
+        with tempfile.TemporaryDirectory(prefix="voxloom") as folder:
+            total = np.lib.format.open_memmap(f"{folder}/mean.npy", "w+", np.float32, shape)
+            held = np.lib.format.open_memmap(f"{folder}/view.npy", "w+", np.float16, shape)
+            for view in seen:
+                restore_probabilities(self.slabs(view), view.geometry, self.labels, held)
+                add_share(total, held, len(view.networks) / len(self.members))
+            yield total
 
 
 def refuse_channels(volume: Volume, channels: Sequence[str]) -> None:

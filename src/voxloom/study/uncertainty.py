@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxloom.errors import BadInput
-from voxloom.prepare.pipeline import plan
+from voxloom.prepare.pipeline import turn_for
 from voxloom.study.predict import Predictor
 from voxloom.volume import Volume
 
@@ -75,7 +75,7 @@ def _add(values: NDArray[np.float32], mean: NDArray[np.float32], squares: NDArra
 def _passes(predictor: Predictor, volume: Volume) -> Iterator[Pass]:
     """One per network and mirror image; the scan is mirrored in its own grid, and the answer mirrored back."""
     alone = replace(predictor, inference=predictor.inference.model_copy(update={"mirror": ()}))
-    order = plan(volume, predictor.prepare).turn.order
+    order = turn_for(volume, predictor.prepare).order
     mirrored = predictor.inference.mirror or predictor.trained_mirror
     axes = sorted(order[axis] for axis in mirrored if volume.shape[order[axis]] > 1)
     for member in predictor.members:

@@ -38,9 +38,3 @@ def vote(maps: Sequence[NDArray[Any]], labels: Labels) -> NDArray[Any]:
 def _mean(masks: Iterable[NDArray[np.bool_]]) -> NDArray[np.float32]:
     listed = list(masks)
     return np.asarray(np.mean(listed, axis=0, dtype=np.float32))
-
-
-def add_share(total: NDArray[np.float32], probabilities: NDArray[Any], share: float) -> None:
-    """Add ``share`` of a member's probabilities (L, I, J, K) to the mean, one map at a time; both may lie on disk."""
-    for into, values in zip(total, probabilities, strict=True):
-        into += np.asarray(values, np.float32) * np.float32(share)

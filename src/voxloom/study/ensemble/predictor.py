@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from voxloom.dataset import Labels
 from voxloom.errors import BadInput
-from voxloom.inference.labels import decide
-from voxloom.study.ensemble.combine import add_share, vote
+from voxloom.inference.labels import add_share, decide
+from voxloom.study.ensemble.combine import vote
 from voxloom.study.ensemble.members import EnsembleMember, check_members
 from voxloom.study.ensemble.stack import StackNetwork, apply_stack
 from voxloom.study.predict import Predictor, read_channels, refuse_channels
