@@ -7,7 +7,7 @@ with their order. Files that already fit are copied byte by byte, others are rea
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,7 +57,7 @@ def write_nnunet(dataset: Dataset, folder: str | Path) -> Path:
         (target / "imagesTr").mkdir(exist_ok=True)
         (target / "labelsTr").mkdir(exist_ok=True)
         write_json(target / "dataset.json", describe_nnunet(dataset, labels, ending))
-        _write_participants(dataset, target)
+        write_participants(dataset, target)
     return Path(folder)
 
 
@@ -70,11 +70,9 @@ def describe_nnunet(dataset: Dataset, labels: Labels, ending: str) -> dict[str, 
         mapping[label.name] = values if labels.has_regions and len(values) > 1 else values[0]
     if labels.ignore_index is not None:
         mapping["ignore"] = labels.ignore_index
-    kinds = dataset.channel_kinds
-    names = [c if k == "zscore" else k for c, k in zip(dataset.channels, kinds, strict=True)]
     about: dict[str, Any] = {
         "name": dataset.name,
-        "channel_names": {str(n): name for n, name in enumerate(names)},
+        "channel_names": nnunet_channels(dataset.channels, dataset.channel_kinds),
         "labels": mapping,
         "numTraining": sum(case.split != "test" for case in dataset),
         "file_ending": ending,
@@ -85,6 +83,12 @@ def describe_nnunet(dataset: Dataset, labels: Labels, ending: str) -> dict[str, 
     if labels.declared != tuple(range(len(labels.declared))):
         about["voxloom_values"] = {str(n): outer for n, outer in enumerate(labels.declared)}
     return about
+
+
+def nnunet_channels(channels: Sequence[str], kinds: Sequence[str]) -> dict[str, str]:
+    """nnU-Net's ``channel_names``: the name is the normalization where it is not the usual one."""
+    pairs = zip(channels, kinds, strict=True)
+    return {str(n): name if kind == "zscore" else kind for n, (name, kind) in enumerate(pairs)}
 
 
 def _check_ids(dataset: Dataset) -> None:
@@ -100,16 +104,23 @@ def _ending(dataset: Dataset) -> str:
     return only if only in _NNUNET_ENDINGS else _DEFAULT_ENDING
 
 
-def _write_case(case: Case, labels: Labels, target: Path, part: str, ending: str) -> None:
+def write_images(case: Case, folder: Path, ending: str) -> None:
+    """Write the channels of a case as ``CASE_0000`` and so on; files that have the ending already are copied."""
     from voxloom.formats import write_volume
 
+    folder.mkdir(exist_ok=True)
     for number, source in enumerate(case.images.values()):
-        path = target / f"images{part}" / f"{case.id}_{number:04d}{ending}"
-        path.parent.mkdir(exist_ok=True)
+        path = folder / f"{case.id}_{number:04d}{ending}"
         if _fits(source, ending):
             shutil.copyfile(str(source), path)
         else:
             write_volume(read_source(source), path)
+
+
+def _write_case(case: Case, labels: Labels, target: Path, part: str, ending: str) -> None:
+    from voxloom.formats import write_volume
+
+    write_images(case, target / f"images{part}", ending)
     label = case.read_label()
     if label is None:
         return
@@ -126,12 +137,13 @@ def _fits(source: ImageSource, ending: str) -> bool:
     return isinstance(source, str) and split_ending(source)[1] == ending and Path(source).is_file()
 
 
-def _write_participants(dataset: Dataset, target: Path) -> None:
+def write_participants(cases: Iterable[Case], target: Path) -> None:
     """``participants.csv`` with patient, group and attributes, where there is anything to say."""
     import csv
 
-    names = sorted({name for case in dataset for name in case.attributes})
-    rows = [_row(case, names) for case in dataset]
+    cases = list(cases)
+    names = sorted({name for case in cases for name in case.attributes})
+    rows = [_row(case, names) for case in cases]
     columns = ["patient", "group", *names]
     told = [n for n in range(len(columns)) if _tells(n, rows)]
     if not told:

@@ -51,17 +51,27 @@ def joined_cases(dataset: Dataset, recipe: Recipe) -> Dataset:
 
 
 def excluded_ids(recipe: Recipe) -> tuple[str, ...]:
-    """Case ids that are left out: listed in the recipe, or with the verdict ``exclude`` in a table."""
+    """Case ids that are left out: listed in the recipe, or marked ``exclude`` in the verdicts of a ``review.csv``."""
     listed = recipe.data.exclude
     if not isinstance(listed, Path):
         return listed
     if not listed.is_file():
-        raise BadInput("no such review list", listed, "Check the path, or list ids: exclude: [A, B]")
-    rows = read_table(listed)
+        raise BadInput("no such review list", listed, "Make one: voxloom review RUN; or list ids: exclude: [A, B]")
+    return tuple(case for case, verdict in read_verdicts(listed).items() if verdict == "exclude")
+
+
+def read_verdicts(path: Path) -> dict[str, str]:
+    """``exclude`` or ``keep`` by case, as a person left them in a ``review.csv``; the header alone gives none.
+
+    Raises BadInput when a row has no case or another verdict.
+    """
+    if path.read_text(encoding="utf-8-sig", errors="replace").strip().count("\n") == 0:
+        return {}
+    rows = read_table(path)
     for number, row in enumerate(rows, start=2):
         if "case" not in row or str(row.get("verdict", "")).lower() not in ("exclude", "keep"):
-            raise BadInput(f"row {number} has no case or no verdict", listed, "Write exclude or keep under verdict")
-    return tuple(str(row["case"]) for row in rows if str(row["verdict"]).lower() == "exclude")
+            raise BadInput(f"row {number} has no case or no verdict", path, "Write exclude or keep under verdict")
+    return {str(row["case"]): str(row["verdict"]).lower() for row in rows}
 
 
 def usable_cases(dataset: Dataset, recipe: Recipe) -> tuple[Dataset, Labels]:

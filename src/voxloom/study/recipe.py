@@ -31,7 +31,7 @@ class DataSettings(BaseModel):
     ----------
     labels : names with one value, or a list of values for a region; None takes the data set's own.
     ignore : label value of voxels that nobody annotated.
-    exclude : case ids that are left out, or a table with the columns ``case`` and ``verdict``.
+    exclude : case ids that are left out, or the ``review.csv`` of ``voxloom review``.
     add : further data sets that are trained on too; ``folds.over`` says which cases are divided.
     external : data sets that are kept wholly apart, and only evaluated when everything is trained.
     patients : whether one patient name in two data sets is one person ("shared", who is refused on two sides) or every set

@@ -17,6 +17,11 @@ from voxloom.errors import BadInput
 LAYOUTS: tuple[ModuleType, ...] = (nnunet, msd, table, bids, folders, medmnist)
 
 
+def is_dataset(path: Path) -> bool:
+    """Whether a path has one of the layouts."""
+    return any(layout.matches(path) for layout in LAYOUTS)
+
+
 def open_layout(path: str | Path) -> tuple[str, Contents]:
     """Name and contents of the layout at ``path``.
 

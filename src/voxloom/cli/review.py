@@ -1,0 +1,34 @@
+"""``voxloom review``: held-out cases whose labels are suspected to be wrong."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+
+def command(
+    run: Annotated[Path, typer.Argument(help="Folder of a run; with folds, every case is judged.")],
+    threshold: Annotated[float, typer.Option(min=0, max=1, help="Cases with a lower Dice are listed.")] = 0.8,
+    label: Annotated[Optional[str], typer.Option(help="Judge by this label. [default: the mean over labels]")] = None,
+    out: Annotated[Optional[Path], typer.Option("-o", "--out", help="Folder. [default: review in the run]")] = None,
+    json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """List held-out cases of RUN with a low Dice, with pictures, as suspected label errors to look at."""
+    from voxloom.cli import output
+    from voxloom.study.review import review_run
+    from voxloom.study.run import Run
+
+    with output.progress_bar("Drawing") as progress:
+        found = review_run(run, threshold, label, out, progress)
+    lines = [["case", "Dice", "worst label", "verdict"]]
+    lines += [[s.case, f"{s.dice:.4f}", f"{s.worst_label} {s.worst_dice:.4f}", s.verdict] for s in found.suspects]
+    output.table(lines, title=f"{len(found.suspects)} of {found.judged} held-out cases below {threshold:g}")
+    if found.judged < found.cases:
+        output.note(f"{found.cases - found.judged} cases were not held out by any fold, so they were not judged.")
+    result = {"judged": found.judged, "cases": found.cases, "suspects": [asdict(s) for s in found.suspects]}
+    root = Run(run).data["dataset"]["root"]
+    next_step = f"voxloom train {root} --set data.exclude={found.wrote[0]} -o RUN2"
+    output.done(found.wrote, next_step if found.suspects else None, result if json_output else None)
