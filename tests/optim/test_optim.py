@@ -8,14 +8,15 @@ import torch
 from torch import nn
 
 from voxloom.optim import EMA, SCHEDULES, find_lr, lr_at, make_optimizer
+from voxloom.optim.muon import orthogonalized
 
 
-@pytest.mark.parametrize("name", ["adam", "adamw", "ranger", "sgd"])
+@pytest.mark.parametrize("name", ["adam", "adamw", "muon", "ranger", "sgd"])
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
 def test_every_optimizer_goes_downhill_and_resumes_bit_for_bit(name: str, momentum: float) -> None:
     def build() -> tuple[nn.Module, torch.optim.Optimizer]:
         torch.manual_seed(0)
-        model = nn.Linear(4, 1)
+        model = nn.Sequential(nn.Linear(4, 16), nn.Tanh(), nn.Linear(16, 16), nn.Tanh(), nn.Linear(16, 1))
         return model, make_optimizer(model.parameters(), name, lr=0.05, weight_decay=1e-4, momentum=momentum)
 
     x = torch.randn(16, 4, generator=torch.Generator().manual_seed(1))
@@ -31,13 +32,14 @@ def test_every_optimizer_goes_downhill_and_resumes_bit_for_bit(name: str, moment
     whole, optimizer = build()
     first = steps(whole, optimizer, 1)
     assert steps(whole, optimizer, 19) < first
+
     half, optimizer = build()
     steps(half, optimizer, 10)
     resumed, fresh = build()
     resumed.load_state_dict(half.state_dict())
     fresh.load_state_dict(optimizer.state_dict())
     steps(resumed, fresh, 10)
-    assert torch.equal(resumed.weight, whole.weight)
+    assert all(torch.equal(a, b) for a, b in zip(resumed.parameters(), whole.parameters(), strict=True))
 
 
 def test_optimizer_settings_arrive() -> None:
@@ -45,7 +47,7 @@ def test_optimizer_settings_arrive() -> None:
     sgd = make_optimizer([weight], "sgd", lr=0.1, weight_decay=0.2, momentum=0.8, nesterov=False).param_groups[0]
     assert (sgd["lr"], sgd["weight_decay"], sgd["momentum"], sgd["nesterov"]) == (0.1, 0.2, 0.8, False)
     assert make_optimizer([weight], "sgd", lr=0.1, weight_decay=0).param_groups[0]["nesterov"]
-    with pytest.raises(ValueError, match="unknown optimizer 'adma': adam, adamw, ranger or sgd"):
+    with pytest.raises(ValueError, match="unknown optimizer 'adma': adam, adamw, muon, ranger or sgd"):
         make_optimizer([weight], "adma", lr=0.1, weight_decay=0)
 
 
@@ -82,14 +84,14 @@ def test_known_points_of_the_schedules() -> None:
 def test_adam_is_l2_and_adamw_is_decoupled() -> None:
     """With a gradient of 0 an L2 penalty is normalized away to a whole step; decoupled decay only shrinks."""
     found = {}
-    for name in ("adam", "adamw", "ranger"):
+    for name in ("adam", "adamw", "muon", "ranger"):
         weight = nn.Parameter(torch.full((1,), 2.0))
         optimizer = make_optimizer([weight], name, lr=0.1, weight_decay=0.5)
         weight.grad = torch.zeros(1)
         optimizer.step()
         found[name] = float(weight.detach())
     assert found["adam"] == pytest.approx(1.9, abs=1e-4)
-    assert found["adamw"] == found["ranger"] == pytest.approx(2.0 * (1 - 0.1 * 0.5), abs=1e-5)
+    assert found["adamw"] == found["muon"] == found["ranger"] == pytest.approx(2.0 * (1 - 0.1 * 0.5), abs=1e-5)
 
 
 def test_ranger_returns_half_way_every_six_steps() -> None:
@@ -104,6 +106,28 @@ def test_ranger_returns_half_way_every_six_steps() -> None:
         if step < 6:
             assert torch.equal(plain, ranger)
     assert torch.allclose(ranger, torch.ones(3) + 0.5 * (plain - 1), atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(24, 40, 3, 3, 3), (96, 16), (20, 20)])
+def test_muon_keeps_singular_vectors_and_brings_singular_values_near_1(shape: tuple[int, ...]) -> None:
+    matrix = torch.randn(shape, generator=torch.Generator().manual_seed(0)).flatten(1)
+    found = orthogonalized(matrix)
+    left, values, right = torch.linalg.svd(matrix, full_matrices=False)
+    inner = left.T @ found @ right.T
+    assert torch.allclose(inner, torch.diag(inner.diagonal()), atol=1e-3)
+    large = values > 0.02 * values.norm()
+    assert bool(((inner.diagonal() > 0.6) & (inner.diagonal() < 1.3))[large].all())
+
+
+def test_muon_steps_are_as_long_as_adams_and_small_weights_take_adams() -> None:
+    matrix, bias = nn.Parameter(torch.zeros(32, 64)), nn.Parameter(torch.zeros(32))
+    optimizer = make_optimizer([matrix, bias], "muon", lr=0.1, weight_decay=0.0)
+    for weight in (matrix, bias):
+        weight.grad = torch.randn(weight.shape, generator=torch.Generator().manual_seed(2))
+    optimizer.step()
+    root_mean_square = float(matrix.detach().square().mean().sqrt())
+    assert 0.1 * 0.2 * 0.6 < root_mean_square < 0.1 * 0.2 * 1.3
+    assert torch.allclose(bias.detach(), -0.1 * bias.grad.sign(), atol=1e-4)
 
 
 def test_groups_keep_their_own_keys_and_weights_without_a_gradient_rest() -> None:

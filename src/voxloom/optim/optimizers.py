@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from voxloom.optim.muon import Muon
 from voxloom.optim.ranger import Ranger
 
 
@@ -22,12 +23,12 @@ def make_optimizer(
     momentum: float = 0.99,
     nesterov: bool = True,
 ) -> torch.optim.Optimizer:
-    """Adam (Kingma and Ba 2015), AdamW (Loshchilov and Hutter 2019), Ranger, or SGD with momentum (as nnU-Net).
+    """Adam (Kingma and Ba 2015), AdamW (Loshchilov and Hutter 2019), Ranger, Muon, or SGD with momentum (as nnU-Net).
 
     Parameters
     ----------
     parameters : to be changed, or groups of them (mappings with ``params``).
-    name : "adam", "adamw", "ranger" or "sgd".
+    name : "adam", "adamw", "muon", "ranger" or "sgd".
     lr, weight_decay : peak learning rate, and decay of the weights per unit of it (Adam and SGD: an L2 penalty).
     momentum, nesterov : of SGD alone; without momentum there is no Nesterov step.
 
@@ -37,6 +38,8 @@ def make_optimizer(
     """
     if name == "adam":
         return torch.optim.Adam(parameters, lr=lr, weight_decay=weight_decay)
+    if name == "muon":
+        return Muon(parameters, lr=lr, weight_decay=weight_decay)
     if name == "ranger":
         return Ranger(parameters, lr=lr, weight_decay=weight_decay)
     if name == "adamw":
@@ -45,7 +48,7 @@ def make_optimizer(
         return torch.optim.SGD(
             parameters, lr=lr, momentum=momentum, nesterov=nesterov and momentum > 0, weight_decay=weight_decay
         )
-    raise ValueError(f"unknown optimizer {name!r}: adam, adamw, ranger or sgd")
+    raise ValueError(f"unknown optimizer {name!r}: adam, adamw, muon, ranger or sgd")
 
 
 def find_lr(

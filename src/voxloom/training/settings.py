@@ -49,7 +49,7 @@ class TrainingSettings(BaseModel):
     patch: Triple
     batch: int = Field(2, ge=1)
     steps: int = Field(1000, ge=1)
-    optimizer: Literal["adam", "adamw", "ranger", "sgd"] = "adamw"
+    optimizer: Literal["adam", "adamw", "muon", "ranger", "sgd"] = "adamw"
     learning_rate: float = Field(6e-3, gt=0)
     weight_decay: float = Field(1e-4, ge=0)
     momentum: float = Field(0.99, ge=0, lt=1)

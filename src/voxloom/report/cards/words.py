@@ -23,6 +23,7 @@ OPTIMIZERS = {
     "adamw": "AdamW",
     "adam": "Adam",
     "sgd": "stochastic gradient descent with Nesterov momentum",
+    "muon": "Muon",
     "ranger": "Ranger",
 }
 SCHEDULES = {"one_cycle": "one-cycle", "poly": "polynomial", "flat_cosine": "flat-then-cosine"}
