@@ -8,7 +8,9 @@ import pytest
 
 from voxloom.dataset import Label, Labels
 from voxloom.errors import BadInput
+from voxloom.study.facts import learned_as
 from voxloom.study.recipe import Recipe, recipe_names
+from voxloom.training.settings import TrainingSettings
 
 
 @pytest.mark.parametrize("name", recipe_names())
@@ -100,3 +102,15 @@ def test_a_merge_that_makes_no_sense_is_refused(parts: str, message: str) -> Non
     labels = Labels((Label("femur", (1,)), Label("tibia", (2,))))
     with pytest.raises(BadInput, match=message):
         Recipe.parse(f"labels: {{merge: {parts}}}", "text").labels.apply(labels)
+
+
+def test_an_optimizer_named_alone_brings_its_usual_rate() -> None:
+    planned = TrainingSettings(patch=(8, 8, 8), optimizer="muon", learning_rate=0.03)
+    for keys, expected in (
+        ({}, ("muon", 0.03)),
+        ({"optimizer": "adamw"}, ("adamw", 0.006)),
+        ({"learning_rate": 0.01}, ("muon", 0.01)),
+        ({"optimizer": "sgd", "learning_rate": 0.1}, ("sgd", 0.1)),
+    ):
+        found = learned_as(planned, Recipe.check({"training": keys}, "test"))
+        assert (found.optimizer, found.learning_rate) == expected

@@ -9,6 +9,7 @@ import pytest
 
 from voxloom.errors import BadInput
 from voxloom.training.planner import DataFacts, Plan, Wishes, build_plan
+from voxloom.training.settings import USUAL_RATES
 
 HIPPOCAMPUS = DataFacts(160, ((35, 50, 36),) * 160, ((1.0, 1.0, 1.0),) * 160, ("MR",), 3, ("Anterior", 1500.0))
 KNEE = DataFacts(20, ((320, 320, 24),) * 20, ((0.5, 0.5, 4.0),) * 20, ("MR",), 4, ("Fibula", 9000.0))
@@ -88,3 +89,10 @@ def test_a_budget_too_short_for_looks_at_the_full_resolution_coarsens_the_grid()
 def test_a_budget_too_short_for_one_step_is_refused() -> None:
     with pytest.raises(BadInput, match="too short"):
         plan(1, speed=1e5)
+
+
+def test_a_processor_takes_orthogonal_steps_and_a_graphics_card_nnunets() -> None:
+    here, there = plan(60), plan(60, 1e13, device="cuda")
+    assert (here.training.optimizer, here.training.learning_rate) == ("muon", USUAL_RATES["muon"])
+    assert reason(here, "optimizer")[0] == "muon, rate 0.03"
+    assert (there.training.optimizer, there.training.learning_rate) == ("sgd", 0.01)

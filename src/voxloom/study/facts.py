@@ -20,7 +20,7 @@ from voxloom.prepare import PrepareSettings, SliceSettings
 from voxloom.study.recipe import PLANNED, Recipe
 from voxloom.training.grid_plan import Spacing
 from voxloom.training.planner import DataFacts, Plan, StepTimer, Wishes, build_plan
-from voxloom.training.settings import InferenceSettings, TrainingSettings
+from voxloom.training.settings import USUAL_RATES, InferenceSettings, TrainingSettings
 
 #: Seconds of one training step of any network on this machine.
 MachineTimer = Callable[[AnyNetworkSettings, TrainingSettings, AugmentSettings, Spacing], float]
@@ -102,8 +102,16 @@ def complete(
     for section in PLANNED:
         values[section] = {**chosen[section].model_dump(mode="json"), **values[section]}
     values["network"] = fill_network(plan.network, recipe.network)
-    values["training"] = TrainingSettings.model_validate(values["training"]).model_dump(mode="json")
+    values["training"] = learned_as(plan.training, recipe).model_dump(mode="json")
     return Recipe.check(values, f"recipe {recipe.name}"), plan
+
+
+def learned_as(planned: TrainingSettings, recipe: Recipe) -> TrainingSettings:
+    """The planned training with the recipe's keys; an optimizer that the recipe names alone brings its usual rate."""
+    values = {**planned.model_dump(), **recipe.training}
+    if "optimizer" in recipe.training and "learning_rate" not in recipe.training:
+        values["learning_rate"] = USUAL_RATES[values["optimizer"]]
+    return TrainingSettings.model_validate(values)
 
 
 def resized(facts: DataFacts, recipe: Recipe) -> DataFacts:
@@ -131,7 +139,7 @@ def overridden(recipe: Recipe, time_step: MachineTimer) -> StepTimer:
         spacing: Spacing,
     ) -> float:
         chosen = network_settings(fill_network(network, recipe.network))
-        learning = TrainingSettings.model_validate({**training.model_dump(), **recipe.training})
+        learning = learned_as(training, recipe)
         changes = AugmentSettings.model_validate({**augment.model_dump(), **recipe.augment})
         candidate = f"{chosen!r} {learning!r} {changes!r} {spacing}"
         if candidate not in known:

@@ -31,7 +31,7 @@ from voxloom.training.grid_plan import (
     median_shape,
     patch_reason,
 )
-from voxloom.training.settings import InferenceSettings, TrainingSettings, Triple
+from voxloom.training.settings import USUAL_RATES, InferenceSettings, TrainingSettings, Triple
 
 __all__ = ["DataFacts", "Plan", "StepTimer", "Wishes", "build_plan"]
 
@@ -39,6 +39,11 @@ __all__ = ["DataFacts", "Plan", "StepTimer", "Wishes", "build_plan"]
 MOST_STEPS = 250_000
 #: Without a budget.
 DEFAULT_BUDGET = {"cpu": 2 * 3600.0, "cuda": 12 * 3600.0}
+#: Why the planner's optimizers are what they are.
+OPTIMIZER_REASONS = {
+    "muon": "orthogonal steps learn more per step than AdamW's: a Dice point more in the same time on hippocampus",
+    "sgd": "nnU-Net's, for the many steps of a graphics card",
+}
 #: A plan that cannot take this many steps in the budget is refused.
 FEWEST_STEPS = 1
 
@@ -135,6 +140,7 @@ def training_reasons(training: TrainingSettings, per_step: float, seconds: float
     return [
         ("batch", str(training.batch), "small batches give more steps in the same time; instance norm does not mind"),
         ("steps", str(training.steps), timed),
+        ("optimizer", f"{training.optimizer}, rate {training.learning_rate:g}", OPTIMIZER_REASONS[training.optimizer]),
         ("schedule", training.schedule, "one warm-up and one decay, stretched over the steps that fit into the budget"),
         ("weights", average, "its validation Dice is higher and steadier than the last step's"),
     ]
@@ -160,7 +166,9 @@ def training_for(patch: Triple, dims: int, device: str, precision: str) -> Train
             patch=patch, batch=batch * (1 if dims == 3 else 2), precision=precision, optimizer="sgd", learning_rate=1e-2,
             weight_decay=3e-5, schedule="poly", workers=8,
         )  # fmt: skip
-    return TrainingSettings(patch=patch, batch=batch, precision=precision)
+    return TrainingSettings(
+        patch=patch, batch=batch, precision=precision, optimizer="muon", learning_rate=USUAL_RATES["muon"]
+    )
 
 
 def schedule_for(steps: int, device: str) -> dict[str, object]:

@@ -15,6 +15,10 @@ from voxloom.training.phases import Phase
 
 Triple = tuple[int, int, int]
 
+#: Peak learning rate of each optimizer where a recipe names the optimizer alone. Those of AdamW and Muon were measured
+#: (benchmarks/RESULTS.md); Ranger's is that of methods.md D, SGD's is nnU-Net's.
+USUAL_RATES = {"adam": 1e-3, "adamw": 6e-3, "muon": 3e-2, "ranger": 1e-2, "sgd": 1e-2}
+
 
 class TrainingSettings(BaseModel):
     """Settings of one training run; every field is a recipe key under ``training:``.
