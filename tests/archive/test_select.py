@@ -17,6 +17,8 @@ from voxloom.cli.app import run
 from voxloom.dataset import Dataset
 from voxloom.errors import BadInput
 from voxloom.formats import read_volume
+from voxloom.points import Point, write_points
+from voxloom.points.table import write_point_table
 
 from .make import AXIAL, SAGITTAL, header, save, uid
 
@@ -239,8 +241,8 @@ def test_slice_in_nine_syntaxes_is_refused(real: Path, tmp_path: Path) -> None:
 
 
 def test_labels_are_attached(phantom: Archive, tmp_path: Path) -> None:
-    (tmp_path / "mine.json").write_text("{}")
-    (tmp_path / "marks.csv").write_text(f"series_uid,points,rater\n{uid('series', 20, 0)},mine.json,A\n")
+    write_points([Point("L1", "left", (1.0, 2.0, 3.0))], tmp_path / "mine.mrk.json")
+    (tmp_path / "marks.csv").write_text(f"series_uid,points,rater\n{uid('series', 20, 0)},mine.mrk.json,A\n")
     few = {
         "keep": [{"name": "one", "where": {"patient_id": "ID020", "series_description": "t1_tse_sag"}}],
         "channels": {"T1": {}},
@@ -248,8 +250,14 @@ def test_labels_are_attached(phantom: Archive, tmp_path: Path) -> None:
     found = picked(phantom.path, tmp_path, few, attach=tmp_path / "marks.csv")
     with (tmp_path / "out" / "cases.csv").open(encoding="utf-8") as f:
         row = next(csv.DictReader(f))
-    assert (row["points"], row["rater"]) == (f"points/{found.cases[0]}.json", "A")
-    assert (tmp_path / "out" / row["points"]).is_file()
+    assert (row["points"], row["rater"]) == (f"points/{found.cases[0]}.csv", "A")
+    (point,) = Dataset(tmp_path / "out")[0].read_points()
+    assert (point.name, point.side, point.position) == ("L1", "left", (1.0, 2.0, 3.0))
+    write_point_table({"a": [point], "b": [point]}, tmp_path / "both.csv")
+    (tmp_path / "marks.csv").write_text(f"series_uid,points\n{uid('series', 20, 0)},both.csv\n")
+    (tmp_path / "two").mkdir()
+    with pytest.raises(BadInput, match="holds points of 2 cases"):
+        picked(phantom.path, tmp_path / "two", few, attach=tmp_path / "marks.csv")
     (tmp_path / "marks.csv").write_text("who,points\nx,y\n")
     with pytest.raises(BadInput, match="no column that identifies"):
         picked(phantom.path, tmp_path / "..", few, attach=tmp_path / "marks.csv")

@@ -47,6 +47,16 @@ def test_outcomes_and_distances() -> None:
     assert (figures["shifted_cases"], figures["invented_cases"]) == (1, 1)
 
 
+def test_a_row_that_is_moved_as_a_whole_is_at_a_wrong_level_from_its_first_to_its_last() -> None:
+    """L1 at the place of T12, and L3 one step below: no true landmark lies there, but the neighbors tell how long a step is."""
+    for step, wrong in ((31, 3), (-31, 3), (14, 0), (16, 3)):
+        moved = [Point(p.name, p.side, (p.position[0], p.position[1], p.position[2] + step)) for p in TRUTH]
+        outcomes = [row.outcome for row in score_points("a", moved, TRUTH)]
+        assert outcomes.count("shifted") == wrong, step
+    alone = score_points("a", [Point("L1", "left", (0, 0, 160))], TRUTH[:1])
+    assert [row.outcome for row in alone] == ["found"]
+
+
 def test_marks_are_averaged_and_the_normal_decides_what_lies_in_the_slice() -> None:
     truth = [Point("L1", "", (-4, 0, 0)), Point("L1", "", (4, 0, 0))]
     (row,) = score_points("a", [Point("L1", "", (3, 4, 0))], truth)

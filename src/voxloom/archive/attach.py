@@ -1,7 +1,8 @@
 """Labels, points and targets that people made for the series of an archive, brought into the data set.
 
 Knows a table with one identifying column (series_uid, study_uid or patient_id) and columns ``label``, ``points``,
-``target`` or others. Files are copied under the name of the case. Does not know how a label is read.
+``target`` or others. Label files are copied under the name of the case; points are read and written anew, so that the name that
+they were made under does not come along. Does not know how a label is read.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from voxloom.errors import BadInput
+from voxloom.points import read_points, write_points
+from voxloom.points.table import cases_of
 
 _KEYS = ("series_uid", "study_uid", "patient_id")
 _FILES = ("label", "points")
@@ -32,14 +35,26 @@ class Attached:
         cells = {}
         for name, value in row.items():
             if name in _FILES and value:
-                path = Path(value)
-                ending = ".nii.gz" if path.name.endswith(".nii.gz") else path.suffix
-                copy = folder / (name if name == "points" else "labels") / f"{case}{ending}"
-                copy.parent.mkdir(exist_ok=True)
-                shutil.copyfile(path, copy)
+                copy = (_copy_points if name == "points" else _copy_label)(Path(value), case, folder)
                 value = copy.relative_to(folder).as_posix()
             cells[name] = value
         return cells
+
+
+def _copy_label(path: Path, case: str, folder: Path) -> Path:
+    ending = ".nii.gz" if path.name.endswith(".nii.gz") else path.suffix
+    copy = folder / "labels" / f"{case}{ending}"
+    copy.parent.mkdir(exist_ok=True)
+    shutil.copyfile(path, copy)
+    return copy
+
+
+def _copy_points(path: Path, case: str, folder: Path) -> Path:
+    """The points of a file of any format as points/<case>.csv (BadInput when a table holds several cases)."""
+    if path.suffix.lower() == ".csv" and len(several := list(cases_of(path))) > 1:
+        raise BadInput(f"holds points of {len(several)} cases", path, "Attach one file per case")
+    (folder / "points").mkdir(exist_ok=True)
+    return write_points(read_points(path), folder / "points" / f"{case}.csv", case)
 
 
 def read_attached(path: Path) -> Attached:

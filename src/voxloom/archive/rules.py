@@ -103,7 +103,7 @@ def load_rules(source: str | Path) -> SelectRules:
     """
     path = Path(source)
     if not path.is_file():
-        text = _shipped(str(source))
+        text = shipped_rules_text(str(source))
     else:
         text = path.read_text(encoding="utf-8")
     try:
@@ -135,7 +135,8 @@ def shipped_rules() -> list[str]:
     return sorted(p.name.removesuffix(".yaml") for p in folder.iterdir() if p.name.endswith(".yaml"))
 
 
-def _shipped(name: str) -> str:
+def shipped_rules_text(name: str) -> str:
+    """YAML text of rules that come with Voxloom, to start one's own from (BadInput for an unknown name)."""
     if name not in shipped_rules():
         raise BadInput("does not exist", name, f"Give a rules file, or one of: {', '.join(shipped_rules())}")
     return (resources.files("voxloom.archive") / "studies" / f"{name}.yaml").read_text(encoding="utf-8")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
+    from voxloom.study.sweep.explain import Lesson
     from voxloom.study.sweep.run import SweepResult
     from voxloom.study.sweep.trial import Record
     from voxloom.study.sweep.workers import Workers
@@ -75,11 +76,15 @@ def _show(result: SweepResult, json_output: bool) -> None:
     failed = [record for record in result.records if record.status == "failed"]
     if json_output:
         best = None if result.best is None else result.best.number
-        plain = {"folder": str(result.folder), "best": best, "trials": [asdict(r) for r in result.records]}
+        plain: dict[str, Any] = {"folder": str(result.folder), "best": best, "trials": [asdict(r) for r in result.records]}
+        found = None if result.lesson is None else result.lesson.importance
+        plain["importance"] = None if found is None else found.to_dict()
         output.done([], None, {**plain, "tables": [table.to_dict() for table in result.tables]})
     else:
         if result.tables:
             typer.echo(as_text(result.tables).rstrip())
+        if result.lesson is not None:
+            show_lesson(result.lesson)
         run = None if result.best is None else result.folder / "runs" / f"{result.best.number:04d}"
         if result.best is not None:
             typer.echo(f"Best: trial {result.best.number} with {result.best.score:.4f}")
@@ -90,3 +95,16 @@ def _show(result: SweepResult, json_output: bool) -> None:
         )
     if result.best is None:
         raise VoxloomError("no run of the sweep finished")
+
+
+def show_lesson(lesson: Lesson) -> None:
+    """The best trials of a search, and which setting mattered."""
+    from voxloom.cli import output
+    from voxloom.report.importance_table import best_table, importance_note, importance_rows
+
+    output.table(best_table(lesson.best, lesson.columns), title="Best trials")
+    if lesson.importance is None:
+        output.note(f"\nImportance of the settings: not computed ({lesson.reason})")
+        return
+    output.table(importance_rows(lesson.importance), title="Importance (linear regression)")
+    output.note(importance_note(lesson.importance))

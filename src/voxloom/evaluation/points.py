@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -19,7 +19,7 @@ import numpy as np
 
 from voxloom.errors import BadInput
 from voxloom.files import write_text
-from voxloom.points import Point, centers
+from voxloom.points import Key, Point, centers
 
 Outcome = Literal["found", "missed", "shifted", "invented"]
 
@@ -31,8 +31,8 @@ class PointRow:
     Parameters
     ----------
     case, name, side : which.
-    outcome : "found"; "missed": no prediction; "shifted": the prediction lies nearer to another true landmark of its side (a
-        wrong level); "invented": predicted, but not in the truth.
+    outcome : "found"; "missed": no prediction; "shifted": a wrong level, the prediction lies nearer to another true landmark of its
+        side, or to the place one step beyond the ends of the row; "invented": predicted, but not in the truth.
     dx : distance across the slices in mm, along the patient's left-right axis unless a normal was given; NaN where there is none.
     in_plane, distance : in the slice, and in 3D, in mm.
     confidence : of the prediction, NaN where it has none.
@@ -72,10 +72,8 @@ def score_points(
             continue
         step = np.subtract(guess.position, place.position)
         dx, distance = abs(float(step @ unit)), float(np.linalg.norm(step))
-        others = [p for k, p in true.items() if k.side == key.side and k != key]
-        nearest = min(
-            (float(np.linalg.norm(np.subtract(guess.position, p.position))) for p in others), default=math.inf
-        )
+        others = other_places(true, key)
+        nearest = min((float(np.linalg.norm(np.subtract(guess.position, p))) for p in others), default=math.inf)
         outcome: Outcome = "shifted" if nearest < distance else "found"
         plane = math.sqrt(max(0.0, distance**2 - dx**2))
         sure = math.nan if guess.confidence is None else guess.confidence
@@ -85,6 +83,17 @@ def score_points(
             sure = math.nan if guess.confidence is None else guess.confidence
             rows.append(PointRow(case, key.name, key.side, "invented", math.nan, math.nan, math.nan, sure))
     return rows
+
+
+def other_places(true: Mapping[Key, Point], key: Key) -> list[Sequence[float]]:
+    """Where a wrong level would lie: the other landmarks of the same side, and one step above the first and below the last of them.
+
+    A step is the way from its neighbor to the end of the row, so that an L1 at the place of T12 is a wrong level too.
+    """
+    row = sorted((p.position for k, p in true.items() if k.side == key.side), key=lambda place: -place[2])
+    beyond = [] if len(row) < 2 else [np.subtract(2 * np.array(a), b) for a, b in (row[:2], row[:-3:-1])]
+    own = true[key].position
+    return [*(place for place in row if place != own), *(place.tolist() for place in beyond)]
 
 
 class PointEvaluation:

@@ -1,12 +1,14 @@
-"""Lumbar spine in sagittal MR: T12 to the sacrum, discs, canal, and ten foramina whose centers are known.
+"""Lumbar spine in sagittal MR: T9 to the sacrum, discs, canal, and ten foramina whose centers are known.
 
 Knows the anatomy and its T1 and T2 signal. A foramen lies between the pedicles of its vertebra and the next: fat
-around a nerve root. It can be narrowed, when the fat is pressed out, or not be seen at all. The pair below T12 is there too.
+around a nerve root. It can be narrowed, when the fat is pressed out, or not be seen at all. Those of the thoracic spine that
+the field of view shows (below T12, often below T11) look alike and are no landmarks.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -21,7 +23,10 @@ NAME = "lumbar-mr"
 CHANNELS = ("MR",)
 LABELS = {"background": 0, "L1": 1, "L2": 2, "L3": 3, "L4": 4, "L5": 5, "disc": 6, "canal": 7}
 
+_THORACIC = ("T11", "T10", "T9")
 _NAMES = ("T12", "L1", "L2", "L3", "L4", "L5", "S1")
+#: Points of the canal's line above the lower end of T12, below which the cord ends and the roots begin.
+_CONUS = 8
 #: Signal of the tissues, fat = 1 in T1 and cerebrospinal fluid = 1 in T2.
 _SIGNAL = {
     "T1": {
@@ -57,14 +62,16 @@ class Lumbar:
     bulges, degeneration : of the disc below each vertebra, mm and 0 to 1.
     open : share of its fat that each foramen keeps, (5 levels, left and right); below 0.5 it is narrowed, at 0 it cannot be
         seen and has no point.
-    thoracic : the same of the foramina below T12, which look alike and have no point either.
+    thoracic : the same of the foramina below T12, T11, T10 and T9, which look alike and have no point either.
+    above : T11, T10, T9, from T12 upward.
     """
 
     spine: tuple[Vertebra, ...]
     bulges: tuple[float, ...]
     degeneration: tuple[float, ...]
     open: tuple[tuple[float, float], ...]
-    thoracic: tuple[float, float] = (1.0, 1.0)
+    thoracic: tuple[tuple[float, float], ...]
+    above: tuple[Vertebra, ...]
 
     @classmethod
     def draw(cls, rng: np.random.Generator, difficulty: float) -> Lumbar:
@@ -85,24 +92,48 @@ class Lumbar:
         spine = stack(_NAMES, sizes, discs, lordosis, scoliosis)
         kept = np.where(rng.random((5, 2)) < 0.04 * difficulty, 0.0, kept)
         pairs = tuple((float(a), float(b)) for a, b in kept)
-        above = (float(rng.uniform(0.6, 1.0)), float(rng.uniform(0.6, 1.0)))
-        return cls(tuple(spine), tuple(map(float, bulges)), tuple(map(float, worn)), pairs, above)
+        first = (float(rng.uniform(0.6, 1.0)), float(rng.uniform(0.6, 1.0)))
+        further = rng.spawn(1)[0]
+        others = [(float(a), float(b)) for a, b in further.uniform(0.6, 1.0, (3, 2))]
+        above = thoracic_spine(spine[0], further)
+        return cls(tuple(spine), tuple(map(float, bulges)), tuple(map(float, worn)), pairs, (first, *others), above)
+
+    @property
+    def column(self) -> tuple[Vertebra, ...]:
+        """All vertebrae from the head down, T9 first."""
+        return (*reversed(self.above), *self.spine)
 
     def foramen(self, level: int, side: int) -> Point:
-        """Center of a foramen; level 0 to 4 for L1 to L5, -1 for T12; side -1 left, 1 right."""
-        above, below = self.spine[level + 1], self.spine[level + 2]
+        """Center of a foramen; level 0 to 4 for L1 to L5, -1 for T12, -4 for T9; side -1 left, 1 right."""
+        above, below = self.column[level + 4], self.column[level + 5]
         upper = above.at(side * above.width * 0.38, -above.depth * 0.66, -above.height * 0.34)
         lower = below.at(side * below.width * 0.38, -below.depth * 0.62, below.height * 0.62)
         x, y, z = 0.62 * np.array(upper) + 0.38 * np.array(lower)
         return (float(x), float(y), float(z))
 
     def canal_line(self) -> tuple[Point, ...]:
-        """The middle of the canal from above T12 to the sacrum."""
-        line = [self.spine[0].at(0, -self.spine[0].depth / 2 - 8.5, 60)]
-        for vertebra in self.spine:
+        """The middle of the canal from above T9 to the sacrum."""
+        first = self.above[-1]
+        line = [first.at(0, -first.depth / 2 - 8.5, 60)]
+        for vertebra in self.column:
             line += [vertebra.at(0, -vertebra.depth / 2 - 8.5, vertebra.height * s) for s in (0.45, -0.45)]
         last = self.spine[-1]
         return (*line, last.at(0, -last.depth / 2 - 4, -55))
+
+
+def thoracic_spine(first: Vertebra, rng: np.random.Generator) -> tuple[Vertebra, ...]:
+    """T11, T10 and T9 above T12: each a little smaller, the spine bending forward again."""
+    found: list[Vertebra] = []
+    lower = first
+    for name in _THORACIC:
+        width, depth, height = lower.width * 0.95, lower.depth * 0.97, lower.height * 0.96
+        turn = lower.turn @ rotation(-2.5 + float(rng.normal(0, 0.7)))
+        gap = float(rng.uniform(4.0, 5.5))
+        place = np.array(lower.at(0, 0, lower.height / 2 + gap)) + turn @ np.array([0, 0, height / 2])
+        x, y, z = (float(v) for v in place)
+        lower = Vertebra(name, (x, y, z), width, depth, height, turn)
+        found.append(lower)
+    return tuple(found)
 
 
 def make(draws: Draws, size: ScanSize, difficulty: float) -> PhantomCase:
@@ -123,6 +154,7 @@ def make(draws: Draws, size: ScanSize, difficulty: float) -> PhantomCase:
         "repetition_time": echo[0],
         "echo_time": echo[1],
         "body_part": "LSPINE",
+        "slice_thickness": 4.0,
     }
     affine = scan.affine
     points = tuple(
@@ -142,7 +174,7 @@ def make(draws: Draws, size: ScanSize, difficulty: float) -> PhantomCase:
 
 def _scan(rng: np.random.Generator, size: ScanSize) -> Scan:
     slices, step = int(rng.integers(16, 21)), float(rng.choice([4.0, 4.0, 4.4, 4.8]))
-    matrix, field = (112, rng.uniform(265, 300)) if size == "small" else (448, rng.uniform(270, 310))
+    matrix, field = (112, rng.uniform(265, 300)) if size == "small" else (448, rng.uniform(352, 374))
     center = (float(rng.normal(0, 3)), float(rng.normal(-12, 5)), float(rng.normal(-12, 6)))
     return Scan("sagittal", (matrix, matrix, slices), field / matrix, step, center, draw_tilt(rng, 0.3, 6.0))
 
@@ -152,12 +184,18 @@ def _paint(canvas: Canvas, anatomy: Lumbar, weighting: str, rng: np.random.Gener
     fine, coarse = canvas.texture(rng, 3.0), canvas.texture(rng, 14.0)
     _paint_trunk(canvas, anatomy, signal, rng, fine, coarse)
     marrow = signal["marrow"] * (1 + 0.06 * fine + 0.08 * coarse)
+    for vertebra in anatomy.above:
+        paint_bone(canvas, vertebra.arch(), marrow * 0.95, signal["bone"], 1.0, None)
+    for above, below in pairwise(anatomy.column[:4]):
+        canvas.paint(disc_between(above, below, 0.0), signal["disc"], LABELS["disc"])
     for n, vertebra in enumerate(anatomy.spine):
         paint_bone(canvas, vertebra.arch(), marrow * 0.95, signal["bone"], 1.0, None)
         if n + 1 < len(anatomy.spine):
             _paint_disc(canvas, anatomy, n, signal)
     _paint_canal(canvas, anatomy, signal, fine)
-    for level in range(-1, 5):
+    for vertebra in anatomy.above:
+        paint_bone(canvas, vertebra.body(), marrow, signal["bone"], 1.0, None)
+    for level in range(-4, 5):
         for side in (-1, 1):
             _paint_foramen(canvas, anatomy, level, side, signal)
     for n, vertebra in enumerate(anatomy.spine):
@@ -231,16 +269,16 @@ def _paint_canal(canvas: Canvas, anatomy: Lumbar, signal: dict[str, float], fine
     canvas.paint(Tube(behind, (8.5,) * count), signal["fat"] * 0.95)
     sac = Tube(line, (*np.linspace(8.8, 6.5, count - 1), 2.5), 1.25)
     canvas.paint(sac, signal["csf"], LABELS["canal"])
-    cord = tuple((x, y - 0.5, z) for x, y, z in line[:4])
-    canvas.paint(Tube(cord, (4.6, 4.6, 4.4, 1.2)), signal["nerve"] * 1.15)
-    roots = tuple((x, y - 2.6, z) for x, y, z in line[2:-2])
+    cord = tuple((x, y - 0.5, z) for x, y, z in line[: _CONUS + 2])
+    canvas.paint(Tube(cord, (*(4.6,) * _CONUS, 4.4, 1.2)), signal["nerve"] * 1.15)
+    roots = tuple((x, y - 2.6, z) for x, y, z in line[_CONUS:-2])
     mixed = signal["nerve"] * 0.6 + signal["csf"] * 0.4 + 0.05 * fine
     canvas.paint(Tube(roots, tuple(np.linspace(4.2, 1.5, len(roots)))), mixed, edge=2.0)
 
 
 def _paint_foramen(canvas: Canvas, anatomy: Lumbar, level: int, side: int, signal: dict[str, float]) -> None:
-    above = anatomy.spine[level + 1]
-    kept = (anatomy.thoracic if level < 0 else anatomy.open[level])[(side + 1) // 2]
+    above = anatomy.column[level + 4]
+    kept = (anatomy.thoracic[-1 - level] if level < 0 else anatomy.open[level])[(side + 1) // 2]
     if kept == 0:
         return
     center = np.array(anatomy.foramen(level, side))

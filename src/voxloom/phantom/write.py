@@ -92,6 +92,7 @@ def dicom_template(case: PhantomCase, name: str) -> dict[str, Any]:
         "ProtocolName": name,
         "BodyPartExamined": meta["body_part"],
         "Manufacturer": "Voxloom",
+        "ImageType": ["ORIGINAL", "PRIMARY", "OTHER"],
         "Modality": meta["modality"],
         "PatientPosition": "HFS",
     }

@@ -84,6 +84,7 @@ class FoldSettings(BaseModel):
     over : which cases are divided: ``all``, those of the ``first`` data set, or those that ``data.add`` ``added``. The others
         train in every fold, and so do pseudo-labelled cases always.
     file : an nnU-Net ``splits_final.json`` to train on the same folds.
+    train_patients : train on so many patients of each fold only, for learning curves; nested sets, and the same held-out cases.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -96,6 +97,7 @@ class FoldSettings(BaseModel):
     leave_out: str | None = None
     over: Literal["all", "first", "added"] = "all"
     file: Path | None = None
+    train_patients: int | None = Field(None, ge=1)
 
     @model_validator(mode="after")
     def _one_division(self) -> FoldSettings:

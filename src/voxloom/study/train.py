@@ -16,6 +16,7 @@ from typing import Any
 from voxloom.dataset import Dataset, Fold, Labels, read_splits, write_splits
 from voxloom.dataset.inspect import Fingerprint, fingerprint
 from voxloom.dataset.leaks import describe_cases
+from voxloom.dataset.nested import first_patients
 from voxloom.errors import BadInput
 from voxloom.files import PART, sha256_file, write_json, write_text
 from voxloom.inference.precision import pick_device
@@ -169,7 +170,7 @@ def start_study(dataset: Dataset, recipe: Recipe, folder: Path, listener: Listen
     """Inspect, plan and write the files that define the run."""
     device = pick_device(recipe.device)
     cases, labels = usable_cases(dataset, recipe)
-    folds = choose_folds(cases, recipe)
+    folds = first_patients(choose_folds(cases, recipe), cases, recipe.folds.train_patients, seed=recipe.seed)
     with listener.progress("Inspecting") as progress:
         found = fingerprint(cases, progress=progress)
     records = describe_cases(cases, found.image_hashes)

@@ -64,7 +64,8 @@ def write_series(volume: Volume, folder: Path, *, template: Mapping[str, Any] | 
         others are scaled to 16 bits with slope and intercept (the largest error is 1/131070 of the range).
     folder : is made; it must not exist or be empty. It appears complete or not at all.
     template : DICOM keyword to value, e.g. ``{"Modality": "CT", "PatientID": "P1", "SeriesDescription": "thin"}``. What
-        is not given comes from ``volume.meta``, else is empty; modality is MR. UIDs are new unless given; slices' own
+        is not given comes from ``volume.meta``, else is empty; modality is MR. A ``slice_thickness`` in ``volume.meta`` tells of gaps
+        between the slices; without it they are as thick as they are apart. UIDs are new unless given; slices' own
         UIDs follow from the series UID, so that a given one makes the series reproducible.
 
     Raises
@@ -171,7 +172,7 @@ def _slice(header: dict[str, Any], volume: Volume, axes: NDArray[np.float64], st
     slice_.ImagePositionPatient = [_decimal(v) for v in position]
     slice_.ImageOrientationPatient = [_decimal(v) for v in (*axes[:, 0], *axes[:, 1])]
     slice_.PixelSpacing = [_decimal(spacing[1]), _decimal(spacing[0])]
-    slice_.SliceThickness = _decimal(spacing[2])
+    slice_.SliceThickness = _decimal(float(volume.meta.get("slice_thickness", spacing[2])))
     slice_.SpacingBetweenSlices = _decimal(spacing[2])
     slice_.Columns, slice_.Rows = volume.shape[:2]
     slice_.SamplesPerPixel, slice_.PhotometricInterpretation = 1, "MONOCHROME2"

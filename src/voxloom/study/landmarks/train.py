@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from voxloom.dataset import Case, Dataset, Fold, read_splits, write_splits
 from voxloom.dataset.leaks import describe_cases
+from voxloom.dataset.nested import first_patients
 from voxloom.errors import BadInput
 from voxloom.files import sha256_file, write_json, write_text
 from voxloom.inference.precision import pick_device
@@ -79,7 +80,7 @@ def start(dataset: Dataset, recipe: Recipe, folder: Path, listener: Listener) ->
     points = {case.id: case.read_points() for case in cases}
     settings = checked_landmarks(recipe)
     layout = Layout.of(points.values(), settings.chosen_maps, settings.names)
-    folds = choose_folds(cases, recipe)
+    folds = first_patients(choose_folds(cases, recipe), cases, recipe.folds.train_patients, seed=recipe.seed)
     records = describe_cases(cases)
     guard_folds(records, folds, recipe.data)
     outside = guard_outside(records, kept_apart(recipe, dataset, None), recipe.data)

@@ -1,7 +1,7 @@
 """``run_sweep``: draw, train, record, until all trials have ended; then the table and its aggregation.
 
 Knows the folder of a sweep: ``sweep.yaml``, ``base.yaml``, ``trials/NNNN.json``, ``runs/NNNN/``, ``table.csv`` and
-``tables.txt``, ``.csv``, ``.tex``, ``.json``. Who carries out trials and who draws them are other modules.
+``tables.txt``, ``.csv``, ``.tex``, ``.json``; of a search also ``best.csv`` and ``importance.csv``. Who carries out trials and who draws them are other modules.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from voxloom.evaluation.aggregate import Table, aggregate
 from voxloom.files import write_text
 from voxloom.report.aggregate_tables import write_tables
 from voxloom.study.cases import choose_folds, usable_cases
+from voxloom.study.landmarks.train import usable_cases as usable_point_cases
 from voxloom.study.recipe import Recipe
+from voxloom.study.sweep.explain import Lesson, explain
 from voxloom.study.sweep.search import Grid, Proposals, make_search
 from voxloom.study.sweep.settings import Sweep
 from voxloom.study.sweep.table import table_rows, write_csv
@@ -43,6 +45,7 @@ class SweepResult:
     tables : the scores aggregated by factor; none where no run finished.
     best : the record with the best score, None where no run finished.
     written : the tables' files.
+    lesson : of a random or TPE search: its best trials and what mattered.
     """
 
     folder: Path
@@ -50,6 +53,7 @@ class SweepResult:
     tables: list[Table]
     best: Record | None
     written: list[Path]
+    lesson: Lesson | None = None
 
 
 def run_sweep(
@@ -79,8 +83,7 @@ def run_sweep(
     """
     folder = Path(out).resolve()
     check_folder(sweep, folder, resume)
-    cases, _ = usable_cases(Dataset(sweep.data), sweep.base)
-    choose_folds(cases, sweep.base)
+    choose_folds(cases_of(sweep), sweep.base)
     with locked(folder):
         (folder / "trials").mkdir(exist_ok=True)
         write_text(folder / SETTINGS, sweep.dump())
@@ -93,6 +96,13 @@ def run_sweep(
             finally:
                 workers.close()
         return finish(sweep, folder, course.records)
+
+
+def cases_of(sweep: Sweep) -> Dataset:
+    """The cases that every run trains on and holds out (BadInput where the data set has none for the recipe)."""
+    if sweep.base.landmarks:
+        return usable_point_cases(Dataset(sweep.data), sweep.base)
+    return usable_cases(Dataset(sweep.data), sweep.base)[0]
 
 
 def check_folder(sweep: Sweep, folder: Path, resume: bool) -> None:
@@ -173,5 +183,7 @@ def finish(sweep: Sweep, folder: Path, records: list[Record]) -> SweepResult:
         return SweepResult(folder, records, [], None, written)
     tables = aggregate(rows, sweep.aggregation(sweep.score), folder / "table.csv")
     written += [write_tables(tables, folder / f"tables{ending}") for ending in (".txt", ".csv", ".tex", ".json")]
+    lesson = None if sweep.search == "grid" else explain(sweep, rows, folder)
+    written += [] if lesson is None else lesson.written
     better = max if sweep.goal == "max" else min
-    return SweepResult(folder, records, tables, better(scored, key=lambda r: r.score or 0.0), written)
+    return SweepResult(folder, records, tables, better(scored, key=lambda r: r.score or 0.0), written, lesson)

@@ -34,6 +34,8 @@ class TableSettings(BaseModel):
     factors : factors to aggregate by, "a*b" crosses two; None takes all that have levels.
     across : a factor whose levels become columns.
     merge : factor -> new level -> levels that are taken together.
+    best : rows of the table of the best trials of a search.
+    log : factors that enter the regression of a search as log10; ranges with ``log: true`` do so anyway.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -41,6 +43,8 @@ class TableSettings(BaseModel):
     factors: tuple[str, ...] | None = None
     across: str | None = None
     merge: dict[str, dict[str, tuple[str, ...]]] = {}
+    best: int = Field(20, ge=1)
+    log: tuple[str, ...] = ()
 
 
 class Sweep(BaseModel):
@@ -56,7 +60,8 @@ class Sweep(BaseModel):
     search : "grid" (every combination), "random", or "tpe" (tree-structured Parzen estimator, Bergstra et al. 2011).
     trials : runs of a random or TPE search.
     seed : of the search; the recipe's own seed decides each training.
-    score : what is compared: a metric of the held-out cases, ``metric.label`` or ``metric.label.figure``, e.g. "hd95.liver.median".
+    score : what is compared: a metric of the held-out cases, ``metric.label`` or ``metric.label.figure``, e.g. "hd95.liver.median";
+        of landmarks "recall" (where nothing is given) or another figure, e.g. "distance_mean.L5".
     goal : whether the score shall be large or small.
     tables : how the results are tabulated.
 
@@ -102,6 +107,8 @@ class Sweep(BaseModel):
         sweep = sweep.model_copy(
             update={"data": _beside(sweep.data, where), "recipe": _recipe_place(sweep.recipe, where)}
         )
+        if sweep.base.landmarks and "score" not in values:
+            sweep = sweep.model_copy(update={"score": "recall"})
         if (sweep.trials is None) != (sweep.search == "grid"):
             fix = "Leave trials out" if sweep.search == "grid" else "Say how many: trials: 20"
             raise BadInput(f"a {sweep.search} search and trials: {sweep.trials} do not go together", where, fix)
@@ -147,7 +154,7 @@ def _check_tables(sweep: Sweep, where: Path) -> None:
     known = {factor.name: factor for factor in sweep.factors}
     t = sweep.tables
     crossed = [name for factor in t.factors or () for name in factor.split(CROSS)]
-    for name in (*crossed, *t.merge, *([t.across] if t.across else [])):
+    for name in (*crossed, *t.merge, *t.log, *([t.across] if t.across else [])):
         if name not in known:
             raise BadInput(f"`{name}` is not varied", f"{where}: tables", nearest(name, list(known), "Name a factor"))
     for name, groups in t.merge.items():

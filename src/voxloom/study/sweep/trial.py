@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 from voxloom.errors import BadInput, VoxloomError
 from voxloom.files import write_json
+from voxloom.study.sweep.point_scores import read_point_scores
 from voxloom.study.sweep.space import Changes, Levels
 
 Status = Literal["running", "finished", "failed"]
@@ -141,7 +142,7 @@ def _train(job: Job) -> dict[str, float | None]:
         shutil.rmtree(job.run)
     recipe = Recipe.parse(job.recipe, "the sweep's recipe").changed(job.changes)
     run = train(job.data, recipe, out=job.run, resume=saved)
-    return read_scores(run.summary, job.score)
+    return (read_point_scores if run.is_landmarks else read_scores)(run.summary, job.score)
 
 
 def read_scores(summary: dict[str, Any], score: str) -> dict[str, float | None]:
