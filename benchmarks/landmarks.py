@@ -4,6 +4,8 @@
     python benchmarks/landmarks.py vertebrae -o DIR --data lumbar-mr [--budget 20m]
 
 Both networks train on the same phantoms for the same time and are compared on the same test scans with the exact McNemar test.
+On a machine that others share, `--budget none --set training.steps=1100` trains a fixed number of steps; the
+processor time is printed.
 A run that DIR has already is not trained again, so the networks can be trained one by one (--only).
 """
 
@@ -28,7 +30,7 @@ from voxloom.study.recipe import Recipe
 from voxloom.study.run import Run
 from voxloom.study.train import train
 
-#: What a CPU can learn from in minutes: the pixels of the phantoms (2.4 to 2.7 mm), and fewer of them for the network of low resolution.
+#: What a CPU can learn from in minutes: the pixels of the phantoms (2.4 to 2.7 mm), fewer for the network of low resolution.
 COMMON: dict[str, Any] = {
     "training.batch": 8,
     "training.learning_rate": 0.004,
@@ -45,7 +47,7 @@ SMALL: dict[str, dict[str, Any]] = {
 VERTEBRAE = {5: "L1", 4: "L2", 3: "L3", 2: "L4", 1: "L5"}
 
 
-def foramina(out: Path, scans: int, tests: int, budget: str, only: str | None, changes: dict[str, Any]) -> None:
+def foramina(out: Path, scans: int, tests: int, budget: str | None, only: str | None, changes: dict[str, Any]) -> None:
     """Train both networks on phantoms and print their tables and the test of the difference."""
     data = {name: out / name for name in ("train", "test")}
     for (name, folder), count, seed in zip(data.items(), (scans, tests), (1, 2), strict=True):
@@ -60,7 +62,7 @@ def foramina(out: Path, scans: int, tests: int, budget: str, only: str | None, c
         print(f"exact McNemar: {compare_points(*scored.values())}")
 
 
-def vertebrae(out: Path, source: Path, budget: str, changes: dict[str, Any]) -> None:
+def vertebrae(out: Path, source: Path, budget: str | None, changes: dict[str, Any]) -> None:
     """Train on 24 scans of lumbar-mr and score the 8 others, divided by the SHA-256 of the file names."""
     data = out / "scans"
     names = sorted((p.name for p in (source / "imagesTr").glob("*.nii.gz")), key=lambda n: digest(n))
@@ -81,7 +83,7 @@ def digest(name: str) -> str:
 
 
 def train_and_score(
-    recipe: str, changes: dict[str, Any], data: Path, test: Path, folder: Path, budget: str
+    recipe: str, changes: dict[str, Any], data: Path, test: Path, folder: Path, budget: str | None
 ) -> PointEvaluation:
     """Train with a budget of wall time, score, and print time, processor time and the table."""
     start = time.process_time()
@@ -109,11 +111,11 @@ def main() -> None:
     parser.add_argument("--only", choices=tuple(SMALL))
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     given = parser.parse_args()
-    changes = parse_assignments(given.set)
+    changes, budget = parse_assignments(given.set), None if given.budget == "none" else given.budget
     if given.what == "foramina":
-        foramina(given.out, given.train, given.test, given.budget, given.only, changes)
+        foramina(given.out, given.train, given.test, budget, given.only, changes)
     else:
-        vertebrae(given.out, given.data, given.budget, changes)
+        vertebrae(given.out, given.data, budget, changes)
 
 
 if __name__ == "__main__":

@@ -340,7 +340,7 @@ def test_monai_rules(phantom: Archive, tmp_path: Path) -> None:
     }
     path = tmp_path / "monai.json"
     path.write_text(
-        json.dumps({"selections": [{"name": "MR_axial", "conditions": {**conditions, "EchoTime": [50, "<"]}}]})
+        json.dumps({"selections": [{"name": "MR axial!", "conditions": {**conditions, "EchoTime": [50, "<"]}}]})
     )
     choice = choose(Archive(phantom.path), load_rules(path), path)
     assert len(choice.cases) == 40

@@ -17,9 +17,7 @@ BEST = """72.75 16 .95 .001 385|71.48 13 .75 .0004 321|68.98 12 .85 .001 353|67.
 67.57 9 .9 .0004 449|64.34 12 .75 .0004 193|63.14 2 .85 .0004 289|62.63 8 .8 .01 449|60.36 11 .5 .01 417
 59.35 13 .75 .001 225|59.22 8 .95 .0004 417|59.18 2 .85 .004 417|58.13 8 .45 .0004 321|57.76 16 .5 .0004 321
 57.62 5 .95 .001 417|57.49 4 .6 .0004 481|57.42 4 .75 .001 353|56.77 15 1.0 .0004 353"""
-PUBLISHED = [
-    dict(zip(HEAD, map(float, line.split()), strict=True)) for line in BEST.replace("\n", "|").split("|")
-]
+PUBLISHED = [dict(zip(HEAD, map(float, line.split()), strict=True)) for line in BEST.replace("\n", "|").split("|")]
 
 
 def test_one_factor_is_the_textbook_regression() -> None:
@@ -50,7 +48,7 @@ def test_several_factors_agree_with_the_normal_equations() -> None:
     for n, name in enumerate(["channels", "keep", "log10(rate)", "patch"], start=1):
         assert by_name[name].coefficient == pytest.approx(b[n])
         assert by_name[name].error == pytest.approx(errors[n])
-    assert [abs(w.standardized) for w in found.weights] == sorted((abs(w.standardized) for w in found.weights))[::-1]
+    assert [abs(w.standardized) for w in found.weights] == sorted(abs(w.standardized) for w in found.weights)[::-1]
     assert best_rows(PUBLISHED, "dice", 3)[0]["dice"] == 72.75
     assert best_rows(PUBLISHED, "dice", 1, largest=False)[0]["dice"] == 56.77
 

@@ -5,6 +5,8 @@ Knows regular expressions, ranges, comparisons, lists with ``!`` and the planes 
 
 from __future__ import annotations
 
+import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +24,19 @@ COLUMNS = {
 
 
 def from_monai(values: dict[str, Any], where: str | Path) -> dict[str, Any]:
-    """Rules with one channel per selection. Raises BadInput for a tag or condition that has no counterpart here."""
-    channels = {}
+    """Rules with one channel per selection, whose name becomes a part of file names ("CT Series" is CT_Series).
+
+    Raises BadInput for a tag or condition that has no counterpart here, and for two selections of one name.
+    """
+    channels: dict[str, Any] = {}
     for number, selection in enumerate(values.get("selections") or []):
-        name = str(selection.get("name") or f"selection {number + 1}")
+        name = re.sub(r"[^\w+-]+", "_", str(selection.get("name") or f"selection {number + 1}"), flags=re.ASCII).strip(
+            "_"
+        )
+        if not name or name in channels:
+            raise BadInput(
+                f"selection {number + 1} needs a name of its own", where, "Give every selection another name"
+            )
         channels[name] = {
             "where": dict(_condition(k, v, where) for k, v in (selection.get("conditions") or {}).items())
         }
@@ -43,7 +54,9 @@ def _condition(keyword: str, value: Any, where: str | Path) -> tuple[str, Any]:
     if isinstance(value, (int, float)):
         return column, value
     if isinstance(value, list) and len(value) == 2 and value[1] in (">", ">=", "<", "<="):
-        return column, {"min" if ">" in value[1] else "max": value[0]}
+        away = {">": math.inf, "<": -math.inf}.get(value[1])  # without "=", the number itself does not meet it
+        bound = value[0] if away is None else math.nextafter(float(value[0]), away)
+        return column, {"min" if ">" in value[1] else "max": bound}
     if isinstance(value, list) and len(value) == 2 and all(isinstance(v, (int, float)) for v in value):
         return column, {"min": value[0], "max": value[1]}
     if isinstance(value, list) and all(isinstance(v, str) for v in value):

@@ -45,7 +45,9 @@ def command(
         output.table(importance_rows(found), title="Importance (linear regression)")
         output.note(importance_note(found))
     plain = {**found.to_dict(), "best": [{name: row.get(name) for name in (score, *names)} for row in top]}
-    output.done(wrote, f"voxloom aggregate {table} --scores {score} --factors {names[0]}", plain if json_output else None)
+    output.done(
+        wrote, f"voxloom aggregate {table} --scores {score} --factors {names[0]}", plain if json_output else None
+    )
 
 
 def split_names(text: str) -> tuple[str, ...]:

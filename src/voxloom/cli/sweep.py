@@ -76,7 +76,11 @@ def _show(result: SweepResult, json_output: bool) -> None:
     failed = [record for record in result.records if record.status == "failed"]
     if json_output:
         best = None if result.best is None else result.best.number
-        plain: dict[str, Any] = {"folder": str(result.folder), "best": best, "trials": [asdict(r) for r in result.records]}
+        plain: dict[str, Any] = {
+            "folder": str(result.folder),
+            "best": best,
+            "trials": [asdict(r) for r in result.records],
+        }
         found = None if result.lesson is None else result.lesson.importance
         plain["importance"] = None if found is None else found.to_dict()
         output.done([], None, {**plain, "tables": [table.to_dict() for table in result.tables]})

@@ -1,7 +1,7 @@
 """Which settings of a random search mattered: a linear regression of the score on everything that was varied.
 
-After Lamerigts (2017), section 7.4.2. Ordinary least squares and its t tests are those of statsmodels. Knows rows of plain values, not where
-they come from. A rough guide, as the author says: it sees neither interactions nor curves.
+After Lamerigts (2017), section 7.4.2. Ordinary least squares and its t tests are those of statsmodels. Knows rows of plain
+values, not where they come from. A rough guide, as the author says: it sees neither interactions nor curves.
 """
 
 from __future__ import annotations
@@ -97,7 +97,9 @@ def importance(
     x = np.column_stack([np.ones(len(y)), *design.values()])
     if len(y) < x.shape[1] + 1:
         raise BadInput(
-            f"{len(y)} runs with a score cannot explain {len(design)} weights", where, "Run more trials, or name fewer factors"
+            f"{len(y)} runs with a score cannot explain {len(design)} weights",
+            where,
+            "Run more trials, or name fewer factors",
         )
     if np.linalg.matrix_rank(x) < x.shape[1]:
         raise BadInput("some factors vary together and cannot be told apart", where, "Name fewer factors")

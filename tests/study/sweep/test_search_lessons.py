@@ -15,6 +15,7 @@ from voxloom.study.recipe import Recipe
 from voxloom.study.sweep import Sweep, run_sweep
 from voxloom.study.sweep.point_scores import read_point_scores
 from voxloom.study.sweep.trial import Job, Record, run_trial
+from voxloom.study.train import train
 
 from ..conftest import TINY, write_balls
 from ..test_landmarks import RECIPE, write_scans
@@ -23,7 +24,10 @@ from .fakes import FakeWorkers
 SEARCH = {
     "search": "random",
     "trials": 12,
-    "over": {"training.learning_rate": {"low": 1e-4, "high": 1.0, "log": True}, "training.batch": {"low": 1, "high": 8}},
+    "over": {
+        "training.learning_rate": {"low": 1e-4, "high": 1.0, "log": True},
+        "training.batch": {"low": 1, "high": 8},
+    },
     "tables": {"best": 5},
 }
 
@@ -61,7 +65,9 @@ def test_a_search_writes_its_best_trials_and_what_mattered(searched: Path) -> No
     assert float(weights["training.batch"]["p"]) < 1e-6
 
 
-def test_the_command_computes_the_same_from_the_table(searched: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_computes_the_same_from_the_table(
+    searched: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     asked = ["importance", str(searched / "table.csv"), "--score", "dice"]
     asked += ["--factors", "training.learning_rate,training.batch", "--log", "training.learning_rate"]
     assert voxloom([*asked, "--best", "5", "-o", str(tmp_path / "w.csv")]) == 0
@@ -108,10 +114,7 @@ def test_landmark_runs_are_swept_by_recall_over_training_sizes(tmp_path: Path) -
     assert trained[2][0] < trained[4][0], "smaller sets are parts of larger ones"
     assert trained[2][1] == trained[4][1], "all sizes are scored on the same cases"
     with pytest.raises(BadInput, match="patients to train on, not 9"):
-        run_one = sweep.base.changed({"folds.train_patients": 9})
-        from voxloom.study.train import train
-
-        train(sweep.data, run_one, out=tmp_path / "nine")
+        train(sweep.data, sweep.base.changed({"folds.train_patients": 9}), out=tmp_path / "nine")
 
 
 def test_scores_of_a_landmark_run() -> None:
@@ -140,7 +143,12 @@ def test_the_published_search_is_shipped() -> None:
     assert [int(n) for n in factors["patch"].levels] == list(range(33, 482, 32))
     assert sweep.base.changed(factors["patch"].changes("481")).training["patch"] == [481, 481, 3]
     ranges = {name: (f.range.low, f.range.high) for name, f in factors.items() if f.range}
-    assert ranges == {"training.batch": (2, 6), "landmarks.levels": (2, 5), "landmarks.channels": (2, 16), "landmarks.dropout": (0, 0.6)}
+    assert ranges == {
+        "training.batch": (2, 6),
+        "landmarks.levels": (2, 5),
+        "landmarks.channels": (2, 16),
+        "landmarks.dropout": (0, 0.6),
+    }
     assert Recipe.load(sweep.recipe).landmarks["network"] == "singlenet"
 
 

@@ -21,7 +21,7 @@ SAME_POSITION_MM = 1e-3
 #: A stack that leans by less than this (degrees), or by less than a quarter pixel in all, is upright.
 TILT_TOLERANCE_DEGREES = 0.1
 #: How to read a stack that ``fault_of`` objects to.
-TILT_HELP = "Read it with --resample-tilt (in Python: resample_tilt=True)"
+TILT_HELP = "Read it with --resample-tilt (in Python: resample_tilt=True; in the rules of select: resample_tilt: true)"
 
 
 @dataclass(frozen=True, eq=False)
