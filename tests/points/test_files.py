@@ -31,7 +31,7 @@ MARKS = (
 )
 
 
-@pytest.mark.parametrize("name", ["punkte ü.csv", "a b.mrk.json"])
+@pytest.mark.parametrize("name", ["punkte ü.csv", "a b.mrk.json", "c.fcsv"])
 def test_what_is_written_is_read_back(tmp_path: Path, name: str) -> None:
     path = write_points(MARKS, tmp_path / name, "case 1")
     assert read_points(path, "case 1") == MARKS

@@ -34,6 +34,7 @@ COMMANDS = {
     "predict": "Apply a run to new scans.",
     "pseudo": "Label unlabelled scans with a run, as data to train on.",
     "points": "Compare the landmarks of two runs, or of two annotators.",
+    "translate": "Landmarks from one format to another: CSV, 3D Slicer, ITK-SNAP.",
     "combine": "One set of landmarks from two networks.",
     "aggregate": "Mean and SD of a table of runs by any factor.",
     "importance": "Which settings of a table of runs mattered.",

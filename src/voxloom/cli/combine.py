@@ -14,6 +14,7 @@ class Ending(StrEnum):
 
     CSV = ".csv"
     SLICER = ".mrk.json"
+    SLICER_4 = ".fcsv"
 
 
 def command(

@@ -20,7 +20,7 @@ def command(
         Optional[str],
         typer.Option(
             "--ending",
-            help="Format, e.g. .nii.gz or .mha [default: the input's]; of points .csv or .mrk.json.",
+            help="Format, e.g. .nii.gz or .mha [default: the input's]; of points .csv, .mrk.json or .fcsv.",
         ),
     ] = None,
     tta: Annotated[bool, typer.Option("--tta", help="Average over mirror images along all axes (slower).")] = False,

@@ -15,8 +15,8 @@ def predict_points(
     from voxloom.study.predict import Scan, find_scans
     from voxloom.study.run import Run
 
-    if ending not in (None, ".csv", ".mrk.json"):
-        raise BadInput(f"points cannot be written as {ending}", None, "Use --ending .csv or .mrk.json")
+    if ending not in (None, ".csv", ".mrk.json", ".fcsv"):
+        raise BadInput(f"points cannot be written as {ending}", None, "Use --ending .csv, .mrk.json or .fcsv")
     predictor = LandmarkPredictor.of(Run(folder), device=device)
     scans = find_scans(inputs, len(predictor.channels))
     failures: list[tuple[Scan, VoxloomError]] = []
@@ -27,7 +27,7 @@ def predict_points(
                 predictor,
                 scans,
                 out,
-                ending=".mrk.json" if ending == ".mrk.json" else ".csv",
+                ending=ending or ".csv",
                 resample_tilt=resample_tilt,
                 progress=progress,
                 failed=None if alone else lambda scan, error: failures.append((scan, error)),

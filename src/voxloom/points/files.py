@@ -8,7 +8,7 @@ from pathlib import Path
 from voxloom.errors import BadInput
 from voxloom.points.labelmap import names_file, points_of_map, read_label_names
 from voxloom.points.point import Point
-from voxloom.points.slicer import read_fcsv, read_markups, write_markups
+from voxloom.points.slicer import read_fcsv, read_markups, write_fcsv, write_markups
 from voxloom.points.table import read_point_table, write_point_table
 
 _MAPS = (".nii.gz", ".nii", ".mha", ".mhd", ".nrrd")
@@ -51,7 +51,7 @@ def read_points(path: str | Path, case: str | None = None) -> tuple[Point, ...]:
 
 
 def write_points(points: Sequence[Point], path: str | Path, case: str = "") -> Path:
-    """Write ``.csv`` (with the case's name) or ``.mrk.json``; label maps need a grid: ``write_fiducial_map``.
+    """Write ``.csv`` (with the case's name), ``.mrk.json`` or ``.fcsv``; label maps need a grid: ``write_fiducial_map``.
 
     Raises BadInput for another ending.
     """
@@ -60,4 +60,6 @@ def write_points(points: Sequence[Point], path: str | Path, case: str = "") -> P
         return write_point_table({case: points}, path)
     if ending == ".mrk.json":
         return write_markups(points, path)
-    raise BadInput("points are written as .csv or .mrk.json", path, "Choose one of these endings")
+    if ending == ".fcsv":
+        return write_fcsv(points, path)
+    raise BadInput("points are written as .csv, .mrk.json or .fcsv", path, "Choose one of these endings")

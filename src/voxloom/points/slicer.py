@@ -7,6 +7,7 @@ Knows both coordinate systems of these files (LPS since Slicer 4.11, RAS before)
 from __future__ import annotations
 
 import csv
+import io
 import json
 import re
 from collections.abc import Iterable, Sequence
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from voxloom.errors import BadInput
-from voxloom.files import write_json
+from voxloom.files import write_json, write_text
 from voxloom.points.point import Point, Position
 
 SCHEMA = (
@@ -87,6 +88,21 @@ def write_markups(points: Iterable[Point], path: str | Path) -> Path:
     controls = [_control(number, point) for number, point in enumerate(points, start=1)]
     markups = {"type": "Fiducial", "coordinateSystem": "LPS", "coordinateUnits": "mm", "controlPoints": controls}
     write_json(path, {"@schema": SCHEMA, "markups": [markups]})
+    return Path(path)
+
+
+def write_fcsv(points: Iterable[Point], path: str | Path) -> Path:
+    """Write the point list of 3D Slicer 4 (``.fcsv``, LPS millimetres), whole or not at all."""
+    text = io.StringIO()
+    text.write("# Markups fiducial file version = 4.11\n# CoordinateSystem = LPS\n")
+    text.write("# columns = id,x,y,z,ow,ox,oy,oz,vis,sel,lock,label,desc,associatedNodeID\n")
+    writer = csv.writer(text, lineterminator="\n")
+    for number, point in enumerate(points, start=1):
+        control = _control(number, point)
+        writer.writerow(
+            [number, *control["position"], 0, 0, 0, 1, 1, 1, 0, control["label"], control["description"], ""]
+        )
+    write_text(path, text.getvalue())
     return Path(path)
 
 

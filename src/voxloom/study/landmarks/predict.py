@@ -9,7 +9,6 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 import torch
 from torch import nn
@@ -132,7 +131,7 @@ def predict_point_scans(
     scans: Sequence[Scan],
     out: Path,
     *,
-    ending: Literal[".csv", ".mrk.json"] = ".csv",
+    ending: str = ".csv",
     resample_tilt: bool = False,
     progress: Progress | None = None,
     failed: Callable[[Scan, VoxloomError], None] | None = None,
