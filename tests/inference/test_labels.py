@@ -47,7 +47,7 @@ def test_without_resampling_the_labels_are_those_of_the_probabilities(signs):
 @pytest.mark.parametrize("pad_to", [None, (48, 48, 48)])
 def test_streamed_resampling_equals_resampling_whole_maps(signs, pad_to, monkeypatch):
     monkeypatch.setattr("voxloom.inference.labels._SLAB_VOXELS", 1500)
-    monkeypatch.setattr("voxloom.inference.windows._SLAB_VALUES", 5000)
+    monkeypatch.setattr("voxloom.inference.band._SLAB_VALUES", 5000)
     volume = smooth_volume(signs)
     image, geometry, found = predicted(
         volume, PrepareSettings(spacing=(1.3, 1.3, 1.3), normalize="none", pad_to=pad_to)

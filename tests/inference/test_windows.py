@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from voxloom.errors import BadInput
 from voxloom.inference import predict_map, stream_map
-from voxloom.inference.windows import window_starts, window_weights
+from voxloom.inference.grid import window_starts, window_weights
 from voxloom.prepare import SliceStack
 
 
@@ -91,6 +91,40 @@ def test_the_batch_changes_nothing():
     one, five = (predict_map(network, image, patch=(8, 8, 8), batch=batch, out_dtype=np.float32) for batch in (1, 5))
     np.testing.assert_allclose(one, five, atol=1e-4)
     np.testing.assert_allclose(one.sum(axis=0), 1, atol=1e-3)
+
+
+def uneven(windows):
+    """Logits that depend on the window: its first voxel is added to the first map; channels-last in memory."""
+    logits = windows * torch.tensor([1.0, 2.0]).reshape(1, 2, 1, 1, 1)
+    logits[:, 0] += windows[:, 0, :1, :1, :1]
+    return logits.contiguous(memory_format=torch.channels_last_3d)
+
+
+def blended_by_hand(image, patch, starts):
+    """The weighted mean of the logits of all windows along i, one after the other."""
+    total = np.zeros(image.shape)
+    for start, weights in zip(starts, window_weights(image.shape[1], patch, starts), strict=True):
+        window = torch.from_numpy(image[:, start : start + patch])[None]
+        total[:, start : start + patch] += uneven(window)[0].numpy() * weights[None, :, None, None]
+    return total
+
+
+@pytest.mark.parametrize(("bytes_of_float32", "channels_last"), [(1 << 29, True), (0, True), (0, False)])
+def test_a_single_network_blends_its_logits(monkeypatch, bytes_of_float32, channels_last):
+    """As MONAI and nnU-Net do; a large band is of float16, and the layout of the logits in memory changes nothing."""
+    monkeypatch.setattr("voxloom.inference.band._FLOAT32_BYTES", bytes_of_float32)
+    image = image_of((21, 6, 7))
+    network = uneven if channels_last else lambda x: uneven(x).contiguous()
+    found = predict_map(network, image, patch=(8, 6, 7), batch=2, out_dtype=np.float32)
+    logits = blended_by_hand(image, 8, window_starts(21, 8, 0.5))
+    expected = torch.softmax(torch.from_numpy(logits), 0).numpy()
+    np.testing.assert_allclose(found, expected, atol=1e-5 if bytes_of_float32 else 3e-3)
+
+
+def test_logits_beyond_float16_stay_finite(monkeypatch):
+    monkeypatch.setattr("voxloom.inference.band._FLOAT32_BYTES", 0)
+    found = predict_map(lambda x: x * 1e6, image_of((21, 6, 7)), patch=(8, 6, 7), out_dtype=np.float32)
+    assert np.isfinite(found).all()
 
 
 def test_flat_patches_run_a_2d_network_on_slices():

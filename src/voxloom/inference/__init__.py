@@ -1,11 +1,12 @@
 """Trained networks at work: volumes in, probabilities and label maps out, in bounded memory."""
 
+from voxloom.inference.band import Slab
 from voxloom.inference.forward import Forward, NetworkFunction
 from voxloom.inference.labels import predict_labels, restore_labels, restore_probabilities
 from voxloom.inference.mend import Surroundings
 from voxloom.inference.postprocess import apply_step, keep_largest
 from voxloom.inference.precision import autocast_dtype
-from voxloom.inference.windows import Slab, predict_map, stream_map
+from voxloom.inference.windows import predict_map, stream_map
 
 __all__ = [
     "Forward",

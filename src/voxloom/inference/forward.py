@@ -47,13 +47,34 @@ class Forward:
         windows : float32 (B, C, i, j, k).
         flat : the networks are 2D and see (B, C, i, j); k must be 1.
         """
-        windows = windows.to(self.device)
+        if self._alone:
+            return self._activated(self.scores(windows, flat), 1)
+        return self._mean(windows.to(self.device), flat)
+
+    def scores(self, windows: Tensor, flat: bool = False) -> Tensor:
+        """What is blended where windows overlap: the logits of a single network, else the mean of the probabilities.
+
+        (B, L, i, j, k) of a floating type, of which :meth:`finished` makes probabilities afterwards.
+        """
+        if self._alone:
+            return self._logits(self.networks[0], windows.to(self.device), flat)
+        return self._mean(windows.to(self.device), flat)
+
+    def finished(self, blended: Tensor) -> Tensor:
+        """Probabilities from blended :meth:`scores`, both float32 (L, ...)."""
+        return self._activated(blended, 0) if self._alone else blended
+
+    @property
+    def _alone(self) -> bool:
+        return len(self.networks) == 1 and not self.tta_axes
+
+    def _mean(self, windows: Tensor, flat: bool) -> Tensor:
         total: Tensor | None = None
         count = 0
         for axes in self._mirrors():
             seen = windows.flip(axes) if axes else windows
             for network in self.networks:
-                found = self._probabilities(network, seen, flat)
+                found = self._activated(self._logits(network, seen, flat), 1)
                 found = found.flip(axes) if axes else found
                 total = found if total is None else total.add_(found)
                 count += 1
@@ -65,12 +86,15 @@ class Forward:
             for axes in combinations(self.tta_axes, number):
                 yield tuple(axis + 2 for axis in axes)
 
-    def _probabilities(self, network: NetworkFunction, windows: Tensor, flat: bool) -> Tensor:
+    def _logits(self, network: NetworkFunction, windows: Tensor, flat: bool) -> Tensor:
         seen = windows.squeeze(-1) if flat else windows
         if self.channels_last:
             seen = seen.contiguous(memory_format=torch.channels_last if flat else torch.channels_last_3d)
         with torch.autocast(self.device.type, dtype=self.autocast_dtype, enabled=self.autocast_dtype is not None):
             logits = network(seen)
+        return logits.unsqueeze(-1) if flat else logits
+
+    def _activated(self, logits: Tensor, axis: int) -> Tensor:
+        """Probabilities, float32, of logits whose maps lie along ``axis``."""
         logits = logits.float()
-        found = torch.softmax(logits, dim=1) if self.activation == "softmax" else torch.sigmoid(logits)
-        return found.unsqueeze(-1) if flat else found
+        return torch.softmax(logits, dim=axis) if self.activation == "softmax" else torch.sigmoid(logits)

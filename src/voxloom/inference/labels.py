@@ -17,9 +17,11 @@ from numpy.typing import NDArray
 
 from voxloom.dataset.labels import Labels
 from voxloom.errors import BadInput
+from voxloom.inference.band import Slab
 from voxloom.inference.forward import NetworkFunction
+from voxloom.inference.grid import Triple
 from voxloom.inference.postprocess import keep_largest
-from voxloom.inference.windows import SINGLE, Slab, Triple, stream_map
+from voxloom.inference.windows import SINGLE, stream_map
 from voxloom.prepare.geometry import Geometry
 from voxloom.prepare.reorient import Turn
 from voxloom.prepare.slices import SliceStack
@@ -114,7 +116,7 @@ def decide(maps: Iterable[NDArray[np.float32]], labels: Labels) -> NDArray[Any]:
     winner = np.zeros(best.shape, number)
     for index, share in enumerate(rest, start=1):
         wins = share > best
-        winner[wins] = index
+        np.maximum(winner, wins * number(index), out=winner)  # the index grows; faster than a write under a mask
         np.maximum(best, share, out=best)
     return winner
 

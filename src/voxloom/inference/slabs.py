@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from voxloom.inference.windows import window_starts, window_weights
+from voxloom.inference.grid import window_starts, window_weights
 
 #: Slices of a slab.
 SLAB = 3

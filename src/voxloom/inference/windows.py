@@ -1,17 +1,15 @@
 """Overlapping windows over a volume, blended by Gaussian weights, finished slab by slab.
 
-Knows where windows lie, how they are weighted, and which planes are finished when. Only the band of planes that windows
-still change is held, as 16-bit fixed-point numbers. Does not know labels or the source grid.
+Knows how an image is cut into the windows of a grid (``grid``), which go through the networks in batches and into the band of
+planes that windows still change (``band``). Does not know labels or the source grid.
 
-The windows form a grid and the Gaussian is separable, so the weights are normalized per axis beforehand: at every voxel
-they sum to 1 and no map of weights is kept.
+What is blended is the logits of a single network, as in MONAI and nnU-Net, and the mean probability of several networks or
+mirror images: see :meth:`Forward.scores`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from itertools import product
 from typing import Any
 
 import numpy as np
@@ -20,136 +18,13 @@ from numpy.typing import DTypeLike, NDArray
 from torch import Tensor
 
 from voxloom.errors import BadInput
+from voxloom.inference.band import Band, Slab, ring_planes
 from voxloom.inference.forward import Activation, Forward, NetworkFunction
+from voxloom.inference.grid import Triple, WindowGrid
 from voxloom.prepare.slices import SliceStack
-
-Triple = tuple[int, int, int]
 
 #: One slice, no neighbors.
 SINGLE = SliceStack()
-#: Probability 1 as an int16; leaves room for the rounding of many overlapping windows.
-_ONE = 32000
-#: Values of one yielded slab (all labels together), unless one plane already has more.
-_SLAB_VALUES = 1 << 24
-
-
-@dataclass(frozen=True)
-class Slab:
-    """Finished planes ``start`` to ``start + n`` along ``axis`` of the prepared grid.
-
-    probabilities : float32 (L, I, J, K) with n planes along ``axis``.
-    """
-
-    axis: int
-    start: int
-    probabilities: NDArray[np.float32]
-
-    @property
-    def stop(self) -> int:
-        """One beyond the last plane."""
-        return self.start + int(self.probabilities.shape[self.axis + 1])
-
-
-def window_starts(size: int, patch: int, overlap: float) -> list[int]:
-    """Evenly spaced starts of windows of ``patch`` voxels, overlapping by at least ``overlap``, that cover ``size``."""
-    step = max(1.0, patch * (1 - overlap))
-    count = int(np.ceil((size - patch) / step - 1e-9)) + 1
-    return [round(at) for at in np.linspace(0, size - patch, count)]
-
-
-def window_weights(size: int, patch: int, starts: Sequence[int]) -> NDArray[np.float32]:
-    """Gaussians (windows, patch) of SD patch / 8 along one axis, normalized to sum to 1 at each voxel."""
-    distance = (np.arange(patch) - (patch - 1) / 2) / (patch / 8)
-    bell = np.maximum(np.exp(-(distance**2) / 2), 1e-4)
-    total = np.zeros(size)
-    for start in starts:
-        total[start : start + patch] += bell
-    return np.stack([bell / total[start : start + patch] for start in starts]).astype(np.float32)
-
-
-@dataclass(frozen=True)
-class WindowGrid:
-    """All windows of a volume of ``size``, ordered along ``axis``."""
-
-    size: Triple
-    patch: Triple
-    starts: tuple[list[int], list[int], list[int]]
-    weights: tuple[Tensor, Tensor, Tensor]
-    axis: int
-
-    @classmethod
-    def plan(cls, size: Triple, patch: Triple, overlap: float, device: torch.device) -> WindowGrid:
-        """Windows that overlap by ``overlap``; they advance along the axis whose active band is smallest."""
-        starts = [window_starts(size[a], patch[a], overlap) for a in range(3)]
-        weights = [torch.from_numpy(window_weights(size[a], patch[a], starts[a])).to(device) for a in range(3)]
-        axis = min((2, 1, 0), key=lambda a: patch[a] / size[a])
-        return cls(size, patch, (starts[0], starts[1], starts[2]), (weights[0], weights[1], weights[2]), axis)
-
-    def indices(self) -> list[Triple]:
-        """Window numbers per axis, in order of visit."""
-        first, second, third = (range(len(self.starts[a])) for a in self._order())
-        back = np.argsort(self._order())
-        return [(n[back[0]], n[back[1]], n[back[2]]) for n in product(first, second, third)]
-
-    def _order(self) -> list[int]:
-        return [self.axis, *(a for a in range(3) if a != self.axis)]
-
-    def where(self, index: Triple) -> tuple[slice, slice, slice]:
-        """The voxels of a window."""
-        i, j, k = (slice(self.starts[a][n], self.starts[a][n] + self.patch[a]) for a, n in enumerate(index))
-        return (i, j, k)
-
-    def weight(self, index: Triple) -> Tensor:
-        """The window's weights (i, j, k)."""
-        i, j, k = (self.weights[a][n] for a, n in enumerate(index))
-        return i[:, None, None] * j[None, :, None] * k[None, None, :]
-
-
-class _Band:
-    """The planes that windows still change: a ring of int16 planes (plane, L, u, v) on the device."""
-
-    def __init__(self, grid: WindowGrid, labels: int, planes: int, device: torch.device) -> None:
-        self.grid, self.planes, self.done = grid, planes, 0
-        rest = [size for axis, size in enumerate(grid.size) if axis != grid.axis]
-        self.values = torch.zeros((planes, labels, *rest), dtype=torch.int16, device=device)
-
-    def add(self, index: Triple, probabilities: Tensor) -> None:
-        """Add a window's probabilities (L, i, j, k); they are overwritten."""
-        axis = self.grid.axis
-        weighted = probabilities.mul_(self.grid.weight(index) * _ONE).round_().to(torch.int16).movedim(axis + 1, 0)
-        where = self.grid.where(index)
-        across = tuple(side for a, side in enumerate(where) if a != axis)
-        for ring, part in self._pieces(where[axis].start, where[axis].stop):
-            self.values[(ring, slice(None), *across)] += weighted[part]
-
-    def finish(self, stop: int) -> Iterator[Slab]:
-        """Yield the planes up to ``stop`` in order, and free them."""
-        axis = self.grid.axis
-        step = max(1, _SLAB_VALUES // self.values[0].numel())
-        while self.done < stop:
-            end = min(stop, self.done + step)
-            yield Slab(axis, self.done, np.moveaxis(self._take(end), 0, axis + 1))
-            self.done = end
-
-    @torch.inference_mode()
-    def _take(self, stop: int) -> NDArray[np.float32]:
-        """Probabilities (plane, L, u, v) of the finished planes up to ``stop``, whose ring planes are emptied."""
-        parts = []
-        for ring, _ in self._pieces(self.done, stop):
-            parts.append(self.values[ring].to("cpu", torch.float32))
-            self.values[ring] = 0
-        planes = torch.cat(parts) if len(parts) > 1 else parts[0]
-        found: NDArray[np.float32] = planes.div_(_ONE).numpy()
-        return found
-
-    def _pieces(self, start: int, stop: int) -> Iterator[tuple[slice, slice]]:
-        """Ring planes and their place in start..stop, cut where the ring wraps."""
-        at = start
-        while at < stop:
-            ring = at % self.planes
-            length = min(stop - at, self.planes - ring)
-            yield slice(ring, ring + length), slice(at - start, at - start + length)
-            at += length
 
 
 def stream_map(
@@ -246,38 +121,45 @@ def _stacks(padded: NDArray[np.float32], stack: SliceStack) -> Tensor:
     return torch.from_numpy(stack.widen(padded)).unfold(3, stack.depth, 1).movedim(-1, 1)
 
 
-def _window(stacks: Tensor, where: tuple[slice, slice, slice]) -> Tensor:
-    """The channels (C * depth, i, j, k) of one window."""
-    return stacks[(slice(None), slice(None), *where)].flatten(0, 1)
+class _Cutter:
+    """Cuts windows (B, C * depth, i, j, k) out of the image, always into the same memory."""
+
+    def __init__(self, stacks: Tensor, grid: WindowGrid, batch: int, channels_last: bool) -> None:
+        self.stacks, self.grid = stacks, grid
+        shape = (batch, stacks.shape[0] * stacks.shape[1], *grid.patch)
+        layout = torch.channels_last_3d if channels_last else torch.contiguous_format
+        self.windows = torch.empty(shape, memory_format=layout)
+
+    def __call__(self, group: Sequence[Triple]) -> Tensor:
+        """The windows of a group; they change with the next call."""
+        for window, index in zip(self.windows, group, strict=False):
+            window.unflatten(0, self.stacks.shape[:2]).copy_(
+                self.stacks[(slice(None), slice(None), *self.grid.where(index))]
+            )
+        return self.windows[: len(group)]
 
 
 def _run(forward: Forward, stacks: Tensor, grid: WindowGrid, batch: int) -> Iterator[Slab]:
     indices = grid.indices()
     flat = grid.patch[2] == 1
+    cut = _Cutter(stacks, grid, min(batch, len(indices)), forward.channels_last)
     if len(indices) == 1:
         with torch.inference_mode():
-            whole = forward(_window(stacks, grid.where((0, 0, 0)))[None], flat)[0].cpu().numpy()
+            whole = forward(cut(indices), flat)[0].cpu().numpy()
         yield Slab(0, 0, whole)
         return
-    axis, batches = grid.axis, [indices[n : n + batch] for n in range(0, len(indices), batch)]
-    starts = [grid.starts[axis][index[axis]] for index in indices]
-    band: _Band | None = None
-    for number, group in enumerate(batches):
+    groups = [indices[n : n + batch] for n in range(0, len(indices), batch)]
+    following = [grid.starts[grid.axis][group[0][grid.axis]] for group in groups[1:]]
+    band: Band | None = None
+    for group, done in zip(groups, [*following, grid.size[grid.axis]], strict=True):
         with torch.inference_mode():
-            windows = torch.stack([_window(stacks, grid.where(index)) for index in group])
-            found = forward(windows, flat)
+            found = forward.scores(cut(group), flat)
             if band is None:
-                band = _Band(grid, found.shape[1], _band_planes(starts, grid.patch[axis], batch), forward.device)
-            for index, probabilities in zip(group, found, strict=True):
-                band.add(index, probabilities)
-            del windows, found
-        ahead = (number + 1) * batch
-        yield from band.finish(starts[ahead] if ahead < len(starts) else grid.size[axis])
-
-
-def _band_planes(starts: Sequence[int], patch: int, batch: int) -> int:
-    """The most planes that one batch of windows (in order of ``starts``) changes before planes are finished."""
-    return max(starts[min(n + batch, len(starts)) - 1] + patch - starts[n] for n in range(0, len(starts), batch))
+                band = Band(grid, found[0], ring_planes(groups, grid), forward.finished)
+            for index, scores in zip(group, found, strict=True):
+                band.add(index, scores)
+            del found
+        yield from band.finish(done)
 
 
 def _size(image: NDArray[Any]) -> Triple:
