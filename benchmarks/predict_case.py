@@ -52,9 +52,23 @@ def twin(options: argparse.Namespace) -> tuple[Any, dict[str, Any]]:
     from monai.networks.nets import DynUNet
 
     about = json.loads((options.bundle / "about.json").read_text())
-    network = DynUNet(**about["config"])
+    network: Any = DynUNet(**about["config"])
     network.load_state_dict(torch.load(options.bundle / "weights.pt", weights_only=True))
+    if max(about["cell"]) > 1:
+        network = torch.nn.Sequential(network, shuffle_of(about["cell"]))
     return network.eval(), about
+
+
+def shuffle_of(cell: list[int]) -> Any:
+    """MONAI's pixel shuffle, for a network that computes on cells of several voxels, the same along every axis."""
+    import torch
+    from monai.networks.utils import pixelshuffle
+
+    class Shuffle(torch.nn.Module):
+        def forward(self, x: Any) -> Any:
+            return pixelshuffle(x, len(cell), cell[0])
+
+    return Shuffle()
 
 
 def monai(options: argparse.Namespace) -> Work:
@@ -132,7 +146,8 @@ from voxloom.study.run import Run
 predictor, out = Predictor.of(Run(sys.argv[1]), device="cpu"), Path(sys.argv[2])
 network = predictor.members[0].network
 torch.save(to_monai(network).state_dict(), out / "weights.pt")
-about = {"config": monai_config(network.settings), "multiple": network.settings.multiple, "patch": predictor.patch}
+settings = network.settings
+about = {"config": monai_config(settings), "multiple": settings.multiple, "patch": predictor.patch, "cell": settings.strides[0]}
 (out / "about.json").write_text(json.dumps(about))
 """
 
