@@ -27,6 +27,8 @@ CHANCES = (
     "motion",
     "spike",
     "anisotropy",
+    "remap",
+    "invert",
 )
 OFF = {f"{name}_chance": 0.0 for name in CHANCES}
 ALL = {f"{name}_chance": 1.0 for name in CHANCES}
@@ -36,6 +38,8 @@ SPATIAL = {
     "shift": {"shift_chance": 1.0, "shift": (2, 2, 2)},
     "mirror": {"mirror": (0, 1)},
     "elastic": {"elastic_chance": 1.0, "elastic": 1.5, "elastic_spacing": 6.0},
+    "elastic points": {"elastic_chance": 1.0, "elastic": 2, "elastic_points": 5, "elastic_draw": "uniform"},
+    "enlarge": {"scale_chance": 1.0, "scale": (1.0, 1.3)},
 }
 INTENSITY = {
     "noise": {"noise_chance": 1.0, "noise": 0.3},
@@ -51,6 +55,8 @@ INTENSITY = {
     "motion": {"motion_chance": 1.0},
     "spike": {"spike_chance": 1.0},
     "anisotropy": {"anisotropy_chance": 1.0},
+    "remap": {"remap_chance": 1.0},
+    "invert": {"invert_chance": 1.0},
 }
 
 
@@ -176,3 +182,24 @@ def test_the_largest_changes_are_told_to_those_who_read_windows() -> None:
     assert AugmentSettings(rotation_chance=0).angles == (0, 0, 0)
     assert AugmentSettings(scale=0.25).largest_scale == 1.25
     assert AugmentSettings(scale_chance=0).largest_scale == 1.0
+
+
+def test_a_pair_of_sizes_only_enlarges() -> None:
+    parameters = augmenter(scale=(1.0, 1.2), scale_chance=1.0).sample(200, SHAPE, seeded())
+    sizes = 1 / torch.diagonal(parameters.matrix, dim1=1, dim2=2)
+    assert sizes.min() >= 1 - 1e-6
+    assert sizes.max() <= 1.2 + 1e-6
+    assert sizes.max() - sizes.min() > 0.18
+    assert AugmentSettings(scale=(1.0, 1.2)).largest_scale == 1.0
+    assert AugmentSettings(scale=(0.5, 1.2)).largest_scale == 2.0
+    with pytest.raises(ValueError, match="smaller size comes first"):
+        AugmentSettings(scale=(1.2, 1.0))
+
+
+def test_control_points_span_the_patch_and_move_uniformly() -> None:
+    tool = augmenter((1.0, 1.0, 4.0), elastic=4.0, elastic_points=5, elastic_draw="uniform", elastic_chance=1.0)
+    control = tool.sample(50, (101, 81, 33), seeded()).control
+    assert control is not None
+    assert control.shape == (50, 3, 5, 5, 5)
+    assert 3.99 < control.abs().max() <= 4.0
+    assert float(control.std()) == pytest.approx(4 / 3**0.5, rel=0.02)

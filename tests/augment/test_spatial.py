@@ -68,7 +68,7 @@ def test_the_crop_and_the_resampled_crop_lie_on_the_same_voxels(source: tuple[in
 
 def test_displacement_is_the_control_point_where_one_lies_and_linear_between() -> None:
     control = torch.randn(1, 3, 3, 3, 3)
-    field = spatial.displacement(control, 4.0, (1.0, 2.0, 4.0), (9, 5, 3))
+    field = spatial.displacement(control, (4.0, 4.0, 4.0), (1.0, 2.0, 4.0), (9, 5, 3))
     assert torch.allclose(field[:, :, ::4, ::2, :], control, atol=1e-5)
     assert torch.allclose(
         field[:, :, 1, 0, 0], 0.75 * control[:, :, 0, 0, 0] + 0.25 * control[:, :, 1, 0, 0], atol=1e-5
@@ -77,7 +77,7 @@ def test_displacement_is_the_control_point_where_one_lies_and_linear_between() -
 
 def test_control_points_span_the_window() -> None:
     for n, mm in ((40, 1.0), (41, 1.0), (16, 0.3), (1, 1.0)):
-        (points, *_) = spatial.control_points((n, n, n), (mm, mm, mm), 10.0)
+        (points, *_) = spatial.control_points((n, n, n), (mm, mm, mm), (10.0,) * 3)
         assert (points - 1) * 10.0 >= (n - 1) * mm - 1e-6
         assert points >= 2
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from voxloom.errors import BadInput, VoxloomError
 from voxloom.training.callbacks import Save
 from voxloom.training.checkpoint import read_checkpoint
 from voxloom.training.fit import fit
+from voxloom.training.log import TrainingLog
 from voxloom.training.timing import seconds_per_step
 from voxloom.training.weights import load_weights
 
@@ -99,8 +101,7 @@ def test_budget_shortens_the_run(tmp_path: Path) -> None:
 
 
 def test_recorded_pace_repeats_a_budgeted_run(tmp_path: Path) -> None:
-    from dataclasses import replace
-
+    
     first = fit(ball_training(tmp_path / "a", steps=3000), device="cpu", budget=3.0)
     again = fit(replace(ball_training(tmp_path / "b", steps=3000), pace=first.pace), device="cpu")
     assert again.weights_sha256 == first.weights_sha256
@@ -206,3 +207,26 @@ def test_weights_by_counts_are_the_rarest_label_over_each() -> None:
     assert count_weights(plain, [Counted(), Counted()]) == [1.0, pytest.approx(1 / 3), 1.0]
     regions = Labels((Label("both", (1, 2)), Label("b", (2,))), ignore=3)
     assert count_weights(regions, [Counted()]) == [pytest.approx(0.25), 1.0]
+
+
+def test_epochs_are_passes_over_the_training_cases(tmp_path: Path) -> None:
+    job = ball_training(tmp_path, epochs=2.5, batch=4, validations=1)
+    assert fit(job, device="cpu").steps == 4  # 15 patches
+    assert ball_training(tmp_path).training.steps_for(1000) == 24
+
+
+def test_weights_are_kept_only_for_the_least_gain(tmp_path: Path) -> None:
+    scores = [0.1, 0.13, 0.149, 0.16, 0.15, 0.21]
+    kept = {}
+    for gain in (0.0, 0.05):
+        log = TrainingLog(tmp_path / "log.csv", ["ball"], least_gain=gain)
+        kept[gain] = []
+        for score in scores:
+            log.add([0, 0, 0, 0, 0, score, score])
+            kept[gain].append(log.is_best())
+    assert kept[0.0] == [True, True, True, True, False, True]
+    assert kept[0.05] == [True, False, False, True, False, True]
+    first = fit(ball_training(tmp_path / "strict", least_gain=2.0), device="cpu")
+    best = fit(ball_training(tmp_path / "loose"), device="cpu")
+    assert first.best_dice == best.best_dice
+    assert first.weights_sha256 != best.weights_sha256, "no gain of 2 is possible: the first weights stay"

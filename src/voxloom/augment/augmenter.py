@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from voxloom.augment import artifacts, intensity, spatial
+from voxloom.augment import artifacts, contrast, intensity, spatial
 from voxloom.augment.parameters import AugmentParameters, draw_parameters
 from voxloom.augment.settings import AugmentSettings
 
@@ -51,6 +51,7 @@ class Augmenter:
         Image (B, C, *size) float32 and label (B, *size), or maps (B, M, *size), of their type.
         """
         image, label = self._move(image.float(), label, parameters, size)
+        image = contrast.invert(contrast.remap(image, parameters.curve), parameters.inverted)
         image = artifacts.motion(image, parameters.motion, self.spacing)
         image = artifacts.ghosting(image, parameters.ghosting)
         image = artifacts.spike(image, parameters.spike)
@@ -88,5 +89,9 @@ class Augmenter:
         offsets = spatial.offsets_of(p.matrix[chosen].to(image.device), shift.to(image.device), self.spacing, size)
         if p.control is not None:
             control = p.control[chosen].to(image.device)
-            offsets += spatial.displacement(control, self.settings.elastic_spacing, self.spacing, size)
+            settings, window = self.settings, tuple(image.shape[2:])
+            distances = spatial.control_distances(
+                window, self.spacing, settings.elastic_spacing, settings.elastic_points
+            )
+            offsets += spatial.displacement(control, distances, self.spacing, size)
         return offsets

@@ -6,6 +6,7 @@ Knows how the changes are drawn from settings. Does not know how they are carrie
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from voxloom.augment import artifacts, spatial
+from voxloom.augment import artifacts, contrast, spatial
 from voxloom.augment.settings import AugmentSettings
 
 
@@ -32,6 +33,7 @@ class AugmentParameters:
     bias : (B, 1, 3, 3, 3) logarithm of the bias field at its control points.
     noise_seed : of the noise.
     box_blur : (B,) voxels, 1 for none. motion_blur : (B, 2) the line's extent along i and j in voxels.
+    curve : (B, contrast.KNOTS) as ``contrast.remap`` takes it. inverted : (B,) whether dark becomes bright.
     ghosting, motion, spike, anisotropy : (B, ...) as ``artifacts`` takes them.
     """
 
@@ -53,6 +55,8 @@ class AugmentParameters:
     motion: Tensor
     spike: Tensor
     anisotropy: Tensor
+    curve: Tensor
+    inverted: Tensor
 
     def to_dict(self) -> dict[str, Any]:
         """Plain lists and numbers, exact in JSON."""
@@ -103,7 +107,8 @@ def draw_parameters(
     shifted = draw.chosen(s.shift_chance)
     shift = draw.uniform(3) * torch.tensor(s.shift) * shifted[:, None]
     bent = draw.chosen(s.elastic_chance if s.elastic > 0 else 0.0)
-    control = _control(s, draw, bent, spatial.control_points(shape, spacing, s.elastic_spacing))
+    distances = spatial.control_distances(shape, spacing, s.elastic_spacing, s.elastic_points)
+    control = _control(s, draw, bent, spatial.control_points(shape, spacing, distances), distances)
     if flat:
         shift[:, 2], control[:, 2] = 0, 0
     strength = draw.chosen(s.intensity_chance)
@@ -126,6 +131,8 @@ def draw_parameters(
         motion=_movements(s, draw),
         spike=torch.cat([draw.uniform(3) / 2 + 0.5, _strength(draw, s.spike, s.spike_chance)], 1),
         anisotropy=_coarser(s, draw, flat),
+        curve=_curve(s, draw),
+        inverted=draw.chosen(s.invert_chance),
     )
 
 
@@ -139,6 +146,13 @@ def _line(s: AugmentSettings, draw: _Draws) -> Tensor:
     length = draw.between(0.0, s.motion_blur) * draw.chosen(s.motion_blur_chance)
     angle = draw.between(0.0, torch.pi)
     return torch.stack([torch.cos(angle), torch.sin(angle)], 1) * length[:, None]
+
+
+def _curve(s: AugmentSettings, draw: _Draws) -> Tensor:
+    """(B, KNOTS) of a curve that leaves the darkest voxels dark, 0 for none."""
+    curve = draw.uniform(contrast.KNOTS) * s.remap * draw.chosen(s.remap_chance)[:, None]
+    curve[:, 0] = 0
+    return curve
 
 
 def _ghosts(s: AugmentSettings, draw: _Draws, flat: bool) -> Tensor:
@@ -163,7 +177,9 @@ def _coarser(s: AugmentSettings, draw: _Draws, flat: bool) -> Tensor:
 def _matrix(s: AugmentSettings, draw: _Draws, flat: bool) -> tuple[Tensor, Tensor]:
     """Rotation, scale and mirror (B, 3, 3), and (B,) whether it is not the identity."""
     angles = torch.deg2rad(torch.tensor(s.rotation)) * draw.uniform(3) * draw.chosen(s.rotation_chance)[:, None]
-    ln_scale = draw.uniform(3) * torch.log1p(torch.tensor(s.scale)) * draw.chosen(s.scale_chance)[:, None]
+    smallest, largest = (math.log(size) for size in s.sizes)
+    sizes = draw.uniform(3) * (largest - smallest) / 2 - (largest + smallest) / 2
+    ln_scale = sizes * draw.chosen(s.scale_chance)[:, None]
     mirror = torch.ones(draw.batch, 3)
     for axis in s.mirror:
         mirror[:, axis] = 1 - 2 * draw.chosen(0.5).float()
@@ -173,8 +189,13 @@ def _matrix(s: AugmentSettings, draw: _Draws, flat: bool) -> tuple[Tensor, Tenso
     return spatial.rotations(angles) * (ln_scale.exp() * mirror)[:, None, :], changed
 
 
-def _control(s: AugmentSettings, draw: _Draws, bent: Tensor, points: tuple[int, ...]) -> Tensor:
+def _control(
+    s: AugmentSettings, draw: _Draws, bent: Tensor, points: tuple[int, ...], distances: tuple[float, ...]
+) -> Tensor:
     """Displacements in mm, at most 0.4 of the distance of control points, so that neighbors do not pass each other."""
-    values = torch.randn((draw.batch, 3, *points), generator=draw.generator) * s.elastic
-    limit = 0.4 * s.elastic_spacing
+    if s.elastic_draw == "uniform":
+        values = draw.uniform(3, *points) * s.elastic
+    else:
+        values = torch.randn((draw.batch, 3, *points), generator=draw.generator) * s.elastic
+    limit = 0.4 * torch.tensor(distances).view(1, 3, 1, 1, 1)
     return values.clamp(-limit, limit) * bent.view(-1, 1, 1, 1, 1)

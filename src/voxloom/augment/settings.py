@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 Range = tuple[float, float]
+
+
+def _ordered(sizes: Range) -> Range:
+    if not 0.1 <= sizes[0] <= sizes[1] <= 10:
+        raise ValueError("the smaller size comes first, both from 0.1 to 10")
+    return sizes
+
+
+#: Smallest and largest factor of an object's size.
+Sizes = Annotated[Range, AfterValidator(_ordered)]
 
 
 class AugmentSettings(BaseModel):
@@ -15,17 +25,23 @@ class AugmentSettings(BaseModel):
     Parameters
     ----------
     rotation, rotation_chance : largest angle in degrees about i, j, k; negative angles as likely.
-    scale, scale_chance : largest relative change of size, e.g. 0.2 for 1/1.2 to 1.2; each axis on its own.
+    scale, scale_chance : largest relative change of size, e.g. 0.2 for 1/1.2 to 1.2, or the smallest and largest size, e.g.
+        (1.0, 1.2) to enlarge only; each axis on its own.
     shift, shift_chance : largest shift in mm along i, j, k.
     mirror : axes (0, 1, 2) that are mirrored with a chance of one half.
     elastic, elastic_spacing, elastic_chance : standard deviation of the displacement of control points in mm, and their
         distance in mm; no point moves more than 0.4 of the distance along an axis.
+    elastic_points, elastic_draw : control points per axis, spread over the patch, in the place of ``elastic_spacing``; and how they
+        move: "normal" with ``elastic`` as standard deviation, or "uniform" up to it.
     noise, noise_chance : largest standard deviation of Gaussian noise, in units of the normalized image.
     blur, blur_chance : range of the Gaussian's standard deviation in voxels.
     brightness, contrast, intensity_chance : largest addition, and largest relative change of contrast about the mean.
     gamma, gamma_chance : range of ln(gamma) is +- this.
     low_resolution, low_resolution_chance : lowest resolution, as a share of the present one.
     bias_field, bias_field_chance : largest relative change by a smooth field over the patch (MR coil sensitivity).
+    remap, remap_chance : brightness is moved along a random smooth curve, by up to this share of the range between dark and
+        bright, so that tissues change their order as they do between MR sequences; the darkest voxels stay dark.
+    invert_chance : dark becomes bright.
     batch_chance : share of the batches that are changed at all; the chances above hold within those.
     box_blur, box_blur_chance : mean over so many voxels along every axis.
     motion_blur, motion_blur_chance : mean along a line of up to so many voxels, in any direction of the plane i j.
@@ -41,7 +57,7 @@ class AugmentSettings(BaseModel):
 
     rotation: tuple[float, float, float] = (20.0, 20.0, 20.0)
     rotation_chance: float = Field(0.8, ge=0, le=1)
-    scale: float = Field(0.2, ge=0, lt=5)
+    scale: Annotated[float, Field(ge=0, lt=5)] | Sizes = 0.2
     scale_chance: float = Field(0.8, ge=0, le=1)
     shift: tuple[float, float, float] = (0.0, 0.0, 0.0)
     shift_chance: float = Field(0.0, ge=0, le=1)
@@ -49,6 +65,8 @@ class AugmentSettings(BaseModel):
     elastic: float = Field(2.0, ge=0)
     elastic_spacing: float = Field(10.0, gt=0)
     elastic_chance: float = Field(0.5, ge=0, le=1)
+    elastic_points: int | None = Field(None, ge=2, le=64)
+    elastic_draw: Literal["normal", "uniform"] = "normal"
     noise: float = Field(0.1, ge=0)
     noise_chance: float = Field(0.5, ge=0, le=1)
     blur: Range = (0.5, 1.0)
@@ -62,6 +80,9 @@ class AugmentSettings(BaseModel):
     low_resolution_chance: float = Field(0.1, ge=0, le=1)
     bias_field: float = Field(0.3, ge=0, lt=1)
     bias_field_chance: float = Field(0.1, ge=0, le=1)
+    remap: float = Field(0.5, ge=0, le=2)
+    remap_chance: float = Field(0.0, ge=0, le=1)
+    invert_chance: float = Field(0.0, ge=0, le=1)
     batch_chance: float = Field(1.0, ge=0, le=1)
     box_blur: int = Field(3, ge=1)
     box_blur_chance: float = Field(0.0, ge=0, le=1)
@@ -97,6 +118,11 @@ class AugmentSettings(BaseModel):
         return self.rotation if self.rotation_chance > 0 else (0.0, 0.0, 0.0)
 
     @property
+    def sizes(self) -> Range:
+        """Smallest and largest factor of an object's size."""
+        return self.scale if isinstance(self.scale, tuple) else (1 / (1 + self.scale), 1 + self.scale)
+
+    @property
     def largest_scale(self) -> float:
         """Largest factor by which the field of view grows."""
-        return 1.0 + self.scale if self.scale_chance > 0 else 1.0
+        return max(1.0, 1 / self.sizes[0]) if self.scale_chance > 0 else 1.0

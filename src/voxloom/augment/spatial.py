@@ -28,19 +28,29 @@ def rotations(angles: Tensor) -> Tensor:
     return matrices
 
 
-def control_points(shape: Sequence[int], spacing: Sequence[float], distance: float) -> tuple[int, ...]:
-    """Control points per axis, ``distance`` mm apart, that span ``shape`` voxels; 2 at least."""
-    return tuple(max(2, int((n - 1) * mm / distance + 0.999) + 1) for n, mm in zip(shape, spacing, strict=True))
+def control_distances(
+    shape: Sequence[int], spacing: Sequence[float], distance: float, points: int | None
+) -> tuple[float, ...]:
+    """Mm between control points along each axis: ``distance``, or what makes ``points`` of them span ``shape`` voxels."""
+    if points is None:
+        return (distance,) * len(shape)
+    return tuple(max(n - 1, 1) * mm / (points - 1) for n, mm in zip(shape, spacing, strict=True))
 
 
-def displacement(control: Tensor, distance: float, spacing: Sequence[float], size: Sequence[int]) -> Tensor:
-    """Displacement (B, 3, *size) in mm, linear between control points (B, 3, p, q, r) that are ``distance`` mm apart.
+def control_points(shape: Sequence[int], spacing: Sequence[float], distances: Sequence[float]) -> tuple[int, ...]:
+    """Control points per axis, ``distances`` mm apart, that span ``shape`` voxels; 2 at least."""
+    extents = ((n - 1) * mm / apart for n, mm, apart in zip(shape, spacing, distances, strict=True))
+    return tuple(max(2, int(extent + 0.999) + 1) for extent in extents)
+
+
+def displacement(control: Tensor, distances: Sequence[float], spacing: Sequence[float], size: Sequence[int]) -> Tensor:
+    """Displacement (B, 3, *size) in mm, linear between control points (B, 3, p, q, r) that are ``distances`` mm apart.
 
     The middle of the control points lies on the center of the result.
     """
     matrices = []
-    for points, n, mm in zip(control.shape[2:], size, spacing, strict=True):
-        at = (torch.arange(n, dtype=torch.float32) - (n - 1) / 2) * (mm / distance) + (points - 1) / 2
+    for points, n, mm, apart in zip(control.shape[2:], size, spacing, distances, strict=True):
+        at = (torch.arange(n, dtype=torch.float32) - (n - 1) / 2) * (mm / apart) + (points - 1) / 2
         matrices.append(separable.linear_matrix(at, points)[None].to(control.device))
     return separable.along_axes(control, matrices)
 

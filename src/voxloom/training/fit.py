@@ -145,7 +145,7 @@ def fit(
     Parameters
     ----------
     device : "cpu", "cuda" or "cuda:N".
-    budget : seconds for the whole training, time before a resumption included; None trains ``job.training.steps`` steps.
+    budget : seconds for the whole training, time before a resumption included; None trains the steps or epochs of ``job.training``.
     resume : continue from ``last.ckpt`` where there is one. A finished training is extended when ``budget`` leaves time.
     reporter : told of every step.
 
@@ -158,12 +158,14 @@ def fit(
     if not job.train:
         raise BadInput("no case is left to train on", job.folder, "Check the folds and the excluded cases")
     state = saved_state(job.folder, resume)
-    pace = Pace(job.training.steps, list(job.pace))
     sampler, place = build_sampler(job), torch.device(device)
+    pace = Pace(job.training.steps_for(sampler.per_pass), list(job.pace))
     loop = Loop(
         job,
         build_module(job, pace, first=state is None),
-        TrainingLog(job.folder / "log.csv", job.labels.names, monitor=_monitored(job)),
+        TrainingLog(
+            job.folder / "log.csv", job.labels.names, monitor=_monitored(job), least_gain=job.training.least_gain
+        ),
         sampler,
         sampler.per_pass,
         _validator(job, place),

@@ -17,6 +17,9 @@ from voxloom.files import write_text
 #: Columns before ``val_dice`` and one ``val_dice_<label>`` per label.
 COLUMNS = ("step", "seconds", "epoch", "lr", "train_loss")
 
+#: Numbers that differ by less are equal.
+_ROUNDING = 1e-12
+
 #: The loss on the validation cases.
 VAL_LOSS = "val_loss"
 
@@ -32,6 +35,7 @@ class TrainingLog:
     rows : what was logged so far.
     monitor : the column that says which row is best; one whose name ends in "loss" is best when it is lowest. "val_loss"
         is a column only where it is monitored.
+    least_gain : by how much a row must beat the best one before it, to be the best itself.
     score : what the validation measures, larger is better; part of the columns' names.
     """
 
@@ -39,6 +43,7 @@ class TrainingLog:
     labels: Sequence[str]
     rows: list[list[float]] = field(default_factory=list)
     monitor: str = "val_dice"
+    least_gain: float = 0.0
     score: str = "dice"
 
     @property
@@ -56,8 +61,12 @@ class TrainingLog:
         return [-math.inf if math.isnan(row[place]) else sign * row[place] for row in self.rows]
 
     def is_best(self) -> bool:
-        """Whether the last row is as good as the best one."""
-        return self.watched[-1] >= max(self.watched)
+        """Whether the last row is as good as the best one before it, and better by ``least_gain``; the first row always is."""
+        best, last = -math.inf, False
+        for value in self.watched:
+            last = value >= best + self.least_gain - _ROUNDING
+            best = value if last else best
+        return last
 
     def add(self, row: Sequence[float]) -> None:
         """Append one row and write the file."""

@@ -5,6 +5,7 @@ Knows names, ranges and defaults. Does not know how values are chosen (``planner
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -28,6 +29,8 @@ class TrainingSettings(BaseModel):
     patch : voxels of one training patch, order i j k on the prepared grid; k = 1 for 2D networks.
     batch : patches per step.
     steps : optimiser steps of the whole schedule.
+    epochs : passes over the training cases (each draws one patch per case, or ``slices.per_volume`` slices) in the place of
+        ``steps``; under a time budget the budget decides.
     optimizer, learning_rate, weight_decay, momentum : the optimiser and its peak learning rate.
     schedule : shape of the learning rate over the run, or over each phase.
     decay : the learning rate is divided by 1 + decay * step, beside the schedule.
@@ -44,6 +47,7 @@ class TrainingSettings(BaseModel):
     validations : how often the validation cases are predicted in the whole run.
     monitor : column of ``log.csv`` that says which weights are best, and when patience ends; a loss is better when lower.
         "val_loss" is computed only when it is asked for here.
+    least_gain : by how much the monitored value must beat that of the kept weights for new ones to take their place.
     patience : stop after so many validations without a better value; 0 never stops early.
     workers : processes that read patches; 0 reads in the training process.
     """
@@ -53,6 +57,7 @@ class TrainingSettings(BaseModel):
     patch: Triple
     batch: int = Field(2, ge=1)
     steps: int = Field(1000, ge=1)
+    epochs: float | None = Field(None, gt=0)
     optimizer: Literal["adam", "adamw", "muon", "ranger", "sgd"] = "adamw"
     learning_rate: float = Field(6e-3, gt=0)
     weight_decay: float = Field(1e-4, ge=0)
@@ -70,8 +75,13 @@ class TrainingSettings(BaseModel):
     channels_last: bool = True
     validations: int = Field(10, ge=1)
     monitor: str = Field("val_dice", pattern="^(train_loss|val_loss|val_dice(_.+)?)$")
+    least_gain: float = Field(0.0, ge=0)
     patience: int = Field(0, ge=0)
     workers: int = Field(0, ge=0)
+
+    def steps_for(self, per_pass: int) -> int:
+        """Optimiser steps of the whole schedule, where one pass over the training cases is ``per_pass`` patches."""
+        return self.steps if self.epochs is None else max(1, math.ceil(self.epochs * per_pass / self.batch))
 
     @model_validator(mode="after")
     def _positive_patch(self) -> TrainingSettings:

@@ -182,14 +182,20 @@ def fit_landmarks(
     if not job.train:
         raise BadInput("no case is left to train on", job.folder, "Check the folds and the excluded cases")
     state = saved_state(job.folder, resume)
-    pace = Pace(job.training.steps, list(job.pace))
+    sampler, place = build_landmark_sampler(job), torch.device(device)
+    pace = Pace(job.training.steps_for(sum(sampler.repeats)), list(job.pace))
     if state is None and budget is not None:
         pace.changes.append((0, planned_steps(job, device, budget)))
-    sampler, place = build_landmark_sampler(job), torch.device(device)
     loop = Loop(
         job,
         build_landmark_module(job, pace),
-        TrainingLog(job.folder / "log.csv", job.layout.names, score="recall", monitor="val_recall"),
+        TrainingLog(
+            job.folder / "log.csv",
+            job.layout.names,
+            score="recall",
+            monitor="val_recall",
+            least_gain=job.training.least_gain,
+        ),
         sampler,
         sum(sampler.repeats),
         LandmarkValidator(job, place) if job.validation else None,
