@@ -101,7 +101,7 @@ def test_budget_shortens_the_run(tmp_path: Path) -> None:
 
 
 def test_recorded_pace_repeats_a_budgeted_run(tmp_path: Path) -> None:
-    
+
     first = fit(ball_training(tmp_path / "a", steps=3000), device="cpu", budget=3.0)
     again = fit(replace(ball_training(tmp_path / "b", steps=3000), pace=first.pace), device="cpu")
     assert again.weights_sha256 == first.weights_sha256

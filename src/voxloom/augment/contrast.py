@@ -55,5 +55,7 @@ def _ends(flat: Tensor) -> tuple[Tensor, Tensor]:
 def _as_before(before: Tensor, after: Tensor) -> Tensor:
     """``after`` (B, C, N) with the mean and standard deviation of ``before``; a channel that became flat is left so."""
     means = [a.mean(2, keepdim=True) for a in (before, after)]
-    spreads = [torch.linalg.vector_norm(a - m, dim=2, keepdim=True) for a, m in zip((before, after), means, strict=True)]
+    spreads = [
+        torch.linalg.vector_norm(a - m, dim=2, keepdim=True) for a, m in zip((before, after), means, strict=True)
+    ]
     return (after - means[1]) * (spreads[0] / spreads[1].clamp(min=1e-6)) + means[0]

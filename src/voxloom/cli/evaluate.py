@@ -49,9 +49,11 @@ def _evaluate_run(run: Path, dataset: Path | None, out: Path | None, json_output
     wrote = [result.report()]
     if dataset is not None:
         wrote.append((out or run / "test") / "metrics.csv")
+    if result.structures is not None:
+        wrote.append((run if dataset is None else out or run / "test") / "structures.csv")
     for warning in result.warnings:
         output.note(f"Warning: {warning}")
-    _show(result.evaluation, wrote, f"voxloom predict {run} SCAN -o OUT", json_output)
+    _show(result.evaluation, wrote, f"voxloom predict {run} SCAN -o OUT", json_output, result.structures)
 
 
 def _evaluate_landmarks(run: Path, dataset: Path | None, out: Path | None, json_output: bool) -> None:
@@ -132,12 +134,38 @@ def parse_labels(text: str) -> Labels:
     return Labels(tuple(Label(name.strip(), (int(value),)) for name, value in pairs))
 
 
-def _show(evaluation: Evaluation, wrote: list[Path], next_step: str | None, json_output: bool) -> None:
+def _show(
+    evaluation: Evaluation,
+    wrote: list[Path],
+    next_step: str | None,
+    json_output: bool,
+    structures: dict[str, Any] | None = None,
+) -> None:
     from voxloom.cli import output
 
     summary = evaluation.summary()
     output.table(rows(summary), title=f"{summary['cases']} cases")
+    if structures is not None:
+        output.table(structure_rows(structures), title=structure_title(structures))
+        summary = {**summary, "structures": structures}
     output.done(wrote, next_step, summary if json_output else None)
+
+
+def structure_title(structures: dict[str, Any]) -> str:
+    """How many structures were found."""
+    return (
+        f"{structures['true']} structures: {structures['found']} found, {structures['missed']} missed, "
+        f"{structures['extra']} extra, {structures['same_number']} of those found with the right number from the head"
+    )
+
+
+def structure_rows(structures: dict[str, Any]) -> list[list[str]]:
+    """A row per number from the head and label, and one for all."""
+    lines = [["structure", "n", "Dice mean [95 % CI]", "median", "SD", "lowest"]]
+    for name, dice in structures["dice"].items():
+        mean = f"{dice['mean']:.4f} [{dice['ci'][0]:.4f}, {dice['ci'][1]:.4f}]"
+        lines.append([name, str(dice["n"]), mean, f"{dice['median']:.4f}", f"{dice['sd']:.4f}", f"{dice['min']:.4f}"])
+    return lines
 
 
 def rows(summary: dict[str, Any]) -> list[list[str]]:

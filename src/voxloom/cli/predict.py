@@ -59,6 +59,9 @@ def command(
                 failed=None if alone else lambda scan, error: failures.append((scan, error)),
             )
         )
+    maps = list(written)
+    if (run / "recipe.yaml").is_file():
+        written += count_structures(run, predictor, maps, out)
     if uncertainty:
         done = {scan.name for scan, _ in failures}
         written += write_uncertainties(predictor, [scan for scan in scans if scan.name not in done], out, resample_tilt)
@@ -83,6 +86,14 @@ def open_predictor(folder: Path, device: str, tta: bool) -> Predictor | Ensemble
 
         return EnsemblePredictor.of(folder, device=device)
     return Predictor.of(Run(folder), device=device, mirror=(0, 1, 2) if tta else None)
+
+
+def count_structures(run: Path, predictor: Predictor | EnsemblePredictor, maps: list[Path], out: Path) -> list[Path]:
+    """Number and measure single structures where the run's recipe asks for it."""
+    from voxloom.study.run import Run
+    from voxloom.study.structures import write_structures
+
+    return write_structures(Run(run), predictor.labels, maps, out)
 
 
 def write_uncertainties(

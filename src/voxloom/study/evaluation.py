@@ -25,6 +25,7 @@ from voxloom.study.guard import refuse_leak
 from voxloom.study.mending import Activations, Mending, as_json, mend_predictions, planned_mendings
 from voxloom.study.predict import Predictor
 from voxloom.study.run import Run
+from voxloom.study.structures import score_structures
 from voxloom.training.settings import InferenceSettings
 from voxloom.volume import Volume
 
@@ -42,16 +43,19 @@ class RunEvaluation:
     name : "validation", or the name of the data set.
     evaluation : one row per case and label.
     warnings : what a reader must know about the cases.
+    structures : figures of single structures (``StructureTable.summary``), where the recipe counts them.
     """
 
     run: Path
     name: str
     evaluation: Evaluation
     warnings: tuple[str, ...] = ()
+    structures: dict[str, Any] | None = None
 
     def summary(self) -> dict[str, Any]:
-        """Mean, median, SD and bootstrap confidence interval per label and over labels."""
-        return self.evaluation.summary()
+        """Mean, median, SD and bootstrap confidence interval per label and over labels, and of single structures."""
+        structures = {} if self.structures is None else {"structures": self.structures}
+        return {**self.evaluation.summary(), **structures}
 
     def report(self, path: str | Path | None = None) -> Path:
         """Write the run's report, which includes these figures."""
@@ -120,7 +124,9 @@ def validate_run(
     summary = {"largest_component": list(largest), "postprocess": as_json(mendings), "folds": dict(outcomes)}
     if total:
         spread = {"robustness": robustness(scored)} if len(scored) > 1 else {}
-        summary["validation"] = {**pooled.summary(), **spread}
+        paths = {i: folder / name / "predictions" / f"{i}.nii.gz" for name in scored for i in held_out[name]}
+        structures = score_structures(Run(folder), labels, paths, [dataset[i] for i in paths], folder)
+        summary["validation"] = {**pooled.summary(), **spread, **structures}
     write_json(folder / "summary.json", summary)
     return summary
 
@@ -195,7 +201,8 @@ def evaluate_run(folder: Path, data: str | Path | Dataset | None = None, out: Pa
     """
     run = Run(folder)
     if data is None:
-        return RunEvaluation(folder, "validation", held_out_figures(run))
+        structures = run.summary.get("validation", {}).get("structures")
+        return RunEvaluation(folder, "validation", held_out_figures(run), structures=structures)
     dataset = data if isinstance(data, Dataset) else Dataset(data)
     test = [case for case in dataset.test if case.label is not None] if len(dataset.test) else list(dataset)
     if not test:
@@ -206,10 +213,17 @@ def evaluate_run(folder: Path, data: str | Path | Dataset | None = None, out: Pa
     evaluation = predict_and_score(predictor, test, place / "predictions", predictor.labels)
     evaluation.write_csv(place / "metrics.csv")
     write_json(place / "cases.json", [describe_case(case) for case in test])
+    paths = {case.id: place / "predictions" / f"{case.id}.nii.gz" for case in test}
+    structures = score_structures(run, predictor.labels, paths, test, place)
     if out is None:
-        told = {"name": dataset.name, **evaluation.summary(), **({"warnings": warnings} if warnings else {})}
+        told = {
+            "name": dataset.name,
+            **evaluation.summary(),
+            **structures,
+            **({"warnings": warnings} if warnings else {}),
+        }
         write_json(folder / "summary.json", {**run.summary, "test": told})
-    return RunEvaluation(folder, dataset.name, evaluation, tuple(warnings))
+    return RunEvaluation(folder, dataset.name, evaluation, tuple(warnings), structures.get("structures"))
 
 
 def held_out_figures(run: Run) -> Evaluation:

@@ -57,7 +57,7 @@ def find_learning_rate(
     if folder.exists() and any(folder.iterdir()):
         raise BadInput("the folder is not empty", folder, "Choose another with -o")
     with locked(folder):
-        study = start_study(dataset, recipe, folder, listener)
+        study = start_study(dataset, recipe.for_budget(), folder, listener)
         with listener.progress("Preparing") as progress:
             job = training_of(study, 0, progress)
         listener.stage(f"Trying {steps} learning rates")

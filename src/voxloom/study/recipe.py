@@ -126,6 +126,8 @@ class Recipe(BaseModel):
     seed : of folds, weights, patches and augmentation.
     device : "auto" takes a graphics card when there is one.
     budget : training time of all folds together, e.g. "90s", "10m", "2h", "1d"; None trains ``training.steps``.
+    under_budget : dotted keys that take another value where a time budget is given, since a recipe made for a large graphics card
+        may not take one step in it; null leaves the choice to the planner. A key that the user sets himself is not touched.
     pace : written by a run that trained under a budget (``repeat.yaml``): per fold, (step, steps in all) corrections of the
         number of steps. With it and without a budget the same weights come out again.
     data, labels, folds : cases, what is made of their labels, and their division.
@@ -148,6 +150,7 @@ class Recipe(BaseModel):
     seed: int = Field(0, ge=0)
     device: Literal["auto", "cpu", "cuda"] = "auto"
     budget: str | None = Field(None, pattern=r"^\d+(\.\d+)?(s|m|h|d)$")
+    under_budget: dict[str, Any] = {}
     pace: dict[str, tuple[tuple[int, int], ...]] = {}
     data: DataSettings = DataSettings()
     labels: LabelSettings = LabelSettings()
@@ -200,14 +203,21 @@ class Recipe(BaseModel):
         """A recipe with dotted keys changed, e.g. ``{"training.batch": 4}``; checked like a file."""
         values = self.model_dump(mode="json")
         for key, value in assignments.items():
-            place: dict[str, Any] = values
-            *parents, last = key.split(".")
-            for parent in parents:
-                if not isinstance(place.get(parent), dict):
-                    raise BadInput(f"there is no section `{parent}`", key, _nearest(parent, list(values), ""))
-                place = place[parent]
+            place, last = _place_of(values, key)
             place[last] = value
+        values["under_budget"] = {key: v for key, v in values["under_budget"].items() if key not in assignments}
         return Recipe.check(values, "the changed recipe")
+
+    def for_budget(self) -> Recipe:
+        """The recipe that is trained: with the keys of ``under_budget`` where there is a budget, and without them afterwards."""
+        values = self.model_dump(mode="json")
+        for key, value in (self.under_budget if self.budget is not None else {}).items():
+            place, last = _place_of(values, key)
+            if value is None:
+                place.pop(last, None)
+            else:
+                place[last] = value
+        return Recipe.check({**values, "under_budget": {}}, f"recipe {self.name}, under_budget")
 
     @property
     def budget_seconds(self) -> float | None:
@@ -231,6 +241,17 @@ class Recipe(BaseModel):
     def save(self, path: Path) -> None:
         """Write the YAML file, whole or not at all."""
         write_text(path, self.dump())
+
+
+def _place_of(values: dict[str, Any], key: str) -> tuple[dict[str, Any], str]:
+    """Where a dotted key belongs: its section, and its last part (BadInput when there is no such section)."""
+    place = values
+    *parents, last = key.split(".")
+    for parent in parents:
+        if not isinstance(place.get(parent), dict):
+            raise BadInput(f"there is no section `{parent}`", key, _nearest(parent, list(values), ""))
+        place = place[parent]
+    return place, last
 
 
 def _text(path: Path) -> str:

@@ -103,7 +103,8 @@ def train(
     if resume:
         return _resume(dataset, folder, budget, listener)
     chosen = recipe if isinstance(recipe, Recipe) else Recipe.load(recipe)
-    chosen = settled(chosen.changed({key: value for key, value in changes.items() if value is not None}))
+    chosen = chosen.changed({key: value for key, value in changes.items() if value is not None})
+    chosen = settled(chosen.for_budget())
     if folder.exists() and not never_started(folder):
         raise BadInput("the folder is not empty", folder, "Choose another with -o, or continue the run with --resume")
     with locked(folder):

@@ -131,6 +131,8 @@ class InferenceSettings(BaseModel):
         ``amount`` ml), smooth (mm), interpolate (empty slices between two labelled ones), remove_small (ml), remove_fraction (of
         the mean volume of one structure in training) and largest_activation. What each gains on the held-out cases is written
         into the run.
+    instances : labels that hold several structures each, which are counted from head to feet, measured and scored one by one;
+        "auto" takes the only label of a data set that has one, and each of several labels as one structure; None counts nothing.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -140,3 +142,4 @@ class InferenceSettings(BaseModel):
     mirror: tuple[Literal[0, 1, 2], ...] = ()
     largest_component: tuple[str, ...] | Literal["auto"] = "auto"
     postprocess: tuple[PostprocessStep, ...] = ()
+    instances: tuple[str, ...] | Literal["auto"] | None = None

@@ -16,6 +16,7 @@ from voxloom.report.cards.words import (
     augmentations,
     counted,
     listed,
+    mendings,
     named,
     shown,
     size,
@@ -190,9 +191,10 @@ def selection_sentence(facts: RunFacts) -> str:
     if not t.get("validations") or not any(case["fold"] is not None for case in facts.cases):
         return "The weights of the last step were kept."
     stop = f", stopping after {t['patience']} without a better one" if t.get("patience") else ""
+    gain = f" when they were better by at least {t['least_gain']:g}" if t.get("least_gain") else ""
     return (
         f"Held-out cases were predicted {counted(t['validations'], 'time')} in the course of training{stop}, and the weights with "
-        f"the best mean Dice were kept; figures on these cases are therefore slightly optimistic, those on a test set are not."
+        f"the best mean Dice were kept{gain}; figures on these cases are therefore slightly optimistic, those on a test set are not."
     )
 
 
@@ -209,6 +211,10 @@ def inference(facts: RunFacts) -> Iterator[str]:
     largest = facts.summary.get("largest_component") or []
     if largest:
         yield f"Of {listed(largest)} only the largest connected component was kept."
+    if mended := mendings(facts.summary.get("postprocess") or []):
+        yield f"Then {listed(mended)}."
+    if i.get("instances"):
+        yield "Single structures were told apart by their connections, cut where these are narrow, and numbered from head to feet."
 
 
 def evaluation(facts: RunFacts) -> Iterator[str]:
@@ -230,6 +236,17 @@ def results(facts: RunFacts) -> Iterator[str]:
         where = f"{summary['cases']} {kind} cases" + (f" of {summary['name']}" if summary.get("name") else "")
         parts = [f"{shown(f)} for {label}" for label, f in summary["dice"].items() if label != "mean"]
         yield f"On {where}, mean Dice was {listed(parts)}{surface_words(summary)}."
+        if single := summary.get("structures"):
+            yield structure_words(single)
+
+
+def structure_words(figures: dict[str, Any]) -> str:
+    """How many single structures were found, and how well."""
+    return (
+        f"Of {counted(figures['true'], 'single structure')} {figures['found']} were found and {figures['missed']} missed, "
+        f"{figures['extra']} were predicted where there is none, and {figures['same_number']} had the right number from the "
+        f"head; their mean Dice, 0 for a missed one, was {shown(figures['dice']['all'])}."
+    )
 
 
 def surface_words(summary: Mapping[str, Any]) -> str:

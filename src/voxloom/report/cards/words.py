@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 LOSSES = {
@@ -64,27 +65,81 @@ def shown(figures: Mapping[str, Any], digits: int = 3) -> str:
     return f"{float(figures['mean']):.{digits}f} (95 % CI {float(low):.{digits}f} to {float(high):.{digits}f})"
 
 
+def scaling(value: float | Sequence[float]) -> str:
+    """How far patches are scaled: a share, or the smallest and largest size."""
+    if isinstance(value, (int, float)):
+        return f"scaling by up to {100 * value:g} %"
+    return f"scaling to {100 * value[0]:g} to {100 * value[1]:g} % of the size"
+
+
+def bending(settings: Mapping[str, Any]) -> str:
+    """Elastic deformation: how far control points move, and where they lie."""
+    how = "up to" if settings.get("elastic_draw") == "uniform" else "SD"
+    points = settings.get("elastic_points")
+    where = (
+        f"{points} control points per axis" if points else f"control points {settings['elastic_spacing']:g} mm apart"
+    )
+    return f"elastic deformation ({how} {settings['elastic']:g} mm, {where})"
+
+
+#: The words for the value of an augmentation, by its key.
+_CHANGES: Mapping[str, Callable[[Any], str]] = {
+    "rotation": lambda v: f"rotation by up to {size(v)} degrees",
+    "scale": scaling,
+    "shift": lambda v: f"shift by up to {size(v, 'mm')}",
+    "noise": lambda v: f"Gaussian noise (SD up to {v:g})",
+    "blur": lambda v: f"Gaussian blur (SD {v[0]:g} to {v[1]:g} voxels)",
+    "gamma": lambda v: f"gamma (logarithm up to {v:g})",
+    "low_resolution": lambda v: f"resolution lowered to {100 * v:g} % at least",
+    "bias_field": lambda v: f"bias field (up to {100 * v:g} %)",
+    "remap": lambda v: f"a random curve of brightness (up to {100 * v:g} % of the range)",
+    "box_blur": lambda v: f"mean over {v} voxels",
+    "motion_blur": lambda v: f"blur along a line (up to {v:g} voxels)",
+    "slice_skip": lambda v: f"skipping {100 * v:g} % of the slices",
+    "slice_interpolation": lambda v: f"interpolating {100 * v:g} % of the slices",
+    "ghosting": lambda v: f"ghosts (strength {v[0]:g} to {v[1]:g})",
+    "spike": lambda v: f"spikes in k-space (strength {v[0]:g} to {v[1]:g})",
+    "anisotropy": lambda v: f"sampling {v[0]:g} to {v[1]:g} times as coarse along an axis",
+}
+
+
 def augmentations(settings: Mapping[str, Any]) -> list[str]:
     """The random changes that have a chance, with their range and chance."""
-    ranges = {
-        "rotation": lambda v: f"rotation by up to {size(v)} degrees",
-        "scale": lambda v: f"scaling by up to {100 * v:g} %",
-        "shift": lambda v: f"shift by up to {size(v, 'mm')}",
-        "elastic": lambda v: f"elastic deformation (SD {v:g} mm)",
-        "noise": lambda v: f"Gaussian noise (SD up to {v:g})",
-        "blur": lambda v: f"Gaussian blur (SD {v[0]:g} to {v[1]:g} voxels)",
-        "gamma": lambda v: f"gamma (logarithm up to {v:g})",
-        "low_resolution": lambda v: f"resolution lowered to {100 * v:g} % at least",
-        "bias_field": lambda v: f"bias field (up to {100 * v:g} %)",
-    }
     told = [
         f"{phrase(settings[name])} with probability {settings[f'{name}_chance']:g}"
-        for name, phrase in ranges.items()
+        for name, phrase in _CHANGES.items()
         if settings.get(f"{name}_chance") and settings.get(name)
     ]
+    if settings.get("elastic_chance") and settings.get("elastic"):
+        told.append(f"{bending(settings)} with probability {settings['elastic_chance']:g}")
     if settings.get("intensity_chance"):
         change = f"brightness (up to {settings['brightness']:g}) and contrast (up to {100 * settings['contrast']:g} %)"
         told.append(f"{change} with probability {settings['intensity_chance']:g}")
+    if settings.get("motion_chance"):
+        change = f"motion (up to {settings['motion_degrees']:g} degrees and {settings['motion_mm']:g} mm)"
+        told.append(f"{change} with probability {settings['motion_chance']:g}")
+    if settings.get("invert_chance"):
+        told.append(f"inverted brightness with probability {settings['invert_chance']:g}")
     if settings.get("mirror"):
         told.append(f"mirroring along axes {listed('ijk'[axis] for axis in settings['mirror'])}")
     return told
+
+
+#: The words for a step of post-processing, by its name and amount.
+_MENDINGS: Mapping[str, Callable[[float], str]] = {
+    "fill_holes": lambda v: "holes were filled" if math.isinf(v) else f"holes up to {v:g} ml were filled",
+    "smooth": lambda v: f"borders were smoothed (Gaussian of {v:g} mm)",
+    "interpolate": lambda v: f"gaps of up to {counted(int(v), 'slice')} were filled from their neighbors",
+    "remove_small": lambda v: f"pieces below {v:g} ml were removed",
+    "remove_fraction": lambda v: f"pieces of at most {100 * v:g} % of the mean volume of one structure were removed",
+    "largest_activation": lambda v: "the piece with the largest mean probability was kept",
+}
+
+
+def mendings(entries: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The steps of post-processing that a run uses, each with its labels, in their order."""
+    steps: dict[tuple[str, float], list[str]] = {}
+    for entry in entries:
+        if entry.get("used"):
+            steps.setdefault((entry["step"], float(entry["amount"])), []).append(entry["label"])
+    return [f"{_MENDINGS[step](amount)} ({listed(labels)})" for (step, amount), labels in steps.items()]
