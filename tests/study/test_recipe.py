@@ -114,3 +114,39 @@ def test_an_optimizer_named_alone_brings_its_usual_rate() -> None:
     ):
         found = learned_as(planned, Recipe.check({"training": keys}, "test"))
         assert (found.optimizer, found.learning_rate) == expected
+
+
+def test_keys_under_a_budget_hold_only_with_one() -> None:
+    text = """
+training: {patch: [64, 64, 64], batch: 4}
+under_budget: {training.patch: null, training.batch: 2, inference.overlap: 0.25}
+"""
+    recipe = Recipe.parse(text, "text")
+    free = recipe.settled()
+    assert (free.training["batch"], free.under_budget, "overlap" in free.inference) == (4, {}, False)
+    held = recipe.changed({"budget": "10m"}).settled()
+    assert held.training == {"batch": 2}
+    assert held.inference == {"overlap": 0.25}
+    chosen = recipe.changed({"budget": "10m", "training.batch": 8}).settled()
+    assert chosen.training == {"batch": 8}, "what the user sets stays"
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "complaint"),
+    [("trainning.batch", 2, "training"), ("training.batchs", 2, "batch"), ("training.batch", 0, "batch")],
+)
+def test_wrong_keys_under_a_budget_are_refused_when_they_are_read(key: str, value: int, complaint: str) -> None:
+    with pytest.raises(BadInput, match=complaint):
+        Recipe.parse(f"under_budget: {{{key}: {value}}}", "text")
+
+
+@pytest.mark.parametrize("name", ["cervical-cancer", "spine-small-data"])
+def test_recipes_of_the_thesis_leave_the_planner_free_under_a_budget(name: str) -> None:
+    recipe = Recipe.load(name)
+    assert recipe.training["epochs"] > 1
+    assert len(recipe.network["features"]) == len(recipe.network["strides"])
+    held = recipe.changed({"budget": "5m"}).settled()
+    for key in ("patch", "batch", "epochs", "optimizer"):
+        assert key not in held.training
+    assert held.augment == recipe.augment
+    assert held.inference["postprocess"] == recipe.inference["postprocess"]

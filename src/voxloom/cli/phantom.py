@@ -17,6 +17,7 @@ class PhantomKind(StrEnum):
     ABDOMEN = "abdomen-ct"
     HEAD = "head-mr"
     KNEE = "knee-mr"
+    PELVIS = "pelvis-mr"
 
 
 class PhantomSize(StrEnum):
@@ -37,6 +38,9 @@ def command(
     ] = None,
     size: Annotated[PhantomSize, typer.Option(help="Matrix of the scans.")] = PhantomSize.SMALL,
     difficulty: Annotated[float, typer.Option(help="Noise, shading and variation.", min=0, max=1)] = 0.3,
+    raters: Annotated[
+        int, typer.Option(help="Also write how so many simulated raters drew the labels, into raters/R1 ...", min=0)
+    ] = 0,
     json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Write simulated scans with their labels as a data set in nnU-Net's layout. No patient data is involved."""
@@ -53,6 +57,7 @@ def command(
             shapes=shapes,
             size=size.value,
             difficulty=difficulty,
+            raters=raters,
             progress=progress,
         )
     facts = {"folder": str(folder), "kind": kind.value, "cases": count, "seed": seed}

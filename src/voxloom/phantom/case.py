@@ -34,7 +34,7 @@ class PhantomCase:
 
     Parameters
     ----------
-    image : (1, I, J, K) int16; ``meta`` holds what a DICOM header needs.
+    image : (C, I, J, K) int16, one channel but for "pelvis-mr"; ``meta`` holds what a DICOM header needs.
     label : (1, I, J, K) uint8 on the same grid.
     points : landmarks, empty where the kind has none.
     attributes : what the patient table says (patient, age, sex, ...).

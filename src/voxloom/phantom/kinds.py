@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 
 from voxloom.errors import BadInput
-from voxloom.phantom import abdomen, cervical, head, knee, lumbar
+from voxloom.phantom import abdomen, cervical, head, knee, lumbar, pelvis
 from voxloom.phantom.case import Draws, PhantomCase, ScanSize
 from voxloom.volume import Volume
 
 #: Kinds in the order of their numbers, which go into the seed: append, never reorder.
-_MODULES: tuple[ModuleType, ...] = (lumbar, cervical, abdomen, head, knee)
+_MODULES: tuple[ModuleType, ...] = (lumbar, cervical, abdomen, head, knee, pelvis)
 KINDS: dict[str, ModuleType] = {module.NAME: module for module in _MODULES}
 
 
@@ -55,7 +55,7 @@ def make_phantom(
 
     Parameters
     ----------
-    kind : "lumbar-mr", "cervical-mr", "abdomen-ct", "head-mr" or "knee-mr".
+    kind : "lumbar-mr", "cervical-mr", "abdomen-ct", "head-mr", "knee-mr" or "pelvis-mr".
     seed, index : decide everything; the same numbers give the same voxels.
     size : "small" (about 100 pixels across) or "full" (as scanners give them).
     difficulty : 0 to 1: noise, shading, spread of contrast and anatomy, narrowed foramina.

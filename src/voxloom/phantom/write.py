@@ -13,13 +13,18 @@ from typing import Any
 
 import numpy as np
 
+from voxloom.dataset.labels import Labels
 from voxloom.errors import BadInput
 from voxloom.files import write_json
 from voxloom.formats import ENDINGS, read_label, write_dicom_series, write_volume
 from voxloom.phantom.case import PhantomCase, ScanSize
 from voxloom.phantom.kinds import Kind, kind_named, make_phantom
+from voxloom.phantom.rater import simulate_rater
 from voxloom.progress import Progress
 from voxloom.volume import Volume
+
+#: How far simulated raters draw beside the true boundary, and the SD of their wobble.
+RATER_BIAS_MM, RATER_WOBBLE_MM = 0.3, 0.8
 
 
 def write_phantoms(
@@ -32,6 +37,7 @@ def write_phantoms(
     shapes: str | Path | None = None,
     size: ScanSize = "small",
     difficulty: float = 0.3,
+    raters: int = 0,
     progress: Progress | None = None,
 ) -> Path:
     """Write ``count`` phantoms as a data set; it appears complete or not at all.
@@ -45,6 +51,9 @@ def write_phantoms(
     shapes : a folder of kidney and tumor masks (or a data set with labelsTr); abdomen-ct is made around the first
         ``count`` of them.
 
+    raters : how many simulated raters draw the labels, into raters/R1, raters/R2, ... Rater n draws ``RATER_BIAS_MM`` outside (odd
+        n) or inside (even n) of the true boundary, with a smooth wobble of ``RATER_WOBBLE_MM``: their disagreement is known.
+
     Raises
     ------
     BadInput : a target with content, fewer masks than cases, a count below 1, and what :func:`make_phantom` refuses.
@@ -53,6 +62,8 @@ def write_phantoms(
     about = kind_named(kind, masks=shapes is not None)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise BadInput("exists already and is not an empty folder", target, "Choose a new folder with -o")
+    if dicom and len(about.channels) > 1:
+        raise BadInput(f"{kind} has several channels, which are written as NIfTI only", target, "Leave out --dicom")
     if count < 1:
         raise BadInput(f"{count} cases make no data set", None, "Ask for at least one with -n")
     masks = _find_masks(Path(shapes), count) if shapes is not None else None
@@ -63,6 +74,9 @@ def write_phantoms(
         for index, (name, mask) in enumerate(_names(about, count, masks)):
             case = make_phantom(kind, seed, index=index, size=size, difficulty=difficulty, mask=mask)
             _write_case(case, name, root, dicom)
+            for rater in range(1, raters + 1):
+                drawn = drawn_by(rater, case.label, about, (seed, index))
+                write_volume(drawn, root / "raters" / f"R{rater}" / f"{name}.nii.gz")
             rows.append({"case": name, **case.attributes})
             if progress is not None:
                 progress(index + 1, count)
@@ -72,6 +86,14 @@ def write_phantoms(
             target.rmdir()
         root.rename(target)
     return target
+
+
+def drawn_by(rater: int, truth: Volume, kind: Kind, case: tuple[int, int]) -> Volume:
+    """The label map of a case (seed, index) as simulated rater 1, 2, ... draws it."""
+    labels = Labels.from_nnunet(kind.labels)
+    bias = RATER_BIAS_MM if rater % 2 else -RATER_BIAS_MM
+    seed = int(np.random.SeedSequence((*case, rater)).generate_state(1)[0])
+    return simulate_rater(truth, labels, bias_mm=bias, wobble_mm=RATER_WOBBLE_MM, seed=seed)
 
 
 def dicom_template(case: PhantomCase, name: str) -> dict[str, Any]:
@@ -108,7 +130,8 @@ def _write_case(case: PhantomCase, name: str, root: Path, dicom: bool) -> None:
         image, label = _slices_last(image), _slices_last(label)
         write_dicom_series(image, root / "imagesTr" / name, template=dicom_template(case, name))
     else:
-        write_volume(image, root / "imagesTr" / f"{name}_0000.nii.gz")
+        for channel, voxels in enumerate(image.data):
+            write_volume(image.with_data(voxels[None]), root / "imagesTr" / f"{name}_{channel:04d}.nii.gz")
     write_volume(label, root / "labelsTr" / f"{name}.nii.gz")
     if case.points:
         rows = [

@@ -195,9 +195,12 @@ class Recipe(BaseModel):
             _check_keys(given, tuple(model.model_fields), f"{section}.", where)
             _check_values(given, model, section, where)
         try:
-            return cls.model_validate({k: v for k, v in values.items() if v is not None})
+            recipe = cls.model_validate({k: v for k, v in values.items() if v is not None})
         except ValidationError as error:
             raise _as_bad_input(error, "", where) from error
+        if recipe.under_budget:
+            recipe.model_copy(update={"budget": recipe.budget or "1s"}).settled()
+        return recipe
 
     def changed(self, assignments: Mapping[str, Any]) -> Recipe:
         """A recipe with dotted keys changed, e.g. ``{"training.batch": 4}``; checked like a file."""

@@ -1,0 +1,78 @@
+"""Structures in a run: scored after training and on other data, numbered and measured in predictions."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from voxloom.cli.app import app
+from voxloom.dataset import Dataset
+from voxloom.formats import read_label
+from voxloom.study.evaluation import validate_run
+from voxloom.study.predict import Predictor
+from voxloom.study.run import Run
+
+from .conftest import Trained
+
+
+@pytest.fixture(scope="module")
+def counting(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """The trained run with a recipe that counts structures, its held-out cases evaluated anew."""
+    folder = tmp_path_factory.mktemp("structures") / "run"
+    shutil.copytree(trained.run.folder, folder)
+    run = Run(folder)
+    run.recipe.changed({"inference.instances": ["bright"]}).save(folder / "recipe.yaml")
+    dataset = Dataset(trained.data)
+    assert dataset.labels is not None
+    validate_run(folder, dataset, dataset.labels, run.summary["folds"])
+    return run
+
+
+def test_held_out_structures_are_matched_and_written(counting: Run) -> None:
+    figures = counting.summary["validation"]["structures"]
+    assert figures["true"] == 20
+    assert figures["found"] >= 18
+    assert figures["found"] + figures["missed"] == figures["true"]
+    assert figures["dice"]["all"]["mean"] > 0.6
+    with (counting.folder / "structures.csv").open(newline="") as f:
+        rows = [row for row in csv.DictReader(f) if row["number"]]
+    assert {row["label"] for row in rows} == {"bright", "dark"}
+    assert len({row["case"] for row in rows}) == 10
+    text = (counting.report().parent / "methods.md").read_text(encoding="utf-8")
+    assert f"Of 20 single structures {figures['found']} were found" in text
+
+
+def test_evaluate_and_predict_count_structures(counting: Run, trained: Trained, tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["evaluate", str(counting.folder), str(trained.unseen)])
+    assert result.exit_code == 0, result.output
+    assert "8 structures" in result.output
+    assert json.loads((counting.folder / "summary.json").read_text())["test"]["structures"]["true"] == 8
+    assert (counting.folder / "test" / "structures.csv").is_file()
+    out = tmp_path / "out"
+    scan = str(trained.unseen / "imagesTr" / "ball11_0000.nii.gz")
+    done = CliRunner().invoke(app, ["predict", str(counting.folder), scan, "-o", str(out)])
+    assert done.exit_code == 0, done.output
+    numbers, labels = read_label(out / "structures" / "ball11.nii.gz"), read_label(out / "ball11.nii.gz")
+    assert np.array_equal(np.unique(numbers.data), np.arange(numbers.data.max() + 1))
+    with (out / "structures.csv").open(newline="") as f:
+        rows = list(csv.DictReader(f))
+    voxel_ml = float(np.prod(labels.spacing)) / 1000
+    for row in rows:
+        volume = (numbers.data == int(row["number"])).sum() * voxel_ml
+        assert float(row["volume_ml"]) == pytest.approx(volume, abs=1e-4)
+    heights = [float(row["z"]) for row in rows]
+    assert heights == sorted(heights, reverse=True)
+
+
+def test_runs_that_do_not_ask_write_nothing(trained: Trained, tmp_path: Path) -> None:
+    from voxloom.study.structures import write_structures
+
+    predictor = Predictor.of(trained.run)
+    assert write_structures(trained.run, predictor.labels, [tmp_path / "x.nii.gz"], tmp_path) == []
+    assert "structures" not in trained.run.summary["validation"]
