@@ -122,12 +122,12 @@ training: {patch: [64, 64, 64], batch: 4}
 under_budget: {training.patch: null, training.batch: 2, inference.overlap: 0.25}
 """
     recipe = Recipe.parse(text, "text")
-    free = recipe.settled()
+    free = recipe.for_budget()
     assert (free.training["batch"], free.under_budget, "overlap" in free.inference) == (4, {}, False)
-    held = recipe.changed({"budget": "10m"}).settled()
+    held = recipe.changed({"budget": "10m"}).for_budget()
     assert held.training == {"batch": 2}
     assert held.inference == {"overlap": 0.25}
-    chosen = recipe.changed({"budget": "10m", "training.batch": 8}).settled()
+    chosen = recipe.changed({"budget": "10m", "training.batch": 8}).for_budget()
     assert chosen.training == {"batch": 8}, "what the user sets stays"
 
 
@@ -145,7 +145,7 @@ def test_recipes_of_the_thesis_leave_the_planner_free_under_a_budget(name: str) 
     recipe = Recipe.load(name)
     assert recipe.training["epochs"] > 1
     assert len(recipe.network["features"]) == len(recipe.network["strides"])
-    held = recipe.changed({"budget": "5m"}).settled()
+    held = recipe.changed({"budget": "5m"}).for_budget()
     for key in ("patch", "batch", "epochs", "optimizer"):
         assert key not in held.training
     assert held.augment == recipe.augment

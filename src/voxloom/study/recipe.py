@@ -199,7 +199,7 @@ class Recipe(BaseModel):
         except ValidationError as error:
             raise _as_bad_input(error, "", where) from error
         if recipe.under_budget:
-            recipe.model_copy(update={"budget": recipe.budget or "1s"}).settled()
+            recipe.model_copy(update={"budget": recipe.budget or "1s"}).for_budget()
         return recipe
 
     def changed(self, assignments: Mapping[str, Any]) -> Recipe:
