@@ -47,7 +47,7 @@ def test_truth_follows_the_image(name: str, shape) -> None:
     assert (image.data == scan(shape)[0].data).all()  # the scan itself is left alone
 
 
-@pytest.mark.parametrize("name", [n for n in STRESSES if n != "orientation"])
+@pytest.mark.parametrize("name", [n for n in STRESSES if n not in ("orientation", "contrast")])
 def test_levels_are_graded(name: str) -> None:
     """Each level is further from the scan than the one before, in what the stress changes."""
     sizes = []
@@ -117,6 +117,26 @@ def test_slices_lie_across_the_coarsest_axis(shape, spacing, axis) -> None:
 
 def test_names() -> None:
     assert [s.name for s in stresses_named("blur, noise")] == ["blur", "noise"]
-    assert len(stresses_named(None)) == 9
+    assert len(stresses_named(None)) == 10
     with pytest.raises(BadInput, match="Did you mean rotation"):
         stresses_named("rotate")
+
+
+def test_contrast_moves_brightness_along_its_curve_and_nothing_else() -> None:
+    ramp = np.linspace(100, 300, 8000).reshape(1, 20, 20, 20)
+    image = Volume(np.concatenate([ramp, 10 * ramp]), np.eye(4))
+    truth = Volume((ramp > 200).astype(np.uint8), np.eye(4))
+    found = {
+        level: STRESSES["contrast"].apply(image, truth, level, np.random.default_rng(0))
+        for level in STRESSES["contrast"].levels
+    }
+    assert all(f.truth is truth and f.image.same_grid(image) for f in found.values())
+    dark, middle, bright = ((0, 1, 0, 0), (0, 10, 0, 0), (0, 19, 14, 0))
+    for level, expected in {
+        "inverted": (290, 200, 103), "gamma 2": (101, 150, 295), "gamma 0.5": (143, 241, 298), "T1-like": (117, 269, 164),
+        "fat-suppressed": (115, 144, 295),
+    }.items():  # fmt: skip
+        data = found[level].image.data
+        for at, value in zip((dark, middle, bright), expected, strict=True):
+            assert float(data[at]) == pytest.approx(value, abs=3), level
+        assert np.allclose(data[1], 10 * data[0], rtol=1e-4)

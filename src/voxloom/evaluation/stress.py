@@ -151,6 +151,31 @@ def scale_intensity(image: Volume, truth: Volume, level: float, random: np.rando
     return Stressed(image.with_data(image.data.astype(np.float32) * np.float32(level)), truth)
 
 
+#: Curves of brightness, as shares of the range between percentiles 0.5 and 99.5: (from, to) points, linear between them.
+_CURVES = {
+    "gamma 0.5": tuple((x / 64, (x / 64) ** 0.5) for x in range(65)),
+    "gamma 2": tuple((x / 64, (x / 64) ** 2) for x in range(65)),
+    "T1-like": ((0.0, 0.0), (0.3, 0.55), (0.6, 1.0), (1.0, 0.3)),
+    "fat-suppressed": ((0.0, 0.0), (0.3, 0.45), (0.6, 0.1), (1.0, 1.0)),
+    "inverted": ((0.0, 1.0), (1.0, 0.0)),
+}
+
+
+def change_contrast(image: Volume, truth: Volume, level: str, random: np.random.Generator) -> Stressed:
+    """Brightness moved along the curve ``level``, channel by channel; beyond the percentiles it keeps the end's value.
+
+    A curve changes all tissues of one brightness alike, which no sequence does: it says whether a model leans on contrast, not
+    what its Dice on a real T1 will be.
+    """
+    curve = np.array(_CURVES[level])
+    data = image.data.astype(np.float32)
+    for channel in data:
+        low, high = np.percentile(channel, (0.5, 99.5))
+        share = (channel - low) / max(float(high - low), 1e-6)
+        channel[...] = low + (high - low) * np.interp(share, curve[:, 0], curve[:, 1])
+    return Stressed(image.with_data(data), truth)
+
+
 #: Names of mirrored directions, and the anatomical axis of each.
 _MIRRORED = {"left-right": 0, "front-back": 1, "head-feet": 2}
 
@@ -188,6 +213,7 @@ STRESSES = {
         Stress("slices", "Thicker slices", "times the thickness", (2.0, 3.0, 4.0, 6.0), thicker_slices),
         Stress("rotation", "Rotation", "degrees", (5.0, 10.0, 20.0, 45.0), rotate),
         Stress("intensity", "Intensity scale", "times", (1.2, 1.5, 2.0, 4.0), scale_intensity),
+        Stress("contrast", "Contrast", "", tuple(_CURVES), change_contrast),
         Stress("orientation", "Wrong orientation", "", tuple(_MIRRORED), wrong_orientation),
         Stress("crop", "Crop", "of the length, each end", (0.05, 0.1, 0.2, 0.3), crop),
     )

@@ -127,7 +127,7 @@ def _scan(rng: np.random.Generator, size: ScanSize) -> Scan:
     field, step = float(rng.uniform(180, 240)), float(rng.choice([4.0, 5.0, 6.0]))
     center = (float(rng.normal(0, 3)), float(rng.normal(0, 4)), float(rng.normal(0, 4)))
     tilt = draw_tilt(rng, 0.4, 8.0)
-    slices = int(round(120 / step))
+    slices = round(120 / step)
     if size == "small":
         return Scan("axial", (72, 72, slices), field / 72, step, center, tilt)
     return Scan("axial", (512, 512, slices), field / 512, step, center, tilt)
