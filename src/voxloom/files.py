@@ -52,7 +52,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
 def part_path(folder: Path, ending: str = "") -> Path:
     """Make an empty hidden file in ``folder``, whose name tells which process is writing it."""
-    handle, name = tempfile.mkstemp(prefix=f".{_place()}-{os.getpid()}-", suffix=f"{PART}{ending}", dir=folder)
+    handle, name = tempfile.mkstemp(prefix=process_prefix(), suffix=f"{PART}{ending}", dir=folder)
     os.close(handle)
     return Path(name)
 
@@ -73,10 +73,26 @@ def new_folder(folder: Path) -> Iterator[Path]:
 def sweep_parts(folder: Path) -> None:
     """Remove the temporary files that killed processes of this machine left in a folder."""
     for path in folder.glob(f".*{PART}*"):
-        match = _PART_NAME.match(path.name)
-        if match and match["place"] == _place() and not _is_running(int(match["process"])):
+        if is_orphan(path):
             with contextlib.suppress(OSError):
                 path.unlink()
+
+
+def process_prefix() -> str:
+    """The beginning of a hidden file's name that tells which process of which machine it belongs to."""
+    return f".{_place()}-{os.getpid()}-"
+
+
+def is_orphan(path: Path) -> bool:
+    """Whether a file with such a name belongs to a process of this machine that has ended."""
+    match = _PART_NAME.match(path.name)
+    return match is not None and match["place"] == _place() and not _is_running(int(match["process"]))
+
+
+def is_local(path: Path) -> bool:
+    """Whether a file with such a name belongs to a process of this machine."""
+    match = _PART_NAME.match(path.name)
+    return match is not None and match["place"] == _place()
 
 
 @functools.cache

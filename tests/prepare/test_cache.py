@@ -234,7 +234,8 @@ def test_two_processes_share_a_cache(tmp_path: Path) -> None:
     for process in processes:
         process.communicate(timeout=120)
         assert process.returncode == 0
-    assert len(list(root.iterdir())) == 6
+    assert len(list(root.glob("*.voxcase"))) == 6
+    assert not list(root.glob(".*part*"))
     assert Cache(root).prepare(Dataset(data), PrepareSettings(spacing=(0.25, 0.25, 0.25))).made == 0
 
 

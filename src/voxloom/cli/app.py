@@ -24,6 +24,7 @@ COMMANDS = {
     "inspect": "What is in a data set, and what is wrong with it.",
     "recipes": "List the shipped recipes, or print one.",
     "prepare": "Prepare every case of a data set once.",
+    "cache": "How large a cache of prepared cases is, and freeing it.",
     "train": "Train a model and evaluate it on cases that it never saw.",
     "sweep": "Train many runs with changed recipe keys and tabulate them.",
     "evaluate": "Score a run, or one folder of masks against another.",

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from voxloom.dataset.case import Case
 from voxloom.dataset.dataset import Dataset
 from voxloom.dataset.inspect.intensities import content_hash
-from voxloom.files import sha256_file
+from voxloom.digests import file_digests
 from voxloom.parallel import map_named
 
 #: What a case can share with another, the strongest first.
@@ -42,7 +42,7 @@ class Identity:
     @classmethod
     def of(cls, case: Case, role: str, image: str | None = None) -> Identity:
         """Of a case; its files are read, and its voxels too where ``image`` is None."""
-        files = frozenset(sha256_file(path) for path in case.image_files)
+        files = frozenset(file_digests(case.image_files).values())
         return cls(case.id, case.patient, role, files, image_hash(case) if image is None else image)
 
     @classmethod
@@ -119,7 +119,7 @@ def describe_case(case: Case, image: str | None = None) -> dict[str, Any]:
     return {
         "id": case.id,
         "patient": case.patient,
-        "files": {str(path): sha256_file(path) for path in case.source_files},
+        "files": {str(path): digest for path, digest in file_digests(case.source_files).items()},
         "images": len(case.image_files),
         "image": image_hash(case) if image is None else image,
         **({"origin": case.origin} if case.origin is not None else {}),

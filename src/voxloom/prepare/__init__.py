@@ -15,11 +15,13 @@ from voxloom.prepare.settings import (
     Statistics,
 )
 from voxloom.prepare.slices import PLAIN_SLICES, SliceSettings, SliceStack, plane_orientation
+from voxloom.prepare.usage import CacheFile, clean_cache, list_cache
 
 __all__ = [
     "PLAIN_SLICES",
     "PREPARE_VERSION",
     "Cache",
+    "CacheFile",
     "ChannelStatistics",
     "Geometry",
     "Normalization",
@@ -29,6 +31,8 @@ __all__ = [
     "SliceSettings",
     "SliceStack",
     "Statistics",
+    "clean_cache",
+    "list_cache",
     "measure_statistics",
     "plan",
     "plane_orientation",

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from voxloom.files import sha256_file
 from voxloom.prepare.settings import PrepareSettings
 from voxloom.prepare.store import Damaged, open_arrays, write_arrays
+from voxloom.prepare.usage import CASE_ENDING, CORRECTED, touch
 from voxloom.volume import Volume
 
 if TYPE_CHECKING:
@@ -92,7 +93,9 @@ class CaseReader:
         if path is None:
             return correct_bias(volume, self.settings)
         try:
-            return volume.with_data(open_arrays(path).read("image"))
+            kept = volume.with_data(open_arrays(path).read("image"))
+            touch(path)
+            return kept
         except (Damaged, OSError, KeyError):
             corrected = correct_bias(volume, self.settings)
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -111,4 +114,4 @@ class CaseReader:
             "iterations": self.settings.n4_iterations,
         }
         key = hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
-        return self.folder / "n4" / f"{key[:40]}.voxcase"
+        return self.folder / CORRECTED / f"{key[:40]}{CASE_ENDING}"

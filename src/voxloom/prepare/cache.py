@@ -10,8 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
@@ -20,9 +19,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from voxloom.digests import file_digests
 from voxloom.errors import BadInput, VoxloomError
-from voxloom.files import sha256_file, sweep_parts
-from voxloom.parallel import map_outcomes, usable_cores
+from voxloom.files import sweep_parts
+from voxloom.parallel import map_outcomes
 from voxloom.prepare.bias import CaseReader
 from voxloom.prepare.geometry import Geometry
 from voxloom.prepare.pipeline import (
@@ -33,6 +33,7 @@ from voxloom.prepare.pipeline import (
 )
 from voxloom.prepare.settings import PrepareSettings, Statistics
 from voxloom.prepare.store import Damaged, Stored, open_arrays, write_arrays
+from voxloom.prepare.usage import CASE_ENDING, DIGESTS, register, touch
 from voxloom.progress import Progress
 
 if TYPE_CHECKING:
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
 
 #: Raise it with every change that alters prepared voxels (here, in the readers or in the label encoding).
 PREPARE_VERSION = 1
-ENDING = ".voxcase"
 FOREGROUND_VOXELS = 5000
 
 
@@ -186,12 +186,13 @@ class Cache:
         self._open()
         cases = list(dataset)
         labels = dataset.labels if labels is None else labels
-        digests = _digests(cases)
+        digests = self.digests(cases)
         if settings.needs_statistics and statistics is None:
             training = [case for case in cases if case.split in ("train", None)]
             statistics = measure_statistics(training, settings, labels, workers=workers, folder=self.root)
         order = _Order(settings, statistics if settings.needs_statistics else None, labels, self.root)
         paths = {case.id: self._path(case, order, digests) for case in cases}
+        register(self.root, [path.name for path in paths.values()])
         prepared = {name: _load(name, path) for name, path in paths.items()}
         missing = [(case.id, (case, paths[case.id])) for case in cases if prepared[case.id] is None]
         count = workers_for([case for _, (case, _) in missing], workers, settings)
@@ -212,6 +213,10 @@ class Cache:
             )
         return PreparedSet(whole, settings, statistics, len(missing))
 
+    def digests(self, cases: Iterable[Case]) -> dict[Path, str]:
+        """SHA-256 of the cases' source files; what has not changed since this cache last saw it is not read again."""
+        return file_digests((path for case in cases for path in case.source_files), self.root / DIGESTS)
+
     def _open(self) -> None:
         """Make the folder and remove what killed writers left behind."""
         try:
@@ -226,7 +231,7 @@ class Cache:
 
     def _path(self, case: Case, order: _Order, digests: Mapping[Path, str]) -> Path:
         key = case_key(case, order.settings, order.statistics, order.labels, digests)
-        return self.root / f"{re.sub(r'[^A-Za-z0-9._-]', '_', case.id)[:80]}-{key[:32]}{ENDING}"
+        return self.root / f"{re.sub(r'[^A-Za-z0-9._-]', '_', case.id)[:80]}-{key[:32]}{CASE_ENDING}"
 
 
 def case_key(
@@ -258,16 +263,6 @@ def _item(source: Any) -> list[Any]:
     return [type(source).__name__, choice]
 
 
-def _digests(cases: Sequence[Case]) -> dict[Path, str]:
-    """SHA-256 of every source file, each read once, by threads (hashing leaves Python's lock)."""
-    paths = list(dict.fromkeys(path for case in cases for path in case.source_files))
-    try:
-        with ThreadPoolExecutor(usable_cores()) as pool:
-            return dict(zip(paths, pool.map(sha256_file, paths), strict=True))
-    except OSError as error:
-        raise BadInput(f"cannot be read ({error.strerror})", error.filename) from error
-
-
 def _all_of(refused: Sequence[VoxloomError]) -> VoxloomError:
     """The first error, and how many more there were."""
     first = refused[0]
@@ -286,6 +281,7 @@ def _load(name: str, path: Path) -> PreparedCase | None:
         stored.verify()
     except (Damaged, OSError):
         return None
+    touch(path)
     info = stored.info
     geometry = Geometry.from_dict(info["geometry"])
     rows = {int(number): (int(start), int(stop)) for number, (start, stop) in info["rows"].items()}

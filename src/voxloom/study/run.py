@@ -28,6 +28,11 @@ def is_landmark_run(folder: Path) -> bool:
     return (folder / "recipe.yaml").is_file() and Run(folder).is_landmarks
 
 
+def cache_folder(run: Path) -> Path:
+    """Where a run keeps its prepared cases; runs that lie beside each other share one folder."""
+    return run.parent / "cache"
+
+
 class Run:
     """A finished or unfinished training on disk.
 

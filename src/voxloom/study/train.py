@@ -18,7 +18,7 @@ from voxloom.dataset.inspect import Fingerprint, fingerprint
 from voxloom.dataset.leaks import describe_cases
 from voxloom.dataset.nested import first_patients
 from voxloom.errors import BadInput
-from voxloom.files import PART, sha256_file, write_json, write_text
+from voxloom.files import PART, write_json, write_text
 from voxloom.inference.precision import pick_device
 from voxloom.prepare import Cache, Statistics, measure_statistics
 from voxloom.progress import Progress
@@ -28,7 +28,7 @@ from voxloom.study.external import evaluate_external, kept_apart, open_external
 from voxloom.study.facts import Resolved, complete, gather_facts, plan_rows, plan_text, resolve
 from voxloom.study.guard import Records, guard_folds, guard_outside
 from voxloom.study.recipe import Recipe
-from voxloom.study.run import Run
+from voxloom.study.run import Run, cache_folder
 from voxloom.training.callbacks import Reporter
 from voxloom.training.checkpoint import CHECKPOINT
 from voxloom.training.fit import Training, fit
@@ -234,8 +234,9 @@ def _resume(dataset: Dataset, folder: Path, budget: str | None, listener: Listen
         raise BadInput(
             "the data set has other cases than the run", dataset.root, "Resume with the data set it was started with"
         )
+    digests = Cache(cache_folder(folder)).digests(cases)
     for case in cases:
-        if sorted(sha256_file(path) for path in case.source_files) != sorted(known[case.id].values()):
+        if sorted(digests[path] for path in case.source_files) != sorted(known[case.id].values()):
             raise BadInput(f"case {case.id} has changed since the run was started", dataset.root, "Start a new run")
     with locked(folder):
         if budget is not None:
@@ -289,7 +290,7 @@ def training_of(study: Study, number: int, progress: Progress | None = None) -> 
     """The training of one fold, its cases prepared (from the cache where they are)."""
     s, fold = study.settings, study.folds[number]
     statistics = fold_statistics(study, fold)
-    prepared = Cache(study.folder.parent / "cache").prepare(
+    prepared = Cache(cache_folder(study.folder)).prepare(
         study.dataset, s.prepare, labels=study.labels, statistics=statistics, progress=progress
     )
     return Training(
@@ -325,8 +326,7 @@ def fold_statistics(study: Study, fold: Fold) -> Statistics | None:
     if not study.settings.prepare.needs_statistics:
         return None
     cases = [study.dataset[name] for name in fold.train]
-    folder = study.folder.parent / "cache"
-    seed = study.settings.recipe.seed
+    seed, folder = study.settings.recipe.seed, cache_folder(study.folder)
     return measure_statistics(cases, study.settings.prepare, study.labels, seed=seed, folder=folder)
 
 

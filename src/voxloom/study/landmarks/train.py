@@ -14,7 +14,7 @@ from voxloom.dataset import Case, Dataset, Fold, read_splits, write_splits
 from voxloom.dataset.leaks import describe_cases
 from voxloom.dataset.nested import first_patients
 from voxloom.errors import BadInput
-from voxloom.files import sha256_file, write_json, write_text
+from voxloom.files import write_json, write_text
 from voxloom.inference.precision import pick_device
 from voxloom.landmarks import Layout
 from voxloom.points import Point
@@ -25,7 +25,7 @@ from voxloom.study.external import kept_apart, open_external
 from voxloom.study.guard import Records, guard_folds, guard_outside
 from voxloom.study.landmarks.plan import LandmarkPlan, checked, headers_of, plan_landmarks
 from voxloom.study.recipe import Recipe
-from voxloom.study.run import Run
+from voxloom.study.run import Run, cache_folder
 from voxloom.training.landmarks.fit import LandmarkTraining, fit_landmarks
 from voxloom.training.landmarks.sampling import LandmarkCase
 from voxloom.training.loop import Outcome
@@ -142,8 +142,9 @@ def reopen(dataset: Dataset, run: Run) -> LandmarkStudy:
     cases = usable_cases(dataset, recipe)
     if set(known) != {case.id for case in cases}:
         raise BadInput("the data set has other cases than the run", dataset.root, "Resume with the run's data set")
+    digests = Cache(cache_folder(run.folder)).digests(cases)
     for case in cases:
-        if sorted(sha256_file(path) for path in case.source_files) != sorted(known[case.id].values()):
+        if sorted(digests[path] for path in case.source_files) != sorted(known[case.id].values()):
             raise BadInput(f"case {case.id} has changed since the run was started", dataset.root, "Start a new run")
     layout = Layout.from_dict(run.data["dataset"]["landmarks"])
     folds = read_splits(run.folder / "splits_final.json", cases)
@@ -171,7 +172,7 @@ def train_folds(study: LandmarkStudy, listener: Listener, *, resume: bool = Fals
 
 def _train_fold(study: LandmarkStudy, number: int, listener: Listener, resume: bool) -> Outcome:
     with listener.progress("Preparing") as progress:
-        prepared = Cache(study.folder.parent / "cache").prepare(study.dataset, study.plan.prepare, progress=progress)
+        prepared = Cache(cache_folder(study.folder)).prepare(study.dataset, study.plan.prepare, progress=progress)
     job = training_of(study, number, prepared)
     seconds = study.plan.recipe.budget_seconds
     budget = None if seconds is None else seconds / len(study.folds)
