@@ -152,13 +152,14 @@ def report(options: argparse.Namespace, text: str) -> None:
 
 
 def _without_record(arguments: Sequence[str]) -> list[str]:
+    """The command without ``--record`` and ``--bundle``; of absolute paths only the name."""
     kept = [Path(arguments[0]).relative_to(ROOT).as_posix() if Path(arguments[0]).is_absolute() else arguments[0]]
     skip = False
     for argument in arguments[1:]:
-        if skip or argument == "--record":
+        if skip or argument in ("--record", "--bundle"):
             skip = not skip
             continue
-        kept.append(argument)
+        kept.append(Path(argument).name if Path(argument).is_absolute() else argument)
     return kept
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pairs import DATA, OURS, PEERS, Side, Work, parser, report, run, table
+from pairs import DATA, OURS, PEERS, Side, Work, parser, report, run, spread, table
 
 
 def images(options: argparse.Namespace) -> list[Path]:
@@ -118,20 +118,20 @@ def nnunet(options: argparse.Namespace) -> Work:
 
 
 def plans_of(patch: list[int]) -> dict[str, Any]:
-    """A plan for nnU-Net with Voxloom's patch; 1 mm voxels, z-score, its own resampling functions."""
+    """A plan for nnU-Net with Voxloom's patch and order of axes (i, j, k); 1 mm voxels, z-score, its own resampling functions."""
     resample = {"is_seg": False, "order": 3, "order_z": 0, "force_separate_z": None}
     names = ("data", "seg", "probabilities")
     functions = {f"resampling_fn_{name}": "resample_data_or_seg_to_shape" for name in names}
     options = {f"resampling_fn_{name}_kwargs": {**resample, "is_seg": name == "seg"} for name in names}
     configuration = {
         "data_identifier": "none", "preprocessor_name": "DefaultPreprocessor", "batch_size": 2,
-        "patch_size": patch[::-1], "median_image_size_in_voxels": patch[::-1], "spacing": [1.0, 1.0, 1.0],
+        "patch_size": patch, "median_image_size_in_voxels": patch, "spacing": [1.0, 1.0, 1.0],
         "normalization_schemes": ["ZScoreNormalization"], "use_mask_for_norm": [False], "batch_dice": False,
         "architecture": {"network_class_name": "none", "arch_kwargs": {}, "_kw_requires_import": []},
         **functions, **options,
     }  # fmt: skip
     return {
-        "dataset_name": "none", "plans_name": "none", "transpose_forward": [0, 1, 2], "transpose_backward": [0, 1, 2],
+        "dataset_name": "none", "plans_name": "none", "transpose_forward": [2, 1, 0], "transpose_backward": [2, 1, 0],
         "image_reader_writer": "SimpleITKIO", "label_manager": "LabelManager", "experiment_planner_used": "none",
         "foreground_intensity_properties_per_channel": {"0": {}}, "configurations": {"3d_fullres": configuration},
     }  # fmt: skip
@@ -182,7 +182,8 @@ def main() -> None:
     if rounds is None:
         return
     counts = "; ".join(f"{name} {s[-1].result}" for name, s in rounds.items())
-    text = table(rounds, "s per case", 1 / options.cases)
+    busy = "; ".join(f"{n} {spread([s.processor / options.cases for s in samples])}" for n, samples in rounds.items())
+    text = f"{table(rounds, 's per case', 1 / options.cases)}\n\nProcessor seconds per case: {busy}."
     report(options, f"{text}\n\nVoxels of the two labels in {options.cases} cases: {counts}.")
 
 

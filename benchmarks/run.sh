@@ -12,6 +12,7 @@ trap 'rm -rf "$WORK"' EXIT
 "$PYTHON" benchmarks/training_step.py --record "Share of the processor's peak in a training step"
 "$PYTHON" benchmarks/predict_case.py --run "$WORK/run" --record "Prediction of a small case"
 "$PYTHON" benchmarks/windowed_prediction.py --record "Windowed prediction of a large volume"
+"$PYTHON" benchmarks/windowed_prediction.py --width 1 --record "Windowed prediction with a single convolution"
 "$PYTHON" benchmarks/surface_metrics.py --slow --record "Surface metrics against the peers"
 "$PYTHON" benchmarks/prepare_peers.py --record "Preparation against the peers"
 "$PYTHON" benchmarks/augmented_batches.py --record "Augmented batches"
