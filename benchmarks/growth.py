@@ -79,16 +79,17 @@ def predict(cases: int, factor: int, labels: int) -> Callable[[], object]:
 
 
 def evaluate(cases: int, factor: int, labels: int) -> Callable[[], object]:
-    from voxloom.evaluation import mask_metrics
+    from voxloom.dataset.labels import Labels
+    from voxloom.evaluation import evaluate_case
+    from voxloom.volume import Volume
 
-    shape = (SMALL[0] * 2, SMALL[1] * 2, SMALL[2] * factor)
-    truth = boxes(shape, labels)
-    found = np.roll(truth, 1, axis=1)
+    truth = boxes((SMALL[0] * 2, SMALL[1] * 2, SMALL[2] * factor), labels)
+    pair = [Volume(data[None], np.eye(4)) for data in (np.roll(truth, 1, axis=1), truth)]
+    names = Labels.from_values(range(1, labels + 1))
 
     def work() -> None:
         for _ in range(cases):
-            for n in range(1, labels + 1):
-                mask_metrics(found == n, truth == n, (1.0, 1.0, 1.0))
+            evaluate_case(pair[0], pair[1], names)
 
     return work
 

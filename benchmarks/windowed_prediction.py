@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -55,7 +56,7 @@ def volume(options: argparse.Namespace) -> np.ndarray:
     return np.random.default_rng(0).standard_normal((1, *options.size), dtype=np.float32)
 
 
-def voxloom(options: argparse.Namespace) -> Work:
+def voxloom(options: argparse.Namespace, channels_last: bool = True) -> Work:
     from voxloom.dataset.labels import Label, Labels
     from voxloom.inference import stream_map
     from voxloom.inference.labels import decide
@@ -65,7 +66,7 @@ def voxloom(options: argparse.Namespace) -> Work:
 
     def work() -> dict[str, float]:
         out = np.zeros(options.size, np.uint8)
-        for slab in stream_map(network, image, patch=PATCH, overlap=0.5, batch=BATCH):
+        for slab in stream_map(network, image, patch=PATCH, overlap=0.5, batch=BATCH, channels_last=channels_last):
             planes = np.moveaxis(decide(slab.probabilities, labels), slab.axis, 0)
             np.moveaxis(out, slab.axis, 0)[slab.start : slab.stop] = planes
         return {**network.take(), "labelled": float((out > 0).mean())}
@@ -93,7 +94,9 @@ def main() -> None:
     made.add_argument("--size", type=int, nargs=3, default=[512, 512, 200])
     made.add_argument("--width", type=int, default=16)
     options = made.parse_args()
-    rounds = run([Side("Voxloom", OURS, voxloom), Side("MONAI", PEERS, monai)], options)
+    sides = [Side("Voxloom", OURS, voxloom), Side("MONAI", PEERS, monai)]
+    sides.append(Side("Voxloom in MONAI's layout", OURS, partial(voxloom, channels_last=False)))
+    rounds = run(sides, options)
     if rounds is None:
         return
     lines = [

@@ -11,7 +11,7 @@ import pytest
 
 from voxloom.dataset import Label, Labels
 from voxloom.errors import BadInput
-from voxloom.evaluation import Evaluation, bootstrap_ci, evaluate_case, evaluate_folders, summarize
+from voxloom.evaluation import Evaluation, bootstrap_ci, evaluate_case, evaluate_folders, mask_metrics, summarize
 from voxloom.formats import write_volume
 from voxloom.volume import Volume
 
@@ -31,6 +31,25 @@ def evaluated() -> Evaluation:
     evaluation.add("b", evaluate_case(label_map(1), label_map(1, 5), LABELS), patient="q")
     evaluation.add("c", evaluate_case(label_map(1, 1), label_map(1), LABELS), patient="q")
     return evaluation
+
+
+def test_labels_of_one_slice_have_the_surface_of_a_volume() -> None:
+    """The maps are cut to what is labelled; a plate in a volume is nevertheless all surface."""
+    plate = np.zeros((1, 8, 8, 8), np.uint8)
+    plate[0, 1:7, 1:7, 3] = 1
+    shorter = plate.copy()
+    shorter[0, 3:5, 3:5, 3] = 0
+    organ = evaluate_case(Volume(shorter, np.eye(4)), Volume(plate, np.eye(4)), LABELS)["organ"]
+    assert organ == mask_metrics(shorter[0] == 1, plate[0] == 1, (1.0, 1.0, 1.0))
+    assert organ.hd == 1.0
+
+
+def test_zero_may_be_the_value_of_a_label() -> None:
+    labels = Labels((Label("outside", (0,)), Label("organ", (5,))), background=1)
+    found, true = label_map(5), label_map(1, 5)
+    assert evaluate_case(found, true, labels)["outside"] == mask_metrics(
+        found.data[0] == 0, true.data[0] == 0, (1.0, 1.0, 1.0)
+    )
 
 
 def test_lost_masks_are_counted_and_infinite() -> None:

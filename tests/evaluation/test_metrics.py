@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -115,6 +116,19 @@ def test_single_slices_are_measured_in_their_plane() -> None:
     a[2:7, 2:7], b[3:8, 2:7] = True, True
     assert surface(a).sum() == 16
     assert mask_metrics(a, b, (0.5, 0.5, 10.0)).hd == 0.5
+
+
+def test_memory_follows_the_box_of_the_masks() -> None:
+    """Masks of 200 KB in a volume of 8 MB: the rest of the volume is looked at, not copied."""
+    a, b = np.zeros((2, 200, 200, 200), bool)
+    a[90:110, 90:110, 90:110], b[92:112, 90:110, 90:110] = True, True
+    mask_metrics(a, b, SPACING)
+    tracemalloc.start()
+    found = mask_metrics(a, b, SPACING, np.ones((200, 200, 200), bool))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found.hd == pytest.approx(1.6)
+    assert peak < 8e6 + 1e6  # the mask of valid voxels is made here
 
 
 def test_ignored_voxels_count_nowhere() -> None:

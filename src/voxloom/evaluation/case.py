@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from numpy.typing import NDArray
+
 from voxloom.dataset.labels import Labels
 from voxloom.errors import BadInput
 from voxloom.evaluation.metrics import MaskMetrics, mask_metrics
+from voxloom.evaluation.surface import common_box, flat_axes
 from voxloom.volume import Volume, grid_distance
 
 #: Writers round affines; further apart than this two label maps are on different grids.
@@ -24,9 +29,19 @@ def evaluate_case(prediction: Volume, truth: Volume, labels: Labels) -> dict[str
     BadInput : the grids differ (the difference is printed).
     """
     check_grids(prediction, truth)
-    valid = labels.valid(truth.data[0])
-    pairs = zip(labels.masks(prediction.data[0]), labels.masks(truth.data[0]), strict=True)
-    return {name: mask_metrics(found, true, truth.spacing, valid) for (name, found), (_, true) in pairs}
+    flat = flat_axes(truth.shape)
+    found, true = _labelled(prediction.data[0], truth.data[0], labels)
+    valid = labels.valid(true)
+    pairs = zip(labels.masks(found), labels.masks(true), strict=True)
+    return {name: mask_metrics(a, b, truth.spacing, valid, flat) for (name, a), (_, b) in pairs}
+
+
+def _labelled(prediction: NDArray[Any], truth: NDArray[Any], labels: Labels) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Both label maps in the box of what is not 0: masks of one label after the other cost no more than that."""
+    if 0 in labels.atoms:
+        return prediction, truth
+    box = common_box(prediction, truth) or (slice(0, 0),) * 3
+    return prediction[box], truth[box]
 
 
 def check_grids(prediction: Volume, truth: Volume) -> None:

@@ -7,12 +7,13 @@ is kept, so that no figure hides them. Knows no labels and no files.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
 
-from voxloom.evaluation.surface import Mask, Spacing, surface_distances
+from voxloom.evaluation.surface import Mask, Spacing, common_box, flat_axes, surface_distances
 
 Kind = Literal["ok", "both_empty", "truth_empty", "prediction_empty"]
 
@@ -66,8 +67,10 @@ def kind_of(predicted: int, true: int) -> Kind:
     return "prediction_empty" if true else "truth_empty"
 
 
-def mask_metrics(prediction: Mask, truth: Mask, spacing: Spacing, valid: Mask | None = None) -> MaskMetrics:
-    """All metrics of one mask.
+def mask_metrics(
+    prediction: Mask, truth: Mask, spacing: Spacing, valid: Mask | None = None, flat: Sequence[int] | None = None
+) -> MaskMetrics:
+    """All metrics of one mask; work and memory beyond one look at the masks are those of the box that holds both.
 
     Parameters
     ----------
@@ -75,20 +78,25 @@ def mask_metrics(prediction: Mask, truth: Mask, spacing: Spacing, valid: Mask | 
     spacing : mm, order i j k.
     valid : where voxels count; elsewhere both masks are taken as empty, for overlap, volume and surface alike.
 
+    flat : axes without faces, where the masks were cut out of a larger image; None takes the axes of length 1.
+
     Raises
     ------
     ValueError : the shapes differ.
     """
     if prediction.shape != truth.shape:
         raise ValueError(f"masks of different shape: {prediction.shape} and {truth.shape}")
+    without = flat_axes(truth.shape) if flat is None else flat
+    box = common_box(prediction, truth) or (slice(0, 0),) * 3
+    prediction, truth = prediction[box], truth[box]
     if valid is not None:
-        prediction, truth = prediction & valid, truth & valid
+        prediction, truth = prediction & valid[box], truth & valid[box]
     both, predicted, true = (int(np.count_nonzero(m)) for m in (prediction & truth, prediction, truth))
     kind = kind_of(predicted, true)
     far = 0.0 if kind == "both_empty" else math.inf
     hd, hd95, assd = far, far, far
     if kind == "ok":
-        distances = surface_distances(prediction, truth, spacing)
+        distances = surface_distances(prediction, truth, spacing, without)
         hd, hd95, assd = distances.hd, distances.hd_percentile(95), distances.assd
     ml = float(np.prod(spacing)) / 1000.0
     empty = 1.0 if kind == "both_empty" else 0.0

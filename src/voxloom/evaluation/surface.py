@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,16 +40,33 @@ class SurfaceDistances:
         return float(total / (len(self.forward) + len(self.backward)))
 
 
-def bounding_box(mask: Mask) -> tuple[slice, slice, slice] | None:
-    """Slices that hold all true voxels, None for an empty mask."""
-    flat: Mask = np.asarray(mask.any(axis=2))  # one pass over the volume; the rest is cheap
+Box = tuple[slice, slice, slice]
+
+
+def bounding_box(values: NDArray[Any]) -> Box | None:
+    """Slices that hold all true voxels, or those that are not 0, of (I, J, K); None where there are none."""
+    flat = np.asarray(values.any(axis=2))  # one pass over the volume; the rest is cheap
     rows, columns = np.flatnonzero(flat.any(axis=1)), np.flatnonzero(flat.any(axis=0))
     if not len(rows):
         return None
-    part = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    part = values[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     depth = np.flatnonzero(part.any(axis=(0, 1)))
     ends = [(int(n[0]), int(n[-1]) + 1) for n in (rows, columns, depth)]
     return (slice(*ends[0]), slice(*ends[1]), slice(*ends[2]))
+
+
+def common_box(a: NDArray[Any], b: NDArray[Any]) -> Box | None:
+    """The bounding box of both arrays together, without their union in memory."""
+    boxes = [box for box in (bounding_box(a), bounding_box(b)) if box is not None]
+    if not boxes:
+        return None
+    i, j, k = (slice(min(s.start for s in sides), max(s.stop for s in sides)) for sides in zip(*boxes, strict=True))
+    return (i, j, k)
+
+
+def flat_axes(shape: Sequence[int]) -> tuple[int, ...]:
+    """Axes of a single slice: no face of a voxel looks along them."""
+    return tuple(n for n in range(3) if shape[n] == 1)
 
 
 def surface(mask: Mask, flat: Sequence[int] | None = None) -> Mask:
@@ -60,7 +78,7 @@ def surface(mask: Mask, flat: Sequence[int] | None = None) -> Mask:
     flat : axes without faces, for images of a single slice; None takes the axes of length 1.
     """
     inner = mask.copy()
-    without = [n for n in range(3) if mask.shape[n] == 1] if flat is None else flat
+    without = flat_axes(mask.shape) if flat is None else flat
     for axis in range(3):
         if axis in without:
             continue
@@ -77,22 +95,23 @@ def _side(axis: int, part: slice) -> tuple[slice, ...]:
     return tuple(part if n == axis else slice(None) for n in range(3))
 
 
-def surface_distances(a: Mask, b: Mask, spacing: Spacing) -> SurfaceDistances:
+def surface_distances(a: Mask, b: Mask, spacing: Spacing, flat: Sequence[int] | None = None) -> SurfaceDistances:
     """Distances between the surfaces of two masks that are not empty.
 
     Parameters
     ----------
     a, b : boolean (I, J, K) of one shape. They are cut to the bounding box of their union; one exact Euclidean distance
-        transform is made per mask.
+        transform is made per mask, one after the other, so that memory follows that box.
     spacing : mm, order i j k.
+    flat : axes without faces, where a and b were cut out of a larger image; None takes the axes of length 1.
     """
-    box = bounding_box(a | b)
+    box = common_box(a, b)
     if box is None:
         raise ValueError("both masks are empty")
-    flat = [n for n in range(3) if a.shape[n] == 1]
-    edges = [surface(np.ascontiguousarray(mask[box]), flat) for mask in (a, b)]
-    maps = [_distance_to(edge, spacing) for edge in edges]
-    return SurfaceDistances(forward=maps[1][edges[0]], backward=maps[0][edges[1]])
+    without = flat_axes(a.shape) if flat is None else flat
+    one, two = (surface(np.ascontiguousarray(mask[box]), without) for mask in (a, b))
+    forward = _distance_to(two, spacing)[one]
+    return SurfaceDistances(forward=forward, backward=_distance_to(one, spacing)[two])
 
 
 def _distance_to(edge: Mask, spacing: Spacing) -> NDArray[np.float32]:
