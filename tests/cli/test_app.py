@@ -89,7 +89,9 @@ def test_interruption_is_130(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_json_is_all_of_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["recipes", "--json"]) == 0
-    assert "auto" in json.loads(capsys.readouterr().out)
+    listed = json.loads(capsys.readouterr().out)
+    assert "auto" in listed["recipes"]
+    assert "cervical-spine-study" in listed["sweeps"]
 
 
 def test_overview_imports_nothing_heavy() -> None:

@@ -9,7 +9,8 @@ import pytest
 from voxloom.dataset import Label, Labels
 from voxloom.errors import BadInput
 from voxloom.study.facts import learned_as
-from voxloom.study.recipe import Recipe, recipe_names
+from voxloom.study.recipe import Recipe
+from voxloom.study.shipped import recipe_names
 from voxloom.training.settings import TrainingSettings
 
 

@@ -6,6 +6,8 @@ k that can be recorded; reading them is left to the caller (images linearly, lab
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -36,3 +38,14 @@ def slice_positions(
         offset = random.uniform(-0.5, 0.5)
     positions = np.concatenate([[0.0], np.cumsum(steps)])
     return middle + offset + positions - positions[count // 2]
+
+
+def moved_positions(
+    settings: AugmentSettings, random: np.random.Generator, positions: Sequence[float]
+) -> NDArray[np.float64]:
+    """Positions of slices that do not follow each other, ascending; interpolated, the share moves by up to half a slice."""
+    moved = np.array(positions, dtype=float)
+    if random.random() < settings.slice_interpolation_chance:
+        chosen = random.random(len(moved)) < settings.slice_interpolation
+        moved[chosen] += random.uniform(-0.5, 0.5, int(chosen.sum()))
+    return moved

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
@@ -16,14 +16,21 @@ if TYPE_CHECKING:
 
 
 def command(
-    sweep: Annotated[Path, typer.Argument(help="YAML file: data, recipe, and what is varied over.")],
+    sweep: Annotated[
+        str, typer.Argument(help="YAML file (data, recipe, and what is varied over), or the name of a shipped sweep.")
+    ],
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder of the sweep.")],
+    data: Annotated[Optional[Path], typer.Option(help="Data set, instead of the file's.")] = None,
     on: Annotated[
         str, typer.Option(help="local: processes on this machine; ray: a Ray cluster here; HOST:PORT: a running one.")
     ] = "local",
     workers: Annotated[int, typer.Option(min=1, help="Runs at a time, for --on local.")] = 1,
     cpus: Annotated[float, typer.Option(min=0, help="Processor cores of one run, for Ray.")] = 1,
     gpus: Annotated[float, typer.Option(min=0, help="Graphics cards of one run, for Ray; 0.5 shares one.")] = 0,
+    assign: Annotated[
+        Optional[list[str]],
+        typer.Option("--set", metavar="KEY=VALUE", help="Change a recipe key in all runs, e.g. training.batch=4."),
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the sweep in -o; finished runs are kept.")
     ] = False,
@@ -32,9 +39,10 @@ def command(
 ) -> None:
     """Train the runs that SWEEP describes, record every one, and aggregate their scores by factor."""
     from voxloom.cli import output
+    from voxloom.cli.train import parse_assignments
     from voxloom.study.sweep import Sweep, run_sweep
 
-    asked = Sweep.load(sweep)
+    asked = Sweep.load(sweep, data=data, changes=parse_assignments(assign or []))
     try:
         result = run_sweep(
             asked,
@@ -45,7 +53,7 @@ def command(
             listener=lambda record, total: output.note(progress_line(record, total)),
         )
     except KeyboardInterrupt:
-        output.note(f"Interrupted and saved. Continue with: voxloom sweep {sweep} -o {out} --resume")
+        output.note(f"Interrupted and saved. Continue with the same command and --resume, of {sweep} in {out}")
         raise
     _show(result, json_output)
 

@@ -158,6 +158,10 @@ class Labels:
         left.insert(sum(other not in parts for other in self.names[:first]), Label(name, values))
         return Labels(tuple(left), ignore=self.ignore, background=self.background)
 
+    def as_one(self, name: str) -> Labels:
+        """All labels as one, ``name``; a prediction writes the smallest of their values."""
+        return Labels((Label(name, self.atoms),), ignore=self.ignore, background=self.background)
+
     @classmethod
     def from_nnunet(cls, mapping: Mapping[str, Any], regions_order: Sequence[int] | None = None) -> Labels:
         """From nnU-Net's ``labels`` {name: value or values}, where ``background`` and ``ignore`` are special names."""

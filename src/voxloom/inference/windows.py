@@ -9,7 +9,7 @@ mirror images: see :meth:`Forward.scores`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from voxloom.errors import BadInput
 from voxloom.inference.band import Band, Slab, ring_planes
 from voxloom.inference.forward import Activation, Forward, NetworkFunction
 from voxloom.inference.grid import Triple, WindowGrid
-from voxloom.prepare.slices import SliceStack
+from voxloom.prepare.slices import SliceStack, spread_slices
 
 #: One slice, no neighbors.
 SINGLE = SliceStack()
@@ -51,7 +51,8 @@ def stream_map(
     overlap : share of a window that its neighbor covers again, from 0 to below 1.
     batch : windows per forward pass.
     device, autocast_dtype, activation, tta_axes, channels_last : see :class:`Forward`.
-    stack : neighboring slices that a 2D network sees as further channels.
+    stack : neighboring slices that a 2D network sees as further channels; or slices spread over the volume for a 3D network,
+        every slice among others at equal distances: then the whole volume comes as one slab.
 
     Yields
     ------
@@ -71,11 +72,18 @@ def stream_map(
     place = torch.device(device)
     members = (networks,) if callable(networks) else tuple(networks)
     forward = Forward(members, place, activation, autocast_dtype, tta_axes, channels_last)
-    padded, inside = _pad(image, patch)
-    grid = WindowGrid.plan(_size(padded), patch, overlap, place)
-    for slab in _run(forward, _stacks(padded, stack), grid, batch):
-        if (cut := _cut(slab, inside)) is not None:
-            yield cut
+
+    def stream(part: NDArray[np.float32], of: SliceStack) -> Iterator[Slab]:
+        padded, inside = _pad(part, patch)
+        grid = WindowGrid.plan(_size(padded), patch, overlap, place)
+        for slab in _run(forward, _stacks(padded, of), grid, batch):
+            if (cut := _cut(slab, inside)) is not None:
+                yield cut
+
+    if stack.spread:
+        yield _spread(image, patch[2], lambda part: stream(part, SINGLE))
+    else:
+        yield from stream(image, stack)
 
 
 def predict_map(
@@ -94,7 +102,6 @@ def predict_map(
     out_dtype: DTypeLike = np.float16,
 ) -> NDArray[Any]:
     """All probabilities at once, (L, I, J, K) of ``out_dtype`` on the prepared grid; see :func:`stream_map`."""
-    out: NDArray[Any] | None = None
     slabs = stream_map(
         network,
         image,
@@ -108,12 +115,31 @@ def predict_map(
         channels_last=channels_last,
         stack=stack,
     )
+    return _gathered(slabs, image.shape[1:], out_dtype)
+
+
+def _gathered(slabs: Iterable[Slab], size: tuple[int, ...], out_dtype: DTypeLike) -> NDArray[Any]:
+    """All slabs of a volume of ``size`` in one array (L, I, J, K)."""
+    out: NDArray[Any] | None = None
     for slab in slabs:
         if out is None:
-            out = np.empty((len(slab.probabilities), *image.shape[1:]), out_dtype)
+            out = np.empty((len(slab.probabilities), *size), out_dtype)
         np.moveaxis(out, slab.axis + 1, 0)[slab.start : slab.stop] = np.moveaxis(slab.probabilities, slab.axis + 1, 0)
     assert out is not None
     return out
+
+
+def _spread(image: NDArray[np.float32], depth: int, stream: Callable[[NDArray[np.float32]], Iterator[Slab]]) -> Slab:
+    """The whole volume (C, I, J, K), ``depth`` slices spread over it at a time."""
+    out: NDArray[np.float32] | None = None
+    for group, own in spread_slices(image.shape[3], depth):
+        part = np.ascontiguousarray(image[..., group])
+        found = _gathered(stream(part), part.shape[1:], np.float32)
+        if out is None:
+            out = np.empty((len(found), *image.shape[1:]), np.float32)
+        out[..., group[own]] = found[..., own]
+    assert out is not None
+    return Slab(2, 0, out)
 
 
 def _stacks(padded: NDArray[np.float32], stack: SliceStack) -> Tensor:

@@ -63,7 +63,7 @@ class DynamicUNet(SegmentationNetwork):
         _, *skips, deepest = self.encoder.out_channels
         self.middle = nn.Sequential(
             nn.BatchNorm2d(deepest), nn.ReLU(), nn.Conv2d(deepest, 2 * deepest, 3, padding=1), nn.ReLU(),
-            nn.Conv2d(2 * deepest, deepest, 3, padding=1), nn.ReLU(),
+            nn.Conv2d(2 * deepest, deepest, 3, padding=1), nn.ReLU(), nn.Dropout(settings.dropout),
         )  # fmt: skip
         channels, blocks = deepest, []
         for n, skip in enumerate(reversed(skips)):

@@ -11,7 +11,7 @@ Axes = tuple[int, ...]
 
 
 def plan_levels(
-    patch: Sequence[int], spacing: Sequence[float], *, max_levels: int = 6, min_size: int = 4
+    patch: Sequence[int], spacing: Sequence[float], *, max_levels: int = 6, min_size: int = 4, fixed: bool = False
 ) -> tuple[tuple[Axes, ...], tuple[Axes, ...]]:
     """Strides and kernels per level.
 
@@ -22,18 +22,19 @@ def plan_levels(
         can be halved.
     max_levels : levels at most.
     min_size : an axis is not halved below this many voxels.
+    fixed : the patch keeps its size, so an axis of an odd number of voxels is not halved.
 
     Returns
     -------
     (strides, kernels), one entry per level. An axis has kernel 1 until its spacing is within a factor of 2 of the
     finest, then 3 for good. A patch that cannot be halved often enough gets levels of stride 1 up to ``FEWEST_LEVELS``.
-    Sizes need not be even on the way: the caller enlarges the patch to a multiple of the product of the strides.
+    Unless ``fixed``, sizes need not be even on the way: the caller enlarges the patch to a multiple of the strides' product.
     """
     size, now = [float(n) for n in patch], [float(s) for s in spacing]
     kernel = _kernel(now, (1,) * len(size))
     strides, kernels = [(1,) * len(size)], [kernel]
     while len(strides) < max_levels:
-        stride = _stride(size, now, min_size)
+        stride = _stride(now, [n >= 2 * min_size and (not fixed or n % 2 == 0) for n in size])
         if max(stride) == 1 and len(strides) >= FEWEST_LEVELS:
             break
         size = [n / k for n, k in zip(size, stride, strict=True)]
@@ -44,9 +45,8 @@ def plan_levels(
     return tuple(strides), tuple(kernels)
 
 
-def _stride(size: Sequence[float], spacing: Sequence[float], min_size: int) -> Axes:
-    """2 for the axes that are halved next."""
-    able = [n >= 2 * min_size for n in size]
+def _stride(spacing: Sequence[float], able: Sequence[bool]) -> Axes:
+    """2 for the axes that are halved next, of those that can be."""
     finest = min((s for s, yes in zip(spacing, able, strict=True) if yes), default=0.0)
     return tuple(2 if yes and s < 2 * finest else 1 for s, yes in zip(spacing, able, strict=True))
 

@@ -110,12 +110,14 @@ class DynamicUNetSettings(_OneOutput):
     ----------
     encoder : as in ``EncoderNetworkSettings``.
     blur : smooth after each pixel shuffle over 2 x 2 pixels, against the checkerboard that is left (Sugawara et al. 2018).
+    dropout : probability that a feature between encoder and decoder is silenced in training.
     """
 
     kind: Literal["dynamic_unet"]
     dims: Literal[2] = 2
     encoder: EncoderName = "resnet34"
     blur: bool = True
+    dropout: float = Field(0.0, ge=0, lt=1)
 
 
 class MixedScaleSettings(_OneOutput):

@@ -77,7 +77,8 @@ def plan(volume: Volume, settings: PrepareSettings, statistics: Statistics | Non
     spacing = settings.spacing
     if settings.resize_to is not None:
         own = _turned_spacing(volume, turn)
-        i, j, k = ((b - a) * mm / n for (a, b), mm, n in zip(box, own, settings.resize_to, strict=True))
+        wanted = zip(box, own, settings.resize_to, spacing or (None, None, None), strict=True)
+        i, j, k = (mm if n is None else (b - a) * old / n for (a, b), old, n, mm in wanted)
         spacing = (i, j, k)
     return plan_geometry(volume.shape, volume.affine, turn, box, spacing, settings.pad_to)
 

@@ -34,7 +34,7 @@ class PrepareSettings(BaseModel):
         square in the plane of the slices around the place where two bones meet, found as the training cases taught.
     joint_labels : values of the two bones in the label files.
     joint_mm : side of the square.
-    resize_to : size (I, J, K) to which every case is resampled, in the place of ``spacing``.
+    resize_to : size (I, J, K) to which every case is resampled, in the place of ``spacing``; an axis of None keeps to ``spacing``.
     pad_to : least size (I, J, K) of the prepared grid; filled with 0 on both sides.
     n4 : whether N4 removes the bias field first (Tustison et al. 2010), for MR.
     n4_shrink, n4_iterations : the field is estimated on an image this many times coarser (no axis below 8 voxels), with so
@@ -56,7 +56,7 @@ class PrepareSettings(BaseModel):
     crop: Literal["none", "nonzero", "body", "joint"] = "none"
     joint_labels: tuple[int, int] = (1, 2)
     joint_mm: float = Field(120.0, gt=0)
-    resize_to: tuple[_Size, _Size, _Size] | None = None
+    resize_to: tuple[_Size | None, _Size | None, _Size | None] | None = None
     pad_to: tuple[_Size, _Size, _Size] | None = None
     n4: bool = False
     n4_shrink: int = Field(4, ge=1, le=64)

@@ -1,4 +1,4 @@
-"""Slices of a volume for 2D networks: which plane they lie in, and which neighbors a network sees with them.
+"""Slices of a volume: which plane they lie in, and which of them a network sees together.
 
 Slices of a prepared volume (C, I, J, K) are its planes of constant k, so an anatomical plane is chosen by turning its normal
 axis to the end. Knows anatomy and channels; does not know networks, training or windows.
@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Plane = Literal["sagittal", "coronal", "axial"]
 Edges = Literal["zero", "replicate"]
@@ -28,6 +28,26 @@ def plane_orientation(codes: str, plane: Plane) -> str:
     return codes.replace(normal, "") + normal
 
 
+def spread_slices(count: int, depth: int) -> list[tuple[NDArray[np.intp], NDArray[np.bool_]]]:
+    """Groups of ``depth`` slices at equal distances, ascending, that together are all ``count`` slices.
+
+    Returns
+    -------
+    Per group its slices, and which of them it answers for; the others, evenly spread, fill a group that would have fewer.
+    A volume of fewer slices is one group.
+    """
+    groups = []
+    step = -(-count // depth)
+    for first in range(step):
+        own = np.arange(first, count, step)
+        others = np.setdiff1d(np.arange(count), own)
+        missing = min(depth - len(own), len(others))
+        filling = others[np.linspace(0, len(others) - 1, missing).round().astype(int)] if missing else others[:0]
+        group = np.sort(np.concatenate([own, filling]))
+        groups.append((group, np.isin(group, own)))
+    return groups
+
+
 @dataclass(frozen=True)
 class SliceStack:
     """What a 2D network sees of a volume at slice k: the slices k - neighbors to k + neighbors, as channels.
@@ -38,10 +58,12 @@ class SliceStack:
     ----------
     neighbors : slices on either side.
     edges : what lies beyond the first and last slice of a volume: zeros, or the first and last slice again.
+    spread : instead, a 3D network sees slices that are spread over the whole volume.
     """
 
     neighbors: int = 0
     edges: Edges = "zero"
+    spread: bool = False
 
     @property
     def depth(self) -> int:
@@ -64,7 +86,7 @@ class SliceStack:
 
 
 class SliceSettings(BaseModel):
-    """Slices of volumes for 2D networks; recipe section ``slices:``.
+    """Slices of volumes, for 2D networks mostly; recipe section ``slices:``.
 
     Parameters
     ----------
@@ -74,6 +96,8 @@ class SliceSettings(BaseModel):
         slice out.
     edges : beyond a volume's first and last slice the network sees "zero", or "replicate" repeats that slice.
     per_volume : slices drawn at random from every volume in one pass over the training cases; None draws one per volume.
+    spread : a 3D network sees so many slices of the whole volume at once: a random, sorted choice in training, slices at equal
+        distances when it predicts. ``training.patch`` has as many slices.
     background : whether slices without any label are trained on. They are always predicted and evaluated.
     """
 
@@ -83,16 +107,25 @@ class SliceSettings(BaseModel):
     neighbors: int = Field(0, ge=0, le=16)
     edges: Edges = "zero"
     per_volume: int | None = Field(None, ge=1)
+    spread: int | None = Field(None, ge=2)
     background: bool = True
+
+    @model_validator(mode="after")
+    def _one_input(self) -> SliceSettings:
+        if self.spread is not None and (self.neighbors or self.per_volume is not None):
+            raise ValueError("spread is for 3D networks; neighbors and per_volume are for 2D ones")
+        return self
 
     @property
     def stack(self) -> SliceStack:
-        """What the network sees at one slice."""
-        return SliceStack(self.neighbors, self.edges)
+        """What the network sees at once."""
+        return SliceStack(self.neighbors, self.edges, self.spread is not None)
 
     @property
-    def used(self) -> bool:
+    def flat(self) -> bool:
         """Whether any key asks for what only a 2D network can do."""
+        if self.spread is not None:
+            return False
         return self.plane is not None or self.neighbors > 0 or self.per_volume is not None or not self.background
 
     def orientation(self, codes: str | None) -> str | None:

@@ -100,8 +100,9 @@ def preprocessing(settings: PrepareSettings, about: dict[str, Any], copies: Copi
         raise BadInput(
             "a MONAI bundle cannot express regions or an ignore label", None, "Export a run with plain labels"
         )
-    if about.get("slices", {}).get("neighbors"):
-        raise BadInput("a MONAI bundle cannot express slices.neighbors of this run", None, "Export a run without it")
+    for key in ("neighbors", "spread"):
+        if about.get("slices", {}).get(key):
+            raise BadInput(f"a MONAI bundle cannot express slices.{key} of this run", None, "Export a run without it")
     unsaid = {
         "crop": settings.crop != "none",
         "n4": settings.n4,

@@ -56,14 +56,22 @@ def wishes_of(recipe: Recipe) -> Wishes:
     """What the recipe fixes of the network's input (BadInput when it asks for slices and for a network that has none)."""
     field = network_kinds()[recipe.network.get("kind", "unet")].model_fields["dims"]
     dims = recipe.network.get("dims", None if field.is_required() else field.default)  # some families are 2D alone
-    patch = recipe.training.get("patch") or (0, 0, 1)
-    if recipe.slices.used and (dims == 3 or patch[2] != 1):
+    given = recipe.training.get("patch")
+    patch = None if given is None else (int(given[0]), int(given[1]), int(given[2]))
+    slices = recipe.slices
+    if slices.flat and (dims == 3 or (patch or (0, 0, 1))[2] != 1):
         raise BadInput(
-            f"`slices` is for 2D networks, not for {'3D ones' if dims == 3 else f'patches of {patch[2]} slices'}",
+            f"`slices` is for 2D networks, not for {'3D ones' if dims == 3 else f'patches of {patch and patch[2]} slices'}",
             f"recipe {recipe.name}",
             "Set network.dims to 2 and the third number of training.patch to 1, or leave both out",
         )
-    return Wishes(2 if recipe.slices.used else dims, recipe.slices.plane, recipe.slices.neighbors)
+    if slices.spread and (dims == 2 or patch is None or patch[2] != slices.spread):
+        raise BadInput(
+            f"`slices.spread` is for 3D networks on patches of {slices.spread} slices",
+            f"recipe {recipe.name}",
+            f"Set network.dims to 3 and training.patch to [I, J, {slices.spread}], e.g. [128, 128, {slices.spread}]",
+        )
+    return Wishes(2 if slices.flat else 3 if slices.spread else dims, slices.plane, slices.neighbors, patch)
 
 
 def gather_facts(dataset: Dataset, fingerprint: Fingerprint, labels: Labels) -> DataFacts:
@@ -101,6 +109,8 @@ def complete(
     values = recipe.model_dump(mode="json")
     for section in PLANNED:
         values[section] = {**chosen[section].model_dump(mode="json"), **values[section]}
+    if recipe.prepare.get("resize_to") is not None:  # the plan's spacing is that of the resized voxels
+        values["prepare"]["spacing"] = recipe.prepare.get("spacing")
     values["network"] = fill_network(plan.network, recipe.network)
     values["training"] = learned_as(plan.training, recipe).model_dump(mode="json")
     return Recipe.check(values, f"recipe {recipe.name}"), plan
@@ -115,14 +125,22 @@ def learned_as(planned: TrainingSettings, recipe: Recipe) -> TrainingSettings:
 
 
 def resized(facts: DataFacts, recipe: Recipe) -> DataFacts:
-    """The facts of cases that all get ``prepare.resize_to`` voxels, in RAS axis order; the spacing then differs by case."""
+    """The facts of cases that all get ``prepare.resize_to`` voxels, in RAS axis order; the spacing then differs by case.
+
+    An axis that is not resized keeps its voxels, or gets those of ``prepare.spacing``.
+    """
     size = recipe.prepare.get("resize_to")
     if size is None:
         return facts
+    asked = recipe.prepare.get("spacing") or (None, None, None)
     order = ["RAS".index(code) for code in recipe.slices.orientation("RAS") or "RAS"]
-    i, j, k = (int(size[order.index(axis)]) for axis in range(3))
-    count = len(facts.shapes)
-    return replace(facts, shapes=((i, j, k),) * count, spacings=((1.0, 1.0, 1.0),) * count)
+    wanted, spacing = ([values[order.index(axis)] for axis in range(3)] for values in (size, asked))
+    shapes = []
+    for shape, own in zip(facts.shapes, facts.spacings, strict=True):
+        kept = [max(1, round(n * mm / (new or mm))) for n, mm, new in zip(shape, own, spacing, strict=True)]
+        i, j, k = (int(n or old) for n, old in zip(wanted, kept, strict=True))
+        shapes.append((i, j, k))
+    return replace(facts, shapes=tuple(shapes), spacings=((1.0, 1.0, 1.0),) * len(shapes))
 
 
 def overridden(recipe: Recipe, time_step: MachineTimer) -> StepTimer:

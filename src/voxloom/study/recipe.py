@@ -6,18 +6,19 @@ the run writes out every value. Does not know how any of it is carried out.
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Mapping, Sequence
-from importlib import resources
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from voxloom.errors import BadInput
 from voxloom.files import write_text
 from voxloom.prepare import PrepareSettings, SliceSettings
+from voxloom.study.extends import EXTENDS, recipe_mapping
+from voxloom.study.keys import as_bad_input, check_keys, check_values, nearest, read_text
+from voxloom.study.shipped import recipe_names, shipped_text
 from voxloom.training.init import RANDOM, InitSettings
 
 if TYPE_CHECKING:
@@ -53,18 +54,21 @@ class LabelSettings(BaseModel):
 
     Parameters
     ----------
-    merge : labels that become one: a list, named after its parts (``femur+tibia``), or {new name: list} for several groups.
+    merge : labels that become one: a list, named after its parts (``femur+tibia``), or {new name: list} for several groups;
+        {new name: all} makes one label of whatever labels the data set has.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    merge: tuple[str, ...] | dict[str, tuple[str, ...]] = ()
+    merge: tuple[str, ...] | dict[str, tuple[str, ...] | Literal["all"]] = ()
 
     def apply(self, labels: Labels) -> Labels:
         """The merged labels (BadInput for a label that does not exist)."""
         groups = self.merge if isinstance(self.merge, dict) else {"+".join(self.merge): self.merge}
         for name, parts in groups.items():
-            if parts:
+            if parts == "all":
+                labels = labels.as_one(name)
+            elif parts:
                 labels = labels.merged(name, parts)
         return labels
 
@@ -110,7 +114,6 @@ class FoldSettings(BaseModel):
         return self
 
 
-_LONGEST_RECIPE = 1 << 20
 Section = dict[str, Any]
 
 #: Recipe sections whose keys are the fields of a settings class; keys that are left out are chosen by the planner.
@@ -171,33 +174,32 @@ class Recipe(BaseModel):
         if path.suffix not in (".yaml", ".yml") and str(source) in recipe_names():
             return cls.parse(shipped_text(str(source)), f"recipe {source}")
         if not path.is_file():
-            raise BadInput("no such recipe", source, _nearest(str(source), recipe_names(), "See: voxloom recipes"))
-        return cls.parse(_text(path), path)
+            raise BadInput("no such recipe", source, nearest(str(source), recipe_names(), "See: voxloom recipes"))
+        return cls.parse(read_text(path), path)
 
     @classmethod
     def parse(cls, text: str, where: str | Path) -> Recipe:
-        """Check YAML text; ``where`` is named in errors."""
-        values = _yaml(text, where) or {}
-        if not isinstance(values, dict):
-            raise BadInput("a recipe is a list of `key: value` lines", where, "See an example: voxloom recipes auto")
-        return cls.check(values, where)
+        """Check YAML text, which may extend another recipe; ``where`` is named in errors."""
+        return cls.check(recipe_mapping(text, where), where)
 
     @classmethod
     def check(cls, values: Mapping[str, Any], where: str | Path) -> Recipe:
         """Check a mapping of keys, nested as in YAML."""
-        _check_keys(values, tuple(cls.model_fields), "", where)
+        check_keys(values, (*cls.model_fields, EXTENDS), "", where)
+        if EXTENDS in values:
+            raise BadInput(f"`{EXTENDS}` stands in recipe files only", where, "Load that recipe, and change its keys")
         for section, model in section_models().items():
             given = values.get(section) or {}
             if not isinstance(given, Mapping):
                 raise BadInput(f"`{section}` takes keys of its own", where, f"Write them indented below `{section}:`")
             if section == "network" and "kind" in given:
                 model = _network_family(given["kind"], where)
-            _check_keys(given, tuple(model.model_fields), f"{section}.", where)
-            _check_values(given, model, section, where)
+            check_keys(given, tuple(model.model_fields), f"{section}.", where)
+            check_values(given, model, section, where)
         try:
             recipe = cls.model_validate({k: v for k, v in values.items() if v is not None})
         except ValidationError as error:
-            raise _as_bad_input(error, "", where) from error
+            raise as_bad_input(error, "", where) from error
         if recipe.under_budget:
             recipe.model_copy(update={"budget": recipe.budget or "1s"}).for_budget()
         return recipe
@@ -252,29 +254,9 @@ def _place_of(values: dict[str, Any], key: str) -> tuple[dict[str, Any], str]:
     *parents, last = key.split(".")
     for parent in parents:
         if not isinstance(place.get(parent), dict):
-            raise BadInput(f"there is no section `{parent}`", key, _nearest(parent, list(values), ""))
+            raise BadInput(f"there is no section `{parent}`", key, nearest(parent, list(values), ""))
         place = place[parent]
     return place, last
-
-
-def _text(path: Path) -> str:
-    """The text of a recipe file, which is short."""
-    if path.stat().st_size > _LONGEST_RECIPE:
-        raise BadInput(f"too long for a recipe ({path.stat().st_size:,} bytes)", path, "See: voxloom recipes auto")
-    try:
-        return path.read_text(encoding="utf-8")
-    except ValueError as error:
-        raise BadInput(f"not a text in UTF-8 ({error})", path, "Save it as UTF-8") from error
-
-
-def _yaml(text: str, where: str | Path) -> Any:
-    """The value of a YAML text. An alias is refused: a few of them can stand for more values than memory holds."""
-    try:
-        if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text)):
-            raise BadInput("an alias (`*name`) is not allowed in a recipe", where, "Write the value out")
-        return yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise BadInput(f"not valid YAML: {error}", where, "Check the indentation") from error
 
 
 def section_models() -> dict[str, type[BaseModel]]:
@@ -299,53 +281,12 @@ def section_models() -> dict[str, type[BaseModel]]:
     }
 
 
-def recipe_names() -> list[str]:
-    """Names of the shipped recipes."""
-    folder = resources.files("voxloom") / "recipes"
-    return sorted(item.name.removesuffix(".yaml") for item in folder.iterdir() if item.name.endswith(".yaml"))
-
-
-def shipped_text(name: str) -> str:
-    """YAML text of a shipped recipe."""
-    return (resources.files("voxloom") / "recipes" / f"{name}.yaml").read_text(encoding="utf-8")
-
-
-def _nearest(word: str, known: Sequence[str], otherwise: str) -> str:
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    return f"Did you mean `{close[0]}`?" if close else otherwise
-
-
 def _network_family(kind: Any, where: str | Path) -> type[BaseModel]:
     """The settings class of a kind of network."""
     from voxloom.networks import network_kinds
 
     kinds = network_kinds()
     if kind not in kinds:
-        hint = _nearest(str(kind), list(kinds), f"Known: {', '.join(kinds)}")
+        hint = nearest(str(kind), list(kinds), f"Known: {', '.join(kinds)}")
         raise BadInput(f"unknown network `network.kind: {kind}`", where, hint)
     return kinds[kind]
-
-
-def _check_keys(values: Mapping[str, Any], known: Sequence[str], prefix: str, where: str | Path) -> None:
-    for key in values:
-        if key not in known:
-            everything = [name.rsplit(".", 1)[-1] for name in known]
-            hint = _nearest(str(key), everything, f"Known keys: {', '.join(everything)}")
-            raise BadInput(f"unknown key `{prefix}{key}`", where, hint)
-
-
-def _check_values(values: Mapping[str, Any], model: type[BaseModel], section: str, where: str | Path) -> None:
-    """Check the given keys alone, since the planner fills in the others."""
-    for key, value in values.items():
-        field = model.model_fields[key]
-        kind: Any = Annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation
-        try:
-            TypeAdapter(kind).validate_python(value)
-        except ValidationError as error:
-            raise _as_bad_input(error, f"{section}.{key}", where) from error
-
-
-def _as_bad_input(error: ValidationError, prefix: str, where: str | Path) -> BadInput:
-    first = error.errors()[0]
-    key = ".".join(str(part) for part in (prefix, *first["loc"]) if part != "")
-    return BadInput(f"`{key}`: {first['msg'][0].lower()}{first['msg'][1:]} (got {first['input']!r})", where)

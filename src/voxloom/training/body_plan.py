@@ -132,7 +132,7 @@ def network_for(channels: int, outputs: int, patch: Triple, spacing: Spacing, di
 
     Cells take the place of the level of single voxels where enough levels are left.
     """
-    strides, kernels = plan_levels(patch[:dims], spacing[:dims])
+    strides, kernels = plan_levels(patch[:dims], spacing[:dims], fixed=True)
     features = features_of(body.width, len(strides), dims)
     if body.cells and len(strides) > FEWEST_LEVELS:
         strides, kernels, features = strides[1:], kernels[1:], features[1:]

@@ -128,6 +128,8 @@ def build_sampler(job: Training) -> PatchSampler:
     size = window_size(
         job.training.patch, job.spacing, job.augment.angles, job.augment.largest_scale, [case.shape for case in cases]
     )
+    if job.slices.spread:  # random slices have no neighbors to read beyond the patch
+        size = (size[0], size[1], job.training.patch[2])
     t = job.training
     return PatchSampler(cases, size, t.patch, t.batch, t.foreground, job.seed, job.slices, job.augment)
 

@@ -56,11 +56,13 @@ class Wishes:
     dims : 2 or 3; None lets the plan choose.
     plane : anatomical plane of the slices of a 2D network.
     neighbors : slices on either side that a 2D network sees as further channels.
+    patch : voxels of a training patch; None lets the plan choose.
     """
 
     dims: int | None = None
     plane: Plane | None = None
     neighbors: int = 0
+    patch: Triple | None = None
 
 
 @dataclass(frozen=True)

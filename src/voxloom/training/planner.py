@@ -104,7 +104,7 @@ def build_plan(
     augment = augmentation(dims, frame.spacing)
 
     def candidate(body: Body, grid: Spacing) -> tuple[NetworkSettings, TrainingSettings]:
-        patch = divisible(choose_patch(median_shape(facts, grid), dims, largest), grid, dims)
+        patch = wishes.patch or divisible(choose_patch(median_shape(facts, grid), dims, largest), grid, dims)
         network = network_for(channels, facts.outputs, patch, grid, dims, body)
         return network, training_for(patch, dims, device, body.precision)
 

@@ -14,7 +14,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from voxloom.augment import AugmentSettings, changes_batch, slice_positions
+from voxloom.augment import AugmentSettings, changes_batch, moved_positions, slice_positions
 from voxloom.prepare import PLAIN_SLICES, SliceSettings, SliceStack
 from voxloom.training.slices import SliceOrder
 
@@ -87,20 +87,24 @@ class PatchSampler:
         drawn = [self._draw_in(*self.order.at(step * self.batch + n), random) for n in range(self.batch)]
         if not self.augment.changes_slices or not changes_batch(self.augment, self.seed, step):
             return drawn
-        return [replace(draw, planes=self._planes(draw.start[2], random)) for draw in drawn]
+        return [replace(draw, planes=self._planes(draw, random)) for draw in drawn]
 
-    def _planes(self, first: int, random: np.random.Generator) -> tuple[float, ...]:
+    def _planes(self, draw: Draw, random: np.random.Generator) -> tuple[float, ...]:
         """Positions of the window's slices, and of their neighbors, with some skipped or interpolated."""
+        if draw.planes is not None:  # random slices of the whole volume: most are skipped already
+            return tuple(moved_positions(self.augment, random, draw.planes).tolist())
+        first = draw.start[2]
         count = self.size[2] + 2 * self.slices.neighbors
         middle = first + self.size[2] // 2
         return tuple(slice_positions(self.augment, random, middle, count).tolist())
 
     def _draw_in(self, index: int, plane: int | None, random: np.random.Generator) -> Draw:
-        if plane is None and not self.slices.background:
+        if plane is None and not self.slices.background and not self.slices.spread:
             plane = int(random.choice(self.order.candidates(index)))
         center = self._center(self.cases[index], plane, random)
         start = [int(c) - size // 2 for c, size in zip(center, self.size, strict=True)]
-        return Draw(index, (start[0], start[1], start[2]))
+        planes = self.order.spread(index, random) if self.slices.spread else None
+        return Draw(index, (start[0], start[1], start[2]), planes)
 
     def _center(self, case: PatchSource, plane: int | None, random: np.random.Generator) -> list[float]:
         """The middle of a patch; in slice ``plane`` where one was drawn."""
@@ -175,14 +179,21 @@ def read_planes(
     case: PatchSource, start: tuple[int, int], size: tuple[int, int], planes: NDArray[np.float64]
 ) -> tuple[NDArray[np.float32], NDArray[np.integer]]:
     """Image (C, i, j, n) and label (i, j, n) at n positions along k: linear between slices, label of the nearest; 0 outside."""
-    low = int(np.floor(planes.min()))
-    depth = int(np.ceil(planes.max())) - low + 1
-    image, label = read_window(case, (*start, low), (*size, depth))
-    below = np.floor(planes).astype(int) - low
     share = (planes - np.floor(planes)).astype(np.float32)
-    above = np.minimum(below + 1, depth - 1)
+    wanted = np.union1d(np.floor(planes), np.ceil(planes)).astype(int)
+    image, label = read_slices(case, start, size, wanted)
+    below, above = (np.searchsorted(wanted, side(planes).astype(int)) for side in (np.floor, np.ceil))
     mixed = image[..., below] if not share.any() else image[..., below] * (1 - share) + image[..., above] * share
-    return mixed, label[..., np.floor(planes + 0.5).astype(int) - low]
+    return mixed, label[..., np.searchsorted(wanted, np.floor(planes + 0.5).astype(int))]
+
+
+def read_slices(
+    case: PatchSource, start: tuple[int, int], size: tuple[int, int], wanted: NDArray[np.integer]
+) -> tuple[NDArray[np.float32], NDArray[np.integer]]:
+    """Image (C, i, j, n) and label (i, j, n) of n slices, ascending; those that follow each other are read together."""
+    runs = np.split(wanted, np.flatnonzero(np.diff(wanted) > 1) + 1)
+    parts = [read_window(case, (*start, int(run[0])), (*size, len(run))) for run in runs]
+    return np.concatenate([image for image, _ in parts], -1), np.concatenate([label for _, label in parts], -1)
 
 
 def window_size(

@@ -66,6 +66,15 @@ class SliceOrder:
         random = np.random.default_rng((self.seed, 4, turn, case))
         return np.sort(np.resize(random.permutation(self.candidates(case)), self.settings.per_volume))
 
+    def spread(self, case: int, random: np.random.Generator) -> tuple[float, ...]:
+        """Positions along k of ``settings.spread`` random slices of a case, ascending; zeros lie around a case with fewer."""
+        assert self.settings.spread is not None
+        found = self.candidates(case)
+        chosen = np.sort(random.permutation(found)[: self.settings.spread])
+        missing = self.settings.spread - len(chosen)
+        outside = ((-1,) * (missing // 2), (self.cases[case].shape[2],) * (missing - missing // 2))
+        return tuple(float(at) for at in (*outside[0], *chosen, *outside[1]))
+
     def candidates(self, case: int) -> NDArray[np.int64]:
         """Slices that may be drawn: all, or those with a label (all where a case has none)."""
         if case not in self._known:

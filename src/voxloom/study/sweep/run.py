@@ -182,7 +182,8 @@ def finish(sweep: Sweep, folder: Path, records: list[Record]) -> SweepResult:
     scored = [record for record in records if record.score is not None]
     if not scored:
         return SweepResult(folder, records, [], None, written)
-    tables = aggregate(rows, sweep.aggregation(sweep.score), folder / "table.csv")
+    whole, *merged = (aggregate(rows, wanted, folder / "table.csv") for wanted in sweep.aggregations(sweep.score))
+    tables = [*whole, *(table for again in merged for table in again[1:])]  # the table of all rows is the same again
     written += [write_tables(tables, folder / f"tables{ending}") for ending in (".txt", ".csv", ".tex", ".json")]
     lesson = None if sweep.search == "grid" else explain(sweep, rows, folder)
     written += [] if lesson is None else lesson.written

@@ -6,6 +6,7 @@ carried out.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -15,15 +16,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from voxloom.errors import BadInput
 from voxloom.evaluation.aggregate import CROSS, Tables
-from voxloom.study.recipe import Recipe, recipe_names
-from voxloom.study.recipe import _as_bad_input as as_bad_input
-from voxloom.study.recipe import _check_keys as check_keys
-from voxloom.study.recipe import _nearest as nearest
-from voxloom.study.recipe import _text as read_text
-from voxloom.study.recipe import _yaml as read_yaml
+from voxloom.study.keys import as_bad_input, check_keys, nearest, read_text, read_yaml
+from voxloom.study.recipe import Recipe
+from voxloom.study.shipped import recipe_names, sweep_names, sweep_text
 from voxloom.study.sweep.space import Factor, check_factors, parse_factor
 
 Search = Literal["grid", "random", "tpe"]
+#: Of a shipped sweep, until a data set is given.
+NO_DATA = Path()
 
 
 class TableSettings(BaseModel):
@@ -33,7 +33,7 @@ class TableSettings(BaseModel):
     ----------
     factors : factors to aggregate by, "a*b" crosses two; None takes all that have levels.
     across : a factor whose levels become columns.
-    merge : factor -> new level -> levels that are taken together.
+    merge : factor -> new level -> levels that are taken together, in a further table of that factor.
     best : rows of the table of the best trials of a search.
     log : factors that enter the regression of a search as log10; ranges with ``log: true`` do so anyway.
     """
@@ -53,7 +53,7 @@ class Sweep(BaseModel):
     Parameters
     ----------
     name, description : for people.
-    data : the data set; relative to the file.
+    data : the data set; relative to the file. A shipped sweep has none, and is given one.
     recipe : the recipe that is varied: a file (relative to the sweep's) or the name of a shipped one.
     set : recipe keys that all runs change, e.g. ``{training.steps: 200}``.
     over : what is varied, factor by factor, see ``parse_factor``.
@@ -74,7 +74,7 @@ class Sweep(BaseModel):
 
     name: str = "sweep"
     description: str = ""
-    data: Path
+    data: Path = NO_DATA
     recipe: str = "auto"
     set: dict[str, Any] = {}
     over: dict[str, Any] = Field(min_length=1)
@@ -86,14 +86,32 @@ class Sweep(BaseModel):
     tables: TableSettings = TableSettings()
 
     @classmethod
-    def load(cls, path: str | Path) -> Sweep:
-        """Read and check a YAML file."""
-        path = Path(path)
-        if not path.is_file():
-            raise BadInput("no such file", path, "Write one: see the documentation of `voxloom sweep`")
-        values = read_yaml(read_text(path), path)
+    def load(
+        cls, source: str | Path, *, data: str | Path | None = None, changes: Mapping[str, Any] | None = None
+    ) -> Sweep:
+        """Read and check a YAML file, or a shipped sweep by its name (``voxloom recipes`` lists them).
+
+        Parameters
+        ----------
+        data : the data set, in the place of the file's; relative to the working folder.
+        changes : recipe keys that all runs change, beside those of ``set``.
+        """
+        path = Path(source)
+        shipped = str(source) in sweep_names() and not path.is_file()
+        if not shipped and not path.is_file():
+            fix = nearest(str(source), sweep_names(), "Write one: see the documentation of `voxloom sweep`")
+            raise BadInput("no such file, and no such sweep is shipped", path, fix)
+        values = read_yaml(sweep_text(str(source)) if shipped else read_text(path), path)
         if not isinstance(values, dict):
             raise BadInput("a sweep is a list of `key: value` lines", path, "Begin with data:, recipe: and over:")
+        if data is not None:
+            values["data"] = str(Path(data).resolve())
+        if changes:
+            values["set"] = {**(values.get("set") or {}), **changes}
+        if values.get("data") is None:
+            raise BadInput(
+                "the sweep names no data set", path, "Give one: --data DATASET, or write data: into the file"
+            )
         return cls.check(values, path)
 
     @classmethod
@@ -129,11 +147,12 @@ class Sweep(BaseModel):
         """The recipe with the keys of ``set``."""
         return Recipe.load(self.recipe).changed(self.set)
 
-    def aggregation(self, metric: str) -> Tables:
-        """What the results are aggregated by."""
+    def aggregations(self, metric: str) -> list[Tables]:
+        """What the results are aggregated by: all levels; then, where levels are taken together, those factors again."""
         t = self.tables
         levelled = tuple(f.name for f in self.factors if f.range is None and f.name != t.across)
-        return Tables(levelled if t.factors is None else t.factors, (metric,), t.across, t.merge)
+        whole = Tables(levelled if t.factors is None else t.factors, (metric,), t.across)
+        return [whole, *([Tables(tuple(t.merge), (metric,), t.across, t.merge)] if t.merge else [])]
 
     def dump(self) -> str:
         """YAML text of all keys."""

@@ -14,8 +14,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from voxloom.errors import BadInput
+from voxloom.study.keys import as_bad_input
 from voxloom.study.recipe import Recipe
-from voxloom.study.recipe import _as_bad_input as as_bad_input
 
 #: Recipe keys and their new values.
 Changes = dict[str, Any]

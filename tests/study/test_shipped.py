@@ -1,0 +1,149 @@
+"""Every shipped recipe runs end to end on phantoms, made small by ``--set``; the shipped sweeps have their runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from voxloom.cli.app import run as voxloom
+from voxloom.errors import BadInput
+from voxloom.formats import read_label
+from voxloom.phantom import write_phantoms
+from voxloom.study.recipe import Recipe
+from voxloom.study.run import Run
+from voxloom.study.shipped import recipe_names, sweep_names
+from voxloom.study.sweep import Sweep
+
+SMALL = {"device": "cpu", "training.steps": 3, "training.validations": 1, "training.precision": "fp32"}
+UNET_3D = {
+    "network.features": [4, 8, 8], "network.strides": [[2, 2, 2], [2, 2, 1], [2, 2, 1]],
+    "network.kernels": [[3, 3, 3], [3, 3, 3], [3, 3, 3]], "network.deep_supervision": 1,
+}  # fmt: skip
+UNET_2D = {"network.features": [4, 8, 8], "network.strides": [[1, 1], [2, 2], [2, 2]], "network.kernels": [[3, 3]] * 3}
+#: Recipe -> kind of phantom, and what makes it small.
+CASES: dict[str, tuple[str, dict[str, Any]]] = {
+    "cervical-spine-2d": ("cervical-mr", {
+        "training.patch": [64, 64, 1], "prepare.pad_to": None, "prepare.n4_iterations": [2], "training.batch": 2,
+        "prepare.spacing": [4, 4, 4], "slices.per_volume": 2, "inference.batch": 32,
+    }),
+    "ct-kidney": ("abdomen-ct", {
+        **UNET_2D, "network.deep_supervision": 1, "prepare.resize_to": [48, 48, None], "training.patch": [48, 48, 1],
+        "training.batch": 4, "folds.count": 2,
+    }),
+    "ct-kidney-3d": ("abdomen-ct", {
+        **UNET_3D, "network.strides": [[1, 1, 1], [2, 2, 2], [2, 2, 2]], "prepare.resize_to": [48, 48, None],
+        "training.patch": [48, 48, 8], "slices.spread": 8, "folds.count": 2,
+    }),
+    "ct-kidney-msd-3d": ("abdomen-ct", {
+        "network.depth": 3, "prepare.resize_to": [48, 48, None], "training.patch": [48, 48, 8], "slices.spread": 8,
+        "folds.count": 2,
+    }),
+    "knee-bones": ("knee-mr", {
+        **UNET_3D, "prepare.resize_to": [48, 48, 12], "training.patch": [48, 48, 12], "prepare.n4_iterations": [2],
+    }),
+    "skull-strip-3d": ("head-mr", {
+        **UNET_3D, "network.dropout": 0.1, "prepare.spacing": [5, 5, 5], "training.patch": [48, 48, 32],
+        "network.strides": [[2, 2, 2], [2, 2, 2], [2, 2, 2]], "training.steps": 60, "training.ema": 0.8,
+    }),
+    "skull-strip-2d": ("head-mr", {
+        "init.weights": None, "prepare.resize_to": [32, 32, None], "prepare.spacing": [None, None, 8.0],
+        "training.patch": [32, 32, 1], "training.batch": 2, "slices.per_volume": 4, "inference.batch": 32,
+    }),
+}  # fmt: skip
+#: Recipes that differ from a tested one by these keys alone, and so run as it does.
+VARIANTS = {
+    "cervical-spine-2d-imagenet": ("cervical-spine-2d", {"network", "init"}),
+    "ct-liver": ("ct-kidney", {"reference"}),
+    "knee-bones-merged": ("knee-bones", {"labels"}),
+    "skull-strip-3d-whole": ("skull-strip-3d", {"prepare", "network", "training"}),
+}
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def phantoms(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Scans of at least three patients of each kind; knees are scanned twice."""
+    root = tmp_path_factory.mktemp("phantoms")
+    for kind in sorted({kind for kind, _ in CASES.values()}):
+        write_phantoms(kind, 5 if kind == "knee-mr" else 4, root / kind, seed=3)
+    return root
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_shipped_recipe_trains_and_predicts_on_phantoms(name: str, phantoms: Path, tmp_path: Path) -> None:
+    kind, changes = CASES[name]
+    changes = {**SMALL, **changes}
+    assignments = [part for key, value in changes.items() for part in ("--set", f"{key}={as_yaml(value)}")]
+    assert voxloom(["train", str(phantoms / kind), "-r", name, "-o", str(tmp_path / "run"), *assignments]) == 0
+    run = Run(tmp_path / "run")
+    assert run.recipe.name == name
+    held_out = sorted((tmp_path / "run").glob("fold_*/predictions/*.nii.gz"))
+    assert len(held_out) == (4 if run.recipe.folds.count == 2 else 1)
+    for path in held_out:
+        found, truth = read_label(path), read_label(phantoms / kind / "labelsTr" / path.name)
+        assert found.same_grid(truth)
+        assert set(np.unique(found.data)) <= set(np.unique(truth.data)) | {0}
+    dice = run.summary["validation"]["dice"]
+    assert all(0 <= figures["mean"] <= 1 for figures in dice.values())
+    if name == "skull-strip-3d":  # a brain fills a tenth of the scan; guessing gives less than 0.2
+        assert dice["brain"]["mean"] > 0.6
+
+
+def as_yaml(value: Any) -> str:
+    return "null" if value is None else str(value).replace("None", "null")
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_a_variant_differs_by_a_few_keys(name: str) -> None:
+    base, keys = VARIANTS[name]
+    one, other = Recipe.load(base).model_dump(), Recipe.load(name).model_dump()
+    assert {key for key in one if one[key] != other[key]} == keys | {"name", "description"}
+
+
+def test_every_shipped_recipe_of_the_papers_is_tested() -> None:
+    published = {"cervical-spine-2d", "ct-kidney", "ct-liver", "knee-bones", "skull-strip-2d", "skull-strip-3d"}
+    assert published <= {*CASES, *VARIANTS} <= set(recipe_names())
+
+
+@pytest.mark.parametrize(("name", "runs"), [("cervical-spine-study", 72), ("ct-study", 8)])
+def test_a_shipped_sweep_has_its_runs(name: str, runs: int, tmp_path: Path) -> None:
+    sweep = Sweep.load(name, data=tmp_path, changes={"training.steps": 5})
+    assert np.prod([len(factor.levels) for factor in sweep.factors]) == runs
+    assert sweep.base.training["steps"] == 5
+    assert name in sweep_names()
+
+
+def test_a_shipped_sweep_asks_for_data_and_a_misspelt_one_is_named(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="--data"):
+        Sweep.load("ct-study")
+    with pytest.raises(BadInput, match="Did you mean `ct-study`"):
+        Sweep.load("ct-stdy")
+
+
+def test_a_part_of_the_study_of_72_runs_prints_its_tables(
+    phantoms: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = Recipe.load("cervical-spine-2d").changed({**SMALL, **CASES["cervical-spine-2d"][1], "training.steps": 1})
+    text.save(tmp_path / "small.yaml")
+    (tmp_path / "part.yaml").write_text(
+        f"data: {phantoms / 'cervical-mr'}\nrecipe: small.yaml\n"
+        "set: {network.kind: cnn, network: {kind: cnn}, prepare.n4: false}\n"
+        "over:\n  weights: {A: {training.learning_rate: 0.1}, B: {training.learning_rate: 0.01}}\n"
+        "  plane: {Sagittal: {slices.plane: sagittal}, Axial: {slices.plane: axial}}\n"
+        "tables: {across: plane, factors: [weights], merge: {weights: {both: [A, B]}}}\n"
+    )
+    assert voxloom(["sweep", str(tmp_path / "part.yaml"), "-o", str(tmp_path / "out")]) == 0
+    printed = capsys.readouterr().out
+    assert "Sagittal" in printed
+    assert [line.split()[0] for line in printed.splitlines() if line[:4] in ("A   ", "B   ", "both")] == ["A", "B", "both"]
