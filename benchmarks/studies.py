@@ -116,11 +116,17 @@ def cardiac(given: argparse.Namespace) -> None:
 def networks_then_best(
     given: argparse.Namespace, data: Dataset, tests: Dataset, changes: Changes, over: Changes
 ) -> None:
-    """A sweep over the networks on the training cases; then the best alone, tested on cases that no run saw."""
+    """A sweep over the networks on the training cases; then the best alone, tested on cases that no run saw.
+
+    ``--only`` leaves the sweep out.
+    """
     listed = write_table(data, given.out / "training.csv")
     common = {**QUICK, **changes, **parse_assignments(given.set)}
-    factors = {"model": {name: {"network.kind": kind} for name, kind in NETWORKS.items()}, **over}
-    best = sweep_of("cervical-spine-2d", listed, {**common, "budget": given.budget}, factors, given.out / "sweep")
+    if given.only:
+        best: Changes = {"network.kind": NETWORKS[given.only]}
+    else:
+        factors = {"model": {name: {"network.kind": kind} for name, kind in NETWORKS.items()}, **over}
+        best = sweep_of("cervical-spine-2d", listed, {**common, "budget": given.budget}, factors, given.out / "sweep")
     recipe = Recipe.load("cervical-spine-2d").changed({**common, **best})
     print("best:", json.dumps(best), flush=True)
     train_and_test(recipe, data, tests, given.out / "best", given.best)
@@ -205,6 +211,7 @@ def main() -> None:
     parser.add_argument("--recipe", default="skull-strip-3d", help="of heads")
     parser.add_argument("--budget", default="60s", help="of one run")
     parser.add_argument("--best", default="10m", help="budget of the best network alone")
+    parser.add_argument("--only", choices=tuple(NETWORKS), help="of lumbar and cardiac: no sweep, this network alone")
     parser.add_argument("--cases", type=int, default=10)
     parser.add_argument("--steps", type=int, default=4)
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")

@@ -84,3 +84,17 @@ def test_the_hub_address_names_repository_and_revision() -> None:
 def test_the_hand_made_networks_upsample_as_often_as_they_pool() -> None:
     assert len(LAYERS) == 6
     assert all(not up or len(up) == len(down) for down, up in LAYERS.values())
+
+
+def test_dropout_of_the_dynamic_unet_acts_in_training_alone() -> None:
+    settings = network_settings({"kind": "dynamic_unet", "in_channels": 1, "out_channels": 2, "dropout": 0.5})
+    network = build_network(settings, seed=0)
+    image = torch.rand(2, 1, 64, 64)
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.momentum = 0.0
+    network.train()
+    with torch.no_grad():
+        assert not torch.equal(network(image), network(image))
+        network.eval()
+        assert torch.equal(network(image), network(image))

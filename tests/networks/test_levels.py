@@ -70,3 +70,9 @@ def test_no_axis_gets_too_small_and_the_thin_ones_wait(
 def test_the_factor_of_2_itself_is_too_far(spacing: tuple[float, ...]) -> None:
     strides, _ = plan_levels((64, 64, 64), spacing)
     assert strides[1] == ((2, 2, 2) if spacing[2] < 2 else (2, 2, 1))
+
+
+def test_a_fixed_patch_is_halved_only_while_it_is_even():
+    strides, _ = plan_levels((224, 224, 36), (1, 1, 1), fixed=True)
+    assert [stride[2] for stride in strides] == [1, 2, 2, 1, 1, 1]
+    assert [stride[0] for stride in strides] == [1, 2, 2, 2, 2, 2]

@@ -165,3 +165,9 @@ def test_thin_label_survives_a_round_trip_through_a_finer_grid() -> None:
         PrepareSettings(spacing=(1, 1, 1)),
     )
     np.testing.assert_array_equal(geometry.restore_labels(geometry.prepare_labels(inner)), inner)
+
+
+def test_resize_to_leaves_an_axis_to_the_spacing():
+    volume = Volume(np.zeros((1, 40, 30, 12), np.float32), np.diag([1.0, 1.0, 4.0, 1.0]))
+    assert plan(volume, PrepareSettings(resize_to=(20, 20, None))).shape == (20, 20, 12)
+    assert plan(volume, PrepareSettings(resize_to=(20, 20, None), spacing=(None, None, 2.0))).shape == (20, 20, 24)

@@ -11,7 +11,9 @@ from voxloom.study.recipe import Recipe
 
 
 def test_own_keys_win_and_the_others_stay(tmp_path: Path) -> None:
-    (tmp_path / "base.yaml").write_text("seed: 3\ntraining: {batch: 8, steps: 5}\nnetwork: {kind: fpn, encoder: resnet50}")
+    (tmp_path / "base.yaml").write_text(
+        "seed: 3\ntraining: {batch: 8, steps: 5}\nnetwork: {kind: fpn, encoder: resnet50}"
+    )
     (tmp_path / "mine.yaml").write_text("extends: base.yaml\ntraining: {batch: 2}\nnetwork: {encoder: resnet34}")
     recipe = Recipe.load(tmp_path / "mine.yaml")
     assert recipe.training == {"batch": 2, "steps": 5}

@@ -87,6 +87,7 @@ def test_unknown_recipe_names_the_nearest(tmp_path: Path) -> None:
     [
         ("labels: {merge: [femur, tibia, fibula]}", ("femur+tibia+fibula", "patella"), [(1, 2, 3), (4,)]),
         ("labels: {merge: {bone: [tibia, patella]}}", ("femur", "bone", "fibula"), [(1,), (2, 4), (3,)]),
+        ("labels: {merge: {bone: all}}", ("bone",), [(1, 2, 3, 4)]),
         ("seed: 1", ("femur", "tibia", "fibula", "patella"), [(1,), (2,), (3,), (4,)]),
     ],
 )

@@ -146,4 +146,8 @@ def test_a_part_of_the_study_of_72_runs_prints_its_tables(
     assert voxloom(["sweep", str(tmp_path / "part.yaml"), "-o", str(tmp_path / "out")]) == 0
     printed = capsys.readouterr().out
     assert "Sagittal" in printed
-    assert [line.split()[0] for line in printed.splitlines() if line[:4] in ("A   ", "B   ", "both")] == ["A", "B", "both"]
+    assert [line.split()[0] for line in printed.splitlines() if line[:4] in ("A   ", "B   ", "both")] == [
+        "A",
+        "B",
+        "both",
+    ]

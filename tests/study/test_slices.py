@@ -80,3 +80,12 @@ def test_the_plan_reckons_with_the_size_that_every_case_gets(slices: str, patch:
     full, _ = complete(Recipe.parse(text, "text"), facts, "cpu", 60.0, lambda *_, **__: 0.01)
     assert tuple(full.training["patch"]) == patch
     assert full.network["in_channels"] == (3 if "neighbors" in slices else 1)
+
+
+def test_an_axis_that_is_not_resized_keeps_its_spacing_and_the_plan_fits_the_patch() -> None:
+    text = "network: {dims: 3}\nprepare: {resize_to: [56, 64, null]}\ntraining: {patch: [56, 60, 20]}\nbudget: 1m"
+    facts = DataFacts(9, ((300, 40, 310),) * 9, ((0.5, 4.0, 0.5),) * 9, ("MR",), 4, None)
+    full, _ = complete(Recipe.parse(text, "text"), facts, "cpu", 60.0, lambda *_, **__: 0.01)
+    assert full.prepare["spacing"] is None
+    multiple = np.prod(np.array(full.network["strides"]), axis=0)
+    assert not (np.array([56, 60, 20]) % multiple).any()
