@@ -155,16 +155,22 @@ def test_cells_of_unlike_sides_are_unpacked() -> None:
     assert voxels[0, 0, :, :2, 0].tolist() == [[0, 1], [2, 3]]
 
 
-@pytest.mark.parametrize("kind", ["unet", "resunet"])
-def test_dropout_of_contracting_pairs_lies_between_their_convolutions(kind: str) -> None:
-    s = settings(kind=kind, dropout=0.9, dropout_in="contracting")
+@pytest.mark.parametrize(
+    ("kind", "place", "levels"),
+    [
+        ("unet", "contracting", ["input_block", "downsamples.0", "downsamples.1", "bottleneck"]),
+        ("resunet", "contracting", ["input_block", "downsamples.0", "downsamples.1", "bottleneck"]),
+        ("unet", "bottleneck", ["bottleneck"]),
+    ],
+)
+def test_dropout_of_pairs_lies_between_their_convolutions(kind: str, place: str, levels: list[str]) -> None:
+    s = settings(kind=kind, dropout=0.9, dropout_in=place)
     network, x = build_network(s, seed=0).train(), patch(s)
     found = {}
     for name, module in network.named_modules():
         if isinstance(module, nn.Dropout):
             module.register_forward_hook(lambda m, given, out, name=name: found.update({name: (given[0], out)}))
     network(x)
-    levels = ["input_block", "downsamples.0", "downsamples.1", "bottleneck"]
     assert sorted(found) == sorted(f"net.{level}.conv2.drop" for level in levels)
     assert all(float((out == 0).float().mean()) > 0.8 for _, out in found.values())
     assert set(network.state_dict()) == set(build_network(settings(kind=kind)).state_dict())

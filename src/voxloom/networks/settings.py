@@ -50,7 +50,8 @@ class NetworkSettings(_Network):
     kernels : convolution size per level and axis.
     deep_supervision : outputs that are trained, finest first; 1 trains the final one only.
     dropout : probability that a feature is silenced in training.
-    dropout_in : "all" convolutions are followed by it, or it lies between the two convolutions of each "contracting" pair.
+    dropout_in : "all" convolutions are followed by it, or it lies between the two convolutions of each "contracting" pair, or of
+        the "bottleneck" alone.
     norm : "instance" (statistics per patch) or "batch".
     """
 
@@ -60,7 +61,7 @@ class NetworkSettings(_Network):
     kernels: tuple[tuple[int, ...], ...]
     deep_supervision: int = Field(1, ge=1)
     dropout: float = Field(0.0, ge=0, lt=1)
-    dropout_in: Literal["all", "contracting"] = "all"
+    dropout_in: Literal["all", "contracting", "bottleneck"] = "all"
     norm: Literal["instance", "batch"] = "instance"
 
     @model_validator(mode="after")

@@ -54,8 +54,9 @@ class UNet(SegmentationNetwork):
         self.settings: NetworkSettings = settings
         everywhere = settings.dropout if settings.dropout_in == "all" else 0.0
         self.net = UNetLevels(settings, settings.out_channels * prod(settings.strides[0]), everywhere)
-        if settings.dropout and settings.dropout_in == "contracting":
-            for block in (self.net.input_block, *self.net.downsamples, self.net.bottleneck):
+        if settings.dropout and not everywhere:
+            above = (self.net.input_block, *self.net.downsamples) if settings.dropout_in == "contracting" else ()
+            for block in (*above, self.net.bottleneck):
                 drop_between(block, settings.dropout)
 
     def encoder_stages(self) -> list[list[nn.Module]]:
