@@ -105,6 +105,7 @@ def test_every_number_of_the_methods_is_the_runs(tmp_path: Path) -> None:
         ("prepare", "percentile_clip", "organ", "percentiles 60 and 99"),
         ("prepare", "percentile_clip", [60, 99], "percentiles 60 and 99"),
         ("prepare", "crop", "body", "cropped to the body region"),
+        ("prepare", "resize_to", [128, 96, None], "resized to 128 × 96 × as scanned voxels"),
         ("inference", "mirror", [0, 2], "along i and k"),
         ("augment", "noise_chance", 0.5, "noise (SD up to 0.07) with probability 0.5"),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +11,21 @@ import pytest
 import torch
 
 from voxloom.cli.app import run as voxloom
+from voxloom.dataset.tables import read_table
 from voxloom.errors import BadInput
+from voxloom.evaluation.aggregate import Cell
 from voxloom.formats import read_label
 from voxloom.phantom import write_phantoms
+from voxloom.report.aggregate_tables import cell_text
 from voxloom.study.recipe import Recipe
 from voxloom.study.run import Run
 from voxloom.study.shipped import recipe_names, sweep_names
 from voxloom.study.sweep import Sweep
 
+from .sweep.fakes import FakeWorkers
+
+#: The 72 scores of the thesis.
+PUBLISHED = Path(__file__).parents[1] / "evaluation" / "cervical_table_4_3.csv"
 SMALL = {"device": "cpu", "training.steps": 3, "training.validations": 1, "training.precision": "fp32"}
 UNET_3D = {
     "network.features": [4, 8, 8], "network.strides": [[2, 2, 2], [2, 2, 1], [2, 2, 1]],
@@ -131,23 +139,27 @@ def test_a_shipped_sweep_asks_for_data_and_a_misspelt_one_is_named(tmp_path: Pat
         Sweep.load("ct-stdy")
 
 
-def test_a_part_of_the_study_of_72_runs_prints_its_tables(
-    phantoms: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_the_study_of_72_runs_prints_the_tables_of_the_thesis(
+    phantoms: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    text = Recipe.load("cervical-spine-2d").changed({**SMALL, **CASES["cervical-spine-2d"][1], "training.steps": 1})
-    text.save(tmp_path / "small.yaml")
-    (tmp_path / "part.yaml").write_text(
-        f"data: {phantoms / 'cervical-mr'}\nrecipe: small.yaml\n"
-        "set: {network.kind: cnn, network: {kind: cnn}, prepare.n4: false}\n"
-        "over:\n  weights: {A: {training.learning_rate: 0.1}, B: {training.learning_rate: 0.01}}\n"
-        "  plane: {Sagittal: {slices.plane: sagittal}, Axial: {slices.plane: axial}}\n"
-        "tables: {across: plane, factors: [weights], merge: {weights: {both: [A, B]}}}\n"
-    )
-    assert voxloom(["sweep", str(tmp_path / "part.yaml"), "-o", str(tmp_path / "out")]) == 0
-    printed = capsys.readouterr().out
-    assert "Sagittal" in printed
-    assert [line.split()[0] for line in printed.splitlines() if line[:4] in ("A   ", "B   ", "both")] == [
-        "A",
-        "B",
-        "both",
-    ]
+    published = {(row["model"], row["weights"], row["corrected"]): row for row in read_table(PUBLISHED)}
+
+    def score(levels: dict[str, str]) -> float:
+        return float(published[levels["model"], levels["weights"], levels["corrected"]][levels["plane"].lower()]) / 100
+
+    monkeypatch.setattr("voxloom.cli.sweep.start_workers", lambda *arguments: FakeWorkers(score))
+    data = str(phantoms / "cervical-mr")
+    assert voxloom(["sweep", "cervical-spine-study", "--data", data, "-o", str(tmp_path / "out"), "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert len(result["trials"]) == 72
+    tables = {(table["factor"], level): cells for table in result["tables"] for level, cells in table["levels"].items()}
+    assert shown(tables["all", "all"]) == ["81 ± 3.8", "78 ± 4.4", "75 ± 2.9"]  # Table 4.4
+    assert shown(tables["corrected", "Yes"]) == ["81 ± 4.0", "80 ± 5.1", "74 ± 2.6"]  # Table 4.5
+    assert shown(tables["weights", "Transfer learning"]) == ["81 ± 4.2", "80 ± 3.9", "76 ± 2.8"]  # Table 4.7
+    assert shown(tables["weights", "Inception-v4"]) == ["78 ± 2.4", "81 ± 4.0", "76 ± 2.6"]  # Table 4.8
+
+
+def shown(cells: dict[str, dict[str, float]]) -> list[str]:
+    """Percent, as the thesis prints them."""
+    planes = ("Sagittal", "Coronal", "Axial")
+    return [cell_text(Cell(8, 0, 100 * cells[p]["mean"], 100 * cells[p]["sd"]), (0, 1)) for p in planes]

@@ -103,7 +103,9 @@ def preparation(facts: RunFacts) -> Iterator[str]:
     steps = []
     if p.get("orientation"):
         steps.append(f"reoriented to {p['orientation']} without interpolation")
-    if p.get("spacing"):
+    if p.get("resize_to"):
+        steps.append(f"resized to {size(p['resize_to'], 'voxels')}")
+    if any(p.get("spacing") or ()):
         order = {"linear": "linear interpolation", "cubic": "cubic B-splines"}.get(
             p.get("image_order", ""), "interpolation"
         )

@@ -49,9 +49,9 @@ def counted(count: int, one: str, many: str | None = None) -> str:
     return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
-def size(values: Sequence[float], unit: str = "") -> str:
-    """``1 × 1 × 2.5 mm``."""
-    return f"{' × '.join(f'{v:g}' for v in values)}{' ' + unit if unit else ''}"
+def size(values: Sequence[float | None], unit: str = "") -> str:
+    """``1 × 1 × 2.5 mm``; None is an axis that stays ``as scanned``."""
+    return f"{' × '.join('as scanned' if v is None else f'{v:g}' for v in values)}{' ' + unit if unit else ''}"
 
 
 def named(names: Mapping[str, str], value: Any) -> str:
