@@ -54,8 +54,9 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
         **UNET_3D, "prepare.resize_to": [48, 48, 12], "training.patch": [48, 48, 12], "prepare.n4_iterations": [2],
     }),
     "skull-strip-3d": ("head-mr", {
-        **UNET_3D, "network.dropout": 0.1, "prepare.spacing": [5, 5, 5], "training.patch": [48, 48, 32],
-        "network.strides": [[2, 2, 2], [2, 2, 2], [2, 2, 2]], "training.steps": 60, "training.ema": 0.8,
+        **UNET_3D, "network.dropout": 0.1, "prepare.resize_to": [32, 40, 30], "prepare.pad_to": [32, 40, 32],
+        "training.patch": [32, 40, 32], "training.batch": 2, "network.strides": [[2, 2, 2], [2, 2, 2], [2, 2, 2]],
+        "training.steps": 60, "training.ema": 0.8,
     }),
     "skull-strip-2d": ("head-mr", {
         "init.weights": None, "prepare.resize_to": [32, 32, None], "prepare.spacing": [None, None, 8.0],
@@ -67,7 +68,6 @@ VARIANTS = {
     "cervical-spine-2d-imagenet": ("cervical-spine-2d", {"network", "init"}),
     "ct-liver": ("ct-kidney", {"reference"}),
     "knee-bones-merged": ("knee-bones", {"labels"}),
-    "skull-strip-3d-whole": ("skull-strip-3d", {"prepare", "network", "training"}),
 }
 
 
@@ -117,6 +117,14 @@ def test_a_variant_differs_by_a_few_keys(name: str) -> None:
     base, keys = VARIANTS[name]
     one, other = Recipe.load(base).model_dump(), Recipe.load(name).model_dump()
     assert {key for key in one if one[key] != other[key]} == keys | {"name", "description"}
+
+
+def test_a_budget_makes_skull_stripping_small_enough_for_a_laptop() -> None:
+    recipe = Recipe.load("skull-strip-3d").changed({"budget": "15m", "training.batch": 2})
+    small = recipe.for_budget()
+    assert (small.training["patch"], small.training["batch"]) == ([80, 96, 96], 2)  # what the user sets stays
+    assert (small.prepare["spacing"], "resize_to" in small.prepare) == ([2, 2, 2], False)
+    assert Recipe.load("skull-strip-3d").for_budget().training["batch"] == 8
 
 
 def test_every_shipped_recipe_of_the_papers_is_tested() -> None:
