@@ -1,0 +1,108 @@
+"""The studies of two papers to their last step, at reduced size: docs/studies.md with made-up data whose answers are known."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from voxloom.cli.app import run as cli
+from voxloom.dataset import Dataset
+from voxloom.evaluation import dice_score
+from voxloom.formats import read_label
+from voxloom.phantom import write_phantoms
+from voxloom.study.run import Run
+
+from .conftest import TINY, write_balls
+
+SMALL = [
+    f"--set={key}={json.dumps(value)}"
+    for key, value in {**TINY, "training.steps": 60, "training.epochs": None, "training.validations": 1}.items()
+]
+GRID = ["--set=prepare.spacing=[1.5,1.5,2.0]", "--set=prepare.pad_to=null", "--set=training.batch=2"]
+GRID += ["--set=network.kind=unet", "--set=training.optimizer=adamw", "--set=training.loss=dice_ce"]
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def voxloom(*line: object) -> None:
+    assert cli([str(word) for word in line]) == 0, line
+
+
+def renamed(data: Path, prefix: str) -> Path:
+    """The data set with cases of other names."""
+    for path in [*(data / "imagesTr").iterdir(), *(data / "labelsTr").iterdir()]:
+        path.rename(path.with_name(prefix + path.name))
+    return data
+
+
+def test_cervical_cancer_with_two_raters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_phantoms("pelvis-mr", 6, "cohort", seed=1)
+    write_phantoms("pelvis-mr", 8, "test", seed=2, raters=2)
+    coarse = ["--set=prepare.spacing=[6,6,6]", "--set=training.patch=[32,32,16]", *GRID[1:]]
+    voxloom("train", "cohort", "-r", "cervical-cancer", *SMALL, *coarse, "-o", "run")
+    voxloom("predict", "run", "test/imagesTr", "-o", "predicted")
+    raters = ("R1=test/raters/R1", "R2=test/raters/R2", "--model", "DL=predicted", "--labels", "tumor=1")
+    factors = ("--table", "test/participants.csv", "--factors", "field_strength,slice_mm,fov_mm")
+    voxloom("raters", *raters, *factors, "-o", "agreement")
+
+    summary = Run("run").summary
+    assert [(m["step"], m["used"]) for m in summary["postprocess"]] == [("largest_activation", True)]
+    assert Run("run").recipe.training["least_gain"] == 0.005
+    for path in Path("predicted").glob("*.nii.gz"):
+        assert read_label(path).data.max() <= 1
+    figures = json.loads(Path("agreement/raters.json").read_text())
+    found = figures["labels"]["tumor"]
+    pairs = {(p["a"], p["b"]): p for p in found["pairs"]} if "a" in found["pairs"][0] else None
+    assert figures["cases"] == 8
+    assert len(found["pairs"]) == 3
+    masks = [
+        [read_label(Path(f"test/raters/{rater}/pelvis_{n:03d}.nii.gz")).data == 1 for n in range(8)] for rater in ("R1", "R2")
+    ]
+    known = float(np.median([dice_score(a, b) for a, b in zip(*masks, strict=True)]))
+    between = next(p for key, p in (pairs or {}).items() if set(key) == {"R1", "R2"})
+    assert between["dice"]["median"] == pytest.approx(known)
+    assert {"tests", "adjusted", "volumes", "friedman", "spearman", "regression"} <= set(found)
+    assert Path("agreement/raters.html").is_file()
+
+
+def test_spine_from_little_data_in_four_experiments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    renamed(write_balls(Path("site1"), 4), "a")
+    renamed(write_balls(Path("both"), 12), "b")
+    for name, cases in (("site2", range(4, 8)), ("more", range(8, 10)), ("public", range(10, 12))):
+        for part in ("imagesTr", "labelsTr"):
+            Path(name, part).mkdir(parents=True)
+            for n in cases:
+                for path in Path("both", part).glob(f"bball{n:02d}*"):
+                    shutil.copy(path, Path(name, part))
+        shutil.copy("both/dataset.json", name)
+    recipe = ("-r", "spine-small-data", *SMALL, *GRID)
+    voxloom("train", "site1", *recipe, "--folds", 2, "--external", "site2", "-o", "run1")
+    target = ("--add", "site2", "--folds", 2, "--set", "folds.over=added", "--external", "public")
+    voxloom("train", "site1", *recipe, *target, "-o", "run2")
+    voxloom("pseudo", "run2", "more/imagesTr", "-o", "pseudo", "--agreement", 0, "--expected", 0)
+    voxloom("train", "site1", *recipe, *target, "--add", "pseudo", "-o", "run3")
+    voxloom("compare", "run2", "run3", "-o", "compared")
+
+    first, second, third = (Run(f"run{n}").summary for n in (1, 2, 3))
+    assert first["external"]["site2"]["cases"] == 4
+    assert (second["validation"]["cases"], third["validation"]["cases"]) == (4, 4)
+    assert {s["external"]["public"]["cases"] for s in (second, third)} == {2}
+    assert second["validation"]["structures"]["true"] == 8
+    trained = [case["id"] for case in Run("run3").data["cases"]]
+    pseudo = {case.id for case in Dataset("pseudo")}
+    assert pseudo
+    assert pseudo <= set(trained)
+    assert all(m["used"] for m in first["postprocess"])
