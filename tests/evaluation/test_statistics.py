@@ -21,6 +21,7 @@ from voxloom.evaluation.statistics import (
     mcnemar,
     p_text,
     regression,
+    same_shares,
     spearman,
     wilcoxon,
 )
@@ -187,6 +188,26 @@ def test_mcnemar_is_the_binomial_test_of_the_discordant_pairs() -> None:
     assert found.effect == pytest.approx(8 / 37)
 
 
+def test_same_shares_of_fishers_tea_and_against_statsmodels() -> None:
+    from statsmodels.stats.contingency_tables import Table
+
+    # The lady tasting tea (Fisher, The Design of Experiments, 1935): three of four right in each group, two-sided p = 34/70.
+    tea = same_shares([True] * 3 + [False], [True] + [False] * 3)
+    assert (tea.test, tea.p) == ("Fisher's exact test", pytest.approx(34 / 70))
+    assert tea.effect == pytest.approx(0.5)
+    many = (["a"] * 20 + ["b"] * 30 + ["c"] * 14, ["a"] * 28 + ["b"] * 16 + ["c"] * 16)
+    found = same_shares(*many)
+    expected = Table(np.array([[20, 30, 14], [28, 16, 16]]), shift_zeros=False).test_nominal_association()
+    assert found.test == "chi-square test"
+    assert (found.statistic, found.p) == (pytest.approx(expected.statistic), pytest.approx(expected.pvalue))
+    assert found.effect == pytest.approx((expected.statistic / 124) ** 0.5)
+    few = same_shares("aab", "bbbc")  # of 35 tables with these margins 9 are no likelier than this one
+    assert few.test == "Fisher's exact test"
+    assert few.p == pytest.approx(9 / 35, abs=0.01)
+    assert few.p == same_shares("aab", "bbbc").p
+    assert same_shares(["f"] * 9, ["f"] * 12).p == 1.0
+
+
 def test_holm_worked() -> None:
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     corrected = holm([0.01, math.nan, 0.04])
@@ -250,6 +271,7 @@ def test_regression_refuses_what_has_no_answer(factors, told) -> None:
         lambda: icc([[1, math.nan]] * 6),
         lambda: cohen_kappa([1], []),
         lambda: mcnemar([], []),
+        lambda: same_shares([], ["f"]),
         lambda: mann_whitney([], [1]),
         lambda: bootstrap(np.mean, [1.0, 2.0], groups=["a"]),
     ],

@@ -14,6 +14,7 @@ from voxloom.evaluation.statistics.agreement import (
 )
 from voxloom.evaluation.statistics.association import Correlation, Regression, Term, regression, spearman
 from voxloom.evaluation.statistics.bootstrap import bootstrap, bootstrap_ci
+from voxloom.evaluation.statistics.categories import same_shares
 from voxloom.evaluation.statistics.interval import Estimate, Outcome, p_text
 from voxloom.evaluation.statistics.significance import friedman, holm, mann_whitney, mcnemar, wilcoxon
 
@@ -38,6 +39,7 @@ __all__ = [
     "mcnemar",
     "p_text",
     "regression",
+    "same_shares",
     "spearman",
     "wilcoxon",
 ]
