@@ -218,3 +218,49 @@ def test_volumes_of_prediction_and_truth_are_compared() -> None:
     assert row[6] == "p < .001"
     assert len(part.pictures) == 1
     assert volume_part("few", Evaluation(["organ"], evaluation.rows[:3])) is None
+
+
+@pytest.mark.parametrize(
+    ("init", "words"),
+    [
+        ({}, "Random (He et al. 2015), seed 17."),
+        ({"weights": "imagenet"}, "Pretrained (imagenet; the encoder's weights), the rest at random, seed 17."),
+        ({"run": "runs/a", "fold": 1, "part": "all"}, "From fold 1 of the run runs/a (all weights)"),
+    ],
+)
+def test_claim_says_where_the_first_weights_come_from(tmp_path: Path, init: dict[str, Any], words: str) -> None:
+    run = full_run(tmp_path)
+    (run / "recipe.yaml").write_text(yaml.safe_dump({**RECIPE, "init": init}))
+    assert words in claim_text(RunFacts.of(run))
+
+
+def test_methods_tell_every_change_and_what_was_mended(tmp_path: Path) -> None:
+    run = full_run(tmp_path)
+    changes = {
+        "scale": [1.0, 1.2], "scale_chance": 0.21, "elastic": 4.5, "elastic_draw": "uniform", "elastic_points": 5,
+        "elastic_chance": 0.22,
+        "remap": 0.45, "remap_chance": 0.23, "invert_chance": 0.24, "motion_degrees": 7, "motion_mm": 8, "motion_chance": 0.25,
+    }  # fmt: skip
+    training = {**RECIPE["training"], "least_gain": 0.005}
+    inference = {"overlap": 0.5, "instances": "auto"}
+    text = yaml.safe_dump({**RECIPE, "augment": changes, "training": training, "inference": inference})
+    (run / "recipe.yaml").write_text(text)
+    steps = [
+        {"step": "remove_fraction", "label": "core", "amount": 0.2, "used": True},
+        {"step": "fill_holes", "label": "core", "amount": "inf", "used": False},
+        {"step": "fill_holes", "label": "rim", "amount": "inf", "used": True},
+    ]
+    summary = json.loads((run / "summary.json").read_text())
+    (run / "summary.json").write_text(json.dumps({**summary, "postprocess": steps}))
+    told = methods_text(RunFacts.of(run))
+    for words in (
+        "scaling to 100 to 120 % of the size with probability 0.21",
+        "elastic deformation (up to 4.5 mm, 5 control points per axis) with probability 0.22",
+        "a random curve of brightness (up to 45 % of the range) with probability 0.23",
+        "inverted brightness with probability 0.24",
+        "motion (up to 7 degrees and 8 mm) with probability 0.25",
+        "were kept when they were better by at least 0.005",
+        "Then pieces of at most 20 % of the mean volume of one structure were removed (core) and holes were filled (rim).",
+        "numbered from head to feet",
+    ):
+        assert words in told

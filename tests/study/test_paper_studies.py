@@ -21,7 +21,7 @@ from .conftest import TINY, write_balls
 
 SMALL = [
     f"--set={key}={json.dumps(value)}"
-    for key, value in {**TINY, "training.steps": 60, "training.epochs": None, "training.validations": 1}.items()
+    for key, value in {**TINY, "training.steps": 40, "training.epochs": None, "training.validations": 1}.items()
 ]
 GRID = ["--set=prepare.spacing=[1.5,1.5,2.0]", "--set=prepare.pad_to=null", "--set=training.batch=2"]
 GRID += ["--set=network.kind=unet", "--set=training.optimizer=adamw", "--set=training.loss=dice_ce"]
@@ -48,8 +48,8 @@ def renamed(data: Path, prefix: str) -> Path:
 
 def test_cervical_cancer_with_two_raters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    write_phantoms("pelvis-mr", 6, "cohort", seed=1)
-    write_phantoms("pelvis-mr", 8, "test", seed=2, raters=2)
+    write_phantoms("pelvis-mr", 5, "cohort", seed=1)
+    write_phantoms("pelvis-mr", 6, "test", seed=2, raters=2)
     coarse = ["--set=prepare.spacing=[6,6,6]", "--set=training.patch=[32,32,16]", *GRID[1:]]
     voxloom("train", "cohort", "-r", "cervical-cancer", *SMALL, *coarse, "-o", "run")
     voxloom("predict", "run", "test/imagesTr", "-o", "predicted")
@@ -65,10 +65,10 @@ def test_cervical_cancer_with_two_raters(tmp_path: Path, monkeypatch: pytest.Mon
     figures = json.loads(Path("agreement/raters.json").read_text())
     found = figures["labels"]["tumor"]
     pairs = {(p["first"], p["second"]): p for p in found["pairs"]}
-    assert figures["cases"] == 8
+    assert figures["cases"] == 6
     assert set(pairs) == {("DL", "R1"), ("DL", "R2"), ("R1", "R2")}
     masks = [
-        [read_label(Path(f"test/raters/{rater}/pelvis_{n:03d}.nii.gz")).data == 1 for n in range(8)]
+        [read_label(Path(f"test/raters/{rater}/pelvis_{n:03d}.nii.gz")).data == 1 for n in range(6)]
         for rater in ("R1", "R2")
     ]
     known = float(np.median([dice_score(a, b) for a, b in zip(*masks, strict=True)]))

@@ -44,7 +44,10 @@ def test_held_out_structures_are_matched_and_written(counting: Run) -> None:
         rows = [row for row in csv.DictReader(f) if row["number"]]
     assert {row["label"] for row in rows} == {"bright", "dark"}
     assert len({row["case"] for row in rows}) == 10
-    text = (counting.report().parent / "methods.md").read_text(encoding="utf-8")
+    page = counting.report().read_text(encoding="utf-8")
+    assert "Held-out cases: structures from head to feet" in page
+    assert f"Of 20 true structures {figures['found']} were found" in page
+    text = (counting.folder / "methods.md").read_text(encoding="utf-8")
     assert f"Of 20 single structures {figures['found']} were found" in text
 
 

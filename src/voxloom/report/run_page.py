@@ -24,6 +24,7 @@ from voxloom.report.cards.flow import flow_plot, flow_steps
 from voxloom.report.cards.methods import methods_text
 from voxloom.report.pages import write_page
 from voxloom.report.parts import Part, number, table_of
+from voxloom.report.structure_part import structure_parts
 from voxloom.report.volume_part import volume_part
 
 #: Pictures of the best, of the median and of the worst cases.
@@ -50,6 +51,7 @@ def write_run_report(run_dir: str | Path) -> Path:
     parts = [*(part for s in sets for part in result_parts(s)), *curve_parts(run)]
     parts += [part for s in sets for part in case_parts(s, labels)]
     parts += [part for s in sets if (part := volume_part(s.name, s.evaluation)) is not None]
+    parts += structure_parts(_json(run / "summary.json") or {})
     parts += study_parts(run)
     values = {
         "name": f"{data['dataset']['name']} · {run.name}",

@@ -103,9 +103,13 @@ def _missing(facts: RunFacts) -> str:
 
 
 def _initialization(facts: RunFacts) -> str:
-    pretrained = any(key in str(facts.recipe.get("network", {})) for key in ("imagenet", "pretrained"))
-    seed = f"seed {facts.recipe.get('seed', 0)}"
-    return f"Pretrained encoder, see the recipe; {seed}." if pretrained else f"Random, {seed}."
+    first, seed = facts.recipe.get("init") or {}, f"seed {facts.recipe.get('seed', 0)}"
+    part = "all weights" if first.get("part") == "all" else "the encoder's weights"
+    if first.get("run"):
+        return f"From fold {first.get('fold', 0)} of the run {first['run']} ({part}), the rest at random, {seed}."
+    if first.get("weights"):
+        return f"Pretrained ({first['weights']}; {part}), the rest at random, {seed}."
+    return f"Random (He et al. 2015), {seed}."
 
 
 def _ensemble(facts: RunFacts) -> str:

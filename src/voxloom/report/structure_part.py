@@ -1,0 +1,42 @@
+"""The section on single structures of a run's page: how many were found, and how well each, counted from the head."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from voxloom.report.parts import Part, number, table_of
+
+
+def structure_parts(summary: Mapping[str, Any]) -> Iterator[Part]:
+    """A section for the held-out and for the test cases, where their structures were counted.
+
+    Parameters
+    ----------
+    summary : of the run (``summary.json``).
+    """
+    for key, name in (("validation", "Held-out cases"), ("test", "Test cases")):
+        figures = (summary.get(key) or {}).get("structures")
+        if figures and figures["true"]:
+            yield _part(name, figures)
+
+
+def _part(name: str, figures: Mapping[str, Any]) -> Part:
+    text = (
+        f"Of {figures['true']} true structures {figures['found']} were found and {figures['missed']} missed; {figures['extra']} were "
+        f"predicted where there is none. {figures['same_number']} of those found have the right number from the head. A missed "
+        "structure counts as Dice 0. Volumes and places are in structures.csv."
+    )
+    rows = [
+        [
+            kind,
+            dice["n"],
+            f"{number(dice['mean'])} [{number(dice['ci'][0])}, {number(dice['ci'][1])}]",
+            number(dice["median"]),
+            number(dice["sd"]),
+            number(dice["min"]),
+        ]
+        for kind, dice in figures["dice"].items()
+    ]
+    head = ["Structure", "Cases", "Dice, mean [95 % CI]", "Median", "SD", "Lowest"]
+    return Part(f"{name}: structures from head to feet", text, table_of(head, rows))
