@@ -26,7 +26,7 @@ from voxloom.study.predict import Predictor
 from voxloom.study.recipe import Recipe
 from voxloom.study.run import Run
 from voxloom.study.train import train
-from voxloom.study.uncertainty import _passes, uncertainty
+from voxloom.study.uncertainty import Eye, Sampling, check_sources, members, scan_disagreement
 
 from .conftest import TINY, write_balls
 
@@ -189,26 +189,33 @@ def test_refusals(pair: Pair, tmp_path: Path) -> None:
         EnsemblePredictor.of(tmp_path)
 
 
-def test_uncertainty_is_the_spread_over_passes(pair: Pair) -> None:
-    """Two networks, each with the scan and its mirror image along the second prepared axis."""
+def test_uncertainty_is_the_spread_over_members(pair: Pair) -> None:
+    """Two networks, each with the scan, its mirror image along the second prepared axis, and four changed views."""
     predictor = Predictor.of(Run(pair.runs[0]), mirror=(1,))
     scan = read_volume(pair.scan)
-    found = uncertainty([predictor], scan)
+    sampling = Sampling.parse("tta,folds")
     shape = (predictor.maps, *scan.shape)
     passes = []
-    for one in _passes(predictor, scan):
-        out = np.empty(shape, np.float16)
-        one(out)
-        passes.append(out.astype(np.float64))
-    assert len(passes) == 2 * 2
-    assert np.allclose(found.data[0], np.std(passes, axis=0, ddof=1).max(axis=0), atol=1e-3)
-    assert found.same_grid(scan)
+    with Eye(scan) as eye:
+        for one in members([predictor], eye, sampling):
+            out = np.empty(shape, np.float16)
+            one(out)
+            passes.append(out.astype(np.float64))
+    assert len(passes) == 2 * (2 + 4)
+    with scan_disagreement([predictor], scan, sampling) as (found, count):
+        assert count == 12
+        assert np.allclose(found.spread, np.std(passes, axis=0, ddof=1).max(axis=0), atol=1e-3)
     first = Predictor.from_folds([pair.runs[0] / "fold_0"])
     assert np.allclose(passes[0], first.probabilities(scan), atol=2e-3)
     together = Predictor.from_folds([pair.runs[0] / "fold_0"], mirror=(1,)).probabilities(scan)
     assert np.allclose((passes[0] + passes[1]) / 2, together, atol=2e-3), "the mirror images are those of prediction"
-    with pytest.raises(BadInput, match="has no spread"):
-        uncertainty([first], scan)
+    averaged = np.empty(shape, np.float16)
+    with Eye(scan) as eye:
+        members([predictor], eye, Sampling.parse("tta"))[0](averaged)
+    assert np.allclose(averaged, (passes[0] + passes[6]) / 2, atol=2e-3), "what does not vary is averaged"
+    check_sources([predictor], Sampling.parse("folds"))
+    with pytest.raises(BadInput, match="no spread over folds"):
+        check_sources([first], Sampling.parse("folds"))
 
 
 def test_command_line(pair: Pair, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -217,9 +224,12 @@ def test_command_line(pair: Pair, tmp_path: Path, capsys: pytest.CaptureFixture[
     printed = capsys.readouterr()
     assert "Dice on 6 cases that no member has seen" in printed.err
     assert f"Wrote {out / 'ensemble.json'}" in printed.out
-    assert voxloom(["predict", str(out), str(pair.scan), "-o", str(tmp_path / "found"), "--uncertainty"]) == 0
+    asked = ["predict", str(out), str(pair.scan), "-o", str(tmp_path / "found"), "--uncertainty"]
+    assert voxloom([*asked, "tta"]) == 2, "an ensemble has no single network whose views could be taken"
+    assert not (tmp_path / "found").exists()
+    assert voxloom([*asked, "folds"]) == 0
     label = read_label(tmp_path / "found" / "ball02.nii.gz")
-    spread = read_volume(tmp_path / "found" / "ball02_uncertainty.nii.gz")
+    spread = read_volume(tmp_path / "found" / "uncertainty" / "ball02_spread.nii.gz")
     assert spread.same_grid(label)
     assert 0 < float(spread.data.max()) < 0.8
     assert voxloom(["ensemble", str(pair.runs[0]), "-o", str(tmp_path / "one")]) == 2

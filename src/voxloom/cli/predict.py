@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
@@ -25,8 +25,17 @@ def command(
     ] = None,
     tta: Annotated[bool, typer.Option("--tta", help="Average over mirror images along all axes (slower).")] = False,
     uncertainty: Annotated[
-        bool, typer.Option("--uncertainty", help="Also write the spread over networks and mirror images (slow).")
-    ] = False,
+        Optional[str],
+        typer.Option(
+            "--uncertainty",
+            help="Also write maps of uncertainty: over folds, tta or dropout, or several of them with commas (slow).",
+        ),
+    ] = None,
+    draws: Annotated[int, typer.Option(help="Draws with active dropout.")] = 8,
+    seed: Annotated[int, typer.Option(help="Of the noise of tta and of dropout.")] = 0,
+    quality: Annotated[
+        bool, typer.Option("--quality/--no-quality", help="Predict the Dice of each case, if RUN is calibrated (slow).")
+    ] = True,
     resample_tilt: Annotated[
         bool, typer.Option("--resample-tilt", help="Read CT with gantry tilt or uneven slices onto an upright grid.")
     ] = False,
@@ -39,11 +48,16 @@ def command(
     from voxloom.errors import VoxloomError
     from voxloom.study.predict import find_scans, predict_scans
     from voxloom.study.run import is_landmark_run
+    from voxloom.study.uncertainty import Sampling, check_sources
+    from voxloom.study.uncertainty_maps import voices_of, write_uncertainties
 
     if is_landmark_run(run):
         predict_points(run, inputs, out, ending, resample_tilt, device, json_output)
         return
+    sampling = None if uncertainty is None else Sampling.parse(uncertainty, draws, seed)
     predictor = open_predictor(run, device, tta)
+    if sampling is not None:
+        check_sources(voices_of(predictor), sampling)
     scans = find_scans(inputs, len(predictor.channels))
     failures: list[tuple[Scan, VoxloomError]] = []
     alone = len(scans) == 1
@@ -62,12 +76,22 @@ def command(
     maps = list(written)
     if (run / "recipe.yaml").is_file():
         written += count_structures(run, predictor, maps, out)
-    if uncertainty:
-        done = {scan.name for scan, _ in failures}
-        written += write_uncertainties(predictor, [scan for scan in scans if scan.name not in done], out, resample_tilt)
+    lost = {scan.name for scan, _ in failures}
+    kept = [scan for scan in scans if scan.name not in lost]
+    judged = write_quality(run, predictor, kept, maps, out, resample_tilt) if quality else []
+    written += [out / "quality.csv"] if judged else []
+    if sampling is not None:
+        with output.progress_bar("Measuring the uncertainty") as progress:
+            written += write_uncertainties(
+                predictor, kept, out / "uncertainty", sampling, resample_tilt=resample_tilt, progress=progress
+            )
     for scan, error in failures:
         output.note(f"{scan.name} was not predicted: {error}")
-    result = {"written": [str(p) for p in written], "failed": {scan.name: str(error) for scan, error in failures}}
+    result = {
+        "written": [str(p) for p in written],
+        "failed": {scan.name: str(error) for scan, error in failures},
+        "quality": judged,
+    }
     output.done(written, f"voxloom evaluate --pred {out} --truth DIR", result if json_output else None)
     if failures:
         raise VoxloomError(f"{len(failures)} of {len(scans)} scans could not be predicted")
@@ -96,22 +120,35 @@ def count_structures(run: Path, predictor: Predictor | EnsemblePredictor, maps: 
     return write_structures(Run(run), predictor.labels, maps, out)
 
 
-def write_uncertainties(
-    predictor: Predictor | EnsemblePredictor, scans: list[Scan], out: Path, resample_tilt: bool
-) -> list[Path]:
-    """One map ``NAME_uncertainty`` beside every label map."""
-    from voxloom.cli import output
-    from voxloom.formats import write_volume
-    from voxloom.study.predict import Predictor, read_channels
-    from voxloom.study.uncertainty import uncertainty
+def write_quality(
+    run: Path,
+    predictor: Predictor | EnsemblePredictor,
+    scans: list[Scan],
+    written: list[Path],
+    out: Path,
+    resample_tilt: bool,
+) -> list[dict[str, Any]]:
+    """``quality.csv`` of the label maps just written; nothing for a run that is not calibrated, or an ensemble."""
+    from functools import partial
 
-    written = []
-    voices = [predictor] if isinstance(predictor, Predictor) else list(predictor.members)
-    with output.progress_bar("Measuring the spread") as progress:
-        for done, scan in enumerate(scans, start=1):
-            source = scan.source[0] if len(scan.source) == 1 else list(scan.source)
-            spread = uncertainty(voices, read_channels(source, resample_tilt))
-            ending = scan.ending if scan.ending in (".nii.gz", ".nii", ".mha", ".mhd", ".nrrd") else ".nii.gz"
-            written.append(write_volume(spread, out / f"{scan.name}_uncertainty{ending}"))
-            progress(done, len(scans))
-    return written
+    from voxloom.cli import output
+    from voxloom.study.predict import Predictor, read_scan
+    from voxloom.study.quality import Quality, judge
+    from voxloom.study.run import Run
+
+    calibrated = Quality.of(Run(run), predictor) if isinstance(predictor, Predictor) else None
+    if calibrated is None:
+        return []
+    asked = [(s.name, partial(read_scan, s, resample_tilt), path) for s, path in zip(scans, written, strict=True)]
+    with output.progress_bar("Predicting the quality") as progress:
+        judged = judge(calibrated, asked, out / "quality.csv", progress=progress)
+    output.table(quality_rows(judged), title=calibrated.model.sentence())
+    return judged
+
+
+def quality_rows(judged: list[dict[str, Any]]) -> list[list[str]]:
+    """A table for the screen; the least sure cases first, ten at most."""
+    ordered = sorted(judged, key=lambda row: row["predicted_dice"])
+    lines = [[row["case"], f"{row['predicted_dice']:.3f}", f"{row['bound']:.3f}"] for row in ordered[:10]]
+    more = [[f"... and {len(ordered) - 10} more", "", ""]] if len(ordered) > 10 else []
+    return [["case", "predicted Dice", "bound"], *lines, *more]

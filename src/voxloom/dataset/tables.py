@@ -7,14 +7,16 @@ layouts.
 from __future__ import annotations
 
 import csv
+import io
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from voxloom.dataset.case import Case
 from voxloom.errors import BadInput
+from voxloom.files import write_text
 
 TABLE_ENDINGS = (".csv", ".tsv", ".parquet")
 Row = dict[str, Any]
@@ -35,6 +37,16 @@ def read_table(path: str | Path) -> list[Row]:
     if not rows:
         raise BadInput("the table has no rows", path, "Add one row per case")
     return rows
+
+
+def write_table(path: str | Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> Path:
+    """Write rows as CSV in UTF-8, whole or not at all; an unknown value (None, or left out) is an empty cell."""
+    out = io.StringIO()
+    writer = csv.DictWriter(out, columns, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({k: "" if v is None else v for k, v in row.items()} for row in rows)
+    write_text(path, out.getvalue())
+    return Path(path)
 
 
 def _text(path: Path) -> list[Row]:

@@ -57,7 +57,7 @@ def draw_case(task: tuple[Case, Labels | None, tuple[str, ...]]) -> CasePicture:
     outer = None if label is None else to_ras(label)[0][0]
     inside = None if outer is None else outer != (labels.background if labels else 0)
     axis, index = choose_slice(data.shape[1:], spacing, inside)
-    cuts = np.stack([_lay(np.take(channel, index, axis=axis)) for channel in data])
+    cuts = np.stack([lay(np.take(channel, index, axis=axis)) for channel in data])
     across, down = [spacing[n] for n in _axes_of(axis)]
     height, width = cuts.shape[1:]
     return CasePicture(
@@ -69,7 +69,7 @@ def draw_case(task: tuple[Case, Labels | None, tuple[str, ...]]) -> CasePicture:
         height=height,
         aspect=float(height * down / (width * across)),
         images=_pictures(cuts, channels, data),
-        contours=() if outer is None else _contours(_lay(np.take(outer, index, axis=axis)), labels),
+        contours=() if outer is None else _contours(lay(np.take(outer, index, axis=axis)), labels),
     )
 
 
@@ -106,7 +106,7 @@ def _axes_of(axis: int) -> tuple[int, int]:
     return ((1, 2), (0, 2), (0, 1))[axis]
 
 
-def _lay(cut: NDArray[Any]) -> NDArray[Any]:
+def lay(cut: NDArray[Any]) -> NDArray[Any]:
     """A RAS slice as rows and columns: right of the patient left, front or head up; sagittal with the front left."""
     return cut.T[::-1, ::-1]
 

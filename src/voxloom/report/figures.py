@@ -1,4 +1,4 @@
-"""Figures of reports: curves, boxes with strips, slices with contours. Consistent, colour-blind safe, self-contained.
+"""Figures of reports: curves, boxes with strips, contours. Consistent, colour-blind safe, self-contained.
 
 Knows arrays and matplotlib; does not know runs or data sets.
 """
@@ -24,7 +24,6 @@ __all__ = [
     "data_uri",
     "draw_contours",
     "new_figure",
-    "slices_with_contours",
     "tidy",
 ]
 
@@ -72,45 +71,6 @@ def box_and_strip(
     if limits is not None:
         axes.set_ylim(*limits)
     tidy(axes)
-    return figure
-
-
-def middle_slices(masks: Sequence[Mask], shape: Sequence[int]) -> list[int]:
-    """Per axis the slice with the most labelled voxels of the first mask that has any, else the middle."""
-    for mask in masks:
-        if np.any(mask):
-            found = mask > 0
-            return [int(found.sum(axis=tuple(n for n in range(3) if n != axis)).argmax()) for axis in range(3)]
-    return [n // 2 for n in shape]
-
-
-def slices_with_contours(
-    image: NDArray[np.floating], masks: Sequence[tuple[Mask, str]], spacing: Sequence[float], title: str = ""
-) -> Figure:
-    """One slice per anatomical axis with label contours.
-
-    Parameters
-    ----------
-    image : (I, J, K), RAS axis order is drawn upright.
-    masks : (inner labels (I, J, K), matplotlib line style) pairs, e.g. truth "-" and prediction "--".
-    spacing : mm, order i j k.
-    """
-    figure = new_figure(8.4, 2.9)
-    panels = figure.subplots(1, 3)
-    low, high = np.percentile(image, [1, 99.5])
-    places = middle_slices([mask for mask, _ in masks], image.shape)
-    for axis, panel in enumerate(panels):
-        panel.set_axis_off()
-        rest = [n for n in range(3) if n != axis]
-        if image.shape[rest[0]] < 2 or image.shape[rest[1]] < 2:
-            continue
-        aspect = spacing[rest[1]] / spacing[rest[0]]
-        plane = np.take(image, places[axis], axis).T
-        panel.imshow(plane, cmap="gray", vmin=low, vmax=max(high, low + 1e-6), origin="lower", aspect=aspect)
-        for mask, style in masks:
-            draw_contours(panel, np.take(mask, places[axis], axis).T, style)
-    if title:
-        figure.suptitle(title, fontsize=10)
     return figure
 
 

@@ -22,13 +22,17 @@ from voxloom.report import figures
 from voxloom.report.cards.facts import RunFacts
 from voxloom.report.cards.flow import flow_plot, flow_steps
 from voxloom.report.cards.methods import methods_text
+from voxloom.report.case_slices import case_slices
 from voxloom.report.pages import write_page
 from voxloom.report.parts import Part, number, table_of
+from voxloom.report.quality_part import quality_parts
 from voxloom.report.structure_part import structure_parts
 from voxloom.report.volume_part import volume_part
 
 #: Pictures of the best, of the median and of the worst cases.
 SHOWN = 2
+#: Failures that are listed at once.
+FAILURES = 12
 
 
 @dataclass(frozen=True)
@@ -48,11 +52,13 @@ def write_run_report(run_dir: str | Path) -> Path:
     data = _json(run / "data.json") or {"dataset": {"name": run.name, "labels": {}}, "cases": []}
     labels = Labels.from_nnunet(data["dataset"]["labels"]) if data["dataset"]["labels"] else None
     sets = [s for s in (held_out_set(run, data), *external_sets(run), test_set(run)) if s is not None]
-    parts = [*(part for s in sets for part in result_parts(s)), *curve_parts(run)]
+    parts = [part for s in sets for part in result_parts(s)]
     parts += [part for s in sets for part in case_parts(s, labels)]
     parts += [part for s in sets if (part := volume_part(s.name, s.evaluation)) is not None]
     parts += structure_parts(_json(run / "summary.json") or {})
+    parts += quality_parts(run)
     parts += study_parts(run)
+    parts += curve_parts(run)
     values = {
         "name": f"{data['dataset']['name']} · {run.name}",
         "lead": lead_sentence(sets),
@@ -148,7 +154,7 @@ def result_parts(cases: CaseSet) -> Iterator[Part]:
         "HD95 mm (median)",
         "ASSD mm (median)",
         "volume error ml",
-        "mask missing",
+        "one mask empty",
     ]
     rows = []
     for label, dice in summary["dice"].items():
@@ -160,7 +166,11 @@ def result_parts(cases: CaseSet) -> Iterator[Part]:
         rows.append(
             [label, number(dice["mean"]), interval, number(dice["median"]), number(dice["sd"]), *medians, error, lost]
         )
-    text = "Intervals are percentile bootstraps over patients. Infinite distances (one mask empty) are counted, never dropped."
+    text = (
+        "Dice: overlap with the truth, from 0 (none) to 1 (the same). HD95: distance below which 95 % of the two surfaces lie from "
+        "each other. ASSD: their mean distance. Volume error: prediction minus truth. Intervals are percentile bootstraps over "
+        "patients. Infinite distances (one mask empty) are counted, never dropped."
+    )
     yield Part(f"{cases.name}: figures", text, {"head": head, "rows": rows}, box_pictures(cases.evaluation))
     failures = cases.evaluation.failures()
     if failures:
@@ -169,7 +179,8 @@ def result_parts(cases: CaseSet) -> Iterator[Part]:
             for r in failures
         ]
         table: dict[str, Any] = {"head": ["Case", "Label", "Dice", "HD95 mm", "Masks"], "rows": listed}
-        yield Part(f"{cases.name}: failures", "One mask empty, or Dice below 0.5; worst first.", table)
+        text = "One mask empty, or Dice below 0.5; worst first."
+        yield Part(f"{cases.name}: failures", text, table, longest=FAILURES)
 
 
 def box_pictures(evaluation: Evaluation) -> list[dict[str, str]]:
@@ -196,7 +207,8 @@ def curve_parts(run: Path) -> Iterator[Part]:
             {"caption": f"Training of {log.parent.name.replace('_', ' ')}", "data": figures.data_uri(figure, "svg")}
         )
     if pictures:
-        yield Part("Training", pictures=pictures)
+        text = "Loss and Dice on the held-out cases of each fold while it was trained."
+        yield Part("Training", text, pictures=pictures, columns=min(2, len(pictures)))
 
 
 def read_log(path: Path) -> dict[str, np.ndarray[Any, np.dtype[np.float64]]]:
@@ -220,7 +232,11 @@ def case_parts(cases: CaseSet, labels: Labels | None) -> Iterator[Part]:
                 seen.add(case)
                 pictures.append({"caption": f"{case} ({kind}, Dice {dice:.3f})", "data": picture})
     if pictures:
-        yield Part(f"{cases.name}: worst, median and best", "Solid: truth. Dashed: prediction.", pictures=pictures)
+        text = (
+            "Solid: truth. Dashed: prediction. The patient's right is on the left of the picture; slices lie where the truth is "
+            "largest. R, L: right, left; A, P: front, back; H, F: head, feet."
+        )
+        yield Part(f"{cases.name}: worst, median and best", text, pictures=pictures, columns=2)
 
 
 def case_picture(cases: CaseSet, case: str, labels: Labels) -> str | None:
@@ -230,11 +246,10 @@ def case_picture(cases: CaseSet, case: str, labels: Labels) -> str | None:
         return None
     try:
         image, truth, found = read_volume(files[0]), read_label(files[-1]), read_label(cases.predictions[case])
-        masks = [(labels.encode(v.data[0]), style) for v, style in ((truth, "-"), (found, "--"))]
+        figure = case_slices(image, [(truth, "-"), (found, "--")], labels)
     except VoxloomError:
         return None
-    figure = figures.slices_with_contours(image.data[0].astype(np.float32), masks, image.spacing)
-    return figures.data_uri(figure, dpi=90)
+    return figures.data_uri(figure, dpi=120)
 
 
 def study_parts(run: Path) -> Iterator[Part]:

@@ -24,6 +24,7 @@ from voxloom.progress import Progress
 from voxloom.study.guard import refuse_leak
 from voxloom.study.mending import Activations, Mending, as_json, mend_predictions, planned_mendings
 from voxloom.study.predict import Predictor
+from voxloom.study.quality import judge_test
 from voxloom.study.run import Run
 from voxloom.study.structures import score_structures
 from voxloom.training.settings import InferenceSettings
@@ -215,13 +216,10 @@ def evaluate_run(folder: Path, data: str | Path | Dataset | None = None, out: Pa
     write_json(place / "cases.json", [describe_case(case) for case in test])
     paths = {case.id: place / "predictions" / f"{case.id}.nii.gz" for case in test}
     structures = score_structures(run, predictor.labels, paths, test, place)
+    checked = judge_test(run, predictor, test, place, evaluation.case_means("dice"))
     if out is None:
-        told = {
-            "name": dataset.name,
-            **evaluation.summary(),
-            **structures,
-            **({"warnings": warnings} if warnings else {}),
-        }
+        noted = {**({"warnings": warnings} if warnings else {}), **({"quality": checked} if checked else {})}
+        told = {"name": dataset.name, **evaluation.summary(), **structures, **noted}
         write_json(folder / "summary.json", {**run.summary, "test": told})
     return RunEvaluation(folder, dataset.name, evaluation, tuple(warnings), structures.get("structures"))
 

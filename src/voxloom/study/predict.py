@@ -167,11 +167,15 @@ class Predictor:
         """
         out = np.empty((self.maps, *volume.shape), np.float16) if out is None else out
         with self.views(volume) as seen:
-            if len(seen) == 1:
-                return restore_probabilities(self.slabs(seen[0]), seen[0].geometry, self.labels, out)
-            with self._mean(volume, seen) as mean:
-                for into, values in zip(out, mean, strict=True):
-                    into[...] = values
+            return self.seen_through(seen, volume, out)
+
+    def seen_through(self, seen: Sequence[View], volume: Volume, out: np.ndarray) -> np.ndarray:
+        """Mean probabilities of the networks of some views, written into ``out`` float16 (L, I, J, K) on the scan's own grid."""
+        if len(seen) == 1:
+            return restore_probabilities(self.slabs(seen[0]), seen[0].geometry, self.labels, out)
+        with self._mean(volume, seen) as mean:
+            for into, values in zip(out, mean, strict=True):
+                into[...] = values
         return out
 
     @property
@@ -265,6 +269,11 @@ class Scan:
     name: str
     source: tuple[Path, ...]
     ending: str
+
+
+def read_scan(scan: Scan, resample_tilt: bool = False) -> Volume:
+    """The channels of a scan."""
+    return read_channels(scan.source[0] if len(scan.source) == 1 else list(scan.source), resample_tilt)
 
 
 def find_scans(inputs: Sequence[str | Path], channels: int) -> list[Scan]:

@@ -10,7 +10,9 @@ from voxloom.report.cards.facts import RunFacts
 from voxloom.report.style import INK, MARK, SOFT, new_figure
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.text import Text
 
 
 @dataclass(frozen=True)
@@ -85,15 +87,21 @@ def flow_plot(steps: Sequence[Step]) -> Figure:
     axes.set_axis_off()
     axes.set(xlim=(0, 1), ylim=(-len(rows) + 0.5, 0.5))
     box = {"boxstyle": "round,pad=0.45", "facecolor": "white", "edgecolor": MARK, "linewidth": 1.2}
+    above: list[Text] = []
     for n, row in enumerate(rows):
+        boxes = []
         for m, step in enumerate(row):
             x = (m + 0.5) / len(row)
-            if n:
-                start = [(k + 0.5) / len(rows[n - 1]) for k in range(len(rows[n - 1]))] if len(row) == 1 else [0.5]
-                for origin in start:
-                    arrow = {"arrowstyle": "-|>", "color": SOFT, "shrinkA": 14, "shrinkB": 16}
-                    axes.annotate("", (x, -n), (origin, 1 - n), arrowprops=arrow)
-            axes.text(x, -n, step.text, ha="center", va="center", fontsize=9, color=INK, bbox=box)
+            boxes.append(axes.text(x, -n, step.text, ha="center", va="center", fontsize=9, color=INK, bbox=box))
+            for start in above if len(row) == 1 else above[len(above) // 2 : len(above) // 2 + 1]:
+                _arrow(axes, start, boxes[-1])
             if step.lost:
                 axes.text(x + 0.03, 0.5 - n, step.lost, ha="left", va="center", fontsize=8, color=SOFT)
+        above = boxes
     return figure
+
+
+def _arrow(axes: Axes, start: Text, end: Text) -> None:
+    """From the edge of one box to the edge of another."""
+    ends = {"patchA": start.get_bbox_patch(), "patchB": end.get_bbox_patch(), "shrinkA": 2, "shrinkB": 2}
+    axes.annotate("", end.get_position(), start.get_position(), arrowprops={"arrowstyle": "-|>", "color": SOFT, **ends})

@@ -8,11 +8,13 @@ from voxloom.report.plots.performance import (
     robustness_plot,
     slice_bars,
 )
+from voxloom.report.plots.quality import quality_plot
 
 __all__ = [
     "bland_altman_plot",
     "confusion_plot",
     "differences_plot",
+    "quality_plot",
     "risk_coverage_plot",
     "robustness_plot",
     "scatter_with_marginals",

@@ -5,13 +5,11 @@ Knows columns. Any spreadsheet, and ``voxloom aggregate``, can read it.
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from voxloom.files import write_text
+from voxloom.dataset.tables import write_table
 from voxloom.study.sweep.settings import Sweep
 from voxloom.study.sweep.trial import Record
 
@@ -36,9 +34,4 @@ def table_rows(sweep: Sweep, records: Sequence[Record]) -> list[dict[str, Any]]:
 
 def write_csv(rows: Sequence[dict[str, Any]], path: Path) -> Path:
     """Write the rows, whole or not at all; an unknown value is an empty cell."""
-    out = io.StringIO()
-    writer = csv.DictWriter(out, list(rows[0]) if rows else ["trial"], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({k: "" if v is None else v for k, v in row.items()} for row in rows)
-    write_text(path, out.getvalue())
-    return path
+    return write_table(path, list(rows[0]) if rows else ["trial"], rows)

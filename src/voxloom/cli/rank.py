@@ -1,0 +1,88 @@
+"""``voxloom rank``: which scans to annotate next."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Optional
+
+import typer
+
+if TYPE_CHECKING:
+    from voxloom.study.predict import Predictor, Scan
+    from voxloom.study.uncertainty import Sampling
+
+#: Scans that the page shows.
+SHOWN = 12
+
+
+def command(
+    run: Annotated[Path, typer.Argument(help="Folder of a run.")],
+    unlabelled: Annotated[list[Path], typer.Argument(help="Scans: files, DICOM folders, or folders of files.")],
+    most: Annotated[Optional[int], typer.Option("-n", "--most", help="Scans to list. [default: all]")] = None,
+    out: Annotated[Path, typer.Option("-o", "--out", help="Table; a page with pictures goes beside it.")] = Path(
+        "rank.csv"
+    ),
+    members: Annotated[
+        Optional[str],
+        typer.Option(
+            help="folds, tta, dropout, or several with commas. [default: folds where there are several, else dropout, else tta]"
+        ),
+    ] = None,
+    diversity: Annotated[float, typer.Option(help="Weight of being unlike the scans above, 0 to 1.")] = 0.5,
+    draws: Annotated[int, typer.Option(help="Draws with active dropout.")] = 8,
+    seed: Annotated[int, typer.Option(help="Of noise and dropout.")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Order scans without labels for annotation: uncertain ones first that are unlike each other."""
+    from voxloom.cli import output
+    from voxloom.report.rank_page import write_rank_page
+    from voxloom.study.predict import Predictor, find_scans
+    from voxloom.study.rank import rank_scans, without_known, write_rank
+    from voxloom.study.run import Run
+    from voxloom.study.uncertainty import Sampling, default_sources
+
+    opened = Run(run)
+    opened.refuse_landmarks("rank scans")
+    predictor = Predictor.of(opened, device=device)
+    chosen = members or ",".join(default_sources(predictor))
+    sampling = Sampling.parse(chosen, draws, seed)
+    scans, known = without_known(opened, find_scans(unlabelled, len(predictor.channels)))
+    if known:
+        output.note(
+            f"{len(known)} scans are cases of the run and are left out: {', '.join(known[:5])}{', ...' * (len(known) > 5)}"
+        )
+    with output.progress_bar("Looking at the scans") as progress:
+        rows = rank_scans(predictor, scans, sampling, most=most, diversity=diversity, progress=progress)
+    pictures = draw(predictor, scans, rows[:SHOWN])
+    page = write_rank_page(rows, pictures, run.resolve().name, sentence(sampling, diversity), out.with_suffix(".html"))
+    wrote = [write_rank(rows, out), page]
+    output.table([["rank", "case", "why"], *([str(r["rank"]), r["case"], r["reason"]] for r in rows[:20])])
+    result = {"rows": rows, "left_out": known, "members": sampling.to_dict(), "written": [str(path) for path in wrote]}
+    output.done(wrote, f"open {page}", result if json_output else None)
+
+
+def draw(predictor: Predictor, scans: list[Scan], rows: list[dict[str, Any]]) -> list[dict[str, str]]:
+    """Slices of the first scans with the contours that the run predicts."""
+    from voxloom.report.case_slices import case_slices
+    from voxloom.report.style import data_uri
+    from voxloom.study.predict import read_scan
+
+    by_name = {scan.name: scan for scan in scans}
+    pictures = []
+    for row in rows:
+        image = read_scan(by_name[row["case"]])
+        figure = case_slices(image, [(predictor.predict(image), "-")], predictor.labels)
+        pictures.append({"caption": f"{row['rank']}. {row['case']}: {row['reason']}", "data": data_uri(figure, dpi=70)})
+    return pictures
+
+
+def sentence(sampling: Sampling, diversity: float) -> str:
+    """How the order came about."""
+    kinds = {"folds": "the networks of the folds", "tta": "changed views of the scan", "dropout": "draws with dropout"}
+    members = " and ".join(kinds[source] for source in sampling.sources)
+    return (
+        f"Members are {members}. Uncertainty is the mean rank of the disagreement of their label maps, of the entropy and of "
+        "the mutual information in the predicted structures; distance is that of the network's deepest features, with a "
+        f"weight of {diversity:g}."
+    )

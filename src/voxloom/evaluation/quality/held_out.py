@@ -1,0 +1,77 @@
+"""Whether predicted Dice and its bound hold on cases that the calibration never saw. Knows numbers only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from voxloom.evaluation.selective import risk_coverage
+
+
+@dataclass(frozen=True)
+class QualityCheck:
+    """How a quality prediction fared.
+
+    Parameters
+    ----------
+    cases : how many.
+    above : of them whose true Dice is at least the bound.
+    coverage : their share, with an exact 95 % interval (Clopper and Pearson 1934).
+    promise : the share that was promised.
+    mean_error : mean absolute difference of predicted and true Dice.
+    rho : Spearman's correlation of predicted and true Dice; None where one of them is constant.
+    area, best_area, random_area : mean error 1 - Dice along the risk-coverage curve, by predicted Dice, by true Dice, and
+        whatever the order.
+    mean_bound : mean of the bounds; the closer to the true Dice, the more it says.
+    """
+
+    cases: int
+    above: int
+    coverage: tuple[float, float, float]
+    promise: float
+    mean_error: float
+    rho: float | None
+    area: float
+    best_area: float
+    random_area: float
+    mean_bound: float
+
+    def sentence(self) -> str:
+        """The result in words."""
+        share, low, high = (100 * value for value in self.coverage)
+        return (
+            f"{self.above} of {self.cases} cases ({share:.0f} %, 95 % confidence interval {low:.0f} to {high:.0f} %) have a true "
+            f"Dice of at least their bound; {100 * self.promise:.0f} % were promised."
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able."""
+        return {**asdict(self), "sentence": self.sentence()}
+
+
+def check_quality(
+    true: Sequence[float], predicted: Sequence[float], bounds: Sequence[float], promise: float
+) -> QualityCheck:
+    """Compare predicted Dice and bounds with the true Dice of the same cases, at least one."""
+    from scipy import stats
+
+    t, p, b = (np.asarray(values, dtype=float) for values in (true, predicted, bounds))
+    above = int((t >= b).sum())
+    interval = stats.binomtest(above, len(t)).proportion_ci(0.95, method="exact")
+    varied = len(t) > 2 and np.ptp(t) > 0 and np.ptp(p) > 0
+    curve = risk_coverage(p, 1 - t)
+    return QualityCheck(
+        len(t),
+        above,
+        (above / len(t), float(interval.low), float(interval.high)),
+        promise,
+        float(np.abs(t - p).mean()),
+        float(stats.spearmanr(p, t).statistic) if varied else None,
+        curve.area,
+        curve.best,
+        float((1 - t).mean()),
+        float(b.mean()),
+    )
