@@ -167,7 +167,8 @@ def _fill(
     """One member's probabilities: of network number ``network``, or the mean of all; with a changed look, or a draw."""
     seen = eye.views(predictor)
     if network is not None:
-        seen = [replace(view, networks=(one,)) for view in seen for one in view.networks][network : network + 1]
+        alone = [replace(view, networks=(one,)) for view in seen for one in view.networks]
+        seen = (alone[network],)
     changed = [
         View(look.image(view.image, seed), view.geometry, tuple(look.network(one) for one in view.networks))
         for view in seen
