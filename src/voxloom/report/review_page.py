@@ -9,13 +9,10 @@ import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from voxloom.dataset.labels import Labels
 from voxloom.files import atomic_path
-from voxloom.report import figures
+from voxloom.report.case_slices import case_slices
 from voxloom.report.pages import write_page
 from voxloom.report.parts import Part, table_of
 from voxloom.volume import Volume
@@ -42,15 +39,14 @@ class Suspect:
     verdict: str
 
 
-def thumbnail(image: Volume, truth: NDArray[Any], prediction: NDArray[Any], path: Path) -> Path:
-    """Write a PNG of three slices, one per axis, through most of the truth (solid) with the prediction (dashed).
+def thumbnail(image: Volume, truth: Volume, prediction: Volume, labels: Labels, path: Path) -> Path:
+    """Write a PNG of three slices, one per plane, through most of the truth (solid) with the prediction (dashed).
 
-    ``truth`` and ``prediction`` are inner labels (I, J, K).
+    ``truth`` and ``prediction`` are label maps (1, I, J, K) of outer values on the grid of the image.
     """
-    first = image.data[0].astype(np.float32)
-    figure = figures.slices_with_contours(first, [(truth, "-"), (prediction, "--")], image.spacing)
+    figure = case_slices(image, [(truth, "-"), (prediction, "--")], labels)
     with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=90, format="png")
+        figure.savefig(temporary, dpi=120, format="png")
     return path
 
 

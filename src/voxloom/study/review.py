@@ -105,10 +105,9 @@ def draw(run: Run, found: Sequence[Suspect], folder: Path, tick: Callable[[int, 
         if not prediction.is_file():
             raise BadInput(f"the prediction of {suspect.case} is gone", prediction, "Train the run again")
         case = study.dataset[suspect.case]
-        masks = [study.labels.encode(volume.data[0]) for volume in (truth_of(case), read_label(prediction))]
-        pictures[suspect.case] = thumbnail(
-            case.read_image(), masks[0], masks[1], folder / f"{file_stem(suspect.case)}.png"
-        )
+        path = folder / f"{file_stem(suspect.case)}.png"
+        volumes = (case.read_image(), truth_of(case), read_label(prediction))
+        pictures[suspect.case] = thumbnail(*volumes, study.labels, path)
         tick(done, len(found))
     return pictures
 
