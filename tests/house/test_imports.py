@@ -58,7 +58,7 @@ def test_every_module_says_what_it_knows() -> None:
 
 
 def test_every_third_party_import_is_declared() -> None:
-    names = {"yaml": "pyyaml", "PIL": "pillow", "cc3d": "connected-components-3d"}
+    names = {"yaml": "pyyaml", "PIL": "pillow", "sklearn": "scikit-learn", "cc3d": "connected-components-3d"}
     pattern = re.compile(r"^\s*(?:import|from) ([A-Za-z0-9_]+)", re.MULTILINE)
     used = {m for path in SOURCES for m in pattern.findall(re.sub(r'"""[\s\S]*?"""', "", path.read_text()))}
     third = {names.get(m, m) for m in used if m not in sys.stdlib_module_names and m not in ("voxloom", "__future__")}
