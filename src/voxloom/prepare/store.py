@@ -22,7 +22,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import blosc2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -97,6 +96,8 @@ class Stored:
         out: NDArray[Any],
     ) -> None:
         number = int(np.ravel_multi_index(cell, array.grid)) if cell else 0
+        import blosc2  # it brings a web client along; a prediction reads no cache
+
         offset, length, checksum = array.index[number]
         file.seek(self.start + offset)
         packed = file.read(length)
@@ -164,6 +165,8 @@ def write_arrays(path: str | Path, arrays: Mapping[str, NDArray[Any]], info: Map
 
 
 def _compress(part: NDArray[Any]) -> bytes:
+    import blosc2
+
     filters = [blosc2.Filter.SHUFFLE if part.itemsize > 1 else blosc2.Filter.NOFILTER]
     return bytes(
         blosc2.compress2(
