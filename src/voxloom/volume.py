@@ -91,11 +91,35 @@ def spacing_of(affine: NDArray[np.float64]) -> tuple[float, float, float]:
     return (float(i), float(j), float(k))
 
 
+#: Letters of the negative and positive direction along the world's axes.
+_DIRECTIONS = ("LR", "PA", "IS")
+
+
+def closest_axes(affine: NDArray[np.float64]) -> list[tuple[int, int]]:
+    """World axis (0, 1, 2) and sign (-1, 1) that each voxel axis runs closest to; no two share a world axis.
+
+    The clearest voxel axis chooses first, after shear is taken out (the closest rotation), as in nibabel, whose import alone
+    takes a quarter of a second.
+    """
+    left, _, right = np.linalg.svd(affine[:3, :3] / np.array(spacing_of(affine)))
+    cosines = left @ right
+    found: dict[int, tuple[int, int]] = {}
+    for axis in sorted(range(3), key=lambda n: -np.abs(cosines[:, n]).max()):
+        world = int(np.abs(cosines[:, axis]).argmax())
+        found[axis] = (world, -1 if cosines[world, axis] < 0 else 1)
+        cosines[world] = 0  # taken
+    return [found[axis] for axis in range(3)]
+
+
 def orientation_of(affine: NDArray[np.float64]) -> str:
     """Axis codes of the closest axis-aligned orientation, e.g. ``"RAS"``."""
-    from nibabel.orientations import aff2axcodes
+    return "".join(_DIRECTIONS[world][sign > 0] for world, sign in closest_axes(affine))
 
-    return "".join(aff2axcodes(affine))
+
+def axes_named(orientation: str) -> list[tuple[int, int]]:
+    """World axis and sign of every letter of axis codes, e.g. of ``"RAS"``."""
+    pairs = {letters[up]: (world, 2 * up - 1) for world, letters in enumerate(_DIRECTIONS) for up in (0, 1)}
+    return [pairs[letter] for letter in orientation]
 
 
 def grid_distance(a: NDArray[np.float64], b: NDArray[np.float64], shape: tuple[int, int, int]) -> float:

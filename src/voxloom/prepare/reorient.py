@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from voxloom.volume import axes_named, closest_axes
+
 
 @dataclass(frozen=True)
 class Turn:
@@ -53,18 +55,11 @@ class Turn:
         return matrix
 
 
-def _transform(orientations: Any, affine: NDArray[np.float64], codes: str) -> NDArray[np.float64]:
-    """Rows (new axis, sign) per old axis, by nibabel."""
-    found = orientations.ornt_transform(orientations.io_orientation(affine), orientations.axcodes2ornt(tuple(codes)))
-    return np.asarray(found, dtype=np.float64)
-
-
 def turn_to(affine: NDArray[np.float64], orientation: str) -> Turn:
     """The turn that brings a grid with this affine closest to ``orientation``, e.g. "RAS"."""
-    from nibabel import orientations
-
-    transform = _transform(orientations, affine, orientation)
-    order, flips = [0, 0, 0], [False, False, False]
-    for old, (new, sign) in enumerate(transform):
-        order[int(new)], flips[int(new)] = old, bool(sign < 0)
-    return Turn((order[0], order[1], order[2]), (flips[0], flips[1], flips[2]))
+    source = closest_axes(affine)
+    worlds = [world for world, _ in source]
+    wanted = axes_named(orientation)
+    i, j, k = (worlds.index(world) for world, _ in wanted)
+    a, b, c = (source[old][1] != sign for old, (_, sign) in zip((i, j, k), wanted, strict=True))
+    return Turn((i, j, k), (a, b, c))
