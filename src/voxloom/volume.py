@@ -6,7 +6,7 @@ not know any file format.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -57,6 +57,26 @@ class Volume:
         return int(self.data.shape[0])
 
     @property
+    def missing(self) -> tuple[int, ...]:
+        """Numbers of the channels without a single number: they stand for images that do not exist (``with_missing``)."""
+        return tuple(n for n, channel in enumerate(self.data) if is_missing(channel))
+
+    @property
+    def present(self) -> NDArray[Any]:
+        """The channels that are there, (at most C, I, J, K)."""
+        missing = self.missing
+        return self.data[[n for n in range(self.channels) if n not in missing]] if missing else self.data
+
+    def with_missing(self, numbers: Sequence[int]) -> Volume:
+        """The volume with channels of nothing but NaN put in, so that they have these numbers afterwards."""
+        if not numbers:
+            return self
+        channels = [np.asarray(channel, np.float32) for channel in self.data]
+        for number in sorted(numbers):
+            channels.insert(number, np.full(self.shape, np.nan, np.float32))
+        return self.with_data(np.stack(channels))
+
+    @property
     def spacing(self) -> tuple[float, float, float]:
         """Voxel size in mm, order i j k."""
         return spacing_of(self.affine)
@@ -73,6 +93,11 @@ class Volume:
     def same_grid(self, other: Volume, tolerance_mm: float = GEOMETRY_TOLERANCE_MM) -> bool:
         """Whether both volumes have one shape and every voxel lies within ``tolerance_mm`` of its partner."""
         return self.shape == other.shape and grid_distance(self.affine, other.affine, self.shape) <= tolerance_mm
+
+
+def is_missing(channel: NDArray[Any]) -> bool:
+    """Whether an array holds nothing but NaN: a channel that does not exist."""
+    return bool(channel.dtype.kind == "f" and channel.size and np.isnan(channel.flat[0]) and np.isnan(channel).all())
 
 
 def check_affine(affine: NDArray[np.float64], where: Any = None) -> None:

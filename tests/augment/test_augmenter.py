@@ -203,3 +203,30 @@ def test_control_points_span_the_patch_and_move_uniformly() -> None:
     assert control.shape == (50, 3, 5, 5, 5)
     assert 3.99 < control.abs().max() <= 4.0
     assert float(control.std()) == pytest.approx(4 / 3**0.5, rel=0.02)
+def test_channels_are_dropped_by_chance_and_one_always_stays() -> None:
+    tool = Augmenter(AugmentSettings.model_validate({**OFF, "channel_dropout": 0.6}), (1, 1, 1), channels=3)
+    drawn = tool.sample(2000, SHAPE, seeded(1))
+    assert drawn.kept is not None
+    assert drawn.kept.any(1).all()
+    lost = 1 - drawn.kept.float().mean().item()
+    assert abs(lost - (0.6 - 0.6**3 / 3)) < 0.02  # one of three is given back where all would go
+    assert tool.none(4, SHAPE).kept is None
+    assert augmenter(channel_dropout=0.6).sample(4, SHAPE, seeded()).kept is None  # a single channel stays
+
+
+def test_a_lost_channel_is_zero_and_the_others_are_as_without_dropout() -> None:
+    changes = {**OFF, "noise_chance": 1.0, "intensity_chance": 1.0}
+    image = torch.randn(8, 4, *SIZE, generator=seeded(3))
+    image[0, 1] = 0  # missing in the case itself
+    plain = Augmenter(AugmentSettings.model_validate(changes), (1, 1, 1), channels=2)
+    tool = Augmenter(AugmentSettings.model_validate({**changes, "channel_dropout": 0.5}), (1, 1, 1), channels=2)
+    drawn = tool.sample(8, SIZE, seeded(2))
+    assert drawn.kept is not None
+    found, _ = tool.apply(image, None, drawn, SIZE)
+    expected, _ = plain.apply(image, None, plain.sample(8, SIZE, seeded(2)), SIZE)
+    stays = drawn.kept.repeat_interleave(2, 1)  # two neighboring slices of each of two channels
+    stays[0, 1] = False
+    assert 0 < stays.float().mean() < 1
+    assert torch.equal(found[stays], expected[stays])
+    assert not found[~stays].any()
+    assert AugmentParameters.from_dict(drawn.to_dict()).kept.tolist() == drawn.kept.tolist()  # type: ignore[union-attr]

@@ -152,7 +152,10 @@ def test_a_parquet_table(files: Path) -> None:
         ("case,label\na,scans/a_mask.nii.gz\n", "no column of images"),
         ("case,image\n", "no rows"),
         ("case,image\na,scans/none.nii.gz\n", "file of case a is missing"),
-        ("case,image_T1,image_T2\na,scans/a_t1.nii.gz,\nb,scans/b_t1.nii.gz,scans/b_t2.nii.gz\n", "case a has no file"),
+        (
+            "case,image_T1,image_T2,label\na,,,scans/a_mask.nii.gz\nb,scans/b_t1.nii.gz,scans/b_t2.nii.gz,scans/a_mask.nii.gz\n",
+            "case a has no file",
+        ),
         ("case,image\na,scans/a_t1.nii.gz\na,scans/b_t1.nii.gz\n", "used twice: a"),
         ("case,image,label\na,scans/a_t1.nii.gz,1\n", "`target`"),
         ("case,image,split\na,scans/a_t1.nii.gz,maybe\n", "split 'maybe'"),

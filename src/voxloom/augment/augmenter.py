@@ -22,14 +22,15 @@ class Augmenter:
     ----------
     settings : chances and ranges.
     spacing : mm of the grid, order i j k.
+    channels : of the images. Patches of neighboring slices hold each channel several times, one channel after the other.
     """
 
-    def __init__(self, settings: AugmentSettings, spacing: Sequence[float]) -> None:
-        self.settings, self.spacing = settings, tuple(float(s) for s in spacing)
+    def __init__(self, settings: AugmentSettings, spacing: Sequence[float], channels: int = 1) -> None:
+        self.settings, self.spacing, self.channels = settings, tuple(float(s) for s in spacing), channels
 
     def sample(self, batch: int, shape: tuple[int, int, int], generator: torch.Generator) -> AugmentParameters:
         """Draw the changes of ``batch`` patches that are read as windows of ``shape`` voxels; generator on the CPU."""
-        return draw_parameters(self.settings, self.spacing, batch, shape, generator)
+        return draw_parameters(self.settings, self.spacing, batch, shape, generator, self.channels)
 
     def none(self, batch: int, shape: tuple[int, int, int]) -> AugmentParameters:
         """The parameters that change nothing."""
@@ -50,6 +51,7 @@ class Augmenter:
         -------
         Image (B, C, *size) float32 and label (B, *size), or maps (B, M, *size), of their type.
         """
+        there = self._there(image, parameters)
         image, label = self._move(image.float(), label, parameters, size)
         image = contrast.invert(contrast.remap(image, parameters.curve), parameters.inverted)
         image = artifacts.motion(image, parameters.motion, self.spacing)
@@ -62,7 +64,20 @@ class Augmenter:
         image = intensity.bias_field(image, parameters.bias)
         image = intensity.gamma(image, parameters.ln_gamma)
         image = intensity.linear(image, parameters.factor, parameters.addition)
-        return intensity.add_noise(image, parameters.noise_sd, parameters.noise_seed), label
+        image = intensity.add_noise(image, parameters.noise_sd, parameters.noise_seed)
+        return image if there is None else image * there[:, :, None, None, None], label
+
+    def _there(self, image: Tensor, p: AugmentParameters) -> Tensor | None:
+        """(B, C) whether a channel is there and stays; None where every channel of every case is there by the recipe.
+
+        A channel that is missing (0 throughout) stays 0: noise or brightness would tell it from one that prediction misses.
+        """
+        if self.settings.channel_dropout == 0:
+            return None
+        there = (image != 0).flatten(2).any(2)
+        if p.kept is None:
+            return there
+        return there & p.kept.to(image.device).repeat_interleave(image.shape[1] // self.channels, 1)
 
     def _move(
         self, image: Tensor, label: Tensor | None, p: AugmentParameters, size: Sequence[int]

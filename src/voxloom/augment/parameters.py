@@ -34,6 +34,7 @@ class AugmentParameters:
     noise_seed : of the noise.
     box_blur : (B,) voxels, 1 for none. motion_blur : (B, 2) the line's extent along i and j in voxels.
     curve : (B, contrast.KNOTS) as ``contrast.remap`` takes it. inverted : (B,) whether dark becomes bright.
+    kept : (B, C) whether a channel is there; None when none is dropped.
     ghosting, motion, spike, anisotropy : (B, ...) as ``artifacts`` takes them.
     """
 
@@ -57,6 +58,7 @@ class AugmentParameters:
     anisotropy: Tensor
     curve: Tensor
     inverted: Tensor
+    kept: Tensor | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain lists and numbers, exact in JSON."""
@@ -100,6 +102,7 @@ def draw_parameters(
     batch: int,
     shape: tuple[int, int, int],
     generator: torch.Generator,
+    channels: int = 1,
 ) -> AugmentParameters:
     """Draw the changes of ``batch`` patches of at most ``shape`` voxels; a single slice (K = 1) stays in its plane."""
     s, draw, flat = settings, _Draws(generator, batch), shape[2] == 1
@@ -133,6 +136,7 @@ def draw_parameters(
         anisotropy=_coarser(s, draw, flat),
         curve=_curve(s, draw),
         inverted=draw.chosen(s.invert_chance),
+        kept=_kept(s, draw, channels),
     )
 
 
@@ -166,6 +170,16 @@ def _movements(s: AugmentSettings, draw: _Draws) -> Tensor:
     times = (torch.tensor([1.0, 2.0]) + 0.3 * draw.uniform(artifacts.MOVEMENTS)) / (artifacts.MOVEMENTS + 1)
     moves = draw.uniform(artifacts.MOVEMENTS, 6) * torch.tensor([s.motion_degrees] * 3 + [s.motion_mm] * 3)
     return torch.cat([times[:, :, None], moves * draw.chosen(s.motion_chance)[:, None, None]], 2)
+
+
+def _kept(s: AugmentSettings, draw: _Draws, channels: int) -> Tensor | None:
+    """(B, C) whether a channel stays; where all would go, one drawn at random stays. Nothing is drawn without dropout."""
+    if s.channel_dropout == 0 or channels < 2:
+        return None
+    chances = (draw.uniform(channels) + 1) / 2
+    rescued = torch.nn.functional.one_hot(draw.uniform(channels).argmax(1), channels).bool()
+    kept = chances >= s.channel_dropout
+    return kept | (rescued & ~kept.any(1, keepdim=True))
 
 
 def _coarser(s: AugmentSettings, draw: _Draws, flat: bool) -> Tensor:

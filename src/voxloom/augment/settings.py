@@ -50,6 +50,8 @@ class AugmentSettings(BaseModel):
     ghosting, ghosting_chance : range of the strength of 4 to 10 ghosts along one axis (MR, TorchIO).
     motion_degrees, motion_mm, motion_chance : largest turn and shift of two movements during acquisition (MR, TorchIO).
     spike, spike_chance : range of the strength of a spike in k-space, relative to its largest value (MR, TorchIO).
+    channel_dropout : chance that a channel is missing (0 throughout), for each channel of a patch; one always stays. Above 0 the
+        network learns to do without, and cases that lack a channel may be trained on and predicted.
     anisotropy, anisotropy_chance : range of the factor by which one axis is sampled coarser (MR, TorchIO).
     """
 
@@ -101,11 +103,12 @@ class AugmentSettings(BaseModel):
     spike_chance: float = Field(0.0, ge=0, le=1)
     anisotropy: Range = (1.5, 5.0)
     anisotropy_chance: float = Field(0.0, ge=0, le=1)
+    channel_dropout: float = Field(0.0, ge=0, lt=1)
 
     def off(self) -> AugmentSettings:
         """The same settings with no change at all."""
         chances = [name for name in type(self).model_fields if name.endswith("_chance")]
-        return self.model_copy(update={**dict.fromkeys(chances, 0.0), "mirror": ()})
+        return self.model_copy(update={**dict.fromkeys(chances, 0.0), "mirror": (), "channel_dropout": 0.0})
 
     @property
     def changes_slices(self) -> bool:

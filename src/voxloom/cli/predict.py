@@ -58,7 +58,8 @@ def command(
     predictor = open_predictor(run, device, tta)
     if sampling is not None:
         check_sources(voices_of(predictor), sampling)
-    scans = find_scans(inputs, len(predictor.channels))
+    scans = find_scans(inputs, len(predictor.channels), predictor.may_lack)
+    filled = output.filled_channels(scans, predictor.channels)
     failures: list[tuple[Scan, VoxloomError]] = []
     alone = len(scans) == 1
     with output.progress_bar("Predicting") as progress:
@@ -87,8 +88,10 @@ def command(
             )
     for scan, error in failures:
         output.note(f"{scan.name} was not predicted: {error}")
+    told = {"filled": filled} if filled else {}
     result = {
         "written": [str(p) for p in written],
+        **told,
         "failed": {scan.name: str(error) for scan, error in failures},
         "quality": judged,
     }

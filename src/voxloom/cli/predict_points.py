@@ -18,7 +18,8 @@ def predict_points(
     if ending not in (None, ".csv", ".mrk.json", ".fcsv"):
         raise BadInput(f"points cannot be written as {ending}", None, "Use --ending .csv, .mrk.json or .fcsv")
     predictor = LandmarkPredictor.of(Run(folder), device=device)
-    scans = find_scans(inputs, len(predictor.channels))
+    scans = find_scans(inputs, len(predictor.channels), predictor.may_lack)
+    filled = output.filled_channels(scans, predictor.channels)
     failures: list[tuple[Scan, VoxloomError]] = []
     alone = len(scans) == 1
     with output.progress_bar("Predicting") as progress:
@@ -35,7 +36,12 @@ def predict_points(
         )
     for scan, error in failures:
         output.note(f"{scan.name} was not predicted: {error}")
-    result = {"written": [str(p) for p in written], "failed": {scan.name: str(error) for scan, error in failures}}
+    told = {"filled": filled} if filled else {}
+    result = {
+        "written": [str(p) for p in written],
+        **told,
+        "failed": {scan.name: str(error) for scan, error in failures},
+    }
     output.done(written, f"voxloom evaluate {folder} DATASET", result if json_output else None)
     if failures:
         raise VoxloomError(f"{len(failures)} of {len(scans)} scans could not be predicted")

@@ -25,14 +25,17 @@ def command(
     from voxloom.cli import output
     from voxloom.dataset import Dataset
     from voxloom.prepare import Cache, PrepareSettings
+    from voxloom.study.cases import refuse_missing
     from voxloom.study.recipe import Recipe
 
     chosen = Recipe.load(recipe)
     given, settings = chosen.prepare, chosen.preparation
     if open_keys := [key for key in PrepareSettings.model_fields if key not in given]:
         output.note(f"{recipe} leaves open: {', '.join(open_keys)}; defaults are taken, where training may plan others")
+    data = Dataset(dataset)
+    refuse_missing(data, chosen)
     with output.progress_bar("Preparing") as progress:
-        prepared = Cache(cache).prepare(Dataset(dataset), settings, workers=workers, progress=progress)
+        prepared = Cache(cache).prepare(data, settings, workers=workers, progress=progress)
     size = sum(case.path.stat().st_size for case in prepared.values())
     output.note(f"{len(prepared)} cases, {prepared.made} prepared now, {size / 1e6:.1f} MB")
     facts = {

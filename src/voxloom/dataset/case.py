@@ -46,6 +46,7 @@ class Case:
     attributes : whatever else is known (age, sex, rater, ...).
     split : the part the data set itself gives the case to.
     origin : name of the data set that the case was read from, where several are used together.
+    missing : numbers of the data set's channels that the case lacks; ``images`` holds the others.
     """
 
     id: str
@@ -58,6 +59,7 @@ class Case:
     attributes: Mapping[str, Any] = field(default_factory=dict)
     split: Split | None = None
     origin: str | None = None
+    missing: tuple[int, ...] = ()
 
     @property
     def is_pseudo(self) -> bool:
@@ -65,7 +67,7 @@ class Case:
         return str(self.attributes.get("pseudo", "")).lower() not in ("", "0", "no", "false")
 
     def read_image(self) -> Volume:
-        """All channels as one Volume (C, I, J, K), in the data set's order.
+        """All channels as one Volume (C, I, J, K), in the data set's order; missing ones hold nothing but NaN.
 
         Raises BadInput when a file cannot be read or the channels lie on different grids.
         """
@@ -80,8 +82,9 @@ class Case:
                     "Resample the channels to one grid",
                 )
         if len(volumes) == 1:
-            return first
-        return first.with_data(np.concatenate([volume.data for volume in volumes.values()]))
+            return first.with_missing(self.missing)
+        whole = first.with_data(np.concatenate([volume.data for volume in volumes.values()]))
+        return whole.with_missing(self.missing)
 
     def read_label(self) -> Volume | None:
         """The label map (1, I, J, K) in outer values, or None for a case without label.
@@ -105,6 +108,11 @@ class Case:
     def read_points(self) -> tuple[Point, ...]:
         """The landmarks' marks in RAS mm; empty for a case without points (BadInput when the file cannot be used)."""
         return () if self.points is None else read_points(self.points, self.id)
+
+    @property
+    def channel_numbers(self) -> tuple[int, ...]:
+        """Numbers of the channels that ``images`` holds, in its order."""
+        return tuple(n for n in range(len(self.images) + len(self.missing)) if n not in self.missing)
 
     @property
     def image_files(self) -> list[Path]:

@@ -171,7 +171,8 @@ def _check_cases(dataset: Dataset) -> None:
         twice = sorted({case.id for case in dataset.cases if case.id in seen or seen.add(case.id)})  # type: ignore[func-returns-value]
         raise BadInput(f"case ids are used twice: {name_some(twice)}", dataset.root, "Give every case an id of its own")
     for case in dataset.cases:
-        if tuple(case.images) != dataset.channels:
+        expected = tuple(name for n, name in enumerate(dataset.channels) if n not in case.missing)
+        if tuple(case.images) != expected or not expected:
             missing = sorted(set(dataset.channels) - set(case.images))
             raise BadInput(
                 f"case {case.id} has the channels {', '.join(case.images)}, not {', '.join(dataset.channels)}",

@@ -60,7 +60,14 @@ def with_channels(dataset: Dataset, channels: Sequence[str]) -> Iterable[Case]:
             dataset.root,
             "Name the channels alike in both data sets",
         )
-    return [replace(case, images={name: case.images[name] for name in channels}) for case in dataset]
+    return [
+        replace(
+            case,
+            images={name: case.images[name] for name in channels if name in case.images},
+            missing=tuple(n for n, name in enumerate(channels) if name not in case.images),
+        )
+        for case in dataset
+    ]
 
 
 def check_labels(labels: Labels | None, other: Dataset) -> None:

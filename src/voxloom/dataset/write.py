@@ -39,12 +39,15 @@ def write_nnunet(dataset: Dataset, folder: str | Path) -> Path:
 
     Raises
     ------
-    BadInput : the folder exists, the set has no labels, a case id cannot be a file name, or a file cannot be read.
+    BadInput : the folder exists, the set has no labels, a case id cannot be a file name, a case lacks
+        a channel, or a file cannot be read.
     """
     labels = dataset.labels
     if labels is None:
         raise BadInput("nnU-Net needs label maps, the set has none", dataset.root, "Add labels")
     _check_ids(dataset)
+    if lacking := next((case for case in dataset if case.missing), None):
+        raise BadInput(f"case {lacking.id} lacks a channel, nnU-Net needs all", dataset.root, "Leave the case out")
     require_labels(dataset, dataset.root)
     ending = _ending(dataset)
     if Path(folder).exists():
@@ -109,7 +112,7 @@ def write_images(case: Case, folder: Path, ending: str) -> None:
     from voxloom.formats import write_volume
 
     folder.mkdir(exist_ok=True)
-    for number, source in enumerate(case.images.values()):
+    for number, source in zip(case.channel_numbers, case.images.values(), strict=True):
         path = folder / f"{case.id}_{number:04d}{ending}"
         if _fits(source, ending):
             shutil.copyfile(str(source), path)

@@ -53,7 +53,7 @@ def _correct(
 
     finite = np.nan_to_num(channel, nan=0.0, posinf=0.0, neginf=0.0)
     flat = channel.shape[2] == 1
-    if float(np.ptp(finite)) == 0:
+    if float(np.ptp(finite)) == 0:  # a missing channel too
         return channel
     image = sitk.GetImageFromArray(finite[..., 0].T if flat else finite.transpose(2, 1, 0))
     image.SetSpacing([float(mm) for mm in spacing[: image.GetDimension()]])

@@ -251,6 +251,7 @@ def case_key(
         "settings": settings.model_dump(mode="json"),
         "statistics": statistics.to_dict() if statistics else None,
         "labels": repr(labels),
+        **({"missing": list(case.missing)} if case.missing else {}),
     }
     return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
 

@@ -1,7 +1,8 @@
 """Grey values to what a network likes.
 
-Knows windows, clips and normalizations of one channel. Never divides by zero: a constant channel becomes 0. Voxels that
-are NaN or infinite take the channel's smallest finite value. Does not know geometry.
+Knows windows, clips and normalizations of one channel. Never divides by zero: a constant channel becomes 0, and so does a
+missing one (nothing but NaN). Other voxels that are NaN or infinite take the channel's smallest finite value. Does not know
+geometry.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from voxloom.prepare.settings import (
     PrepareSettings,
     Statistics,
 )
+from voxloom.volume import is_missing
 
 #: Percentiles of larger channels are taken from every n-th voxel, at most this many.
 PERCENTILE_VOXELS = 4_000_000
@@ -43,6 +45,9 @@ def normalize_channels(
     learned = statistics.channels if statistics is not None else (None,) * len(data)
     out = np.empty(data.shape, np.float32)
     for channel, source, method, one in zip(out, data, methods, learned, strict=False):
+        if is_missing(source):
+            channel[...] = 0
+            continue
         channel[...] = source
         if source.dtype.kind == "f":
             make_finite(channel)

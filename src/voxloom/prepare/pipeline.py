@@ -101,9 +101,9 @@ def _turned_spacing(volume: Volume, turn: Turn) -> tuple[float, float, float]:
 
 
 def _box(volume: Volume, turn: Turn, settings: PrepareSettings, statistics: Statistics | None) -> Box:
-    turned = turn.apply(volume.data)
     if settings.crop == "none":
-        return whole_box(turned.shape[1:])
+        return whole_box(turn.apply(volume.data).shape[1:])
+    turned = turn.apply(volume.present)
     finite = np.nan_to_num(turned, posinf=0, neginf=0) if turned.dtype.kind == "f" else turned
     if settings.crop == "nonzero":
         return nonzero_box(finite)
@@ -187,7 +187,7 @@ def measure_statistics(
 def _joint_sample(case: Case, *, reader: CaseReader) -> tuple[str, NDArray[np.float32]] | None:
     """The axis codes and the look of a case around its joint; None without a label of both bones."""
     image, label = reader(case), case.read_label()
-    if label is None:
+    if label is None or 0 in image.missing:
         return None
     turn = turn_for(image, reader.settings)
     outer = turn.apply(label.data)[0]
@@ -222,10 +222,16 @@ def _sample(case: Case, *, reader: CaseReader, labels: Labels | None, seed: int)
     labelled = np.sort(rng.choice(inside, min(_SAMPLED_VOXELS, len(inside)), replace=False))
     flat = image.data.reshape(image.channels, -1)
     anywhere = np.sort(rng.choice(flat.shape[1], min(_SAMPLED_VOXELS, flat.shape[1]), replace=False))
+    there = [n for n in range(image.channels) if n not in image.missing]
     chosen = flat[:, labelled].astype(np.float32)
-    chosen = chosen[:, np.isfinite(chosen).all(axis=0)]
+    chosen = chosen[:, np.isfinite(chosen[there]).all(axis=0)]
+    nothing = np.empty(0, np.float32)
     return [
-        _windowed(flat[n], reader.settings)[anywhere] if kind == "zscore_sample" else chosen[n]
+        nothing
+        if n not in there
+        else _windowed(flat[n], reader.settings)[anywhere]
+        if kind == "zscore_sample"
+        else chosen[n]
         for n, kind in enumerate(kinds)
     ]
 

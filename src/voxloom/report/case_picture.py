@@ -53,7 +53,8 @@ def draw_case(task: tuple[Case, Labels | None, tuple[str, ...]]) -> CasePicture:
     """Read a case and draw it. The task is (case, labels, channel names). Raises BadInput for a broken image."""
     case, labels, channels = task
     image, label = case.read_image(), _label_of(case)
-    data, spacing = to_ras(image)
+    channels = tuple(name for n, name in enumerate(channels) if n not in case.missing)
+    data, spacing = to_ras(image.with_data(image.present))
     outer = None if label is None else to_ras(label)[0][0]
     inside = None if outer is None else outer != (labels.background if labels else 0)
     axis, index = choose_slice(data.shape[1:], spacing, inside)

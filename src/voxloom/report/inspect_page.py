@@ -134,8 +134,8 @@ def _intensity_charts(found: Fingerprint, problems: Sequence[Problem]) -> list[t
     shown = found.readable[:: max(1, -(-len(found.readable) // _RANGES))]
     charts = []
     for name in found.channels if shown else ():
-        ranges = [_range(case, name, case.id in flagged) for case in shown]
-        histograms = [c.channels[name].histogram for c in found.readable if any(c.channels[name].histogram)]
+        ranges = [_range(case, name, case.id in flagged) for case in shown if name in case.channels]
+        histograms = [c.channels[name].histogram for c in found.having(name) if any(c.channels[name].histogram)]
         lines = histogram_chart(histograms, HISTOGRAM_RANGE, f"Histograms of {name}") if histograms else ""
         charts.append((name, range_chart(ranges, f"Gray scale of {name} per case"), lines))
     return charts

@@ -39,7 +39,8 @@ def settled(recipe: Recipe) -> Recipe:
 def joined_cases(dataset: Dataset, recipe: Recipe) -> Dataset:
     """The training cases of the data set and of those that ``data.add`` names, without the excluded ones.
 
-    Raises BadInput for excluded cases that do not exist, and for data sets that do not fit together.
+    Raises BadInput for excluded cases that do not exist, for data sets that do not fit together, and for cases that lack a
+    channel where the recipe does not say so.
     """
     whole = dataset.training
     if recipe.data.add:
@@ -47,7 +48,20 @@ def joined_cases(dataset: Dataset, recipe: Recipe) -> Dataset:
     left_out = excluded_ids(recipe)
     if unknown := sorted(set(left_out) - {case.id for case in whole}):
         raise BadInput(f"excluded cases that do not exist: {', '.join(unknown)}", dataset.root, "Check data.exclude")
-    return whole.subset([case.id for case in whole if case.id not in left_out])
+    whole = whole.subset([case.id for case in whole if case.id not in left_out])
+    refuse_missing(whole, recipe)
+    return whole
+
+
+def refuse_missing(dataset: Dataset, recipe: Recipe) -> None:
+    """Refuse cases that lack a channel, unless the recipe's network learns to do without (BadInput naming the case)."""
+    lacking = next((case for case in dataset if case.missing), None)
+    if lacking is not None and not recipe.augment.get("channel_dropout"):
+        raise BadInput(
+            f"case {lacking.id} has no image of channel {dataset.channels[lacking.missing[0]]}",
+            dataset.root,
+            "Add the file, leave the case out, or let the network learn to do without: --set augment.channel_dropout=0.2",
+        )
 
 
 def excluded_ids(recipe: Recipe) -> tuple[str, ...]:

@@ -57,6 +57,7 @@ class Predictor:
     slices : which slices the networks see, as in ``model.json``.
     mendings : post-processing steps of the run.
     trained_mirror : axes along which training mirrored patches.
+    may_lack : whether the networks learned to do without a channel (``augment.channel_dropout``).
     """
 
     members: tuple[Member, ...]
@@ -72,6 +73,7 @@ class Predictor:
     slices: SliceSettings = PLAIN_SLICES
     mendings: tuple[Mending, ...] = ()
     trained_mirror: tuple[int, ...] = ()
+    may_lack: bool = False
 
     @classmethod
     def of(cls, run: Run, *, device: str = "auto", mirror: Sequence[int] | None = None) -> Predictor:
@@ -138,6 +140,7 @@ class Predictor:
             device=place,
             largest=largest,
             slices=SliceSettings.model_validate(about.get("slices", {})),
+            may_lack=all(described.get("channel_dropout", 0) > 0 for _, described in loaded),
         )
 
     def predict(self, source: str | Path | Volume | Sequence[Path], *, resample_tilt: bool = False) -> Volume:
@@ -145,7 +148,8 @@ class Predictor:
 
         Parameters
         ----------
-        source : a volume with the run's channels, a file, a DICOM folder, or one file per channel.
+        source : a volume with the run's channels (one that holds nothing but NaN is missing), a file, a DICOM folder, or one file
+            per channel.
         resample_tilt : read a CT with gantry tilt or uneven slices onto an upright grid instead of refusing it.
 
         Returns
@@ -153,7 +157,7 @@ class Predictor:
         Volume (1, I, J, K) of the data set's label values, on the grid of the scan.
         """
         volume = source if isinstance(source, Volume) else read_channels(source, resample_tilt)
-        refuse_channels(volume, self.channels)
+        refuse_channels(volume, self.channels, self.may_lack)
         labels = self._labels(volume)
         with self.activations(volume) as activations:
             for mending in self.mendings:
@@ -241,13 +245,20 @@ class Predictor:
             yield total
 
 
-def refuse_channels(volume: Volume, channels: Sequence[str]) -> None:
-    """Refuse a scan with another number of channels than the training had."""
+def refuse_channels(volume: Volume, channels: Sequence[str], may_lack: bool = False) -> None:
+    """Refuse a scan with another number of channels than the training had, or without one that the networks need."""
     if volume.channels != len(channels):
         raise BadInput(
             f"{volume.channels} channel(s) given, the run was trained on {len(channels)} ({', '.join(channels)})",
             volume.meta.get("source"),
             "Give one file per channel, named CASE_0000, CASE_0001, ...",
+        )
+    missing = volume.missing
+    if len(missing) == len(channels) or (missing and not may_lack):
+        raise BadInput(
+            f"channel {channels[missing[0]]} is missing, and the run did not learn to do without it",
+            volume.meta.get("source"),
+            "Give the image, or train with augment.channel_dropout",
         )
 
 
@@ -264,20 +275,26 @@ def read_channels(source: str | Path | Sequence[Path], resample_tilt: bool = Fal
 
 @dataclass(frozen=True)
 class Scan:
-    """One scan to predict: its name and its source, one file per channel or a DICOM folder."""
+    """One scan to predict: its name and its source, one file per channel or a DICOM folder; ``missing`` channels have none."""
 
     name: str
     source: tuple[Path, ...]
     ending: str
+    missing: tuple[int, ...] = ()
 
 
 def read_scan(scan: Scan, resample_tilt: bool = False) -> Volume:
-    """The channels of a scan."""
-    return read_channels(scan.source[0] if len(scan.source) == 1 else list(scan.source), resample_tilt)
+    """The channels of a scan; missing ones hold nothing but NaN."""
+    source = scan.source[0] if len(scan.source) == 1 else list(scan.source)
+    return read_channels(source, resample_tilt).with_missing(scan.missing)
 
 
-def find_scans(inputs: Sequence[str | Path], channels: int) -> list[Scan]:
+def find_scans(inputs: Sequence[str | Path], channels: int, may_lack: bool = False) -> list[Scan]:
     """Scans named by files and folders.
+
+    Parameters
+    ----------
+    may_lack : take scans of which channel files are missing; the numbers in the names say which.
 
     A file is a scan; with several channels, files ``CASE_0000``, ``CASE_0001`` ... are one. A folder is the scans in it when
     it holds image files, otherwise one DICOM series.
@@ -292,9 +309,9 @@ def find_scans(inputs: Sequence[str | Path], channels: int) -> list[Scan]:
             raise BadInput("no such file or folder", path)
         if path.is_dir():
             files = sorted(p for p in path.iterdir() if ending_of(p) and not p.name.startswith("."))
-            scans += group_channels(files, channels) if files else [Scan(path.name, (path,), ".nii.gz")]
+            scans += group_channels(files, channels, may_lack) if files else [Scan(path.name, (path,), ".nii.gz")]
         elif ending_of(path):
-            scans += group_channels([path] if channels == 1 else siblings(path), channels)
+            scans += group_channels([path] if channels == 1 else siblings(path), channels, may_lack)
         else:
             scans.append(Scan(path.stem, (path,), ".nii.gz"))
     unique = {scan.source: scan for scan in scans}
@@ -314,17 +331,29 @@ def siblings(path: Path) -> list[Path]:
     return sorted(path.parent.glob(f"{match['case']}_[0-9][0-9][0-9][0-9]{ending}")) if match else [path]
 
 
-def group_channels(files: Sequence[Path], channels: int) -> list[Scan]:
-    """Scans from files; suffixes ``_0000`` ... name channels."""
+def group_channels(files: Sequence[Path], channels: int, may_lack: bool = False) -> list[Scan]:
+    """Scans from files; suffixes ``_0000`` ... name channels, of which some ``may_lack``."""
     groups: dict[str, list[Path]] = {}
     for path in files:
         stem = path.name[: -len(ending_of(path) or "")]
         match = _CHANNEL.match(stem)
         groups.setdefault(match["case"] if match else stem, []).append(path)
+    missing = {name: missing_numbers(paths, channels) if may_lack else () for name, paths in groups.items()}
     for name, paths in groups.items():
-        if len(paths) != channels:
-            raise BadInput(f"case {name} has {len(paths)} channel file(s), the run needs {channels}", paths[0])
-    return [Scan(name, tuple(sorted(paths)), ending_of(paths[0]) or ".nii.gz") for name, paths in groups.items()]
+        if len(paths) + len(missing[name]) != channels:
+            fix = None if may_lack else "Add the file, or train with augment.channel_dropout to do without"
+            raise BadInput(f"case {name} has {len(paths)} channel file(s), the run needs {channels}", paths[0], fix)
+    return [
+        Scan(name, tuple(sorted(paths)), ending_of(paths[0]) or ".nii.gz", missing[name])
+        for name, paths in groups.items()
+    ]
+
+
+def missing_numbers(paths: Sequence[Path], channels: int) -> tuple[int, ...]:
+    """Channels that no file of a case is numbered with; none where a file has no number."""
+    matches = [_CHANNEL.match(path.name[: -len(ending_of(path) or "")]) for path in paths]
+    numbers = {int(match["channel"]) for match in matches if match}
+    return tuple(n for n in range(channels) if n not in numbers) if len(numbers) == len(paths) else ()
 
 
 class Predicts(Protocol):
@@ -357,10 +386,9 @@ def predict_scans(
     failed : told of a scan that could not be predicted, so that the others go on; None lets the error through.
     """
     for number, scan in enumerate(scans):
-        source = scan.source[0] if len(scan.source) == 1 else list(scan.source)
         try:
             with _memory_named(scan):
-                labels = predictor.predict(source, resample_tilt=resample_tilt)
+                labels = predictor.predict(read_scan(scan, resample_tilt), resample_tilt=resample_tilt)
                 written = write_volume(labels, out / f"{scan.name}{ending or scan.ending}")
             yield written
         except VoxloomError as error:

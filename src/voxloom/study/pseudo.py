@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from voxloom.dataset import Case, Dataset, FileChannel, Labels
+from voxloom.dataset import Case, Dataset, FileChannel, ImageSource, Labels
 from voxloom.dataset.join import with_channels
 from voxloom.dataset.layouts import is_dataset
 from voxloom.dataset.leaks import Identity, find_leaks
@@ -102,7 +102,7 @@ def pseudo_label(
     if out.exists():
         raise BadInput("exists already", out, "Give a new folder; nothing is overwritten")
     predictor = Predictor.of(run, device=device)
-    cases = unlabelled_cases(inputs, predictor.channels)
+    cases = unlabelled_cases(inputs, predictor.channels, predictor.may_lack)
     reasons = leak_reasons(run, cases)
     verdicts = []
     with new_folder(out) as target:
@@ -123,8 +123,11 @@ def pseudo_label(
     return verdicts
 
 
-def unlabelled_cases(inputs: Sequence[str | Path], channels: Sequence[str]) -> list[Case]:
-    """The cases without a label of a data set, or one case per scan (BadInput when there is none, or channels differ)."""
+def unlabelled_cases(inputs: Sequence[str | Path], channels: Sequence[str], may_lack: bool) -> list[Case]:
+    """The cases without a label of a data set, or one case per scan.
+
+    Raises BadInput when there is none, channels differ, or one is missing that the run does not learn to do without.
+    """
     paths = [Path(path) for path in inputs]
     if len(paths) == 1 and is_dataset(paths[0]):
         cases = [case for case in with_channels(Dataset(paths[0]), channels) if case.label is None]
@@ -132,11 +135,14 @@ def unlabelled_cases(inputs: Sequence[str | Path], channels: Sequence[str]) -> l
             raise BadInput("every case has a label", paths[0], "Give scans without labels")
         return cases
     cases = []
-    for scan in find_scans(paths, len(channels)):
+    for scan in find_scans(paths, len(channels), may_lack):
+        there = [name for n, name in enumerate(channels) if n not in scan.missing]
         files = [str(path) for path in scan.source]
-        whole = len(files) == 1 < len(channels)
-        sources = [FileChannel(files[0], n) for n in range(len(channels))] if whole else files
-        cases.append(Case(scan.name, scan.name, images=dict(zip(channels, sources, strict=True))))
+        whole = len(files) == 1 < len(there)
+        images: dict[str, ImageSource] = dict(zip(there, files, strict=False))
+        if whole:
+            images = {name: FileChannel(files[0], n) for n, name in enumerate(there)}
+        cases.append(Case(scan.name, scan.name, images=images, missing=scan.missing))
     table = find_table(paths[0], ("participants",)) if len(paths) == 1 and paths[0].is_dir() else None
     return cases if table is None else join(cases, table, ("case", "participant_id", "id"))[0]
 

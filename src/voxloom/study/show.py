@@ -65,7 +65,7 @@ def show_results(run: Run, path: Path | None = None, *, cases: Sequence[str] | N
             (study.labels.encode(truth.data[0]), "-"),
             (study.labels.encode(read_label(found[case]).data[0]), "--"),
         ]
-        draw_row(axes[row], image.data[0].astype(np.float32), masks, image.spacing, title=case)
+        draw_row(axes[row], image.present[0].astype(np.float32), masks, image.spacing, title=case)
     return finish(figure, path)
 
 

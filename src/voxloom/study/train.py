@@ -349,6 +349,7 @@ def describe_model(study: Study, fold: Fold, statistics: Statistics | None) -> d
         "precision": s.training.precision,
         "channels_last": s.training.channels_last,
         "channels": list(study.dataset.channels),
+        "channel_dropout": s.augment.channel_dropout,
         "labels": study.labels.to_nnunet(),
         "regions_order": study.labels.regions_order,
         "statistics": statistics.to_dict() if statistics else None,

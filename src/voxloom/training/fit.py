@@ -114,12 +114,17 @@ def build_module(job: Training, pace: Pace, *, first: bool = True) -> Segmentati
     return SegmentationModule(
         network,
         build_loss(job.labels, job.network, job.training, job.train.values()),
-        Augmenter(job.augment, job.spacing),
+        Augmenter(job.augment, job.spacing, channels_of(job)),
         job.training,
         pace,
         dims=job.network.dims,
         seed=job.seed,
     )
+
+
+def channels_of(job: Training) -> int:
+    """Channels of the images; neighboring slices, which 2D networks see as further channels, are not counted."""
+    return job.network.in_channels // (2 * job.slices.neighbors + 1)
 
 
 def build_sampler(job: Training) -> PatchSampler:

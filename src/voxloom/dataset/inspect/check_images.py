@@ -30,7 +30,7 @@ _FIXED_SCALES = ("CT", "noNorm", "rescale_to_0_1", "rgb_to_0_1")
 def nonfinite_values(found: Fingerprint) -> Iterator[Problem]:
     """NaN and infinite voxels."""
     for name in found.channels:
-        bad = [case.id for case in found.readable if case.channels[name].nonfinite]
+        bad = [case.id for case in found.having(name) if case.channels[name].nonfinite]
         if bad:
             yield about(
                 "error",
@@ -40,12 +40,25 @@ def nonfinite_values(found: Fingerprint) -> Iterator[Problem]:
             )
 
 
+def missing_channels(found: Fingerprint) -> Iterator[Problem]:
+    """Channels that some cases lack."""
+    for name in found.channels:
+        lacking = [case.id for case in found.readable if name not in case.channels]
+        if lacking:
+            yield about(
+                "warning",
+                lacking,
+                f"{name} is missing in {counted(len(lacking))}: {{cases}}",
+                "Add the files, or train with augment.channel_dropout so that the network learns to do without",
+            )
+
+
 def constant_channels(found: Fingerprint) -> Iterator[Problem]:
     """Channels in which every voxel has the same value: often a missing channel that somebody filled in."""
     for name in found.channels:
         flat = [
             c.id
-            for c in found.readable
+            for c in found.having(name)
             if c.channels[name].whole.percentile(0) == c.channels[name].whole.percentile(100)
         ]
         if flat:
@@ -82,7 +95,7 @@ def unlikely_ct(found: Fingerprint, kinds: Sequence[str]) -> Iterator[Problem]:
     for name, kind in zip(found.channels, kinds, strict=True):
         if kind != "CT":
             continue
-        odd = [c.id for c in found.readable if c.channels[name].whole.percentile(0) > -200]
+        odd = [c.id for c in found.having(name) if c.channels[name].whole.percentile(0) > -200]
         if odd:
             yield about(
                 "warning",
@@ -113,7 +126,7 @@ def intensity_outliers(found: Fingerprint) -> Iterator[Problem]:
 def bright_specks(found: Fingerprint) -> Iterator[Problem]:
     """A few voxels far brighter than everything else: they ruin scaling by minimum and maximum."""
     for name in found.channels:
-        hit = [case.id for case in found.readable if _has_speck(case.channels[name])]
+        hit = [case.id for case in found.having(name) if _has_speck(case.channels[name])]
         if hit:
             yield about(
                 "note",
@@ -126,7 +139,7 @@ def bright_specks(found: Fingerprint) -> Iterator[Problem]:
 def number_types(found: Fingerprint) -> Iterator[Problem]:
     """Files that store the same channel in different number types."""
     for name in found.channels:
-        types = Counter(case.channels[name].dtype for case in found.readable)
+        types = Counter(case.channels[name].dtype for case in found.having(name))
         if len(types) > 1:
             told = ", ".join(f"{n} {kind}" for kind, n in types.most_common())
             yield Problem(
@@ -193,7 +206,7 @@ def robust_scores(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _spreads(found: Fingerprint, name: str) -> tuple[list[CaseFacts], NDArray[np.float64]]:
-    cases = [case for case in found.readable if case.channels[name].whole.spread > 0]
+    cases = [case for case in found.having(name) if case.channels[name].whole.spread > 0]
     return cases, np.array([case.channels[name].whole.spread for case in cases])
 
 

@@ -59,6 +59,10 @@ class Fingerprint:
         """Median grid size in voxels."""
         return _median3([case.ras_shape for case in self.readable])
 
+    def having(self, channel: str) -> tuple[CaseFacts, ...]:
+        """The readable cases that have a channel."""
+        return tuple(case for case in self.readable if channel in case.channels)
+
     @property
     def image_hashes(self) -> dict[str, str]:
         """Hash of the voxels per case; "" for images that cannot be read or are constant, which recognize nobody."""
@@ -96,11 +100,11 @@ class Fingerprint:
         """Median over the cases of every percentile, per channel."""
         return {
             name: {
-                q: float(np.median([case.channels[name].whole.percentile(q) for case in self.readable]))
+                q: float(np.median([case.channels[name].whole.percentile(q) for case in self.having(name)]))
                 for q in PERCENTILES
             }
             for name in self.channels
-            if self.readable
+            if self.having(name)
         }
 
     @property

@@ -36,7 +36,7 @@ def measure_case(task: tuple[Case, Labels | None]) -> CaseFacts:
         if image is not None and _on_one_grid(case, image, label, faults):
             inside = _foreground(label.data[0], declared)
     if image is not None:
-        facts = _add_image(facts, image, tuple(case.images), inside)
+        facts = _add_image(facts, image, dict(zip(case.channel_numbers, case.images, strict=True)), inside)
     if faults:
         facts = replace(facts, problem="; ".join(_told(f) for f in faults), fix=faults[0].fix)
     return facts
@@ -68,14 +68,15 @@ def _on_one_grid(case: Case, image: Volume, label: Volume, faults: list[BadInput
     return difference is None
 
 
-def _add_image(facts: CaseFacts, image: Volume, names: tuple[str, ...], inside: NDArray[np.bool_] | None) -> CaseFacts:
+def _add_image(facts: CaseFacts, image: Volume, names: dict[int, str], inside: NDArray[np.bool_] | None) -> CaseFacts:
+    """The facts with those of the image; ``names`` by channel number, without the missing ones."""
     return replace(
         facts,
         shape=image.shape,
         spacing=image.spacing,
         orientation=image.orientation,
         sha256=content_hash(image.data),
-        channels={name: describe_channel(image.data[n], inside) for n, name in enumerate(names)},
+        channels={name: describe_channel(image.data[n], inside) for n, name in names.items()},
     )
 
 

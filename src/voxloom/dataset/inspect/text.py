@@ -48,8 +48,8 @@ def channel_rows(found: Fingerprint) -> list[list[str]]:
     """A table of the channels with a header row: medians of percentiles over the cases, and the range of the maxima."""
     rows = [["channel", "stored as", "median 0.5 %", "median 50 %", "median 99.5 %", "maximum from", "to"]]
     for name, found_percentiles in found.channel_percentiles.items():
-        tops = [case.channels[name].whole.percentile(100) for case in found.readable]
-        types = sorted({case.channels[name].dtype for case in found.readable})
+        tops = [case.channels[name].whole.percentile(100) for case in found.having(name)]
+        types = sorted({case.channels[name].dtype for case in found.having(name)})
         middle = [f"{found_percentiles[q]:.4g}" for q in (0.5, 50.0, 99.5)]
         rows.append([name, ", ".join(types), *middle, f"{min(tops):.4g}", f"{max(tops):.4g}"])
     return rows

@@ -137,6 +137,17 @@ def require_labels(cases: Iterable[Case], where: Path) -> None:
         )
 
 
+def refuse_absent_channels(cases: Sequence[Case], channels: Sequence[str], where: Path) -> None:
+    """Refuse a channel that no case has (BadInput); some cases may lack one (``Case.missing``)."""
+    for number, channel in enumerate(channels):
+        if cases and all(number in case.missing for case in cases):
+            raise BadInput(
+                f"no case has a file for channel {number} ({channel})",
+                where,
+                "Add the files, or declare fewer channels",
+            )
+
+
 def refuse_unused_labels(unused: Iterable[str], where: Path) -> None:
     """Refuse labels that belong to no image (BadInput naming them)."""
     if names := sorted(unused):

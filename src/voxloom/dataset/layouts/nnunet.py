@@ -27,6 +27,7 @@ from voxloom.dataset.layouts.contents import (
     kind_of,
     list_images,
     read_json,
+    refuse_absent_channels,
     refuse_unused_labels,
     require_labels,
     split_ending,
@@ -64,6 +65,7 @@ def read(root: Path) -> Contents:
     notes = (
         () if about else ("no dataset.json: channels from the file names, labels from the values in the label files",)
     )
+    refuse_absent_channels(cases, channels, root)
     contents = Contents(
         _name(root, about),
         cases,
@@ -161,20 +163,18 @@ def _case(
         return Case(id=name, patient=name, images=images_of(found[0], channels), label=label, split=split)
     images: dict[str, ImageSource] = {}
     for number, channel in enumerate(channels):
-        if number not in found:
-            raise BadInput(
-                f"case {name} has no file for channel {number} ({channel})",
-                Path(next(iter(found.values()))).parent,
-                f"Add {name}_{number:04d}{split_ending(next(iter(found.values())))[1]}",
-            )
-        images[channel] = found[number]
+        if number in found:
+            images[channel] = found[number]
     if extra := sorted(set(found) - set(range(len(channels)))):
         raise BadInput(
             f"case {name} has {Path(found[extra[0]]).name}, but {len(channels)} channels are declared",
             root,
             "Declare the channel in dataset.json or remove the file",
         )
-    return Case(id=name, patient=name, images=images, label=label, split=split)
+    if not images:
+        raise BadInput(f"case {name} has no file of a declared channel", root, f"Name it {name}_0000 and so on")
+    missing = tuple(n for n in range(len(channels)) if n not in found)
+    return Case(id=name, patient=name, images=images, label=label, split=split, missing=missing)
 
 
 def _name(root: Path, about: dict[str, Any]) -> str:

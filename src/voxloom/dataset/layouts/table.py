@@ -35,7 +35,7 @@ def matches(path: Path) -> bool:
 
 
 def read(path: Path) -> Contents:
-    """The set that the table lists (BadInput for missing columns, empty image cells, missing files, repeated ids)."""
+    """The set that the table lists (BadInput for missing columns, rows without any image, missing files, repeated ids)."""
     table = _table(path)
     assert table is not None, "read follows matches"
     rows = read_table(table)
@@ -78,16 +78,19 @@ def _image_columns(rows: list[Row], columns: list[str], table: Path) -> dict[str
 
 
 def _case(row: Row, number: int, table: Path, images: dict[str, str], channels: tuple[str, ...]) -> Case:
-    paths = {channel: _path(table, _cell(row, column, number, table)) for column, channel in images.items()}
+    some = any(column in row for column in images)  # of several channels, a case may lack some
+    given = {column: channel for column, channel in images.items() if column in row or not some}
+    paths = {channel: _path(table, _cell(row, column, number, table)) for column, channel in given.items()}
     sources: dict[str, ImageSource] = dict(paths)
-    if len(paths) == 1:
+    if len(images) == 1:
         sources = images_of(next(iter(paths.values())), channels)
     key = next((c for c in _CASE if c in row), None)
     name = str(row[key]) if key else split_ending(Path(next(iter(paths.values()))).name)[0]
     mask = next((c for c in _LABEL if c in row), None)
     label = _path(table, _label(row[mask], name, table)) if mask else None
     points = Path(_path(table, str(row["points"]))) if "points" in row else None
-    case = Case(id=name, patient=name, images=sources, label=label, points=points)
+    missing = tuple(n for n, channel in enumerate(images.values()) if channel not in paths) if len(images) > 1 else ()
+    case = Case(id=name, patient=name, images=sources, label=label, points=points, missing=missing)
     return describe(case, row, table, {*_CASE, *_LABEL, "points", *images})
 
 

@@ -120,6 +120,8 @@ def augmentations(settings: Mapping[str, Any]) -> list[str]:
         told.append(f"{change} with probability {settings['motion_chance']:g}")
     if settings.get("invert_chance"):
         told.append(f"inverted brightness with probability {settings['invert_chance']:g}")
+    if settings.get("channel_dropout"):
+        told.append(f"dropping each channel with probability {settings['channel_dropout']:g}, never all of them")
     if settings.get("mirror"):
         told.append(f"mirroring along axes {listed('ijk'[axis] for axis in settings['mirror'])}")
     return told

@@ -54,6 +54,11 @@ class EnsemblePredictor:
         """The channels of all members."""
         return self.members[0].channels
 
+    @property
+    def may_lack(self) -> bool:
+        """Whether all members learned to do without a channel."""
+        return all(member.may_lack for member in self.members)
+
     @classmethod
     def of(cls, folder: Path, *, device: str = "auto") -> EnsemblePredictor:
         """Load an ensemble from its folder.
@@ -71,7 +76,7 @@ class EnsemblePredictor:
     def predict(self, source: str | Path | Volume | Sequence[Path], *, resample_tilt: bool = False) -> Volume:
         """Label map (1, I, J, K) of one scan on its own grid; see ``Predictor.predict``."""
         volume = source if isinstance(source, Volume) else read_channels(source, resample_tilt)
-        refuse_channels(volume, self.channels)
+        refuse_channels(volume, self.channels, self.may_lack)
         if self.rule == "vote":
             found = vote([member.predict(volume).data[0] for member in self.members], self.labels)
         else:

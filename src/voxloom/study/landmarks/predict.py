@@ -13,14 +13,14 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from voxloom.errors import BadInput, VoxloomError
+from voxloom.errors import VoxloomError
 from voxloom.evaluation.point_tests import Calibration
 from voxloom.landmarks import LandmarkSettings, Layout, abstained
 from voxloom.networks import NetworkSettings
 from voxloom.points import Point, write_points
 from voxloom.prepare import PrepareSettings, prepare_image
 from voxloom.progress import Progress
-from voxloom.study.predict import Scan, read_channels
+from voxloom.study.predict import Scan, read_channels, read_scan, refuse_channels
 from voxloom.study.run import Run
 from voxloom.training.landmarks.fit import build_landmark_network
 from voxloom.training.landmarks.reading import predict_maps, read_points
@@ -41,6 +41,7 @@ class LandmarkPredictor:
     settings, layout, prepare, inference, channels, patch, precision : as in ``model.json``.
     device : where the networks live.
     calibration : from raw confidences to chances.
+    may_lack : whether the networks learned to do without a channel.
     """
 
     networks: tuple[nn.Module, ...]
@@ -53,6 +54,7 @@ class LandmarkPredictor:
     precision: str
     device: torch.device
     calibration: Calibration
+    may_lack: bool = False
 
     @classmethod
     def of(cls, run: Run, *, device: str = "auto") -> LandmarkPredictor:
@@ -91,6 +93,7 @@ class LandmarkPredictor:
             precision=about["precision"],
             device=place,
             calibration=calibration or Calibration(),
+            may_lack=all(described.get("channel_dropout", 0) > 0 for _, described in loaded),
         )
 
     def predict(
@@ -104,12 +107,7 @@ class LandmarkPredictor:
         resample_tilt : read a CT with gantry tilt or uneven slices onto an upright grid instead of refusing it.
         """
         volume = source if isinstance(source, Volume) else read_channels(source, resample_tilt)
-        if volume.channels != len(self.channels):
-            raise BadInput(
-                f"{volume.channels} channel(s) given, the run was trained on {len(self.channels)}",
-                volume.meta.get("source"),
-                "Give one file per channel, named CASE_0000, CASE_0001, ...",
-            )
+        refuse_channels(volume, self.channels, self.may_lack)
         image, geometry = prepare_image(volume, self.prepare)
         maps = predict_maps(
             self.networks,
@@ -138,9 +136,8 @@ def predict_point_scans(
 ) -> Iterator[Path]:
     """Predict scans one by one into ``out``; yields the files written. See ``voxloom.study.predict.predict_scans``."""
     for number, scan in enumerate(scans):
-        source = scan.source[0] if len(scan.source) == 1 else list(scan.source)
         try:
-            points = predictor.predict(source, resample_tilt=resample_tilt)
+            points = predictor.predict(read_scan(scan, resample_tilt), resample_tilt=resample_tilt)
             yield write_points(points, out / f"{scan.name}{ending}", scan.name)
         except VoxloomError as error:
             if failed is None:

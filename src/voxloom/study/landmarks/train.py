@@ -227,5 +227,6 @@ def describe_model(study: LandmarkStudy, fold: Fold) -> dict[str, Any]:
         "patch": list(plan.training.patch),
         "precision": plan.training.precision,
         "channels": list(study.dataset.channels),
+        "channel_dropout": plan.augment.channel_dropout,
         "trained_on": list(fold.train),
     }

@@ -106,7 +106,7 @@ def build_landmark_module(job: LandmarkTraining, pace: Pace) -> LandmarkModule:
     return LandmarkModule(
         build_landmark_network(job.landmarks, job.network, job.channels, job.layout.count),
         build_landmark_loss(job),
-        Augmenter(job.augment, job.spacing),
+        Augmenter(job.augment, job.spacing, job.channels),
         job.training,
         pace,
         seed=job.seed,
