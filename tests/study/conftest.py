@@ -23,6 +23,7 @@ TINY = {
     "training.patch": [24, 24, 16],
     "training.steps": 250,
     "training.validations": 2,
+    "training.optimizer": "adamw",
     "training.learning_rate": 0.01,
     "training.ema": 0.9,
     "device": "cpu",
