@@ -125,7 +125,7 @@ def test_a_labelled_set_gives_its_unlabelled_cases(trained: Trained, tmp_path: P
 
 def test_bad_input_is_refused_and_nothing_is_left(trained: Trained, scans: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    with pytest.raises(BadInput, match=r"none of 5 cases is kept; copy: unlabelled case copy"):
+    with pytest.raises(BadInput, match=r"none of 5 cases is kept; the surest, new1[01]: the folds disagree on"):
         pseudo_label(trained.run.folder, [scans], out, Rule(1, 1))
     with pytest.raises(BadInput, match="every case has a label"):
         pseudo_label(trained.run.folder, [trained.unseen], out)

@@ -112,8 +112,9 @@ def pseudo_label(
                 progress(done, len(cases))
         kept = [verdict for verdict in verdicts if verdict.kept]
         if not kept:
+            surest = max(verdicts, key=lambda verdict: -1.0 if verdict.agreement is None else verdict.agreement)
             raise BadInput(
-                f"none of {len(cases)} cases is kept; {verdicts[0].case.id}: {verdicts[0].reason}",
+                f"none of {len(cases)} cases is kept; the surest, {surest.case.id}: {surest.reason}",
                 folder,
                 "Train longer, or ask for less with --agreement and --expected",
             )
