@@ -57,7 +57,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("lände marks")
     write_scans(root / "scans", 6)
     (root / "tiny.yaml").write_text(RECIPE)
-    assert voxloom(["train", str(root / "scans"), "-r", str(root / "tiny.yaml"), "-o", str(root / "run")]) == 0
+    place = ["-o", str(root / "run"), "--external", str(write_scans(root / "elsewhere", 2, first=80))]
+    assert voxloom(["train", str(root / "scans"), "-r", str(root / "tiny.yaml"), *place]) == 0
     return root
 
 
@@ -74,6 +75,19 @@ def test_a_run_finds_the_held_out_landmarks(trained: Path) -> None:
     page = (trained / "run" / "report.html").read_text()
     assert "landmarks within 5 mm" in page
     assert "Risk over coverage" in page
+
+
+def test_an_external_set_is_scored_apart(trained: Path) -> None:
+    summary = json.loads((trained / "run" / "summary.json").read_text())
+    assert summary["validation"]["all"]["points"] == 12
+    external = summary["external"]["elsewhere"]
+    assert (external["cases"], external["all"]["points"]) == (2, 12)
+    assert external["all"]["recall"] >= 0.7
+    about = json.loads((trained / "run" / "data.json").read_text())
+    assert [case["id"] for case in about["cases"]] == [f"s{n}" for n in range(6)]
+    assert [case["id"] for case in about["outside"]["elsewhere"]] == ["s80", "s81"]
+    assert "Landmarks of external cases of elsewhere" in (trained / "run" / "report.html").read_text()
+    assert (trained / "run" / "external" / "elsewhere" / "metrics.csv").is_file()
 
 
 @pytest.mark.parametrize("ending", [".csv", ".mrk.json"])

@@ -100,6 +100,15 @@ def test_a_run_knows_all_its_cases_again(adapted: Run, tmp_path: Path) -> None:
     assert cli(["stress", str(adapted.folder), "--only", "noise", "--cases", "1", "-o", str(tmp_path / "stress")]) == 0
 
 
+def test_a_run_goes_on_with_its_own_data_sets(adapted: Run, sites: dict[str, Path]) -> None:
+    with pytest.raises(BadInput, match="with the data sets that it was started with"):
+        train(sites["A"], out=adapted.folder, resume=True, external=[sites["P"]])
+    before = adapted.summary["folds"]["fold_0"]["weights_sha256"]
+    again = train(sites["A"], out=adapted.folder, resume=True)
+    assert again.summary["folds"]["fold_0"]["weights_sha256"] == before
+    assert again.summary["external"]["X"]["cases"] == 2
+
+
 def test_pseudo_labels_are_no_truth(adapted: Run, sites: dict[str, Path], tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="case P10 has a pseudo-label, which is no truth"):
         evaluate_run(adapted.folder, sites["P"])

@@ -65,6 +65,8 @@ def _evaluate_landmarks(run: Path, dataset: Path | None, out: Path | None, json_
     wrote = [result.report()]
     if dataset is not None:
         wrote.append((out or run / "test") / "metrics.csv")
+    for warning in result.warnings:
+        output.note(f"Warning: {warning}")
     summary = result.summary()
     output.table(point_rows(summary), title=f"{summary['cases']} cases")
     output.done(wrote, f"voxloom predict {run} SCAN -o OUT", summary if json_output else None)

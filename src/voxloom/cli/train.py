@@ -58,7 +58,12 @@ def command(
         raise BadInput("--resume needs the run", None, "Name its folder: --resume -o RUN")
     chosen = Recipe.load(recipe).changed(parse_assignments(assign or []))
     if find_lr:
-        given = {"budget": budget, "seed": seed, "device": device}
+        given = {
+            "budget": budget,
+            "seed": seed,
+            "device": device,
+            "data.add": [str(path) for path in add or ()] or None,
+        }
         suggest_rate(dataset, chosen.changed({k: v for k, v in given.items() if v is not None}), out, json_output)
         return
     try:
@@ -83,6 +88,8 @@ def command(
         from voxloom.report.points_table import point_rows
 
         output.table(point_rows(run.summary.get("validation")), title="Landmarks of held-out cases")
+        for name, figures in run.summary.get("external", {}).items():
+            output.table(point_rows(figures), title=f"Landmarks of the external cases of {name}")
     else:
         output.table(dice_rows(run.summary), title="Dice on held-out cases")
         for name, figures in run.summary.get("external", {}).items():

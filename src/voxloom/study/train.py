@@ -101,6 +101,9 @@ def train(
     changes["data.add"] = [str(path) for path in add] or None
     changes["data.external"] = [str(path) for path in external] or None
     if resume:
+        if add or external:
+            fix = "Leave --add and --external out, or start a new run"
+            raise BadInput("a run goes on with the data sets that it was started with", folder, fix)
         return _resume(dataset, folder, budget, listener)
     chosen = recipe if isinstance(recipe, Recipe) else Recipe.load(recipe)
     chosen = chosen.changed({key: value for key, value in changes.items() if value is not None})

@@ -32,11 +32,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LandmarkEvaluation:
-    """Figures of a run on one data set: its folder, "validation" or the set's name, and a row per landmark."""
+    """Figures of a run on one data set: its folder, "validation" or the set's name, a row per landmark, and warnings."""
 
     run: Path
     name: str
     evaluation: PointEvaluation
+    warnings: tuple[str, ...] = ()
 
     def summary(self) -> dict[str, Any]:
         """See :meth:`voxloom.evaluation.points.PointEvaluation.summary`."""
@@ -136,14 +137,14 @@ def evaluate_landmarks(
     test = [case for case in chosen if case.points is not None]
     if not test:
         raise BadInput("no case with points to evaluate on", dataset.root, "Add points/<case>.csv")
-    refuse_leak(run, test)
+    warnings = tuple(refuse_leak(run, test))
     place = out or folder / "test"
     evaluation = predict_and_score_points(LandmarkPredictor.of(run, device=device), test, place / "predictions")
     evaluation.write_csv(place / "metrics.csv")
     write_json(place / "cases.json", [describe_case(case) for case in test])
     if out is None:
         write_json(folder / "summary.json", {**run.summary, "test": {"name": dataset.name, **evaluation.summary()}})
-    return LandmarkEvaluation(folder, dataset.name, evaluation)
+    return LandmarkEvaluation(folder, dataset.name, evaluation, warnings)
 
 
 def evaluate_external_points(folder: Path, external: Mapping[str, Dataset]) -> None:
