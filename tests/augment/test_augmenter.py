@@ -203,6 +203,8 @@ def test_control_points_span_the_patch_and_move_uniformly() -> None:
     assert control.shape == (50, 3, 5, 5, 5)
     assert 3.99 < control.abs().max() <= 4.0
     assert float(control.std()) == pytest.approx(4 / 3**0.5, rel=0.02)
+
+
 def test_channels_are_dropped_by_chance_and_one_always_stays() -> None:
     tool = Augmenter(AugmentSettings.model_validate({**OFF, "channel_dropout": 0.6}), (1, 1, 1), channels=3)
     drawn = tool.sample(2000, SHAPE, seeded(1))
