@@ -25,7 +25,7 @@ def command(
     expected: Annotated[
         float,
         typer.Option(min=0, max=1, help="Least Dice that the probabilities lead to expect, of the least sure label."),
-    ] = 0.8,
+    ] = 0.5,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:

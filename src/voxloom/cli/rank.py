@@ -47,7 +47,7 @@ def command(
     predictor = Predictor.of(opened, device=device)
     chosen = members or ",".join(default_sources(predictor))
     sampling = Sampling.parse(chosen, draws, seed)
-    scans, known = without_known(opened, find_scans(unlabelled, len(predictor.channels)))
+    scans, known = without_known(opened, find_scans(unlabelled, len(predictor.channels), predictor.may_lack))
     if known:
         output.note(
             f"{len(known)} scans are cases of the run and are left out: {', '.join(known[:5])}{', ...' * (len(known) > 5)}"

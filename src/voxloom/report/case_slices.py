@@ -33,11 +33,11 @@ def case_slices(image: Volume, masks: Sequence[tuple[Volume, str]], labels: Labe
 
     Parameters
     ----------
-    image : the first channel is drawn.
+    image : the first channel that is not missing is drawn.
     masks : (label map (1, I, J, K) of outer values on the grid of the image, matplotlib line style), e.g. truth "-" and
         prediction "--".
     """
-    data, spacing = to_ras(image)
+    data, spacing = to_ras(image.with_data(image.present))
     inner = [(labels.encode(to_ras(mask)[0][0]), style) for mask, style in masks]
     figure = new_figure(6.0, 2.7)
     low, high = np.percentile(data[0], [1, 99.5])

@@ -43,7 +43,7 @@ class Rule:
     """
 
     agreement: float = 0.8
-    expected: float = 0.8
+    expected: float = 0.5
 
     def refuses(self, sure: Sureness) -> str:
         """Why the rule refuses a case; "" when it keeps it."""
