@@ -264,3 +264,31 @@ def test_methods_tell_every_change_and_what_was_mended(tmp_path: Path) -> None:
         "numbered from head to feet",
     ):
         assert words in told
+
+
+def test_demographics_of_every_partition_and_their_difference(tmp_path: Path) -> None:
+    run = full_run(tmp_path)
+    about = json.loads((run / "data.json").read_text())
+    ages, sexes = [30, 41, 52, 63, 35, 47], ["F", "F", "M", "F", "M", None]
+    about["cases"] = [
+        {
+            "id": f"c{n}",
+            "patient": f"p{n % 5}",
+            "fold": 0 if n == 5 else None,
+            "files": {},
+            "attributes": {"age": age, "sex": sex},
+        }
+        for n, (age, sex) in enumerate(zip(ages, sexes, strict=True))
+    ]
+    (run / "data.json").write_text(json.dumps(about))
+    (run / "test").mkdir(exist_ok=True)
+    tested = [
+        {"id": f"t{n}", "patient": f"t{n}", "files": {}, "attributes": {"age": 70 + n, "sex": "M"}} for n in range(4)
+    ]
+    (run / "test" / "cases.json").write_text(json.dumps(tested))
+    text = claim_text(RunFacts.of(run))
+    assert "Training (5 patients): age 44.2 ± 13.3 (30 to 63); sex F 3, M 2." in text
+    assert "Held out (1 patients): age 47 ± 0 (47 to 47); sex not known." in text
+    assert "Test (4 patients): age 71.5 ± 1.29 (70 to 73); sex M 4." in text
+    assert "age, test (Mann-Whitney U test" in text
+    assert "sex, test (Fisher's exact test" in text

@@ -114,8 +114,10 @@ def find_leaks(ones: Iterable[Identity], others: Iterable[Identity]) -> list[Lea
 def describe_case(case: Case, image: str | None = None) -> dict[str, Any]:
     """What recognizes a case later, as JSON values: id, patient, files with their hashes and the hash of the voxels.
 
-    ``images`` is the number of image files, which come first. The voxels are read unless their hash is given.
+    What the patient table says (numbers and words) is kept too, to describe the patients of a partition. ``images`` is the number
+    of image files, which come first. The voxels are read unless their hash is given.
     """
+    known = {k: v for k, v in case.attributes.items() if isinstance(v, (int, float, str)) and v == v}
     return {
         "id": case.id,
         "patient": case.patient,
@@ -124,6 +126,7 @@ def describe_case(case: Case, image: str | None = None) -> dict[str, Any]:
         "image": image_hash(case) if image is None else image,
         **({"origin": case.origin} if case.origin is not None else {}),
         **({"pseudo": True} if case.is_pseudo else {}),
+        **({"attributes": known} if known else {}),
     }
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from voxloom.report.cards import methods
 from voxloom.report.cards.author import answer
 from voxloom.report.cards.claim_items import ITEMS
+from voxloom.report.cards.demographics import demographics
 from voxloom.report.cards.facts import RunFacts
 from voxloom.report.cards.flow import flow_steps, flow_text
 from voxloom.report.cards.words import counted, listed
@@ -68,6 +69,8 @@ def partly_known(facts: RunFacts, number: int) -> str:
     """What the run knows of an item that the author completes."""
     if number == 1:
         return "Deep learning (convolutional neural network)."
+    if number == 34:
+        return demographics(facts)
     if number == 19:
         return f"{counted(len(facts.cases), 'case')} were used."
     return ""
