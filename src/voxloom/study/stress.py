@@ -115,7 +115,8 @@ def stress_run(
         kept = [case for case in cases if case.id in chosen]
         if not kept:
             continue
-        predictor = Predictor.from_folds(members, largest=tuple(run.summary.get("largest_component", ())))
+        largest = tuple(run.summary.get("largest_component", ()))
+        predictor = Predictor.from_folds(members, largest=largest).with_run(run)
         for case in kept:
             for row in stress_case(predictor, case, predictor.labels, stresses, seed):
                 rows += row
