@@ -209,14 +209,15 @@ def main() -> None:
     parser.add_argument("study", choices=tuple(studies))
     parser.add_argument("-o", "--out", type=Path, required=True)
     parser.add_argument("--recipe", default="skull-strip-3d", help="of heads")
-    parser.add_argument("--budget", default="60s", help="of one run")
-    parser.add_argument("--best", default="10m", help="budget of the best network alone")
+    parser.add_argument("--budget", default="60s", help="of one run, or none: training.steps")
+    parser.add_argument("--best", default="10m", help="of the best network alone, or none")
     parser.add_argument("--only", choices=tuple(NETWORKS), help="of lumbar and cardiac: no sweep, this network alone")
     parser.add_argument("--cases", type=int, default=10)
     parser.add_argument("--steps", type=int, default=4)
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     given = parser.parse_args()
     given.out = given.out.resolve()
+    given.budget, given.best = (None if text == "none" else text for text in (given.budget, given.best))
     studies[given.study](given)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -79,27 +81,33 @@ def one_thread():
     torch.set_num_threads(before)
 
 
+Phantoms = Callable[[str], Path]
+
+
 @pytest.fixture(scope="module")
-def phantoms(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Scans of at least three patients of each kind; knees are scanned twice."""
+def phantoms(tmp_path_factory: pytest.TempPathFactory) -> Phantoms:
+    """The data set of a kind, made once: scans of at least three patients; knees are scanned twice."""
     root = tmp_path_factory.mktemp("phantoms")
-    for kind in sorted({kind for kind, _ in CASES.values()}):
-        write_phantoms(kind, 5 if kind == "knee-mr" else 4, root / kind, seed=3)
-    return root
+
+    @cache
+    def made(kind: str) -> Path:
+        return write_phantoms(kind, 5 if kind == "knee-mr" else 4, root / kind, seed=3)
+
+    return made
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_a_shipped_recipe_trains_and_predicts_on_phantoms(name: str, phantoms: Path, tmp_path: Path) -> None:
+def test_a_shipped_recipe_trains_and_predicts_on_phantoms(name: str, phantoms: Phantoms, tmp_path: Path) -> None:
     kind, changes = CASES[name]
     changes = {**SMALL, **changes}
     assignments = [part for key, value in changes.items() for part in ("--set", f"{key}={as_yaml(value)}")]
-    assert voxloom(["train", str(phantoms / kind), "-r", name, "-o", str(tmp_path / "run"), *assignments]) == 0
+    assert voxloom(["train", str(phantoms(kind)), "-r", name, "-o", str(tmp_path / "run"), *assignments]) == 0
     run = Run(tmp_path / "run")
     assert run.recipe.name == name
     held_out = sorted((tmp_path / "run").glob("fold_*/predictions/*.nii.gz"))
     assert len(held_out) == (4 if run.recipe.folds.count == 2 else 1)
     for path in held_out:
-        found, truth = read_label(path), read_label(phantoms / kind / "labelsTr" / path.name)
+        found, truth = read_label(path), read_label(phantoms(kind) / "labelsTr" / path.name)
         assert found.same_grid(truth)
         assert set(np.unique(found.data)) <= set(np.unique(truth.data)) | {0}
     dice = run.summary["validation"]["dice"]
@@ -148,7 +156,7 @@ def test_a_shipped_sweep_asks_for_data_and_a_misspelt_one_is_named(tmp_path: Pat
 
 
 def test_the_study_of_72_runs_prints_the_tables_of_the_thesis(
-    phantoms: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    phantoms: Phantoms, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     published = {(row["model"], row["weights"], row["corrected"]): row for row in read_table(PUBLISHED)}
 
@@ -156,7 +164,7 @@ def test_the_study_of_72_runs_prints_the_tables_of_the_thesis(
         return float(published[levels["model"], levels["weights"], levels["corrected"]][levels["plane"].lower()]) / 100
 
     monkeypatch.setattr("voxloom.cli.sweep.start_workers", lambda *arguments: FakeWorkers(score))
-    data = str(phantoms / "cervical-mr")
+    data = str(phantoms("cervical-mr"))
     assert voxloom(["sweep", "cervical-spine-study", "--data", data, "-o", str(tmp_path / "out"), "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
     assert len(result["trials"]) == 72
