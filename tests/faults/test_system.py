@@ -256,3 +256,61 @@ def test_a_scheduler_ends_a_command_in_order() -> None:
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 130, done.stderr
     assert done.stderr.strip().splitlines()[-1] == "Interrupted."
+
+
+def test_one_case_without_memory_is_told_by_inspect_and_the_others_are_measured(data: Path) -> None:
+    found = fingerprint(with_broken(data, "ball01", "memory"))
+    assert [(case.id, "more memory" in str(case.problem)) for case in found.cases if case.problem] == [("ball01", True)]
+    assert len(found.readable) == 3
+
+
+def test_one_case_without_memory_is_told_by_evaluate_and_the_others_are_scored(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from voxloom.evaluation import folders
+
+    real, labels = folders.read_label, str(data / "labelsTr")
+
+    def short(path: Path) -> Volume:
+        if Path(path).name.startswith("ball02"):
+            raise MemoryError
+        return real(path)
+
+    monkeypatch.setattr(folders, "read_label", short)
+    arguments = ["evaluate", "--pred", labels, "--truth", labels, "--labels", "bright=3,dark=207", "--workers", "1"]
+    assert run([*arguments, "-o", str(tmp_path / "out")]) == 1
+    said = capsys.readouterr().err
+    assert "ball02: evaluating failed: it needs more memory" in said
+    assert "1 of 4 cases could not be scored" in said
+    assert len((tmp_path / "out" / "metrics.csv").read_text().splitlines()) == 1 + 3 * 2
+
+
+HOLDER = """
+import sys
+from pathlib import Path
+from voxloom.study.train import locked
+with locked(Path(sys.argv[1])):
+    print("working", flush=True)
+    sys.stdin.readline()
+"""
+
+
+def test_a_second_process_is_kept_out_of_a_run_until_the_first_is_killed(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from voxloom.study.train import locked
+
+    folder = tmp_path / "run"
+    command = [sys.executable, "-c", HOLDER, str(folder)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "working\n"
+        assert run(["train", str(data), "-o", str(folder)]) == 2
+        assert (
+            capsys.readouterr()
+            .err.strip()
+            .endswith(f"Error: {folder}: another process is working in this run. Wait for it, or choose another folder")
+        )
+        holder.kill()
+    with locked(folder):
+        assert [path.name for path in folder.iterdir()] == [".lock"], "the second process wrote nothing"

@@ -14,10 +14,10 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from voxloom.errors import BadInput
+from voxloom.yamltext import read_text, read_yaml
 
 #: Column to value, set, {min, max}, {matches}, {not}, {known} or {listed_in}.
 Where = dict[str, Any]
@@ -105,10 +105,10 @@ def load_rules(source: str | Path) -> SelectRules:
     if not path.is_file():
         text = shipped_rules_text(str(source))
     else:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path)
     try:
-        values = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
-    except (yaml.YAMLError, json.JSONDecodeError, UnicodeDecodeError) as error:
+        values = json.loads(text) if path.suffix == ".json" else read_yaml(text, source)
+    except (json.JSONDecodeError, RecursionError) as error:
         raise BadInput(f"cannot be read ({' '.join(str(error).split())[:150]})", source, "Correct it") from None
     if not isinstance(values, dict):
         raise BadInput("holds no rules", source, "Write keys such as keep: and channels:")

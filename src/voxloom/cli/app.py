@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import errno
+import re
 import signal
 import sys
 import threading
@@ -52,6 +53,7 @@ COMMANDS = {
 
 
 _NO_ROOM = "Free some space, and run the command again; what was finished is kept (a run goes on with --resume)"
+_LINKS = "A link leads back to itself: name the file or folder that is meant"
 _NOT_ALLOWED = "Choose another folder, or change who may write there"
 _SYSTEM_HELP = {
     errno.ENOSPC: _NO_ROOM,
@@ -61,9 +63,17 @@ _SYSTEM_HELP = {
     errno.EPERM: _NOT_ALLOWED,
     errno.EROFS: _NOT_ALLOWED,
     errno.ENOENT: "Was it moved or removed?",
+    errno.ENAMETOOLONG: "Choose a shorter name",
+    errno.ELOOP: _LINKS,
+    errno.ENOTDIR: "A file stands where a folder should be",
+    errno.EISDIR: "A folder stands where a file should be",
+    errno.EEXIST: "Choose another name",
+    errno.ENOTEMPTY: "Choose another folder",
 }
 #: What the system does not let the user do, against what it cannot do at the moment.
-_REFUSED_BY_SYSTEM = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EISDIR)
+_REFUSED_BY_SYSTEM = (set(_SYSTEM_HELP) | {errno.EINVAL}) - {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+_OPTION_OF_NOTHING = re.compile(r"--[a-z-]+=")
 
 #: Typer may carry a copy of Click of its own; these are the classes that it raises.
 UsageError: Any = typer.BadParameter.__mro__[1]
@@ -92,8 +102,10 @@ class LazyGroup(TyperGroup):
 
 def load_command(name: str) -> Any:
     """Import the module of a command and build its options."""
+    from voxloom.cli.places import checked
+
     alone = typer.Typer(add_completion=False)
-    alone.command(name)(import_module(f"voxloom.cli.{name}").command)
+    alone.command(name)(checked(name, import_module(f"voxloom.cli.{name}").command))
     return typer.main.get_command(alone)
 
 
@@ -125,6 +137,9 @@ def run(arguments: list[str]) -> int:
     arguments = [a for a in arguments if a != "--debug"]
     from voxloom.errors import BadInput, VoxloomError
 
+    if any(argument == "" or _OPTION_OF_NOTHING.fullmatch(argument) for argument in arguments):
+        typer.echo("Error: an argument is empty. Is a variable of the shell not set?", err=True)
+        return 2
     try:
         result = typer.main.get_command(app).main(arguments, prog_name="voxloom", standalone_mode=False)
         code = result if isinstance(result, int) else 0
@@ -150,6 +165,9 @@ def run(arguments: list[str]) -> int:
     except Exception as error:
         if debug:
             raise
+        if "Symlink loop" in str(error):  # how pathlib says it before Python 3.13
+            typer.echo(f"Error: {error}. {_LINKS}", err=True)
+            return 2
         typer.echo(f"Error: {type(error).__name__}: {error}. Run again with --debug for the details", err=True)
         return 1
 

@@ -20,11 +20,14 @@ def command(
     from voxloom.archive import Archive, index_archive
     from voxloom.archive.catalogue import problems_path
     from voxloom.cli import output
+    from voxloom.errors import BadInput
 
     with output.progress_bar("Reading headers") as progress:
         found = index_archive(folders, out, workers=workers, progress=progress)
     archive = Archive(out)
     counts = archive.counts()
+    if not counts.instances:
+        raise BadInput(f"no DICOM file was found ({found.others} others)", folders[0], "Check the path")
     if not json_output:
         typer.echo(
             f"{counts.instances} instances in {counts.series} series, {counts.studies} studies, {counts.patients} patients"

@@ -46,6 +46,7 @@ def command(
     from voxloom.cli import output
     from voxloom.cli.predict_points import predict_points
     from voxloom.errors import VoxloomError
+    from voxloom.study.outputs import claim_outputs
     from voxloom.study.predict import find_scans, predict_scans
     from voxloom.study.run import is_landmark_run
     from voxloom.study.uncertainty import Sampling, check_sources
@@ -60,6 +61,8 @@ def command(
         check_sources(voices_of(predictor), sampling)
     scans = find_scans(inputs, len(predictor.channels), predictor.may_lack)
     filled = output.filled_channels(scans, predictor.channels)
+    names = [f"{scan.name}{ending or scan.ending}" for scan in scans]
+    claim_outputs(out, names, [path for scan in scans for path in scan.source])
     failures: list[tuple[Scan, VoxloomError]] = []
     alone = len(scans) == 1
     with output.progress_bar("Predicting") as progress:

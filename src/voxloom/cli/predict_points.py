@@ -12,6 +12,7 @@ def predict_points(
     from voxloom.cli import output
     from voxloom.errors import BadInput, VoxloomError
     from voxloom.study.landmarks.predict import LandmarkPredictor, predict_point_scans
+    from voxloom.study.outputs import claim_outputs
     from voxloom.study.predict import Scan, find_scans
     from voxloom.study.run import Run
 
@@ -20,6 +21,8 @@ def predict_points(
     predictor = LandmarkPredictor.of(Run(folder), device=device)
     scans = find_scans(inputs, len(predictor.channels), predictor.may_lack)
     filled = output.filled_channels(scans, predictor.channels)
+    names = [f"{scan.name}{ending or '.csv'}" for scan in scans]
+    claim_outputs(out, names, [path for scan in scans for path in scan.source])
     failures: list[tuple[Scan, VoxloomError]] = []
     alone = len(scans) == 1
     with output.progress_bar("Predicting") as progress:

@@ -36,8 +36,8 @@ def command(
 
 def sweep_keys(name: str) -> dict[str, Any]:
     """The keys of a shipped sweep; it cannot be checked as a whole before it has a data set."""
-    from voxloom.study.keys import read_yaml
     from voxloom.study.shipped import sweep_text
+    from voxloom.yamltext import read_yaml
 
     keys: dict[str, Any] = read_yaml(sweep_text(name), name)
     return keys

@@ -13,7 +13,7 @@ from typing import Any
 
 from voxloom.dataset import Dataset
 from voxloom.dataset.fetch import get
-from voxloom.errors import VoxloomError
+from voxloom.errors import BadInput, VoxloomError
 from voxloom.phantom import write_phantoms
 from voxloom.study.evaluation import evaluate_run, report_run
 from voxloom.study.recipe import Recipe
@@ -50,11 +50,16 @@ class DemoResult:
 
 
 def demo_data(root: Path | None, out: Path, download: bool) -> DemoData:
-    """Find the data of the demo, in this order: ``root`` or $VOXLOOM_DATA or ../shared/data, a download, a phantom."""
+    """Find the data of the demo, in this order: ``root`` or $VOXLOOM_DATA or ../shared/data, a download, a phantom.
+
+    Raises BadInput when ``root`` is named and holds no real data, unless they may be downloaded.
+    """
     parent = root or Path(os.environ.get("VOXLOOM_DATA", Path("..") / "shared" / "data"))
     real = parent / "hippocampus"
     if (real / "dataset.json").is_file():
         return DemoData(real, "real", f"Real MR volumes: Hippocampus of the Medical Segmentation Decathlon in {real}")
+    if root is not None and not download:
+        raise BadInput("no hippocampus data in it (hippocampus/dataset.json)", root, "Leave --data out for a phantom")
     if download:
         folder = get("Task04_Hippocampus", out / "data", accept_licence=True)
         return DemoData(folder, "downloaded", f"Real MR volumes, downloaded to {folder}")

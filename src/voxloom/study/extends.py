@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from voxloom.errors import BadInput
-from voxloom.study.keys import nearest, read_text, read_yaml
+from voxloom.study.keys import nearest
 from voxloom.study.shipped import recipe_names, shipped_text
+from voxloom.yamltext import read_text, read_yaml
 
 #: The key of a recipe file that names the recipe it starts from.
 EXTENDS = "extends"

@@ -10,32 +10,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from voxloom.errors import BadInput
-
-_LONGEST_FILE = 1 << 20
-
-
-def read_text(path: Path) -> str:
-    """The text of a recipe or sweep file, which is short (BadInput when it is not, or no UTF-8)."""
-    if path.stat().st_size > _LONGEST_FILE:
-        raise BadInput(f"too long for a recipe ({path.stat().st_size:,} bytes)", path, "See: voxloom recipes auto")
-    try:
-        return path.read_text(encoding="utf-8")
-    except ValueError as error:
-        raise BadInput(f"not a text in UTF-8 ({error})", path, "Save it as UTF-8") from error
-
-
-def read_yaml(text: str, where: str | Path) -> Any:
-    """The value of a YAML text. An alias is refused: a few of them can stand for more values than memory holds."""
-    try:
-        if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text)):
-            raise BadInput("an alias (`*name`) is not allowed in a recipe", where, "Write the value out")
-        return yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise BadInput(f"not valid YAML: {error}", where, "Check the indentation") from error
 
 
 def nearest(word: str, known: Sequence[str], otherwise: str) -> str:

@@ -17,9 +17,10 @@ from voxloom.errors import BadInput
 from voxloom.files import write_text
 from voxloom.prepare import PrepareSettings, SliceSettings
 from voxloom.study.extends import EXTENDS, recipe_mapping
-from voxloom.study.keys import as_bad_input, check_keys, check_values, nearest, read_text
+from voxloom.study.keys import as_bad_input, check_keys, check_values, nearest
 from voxloom.study.shipped import recipe_names, shipped_text
 from voxloom.training.init import RANDOM, InitSettings
+from voxloom.yamltext import read_text
 
 if TYPE_CHECKING:
     from voxloom.dataset.labels import Labels

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from voxloom.errors import BadInput
 from voxloom.files import write_text
+from voxloom.yamltext import read_text, read_yaml
 
 #: Key -> question.
 QUESTIONS = {
@@ -51,14 +52,9 @@ _HEAD = """# Answers for model_card.md and claim.md that no file of the run know
 
 def read_author(path: Path) -> dict[str, str]:
     """Answers by key, empty ones left out; no file, no answers (BadInput for an unknown key or broken YAML)."""
-    import yaml
-
-    if not path.is_file():
+    if not path.is_file() or not path.stat().st_size:
         return {}
-    try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except yaml.YAMLError as error:
-        raise BadInput(f"not valid YAML: {' '.join(str(error).split())}", path, "Put long answers in quotes") from error
+    found = read_yaml(read_text(path), path) or {}
     if not isinstance(found, dict):
         raise BadInput("must be lines of `key: answer`", path)
     for key in found:

@@ -14,6 +14,7 @@ from typing import Any
 from voxloom.evaluation import Evaluation
 from voxloom.files import read_json
 from voxloom.report.cards.author import read_author
+from voxloom.yamltext import read_text, read_yaml
 
 
 @dataclass(frozen=True)
@@ -38,8 +39,6 @@ class RunFacts:
     @classmethod
     def of(cls, folder: str | Path) -> RunFacts:
         """Read a run folder (BadInput when ``author.yaml`` cannot be used)."""
-        import yaml
-
         root = Path(folder)
         recipe = root / "recipe.yaml"
         return cls(
@@ -47,7 +46,7 @@ class RunFacts:
             _json(root / "data.json") or {},
             _json(root / "environment.json") or {},
             _json(root / "summary.json") or {},
-            (yaml.safe_load(recipe.read_text(encoding="utf-8")) or {}) if recipe.is_file() else {},
+            (read_yaml(read_text(recipe), recipe) or {}) if recipe.is_file() else {},
             read_author(root / "author.yaml"),
         )
 

@@ -16,10 +16,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from voxloom.errors import BadInput
 from voxloom.evaluation.aggregate import CROSS, Tables
-from voxloom.study.keys import as_bad_input, check_keys, nearest, read_text, read_yaml
+from voxloom.study.keys import as_bad_input, check_keys, nearest
 from voxloom.study.recipe import Recipe
 from voxloom.study.shipped import recipe_names, sweep_names, sweep_text
 from voxloom.study.sweep.space import Factor, check_factors, parse_factor
+from voxloom.yamltext import read_text, read_yaml
 
 Search = Literal["grid", "random", "tpe"]
 #: Of a shipped sweep, until a data set is given.
