@@ -172,19 +172,21 @@ def test_one_scan_without_memory_is_told_and_the_others_are_predicted(tmp_path: 
     from voxloom.study.predict import Scan, predict_scans
 
     class Predictor:
-        def predict(self, source: Path, *, resample_tilt: bool = False) -> Volume:
-            if source.name == "b":
+        def predict(self, source: Volume, *, resample_tilt: bool = False) -> Volume:
+            if Path(source.meta["source"]).name.startswith("b"):
                 raise MemoryError
-            if source.name == "c":
+            if Path(source.meta["source"]).name.startswith("c"):
                 raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 99 bytes")
-            return Volume(NOISE, np.eye(4))
+            return source
 
+    for name in "abcd":
+        write_volume(Volume(NOISE, np.eye(4)), tmp_path / f"{name}.nii.gz")
     told: dict[str, str] = {}
-    scans = [Scan(name, (Path(name),), ".nii.gz") for name in "abcd"]
+    scans = [Scan(name, (tmp_path / f"{name}.nii.gz",), ".nii.gz") for name in "abcd"]
     written = predict_scans(
         Predictor(),  # type: ignore[arg-type]
         scans,
-        tmp_path,
+        tmp_path / "out",
         failed=lambda scan, error: told.update({scan.name: str(error)}),
     )
     assert [path.name for path in written] == ["a.nii.gz", "d.nii.gz"]
