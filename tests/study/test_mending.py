@@ -11,11 +11,12 @@ from voxloom.dataset import Dataset
 from voxloom.evaluation import Evaluation
 from voxloom.formats import read_label, read_volume
 from voxloom.study.evaluation import validate_run
-from voxloom.study.mending import Mending, mean_volumes, used_mendings
+from voxloom.study.mending import Mending, mean_volumes, planned_mendings, used_mendings
 from voxloom.study.predict import Predictor
 from voxloom.study.recipe import Recipe
 from voxloom.study.run import Run
 from voxloom.study.train import train
+from voxloom.training.settings import InferenceSettings
 
 from .conftest import TINY, write_balls
 
@@ -107,3 +108,19 @@ def test_steps_that_are_not_used_are_left_out() -> None:
     assert [m.amount for m in known] == [float("inf")]
     assert used_mendings({}) == ()
     assert callable(validate_run)
+
+
+def test_labels_are_ordered_by_their_height_and_named_once(run: Run) -> None:
+    dataset = Dataset(run.data["dataset"]["root"])
+    assert dataset.labels is not None
+    settings = InferenceSettings.model_validate({"postprocess": ["name_in_order"]})
+    (planned,) = planned_mendings(settings, dataset.labels, run.data["fingerprint"], dataset)
+    heights = {
+        name: np.mean([(c.read_label().affine[2] @ [*np.argwhere(m).mean(0), 1]) for c in dataset for n, m in
+                       dataset.labels.masks(c.read_label().data[0]) if n == name])
+        for name in dataset.labels.names
+    }  # fmt: skip
+    assert planned.labels == tuple(sorted(heights, key=lambda name: -heights[name]))
+    assert planned.mean_ml is not None
+    told = InferenceSettings.model_validate({"postprocess": [{"step": "name_in_order", "labels": ["dark", "bright"]}]})
+    assert planned_mendings(told, dataset.labels, {}, dataset)[0].labels == ("dark", "bright")

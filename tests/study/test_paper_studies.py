@@ -105,4 +105,4 @@ def test_spine_from_little_data_in_four_experiments(tmp_path: Path, monkeypatch:
     pseudo = {case.id for case in Dataset("pseudo")}
     assert pseudo
     assert pseudo <= set(trained)
-    assert {m["step"] for m in first["postprocess"]} == {"remove_fraction"}
+    assert {m["step"] for m in first["postprocess"]} == {"remove_fraction", "name_in_order"}

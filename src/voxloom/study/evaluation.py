@@ -163,7 +163,7 @@ def decide_mendings(
     """Try the recipe's post-processing steps on the held-out cases; predictions on disk are mended by those that help."""
     run = Run(folder)
     settings = InferenceSettings.model_validate(run.recipe.inference)
-    planned = planned_mendings(settings, labels, run.data.get("fingerprint", {}))
+    planned = planned_mendings(settings, labels, run.data.get("fingerprint", {}), dataset)
     fold_of = {case: name for name, ids in held_out.items() for case in ids}
     predictions = {case: folder / name / "predictions" / f"{case}.nii.gz" for case, name in fold_of.items()}
 

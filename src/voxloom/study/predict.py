@@ -161,7 +161,7 @@ class Predictor:
         labels = self._labels(volume)
         with self.activations(volume) as activations:
             for mending in self.mendings:
-                labels = mending.apply(labels, self.labels, volume.spacing, activations)
+                labels = mending.apply(labels, self.labels, volume.affine, activations)
         return Volume(labels[None], volume.affine, dict(volume.meta))
 
     def probabilities(self, volume: Volume, out: np.ndarray | None = None) -> np.ndarray:

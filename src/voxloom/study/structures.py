@@ -15,13 +15,10 @@ from voxloom.dataset import Case, Labels
 from voxloom.evaluation.instances import Structures, find_structures, match_structures
 from voxloom.evaluation.structure_table import StructureTable, write_predicted
 from voxloom.formats import read_label, write_volume
-from voxloom.study.mending import mean_volumes
+from voxloom.study.mending import SMALLEST_SHARE, mean_volumes
 from voxloom.study.run import Run
 from voxloom.training.settings import InferenceSettings
 from voxloom.volume import Volume
-
-#: A piece of a prediction below this share of the mean volume of one structure is none.
-SMALLEST_SHARE = 0.2
 
 
 @dataclass(frozen=True)

@@ -95,7 +95,8 @@ class PostprocessStep(BaseModel):
 
     Parameters
     ----------
-    step : see ``voxloom.inference.mend.mend``.
+    step : see ``voxloom.inference.mend.mend``; or "name_in_order", which gives each of several structures in a row one of
+        ``labels``, from head to feet (``voxloom.inference.order``).
     amount : ml, mm, slices or share, by the step; None takes its default.
     labels : which labels are mended; empty takes all.
     when : "auto" keeps the step, label by label, where it raises the Dice of the held-out cases; "always" keeps it.
@@ -103,7 +104,7 @@ class PostprocessStep(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    step: StepName
+    step: StepName | Literal["name_in_order"]
     amount: float | None = Field(None, ge=0)
     labels: tuple[str, ...] = ()
     when: Literal["auto", "always"] = "auto"
@@ -129,8 +130,8 @@ class InferenceSettings(BaseModel):
         cases and writes its decision into the run.
     postprocess : steps that mend predictions, in their order: names, or ``{step, amount, labels, when}``. fill_holes (up to
         ``amount`` ml), smooth (mm), interpolate (empty slices between two labelled ones), remove_small (ml), remove_fraction (of
-        the mean volume of one structure in training) and largest_activation. What each gains on the held-out cases is written
-        into the run.
+        the mean volume of one structure in training), largest_activation and name_in_order. What each gains on the held-out cases
+        is written into the run.
     instances : labels that hold several structures each, which are counted from head to feet, measured and scored one by one;
         "auto" takes the only label of a data set that has one, and each of several labels as one structure; None counts nothing.
     """

@@ -134,6 +134,7 @@ _MENDINGS: Mapping[str, Callable[[float], str]] = {
     "interpolate": lambda v: f"gaps of up to {counted(int(v), 'slice')} were filled from their neighbors",
     "remove_small": lambda v: f"pieces below {v:g} ml were removed",
     "remove_fraction": lambda v: f"pieces of at most {100 * v:g} % of the mean volume of one structure were removed",
+    "name_in_order": lambda v: "structures in a row were given the likeliest names that follow one another",
     "largest_activation": lambda v: "the piece with the largest mean probability was kept",
 }
 
