@@ -15,6 +15,7 @@ from voxloom.report.plots import quality_plot, risk_coverage_plot
 
 #: Cases that a table names.
 _NAMED = 10
+_TITLES = {"predicted_dice": "Predicted Dice", "bound": "Bound", "true_dice": "True Dice"}
 
 
 def quality_parts(run: Path) -> Iterator[Part]:
@@ -57,7 +58,7 @@ def _part(title: str, text: str, rows: list[dict[str, Any]], promise: float, *, 
     )
     least = sorted(rows, key=lambda row: float(row["predicted_dice"]))[:_NAMED]
     columns = ["predicted_dice", *(["bound"] if bounded else []), "true_dice"]
-    head = ["Case", *(name.replace("_dice", " Dice").capitalize() for name in columns)]
+    head = ["Case", *(_TITLES[name] for name in columns)]
     table = table_of(head, [[row["case"], *(_cell(row, name) for name in columns)] for row in least])
     return Part(title, text + facts, table, pictures)
 
