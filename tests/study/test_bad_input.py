@@ -73,3 +73,22 @@ def test_budget_too_short(data: Path, tmp_path: Path, capsys: pytest.CaptureFixt
     arguments = [*training(data, tmp_path)[:-4], "--budget", "0.0001s", "--device", "cpu"]
     assert "too short" in refused(arguments, capsys)
     assert not (tmp_path / "run").exists()
+
+
+def test_keys_that_do_not_go_together_with_the_plan(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [
+        "train",
+        str(data),
+        "-o",
+        str(tmp_path / "run"),
+        "--device",
+        "cpu",
+        "--set",
+        "network.features=[8,8,8,8,8,8,8]",
+    ]
+    line = refused(arguments, capsys)
+    assert "together with what the planner chose" in line
+    assert "level" in line
+    assert not (tmp_path / "run").exists()

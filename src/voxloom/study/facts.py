@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from pydantic import ValidationError
 
 from voxloom.augment import AugmentSettings
 from voxloom.dataset import Dataset, Labels
@@ -17,6 +18,7 @@ from voxloom.dataset.inspect import Fingerprint, ras_order
 from voxloom.errors import BadInput
 from voxloom.networks import AnyNetworkSettings, NetworkSettings, fill_network, network_kinds, network_settings
 from voxloom.prepare import PrepareSettings, SliceSettings
+from voxloom.study.keys import as_bad_input
 from voxloom.study.recipe import PLANNED, Recipe
 from voxloom.training.grid_plan import Spacing
 from voxloom.training.planner import DataFacts, Plan, StepTimer, Wishes, build_plan
@@ -101,7 +103,21 @@ def _pick(values: Any, order: tuple[int, int, int]) -> Any:
 def complete(
     recipe: Recipe, facts: DataFacts, device: str, seconds: float | None, time_step: MachineTimer
 ) -> tuple[Recipe, Plan]:
-    """Fill what the recipe leaves open by the plan; the recipe's own keys win, and the plan reckons with them."""
+    """Fill what the recipe leaves open by the plan; the recipe's own keys win, and the plan reckons with them.
+
+    Raises
+    ------
+    BadInput : keys of the recipe do not go together with what is planned for the others.
+    """
+    try:
+        return _completed(recipe, facts, device, seconds, time_step)
+    except ValidationError as error:
+        raise as_bad_input(error, "", f"recipe {recipe.name}, together with what the planner chose") from error
+
+
+def _completed(
+    recipe: Recipe, facts: DataFacts, device: str, seconds: float | None, time_step: MachineTimer
+) -> tuple[Recipe, Plan]:
     wishes = wishes_of(recipe)
     plan = build_plan(resized(facts, recipe), device, seconds, overridden(recipe, time_step), wishes)
     chosen = {"prepare": plan.prepare, "network": plan.network, "training": plan.training}
