@@ -30,6 +30,12 @@ def test_prediction_follows_the_training_only_where_the_machine_can(slowdown, ra
     assert precision.autocast_dtype("fp32", torch.device("cpu")) is None
 
 
+def test_other_work_on_the_machine_does_not_look_like_slow_arithmetic(monkeypatch):
+    disturbed = iter([90.0, 1.0, 80.0, 1.0, 2.0, 1.0])
+    monkeypatch.setattr(precision, "_convolution_seconds", lambda t: next(disturbed))
+    assert precision.bf16_slowdown("cpu") == 2.0
+
+
 def test_the_ratio_is_measured():
     ratio = precision.bf16_slowdown("cpu")
     assert 0 < ratio < math.inf

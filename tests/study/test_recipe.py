@@ -116,6 +116,8 @@ def test_an_optimizer_named_alone_brings_its_usual_rate() -> None:
     ):
         found = learned_as(planned, Recipe.check({"training": keys}, "test"))
         assert (found.optimizer, found.learning_rate) == expected
+    other = learned_as(planned, Recipe.check({"network": {"kind": "fpn"}}, "test"))
+    assert (other.optimizer, other.learning_rate) == ("adamw", 0.006)
 
 
 def test_keys_under_a_budget_hold_only_with_one() -> None:

@@ -133,11 +133,23 @@ def _completed(
 
 
 def learned_as(planned: TrainingSettings, recipe: Recipe) -> TrainingSettings:
-    """The planned training with the recipe's keys; an optimizer that the recipe names alone brings its usual rate."""
+    """The planned training with the recipe's keys.
+
+    An optimizer that the recipe names alone brings its usual rate. Muon is planned for the planner's own networks, on which it
+    was measured; a network of another kind, perhaps with pretrained weights, gets AdamW.
+    """
     values = {**planned.model_dump(), **recipe.training}
-    if "optimizer" in recipe.training and "learning_rate" not in recipe.training:
-        values["learning_rate"] = USUAL_RATES[values["optimizer"]]
+    if "optimizer" not in recipe.training and planned.optimizer == "muon" and not _is_planned_kind(recipe):
+        values["optimizer"] = "adamw"
+    if "learning_rate" not in recipe.training:
+        same = values["optimizer"] == planned.optimizer
+        values["learning_rate"] = planned.learning_rate if same else USUAL_RATES[values["optimizer"]]
     return TrainingSettings.model_validate(values)
+
+
+def _is_planned_kind(recipe: Recipe) -> bool:
+    kind = recipe.network.get("kind", "unet")
+    return issubclass(network_kinds()[kind], NetworkSettings)
 
 
 def resized(facts: DataFacts, recipe: Recipe) -> DataFacts:
@@ -192,6 +204,10 @@ def plan_rows(recipe: Recipe, plan: Plan) -> list[tuple[str, str, str]]:
     for name, value, why in plan.reasons:
         if name in given:
             rows.append((name, str(given[name]), "set by the recipe"))
+        elif name == "optimizer":
+            learned = learned_as(plan.training, recipe)
+            why = why if learned.optimizer == plan.training.optimizer else "Muon was measured on U-Nets only"
+            rows.append((name, f"{learned.optimizer}, rate {learned.learning_rate:g}", why))
         elif widths_apply or name not in ("width", "cells"):
             rows.append((name, value, why))
     return rows

@@ -53,10 +53,11 @@ def test_grid_runs_every_combination_and_tabulates(data: Path, tmp_path: Path) -
     assert len(result.records) == 6
     assert result.best is not None
     assert result.best.levels == {"training.batch": "3", "plane": "sagittal"}
-    overall, batches = result.tables
+    overall, batches, merged = result.tables
     assert overall.columns == ("sagittal", "axial")
-    assert batches.levels["few"]["sagittal"].mean == pytest.approx(0.65)
-    assert batches.levels["few"]["axial"].n == 2
+    assert list(batches.levels) == ["1", "2", "3"]
+    assert merged.levels["few"]["sagittal"].mean == pytest.approx(0.65)
+    assert merged.levels["few"]["axial"].n == 2
     for ending in (".txt", ".csv", ".tex", ".json"):
         assert (tmp_path / "out" / f"tables{ending}").stat().st_size > 20
     assert table(tmp_path / "out")[0]["dice"] == "0.6"
