@@ -56,7 +56,9 @@ class Muon(torch.optim.Optimizer):
     def _orthogonal(self, weight: Tensor, momentum: float) -> Tensor:
         state, gradient = self.state[weight], weight.grad
         assert gradient is not None
-        past = state.setdefault("momentum", torch.zeros_like(weight))
+        if not state:
+            state["momentum"] = torch.zeros_like(weight)
+        past = state["momentum"]
         past.lerp_(gradient, 1 - momentum)
         matrix = gradient.lerp(past, momentum).flatten(1).float()
         scale = _SCALE * max(matrix.shape) ** 0.5
