@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -92,11 +93,27 @@ def test_nothing_tells_who_it_was(made: tuple[Path, Any], phantom: Archive) -> N
     told = b"".join(p.read_bytes() for p in (folder / "out").rglob("*") if p.is_file() and p.suffix != ".gz")
     told += "".join(str(p.relative_to(folder)) for p in (folder / "out").rglob("*")).encode()
     studies = [row["study_uid"].encode() for row in phantom.query("SELECT study_uid FROM studies")]
-    for secret in (b"Person", b"ID0", b"Doctor", b"20250", b'A1"', *studies):
+    for secret in (b"Person", b"ID0", b"Doctor", b'A1"', *studies):
         assert secret not in told, secret
     facts = json.loads(next((folder / "out" / "headers").iterdir()).read_text(encoding="utf-8"))["header"]
     assert facts["PatientIdentityRemoved"] == "YES"
     assert facts["RepetitionTime"] in (600, 4000)
+
+
+def test_no_date_is_left_where_it_was(made: tuple[Path, Any]) -> None:
+    folder, _ = made
+    with (folder / "link.csv").open(encoding="utf-8") as f:
+        true = {row["case"]: row["study_date"] for row in csv.DictReader(f)}
+    with (folder / "out" / "cases.csv").open(encoding="utf-8") as f:
+        moved = {row["case"]: row["date"] for row in csv.DictReader(f)}
+    assert moved.keys() == true.keys()
+    for case, date in moved.items():
+        days = (datetime.strptime(true[case], "%Y%m%d") - datetime.strptime(date, "%Y%m%d")).days
+        assert 30 <= days <= 3652
+        for file in (folder / "out" / "headers").glob(f"{case}_*.json"):
+            text = file.read_text(encoding="utf-8")
+            assert f'"{date}"' in text
+            assert f'"{true[case]}"' not in text
 
 
 def test_key_and_link_are_private(made: tuple[Path, Any]) -> None:
