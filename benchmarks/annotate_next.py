@@ -22,10 +22,11 @@ from typing import Any
 from hippocampus import lay_out, test_dice
 
 from voxloom.dataset import Dataset
-from voxloom.study.predict import Predictor, Scan
+from voxloom.study.predict import Predictor
 from voxloom.study.rank import rank_scans
 from voxloom.study.recipe import Recipe
 from voxloom.study.run import Run
+from voxloom.study.scans import Scan
 from voxloom.study.train import train
 from voxloom.study.uncertainty import Sampling
 

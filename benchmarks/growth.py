@@ -60,7 +60,7 @@ def predict(cases: int, factor: int, labels: int) -> Callable[[], object]:
     import torch
 
     from voxloom.dataset.labels import Labels
-    from voxloom.inference import predict_labels
+    from voxloom.inference import restore_labels, stream_map
     from voxloom.prepare.geometry import plan_geometry
     from voxloom.prepare.reorient import Turn
 
@@ -73,7 +73,8 @@ def predict(cases: int, factor: int, labels: int) -> Callable[[], object]:
 
     def work() -> None:
         for _ in range(cases):
-            predict_labels([network], image, geometry, names, patch=(32, 32, 32), overlap=0.5, batch=2)
+            slabs = stream_map(network, image, patch=(32, 32, 32), overlap=0.5, batch=2)
+            names.decode(restore_labels(slabs, geometry, names))
 
     return work
 

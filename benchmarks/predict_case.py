@@ -33,8 +33,9 @@ def labels_in(out: Path, options: argparse.Namespace) -> list[int]:
 
 
 def voxloom(options: argparse.Namespace) -> Work:
-    from voxloom.study.predict import Predictor, find_scans, predict_scans
+    from voxloom.study.predict import Predictor, predict_scans
     from voxloom.study.run import Run
+    from voxloom.study.scans import find_scans
 
     predictor, out = Predictor.of(Run(options.run), device="cpu"), Path(tempfile.mkdtemp())
     scans = find_scans(images(options), 1)

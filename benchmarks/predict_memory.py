@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from voxloom.dataset.labels import Labels
-from voxloom.inference import predict_labels
+from voxloom.inference import restore_labels, stream_map
 from voxloom.prepare.geometry import plan_geometry
 from voxloom.prepare.reorient import Turn
 
@@ -37,9 +37,8 @@ def measure(
     before = peak_gib()
     image = np.random.default_rng(0).standard_normal((1, *geometry.shape), dtype=np.float32)
     started = time.perf_counter()
-    found = predict_labels(
-        [network], image, geometry, Labels.from_values(range(1, labels + 1)), patch=patch, overlap=0.5, batch=1
-    )
+    names = Labels.from_values(range(1, labels + 1))
+    found = names.decode(restore_labels(stream_map(network, image, patch=patch, overlap=0.5), geometry, names))
     assert found.shape == size
     return {
         "size": list(size),

@@ -169,7 +169,8 @@ def test_one_case_without_memory_or_worker(ends: str, workers: int, told: str, d
 
 
 def test_one_scan_without_memory_is_told_and_the_others_are_predicted(tmp_path: Path) -> None:
-    from voxloom.study.predict import Scan, predict_scans
+    from voxloom.study.predict import predict_scans
+    from voxloom.study.scans import Scan
 
     class Predictor:
         def predict(self, source: Volume, *, resample_tilt: bool = False) -> Volume:
@@ -209,7 +210,7 @@ def test_one_truth_that_cannot_be_read_is_told_and_the_others_are_scored(
 
 def test_hidden_leftovers_are_no_label_maps_and_no_scans(data: Path) -> None:
     from voxloom.evaluation.folders import label_files
-    from voxloom.study.predict import find_scans
+    from voxloom.study.scans import find_scans
 
     (data / "labelsTr" / ".abcdef12-7-xyz.part.nii.gz").write_bytes(b"half")
     assert list(label_files(data / "labelsTr")) == [f"ball{n:02d}" for n in range(4)]

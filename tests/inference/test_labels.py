@@ -4,7 +4,7 @@ import torch
 
 from voxloom.dataset.labels import Label, Labels
 from voxloom.errors import BadInput
-from voxloom.inference import predict_labels, predict_map
+from voxloom.inference import predict_map, restore_labels, stream_map
 from voxloom.inference.labels import decide
 from voxloom.prepare import PrepareSettings, prepare_image
 from voxloom.volume import Volume
@@ -27,9 +27,11 @@ def smooth_volume(orientation_signs=(1, 1, 1), shape=(19, 26, 23), spacing=(2.0,
     return Volume((data / data.std()).astype(np.float32)[None], affine)
 
 
-def predicted(volume, settings, labels=PLAIN, network=three_way, **more):
+def predicted(volume, settings, labels=PLAIN, network=three_way):
     image, geometry = prepare_image(volume, settings, None)
-    return image, geometry, predict_labels([network], image, geometry, labels, patch=(12, 12, 12), **more)
+    activation = "sigmoid" if labels.has_regions else "softmax"
+    slabs = stream_map(network, image, patch=(12, 12, 12), activation=activation)
+    return image, geometry, labels.decode(restore_labels(slabs, geometry, labels))
 
 
 @pytest.mark.parametrize("signs", [(1, 1, 1), (-1, -1, 1), (1, -1, -1)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import yaml
 from scipy.cluster.vq import kmeans2
 
 from voxloom.errors import BadInput
@@ -139,6 +140,43 @@ def test_points_against_the_order_are_left_out_the_least_sure_ones() -> None:
         Point("L1", "right", (0, 0, -50), 0.1),
     ]
     assert anatomical(sided, LEVELS) == tuple(sided)  # sides are ordered on their own
+
+
+def heat_of(layout: Layout, blobs: dict[str, dict[str, float]]) -> np.ndarray:
+    """Maps of levels with a Gaussian of the given peak at each of the named levels."""
+    places = {point.name: point for point in foramina() if point.side == "left"}
+    maps = np.zeros((layout.count, *SHAPE), np.float32)
+    for name, seen in blobs.items():
+        for at, peak in seen.items():
+            own = paint_target([[places[at].position]], SHAPE, AFFINE, kind="gaussian", radius=6.0)
+            maps[layout.names.index(name)] = np.maximum(maps[layout.names.index(name)], peak * own[0])
+    return maps
+
+
+def test_all_levels_are_chosen_jointly_where_one_alone_would_be_a_neighbor() -> None:
+    own = Layout.of([[Point(p.name, "", p.position) for p in foramina() if p.side == "left"]], "level")
+    seen = {"L1": {"L1": 0.9}, "L2": {"L2": 0.5, "L3": 0.6}, "L3": {"L3": 0.9, "L4": 0.4}, "L4": {"L4": 0.8}, "L5": {}}
+    maps = heat_of(own, seen)
+    found = {
+        order: {
+            p.name: p.position[2]
+            for p in locate(maps, AFFINE, own, LandmarkSettings(threshold=0.1, position="peak", order=order))  # type: ignore[arg-type]
+        }
+        for order in ("off", "drop", "joint")
+    }
+    true = {p.name: p.position[2] for p in foramina() if p.side == "left" and p.name != "L5"}
+    assert found["joint"] == pytest.approx(true, abs=0.6)
+    assert found["off"]["L2"] == pytest.approx(true["L3"], abs=0.6)
+    assert "L2" not in found["drop"] or "L3" not in found["drop"]
+
+
+def test_a_bare_off_in_yaml_means_off() -> None:
+    assert LandmarkSettings.model_validate(yaml.safe_load("{order: off}")).order == "off"
+
+
+def test_joint_order_goes_with_several_maps_only() -> None:
+    with pytest.raises(ValueError, match="one map is named by its order"):
+        LandmarkSettings(network="singlenet", order="joint")
 
 
 def test_unsure_points_are_left_out() -> None:

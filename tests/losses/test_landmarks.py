@@ -50,7 +50,7 @@ def test_weights_decide_which_channel_matters() -> None:
         FuzzyDiceLoss(None, "softmax"),
         BalancedCrossEntropy(),
         BalancedCrossEntropy("softmax"),
-        HeatMapLoss(),
+        HeatMapLoss(2.0),
     ],
 )
 def test_a_perfect_answer_costs_nothing_and_a_wrong_one_does(loss: torch.nn.Module) -> None:
@@ -79,3 +79,23 @@ def test_markers_weigh_as_much_as_everything_else(kind: str) -> None:
 def test_softmax_competes_with_a_background_of_zero() -> None:
     p = probabilities_of(torch.tensor([[0.0, math.log(2.0)]])[..., None, None, None], "softmax")
     assert p.flatten().tolist() == pytest.approx([0.25, 0.5])
+
+
+def test_heat_maps_are_compared_by_their_divergence() -> None:
+    logits, target = example()
+    heat = 0.8 * target + 0.1
+    p, t = torch.distributions.Bernoulli(logits=logits), torch.distributions.Bernoulli(probs=heat)
+    expected = torch.distributions.kl_divergence(t, p).sum() / (5.0 * 6)
+    assert HeatMapLoss(5.0)(logits, heat).item() == pytest.approx(float(expected), rel=1e-5)
+    assert HeatMapLoss(5.0)(torch.logit(heat), heat).item() == pytest.approx(0, abs=1e-5)
+
+
+def test_a_blob_in_the_wrong_place_costs_as_much_in_a_large_volume_as_in_a_small_one() -> None:
+    loss = HeatMapLoss(1.0)
+    costs = []
+    for size in (8, 64):
+        target, logits = torch.zeros(1, 1, size, size, 1), torch.full((1, 1, size, size, 1), -30.0)
+        target[0, 0, 1, 1], logits[0, 0, 1, 1], logits[0, 0, 6, 6] = 1, 5, 5
+        costs.append(loss(logits, target).item())
+    assert costs[0] == pytest.approx(costs[1])
+    assert costs[0] > 4

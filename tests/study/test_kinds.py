@@ -101,7 +101,7 @@ def test_real_hippocampus_in_seconds(data_dir: Path, tmp_path: Path) -> None:
 
 def test_tilted_ct_is_refused_unless_asked_to_resample(data_dir: Path) -> None:
     from voxloom.errors import BadInput
-    from voxloom.study.predict import read_channels
+    from voxloom.study.scans import read_channels
 
     with pytest.raises(BadInput, match="resample-tilt"):
         read_channels(data_dir / "dicom-ct-tilt")

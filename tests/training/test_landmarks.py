@@ -8,8 +8,11 @@ import torch
 
 from voxloom.augment import Augmenter, AugmentSettings
 from voxloom.landmarks import LandmarkSettings, Layout
+from voxloom.networks import NetworkSettings
+from voxloom.networks.initial import expect_rarely
 from voxloom.networks.slabnet import SlabNet, single_net
 from voxloom.points import Point
+from voxloom.training.landmarks.fit import build_landmark_network
 from voxloom.training.landmarks.module import LandmarkModule, in_plane
 from voxloom.training.landmarks.reading import mark_voxels
 from voxloom.training.landmarks.sampling import LandmarkCase, LandmarkSampler, read_padded
@@ -116,3 +119,20 @@ def test_in_plane_leaves_nothing_along_the_slices() -> None:
 def test_the_size_of_a_mark_on_the_grid(target: str, expected: float) -> None:
     settings = LandmarkSettings(target=target, radius=7.0)  # type: ignore[arg-type]
     assert mark_voxels(AFFINE, settings) == pytest.approx(expected, rel=0.2)
+
+
+@pytest.mark.parametrize("kind", ["unet", "singlenet", "multinet"])
+def test_an_untrained_network_expects_marks_to_be_rare(kind: str) -> None:
+    settings = LandmarkSettings(network=kind)  # type: ignore[arg-type]
+    threes, twos, ones = (3, 3, 3), (2, 2, 2), (1, 1, 1)
+    unet = NetworkSettings(
+        dims=3, in_channels=1, out_channels=5, features=(4, 8, 8), strides=[ones, twos, twos], kernels=[threes] * 3
+    )
+    torch.manual_seed(0)
+    network = build_landmark_network(settings, unet if kind == "unet" else None, 1, 5).eval()
+    patch = (1, 1, 16, 16, 8) if kind == "unet" else (1, 1, 33, 33, 3)
+    before = network(torch.zeros(patch)).sigmoid()
+    expect_rarely(network, 0.01)
+    after = network(torch.zeros(patch)).sigmoid()
+    assert before.mean().item() == pytest.approx(0.5, abs=0.2)
+    assert after.mean().item() == pytest.approx(0.01, abs=0.01)

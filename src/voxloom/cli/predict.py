@@ -9,7 +9,8 @@ import typer
 
 if TYPE_CHECKING:
     from voxloom.study.ensemble import EnsemblePredictor
-    from voxloom.study.predict import Predictor, Scan
+    from voxloom.study.predict import Predictor
+    from voxloom.study.scans import Scan
 
 
 def command(
@@ -47,8 +48,9 @@ def command(
     from voxloom.cli.predict_points import predict_points
     from voxloom.errors import VoxloomError
     from voxloom.study.outputs import claim_outputs
-    from voxloom.study.predict import find_scans, predict_scans
+    from voxloom.study.predict import predict_scans
     from voxloom.study.run import is_landmark_run
+    from voxloom.study.scans import find_scans
     from voxloom.study.uncertainty import Sampling, check_sources
     from voxloom.study.uncertainty_maps import voices_of, write_uncertainties
 
@@ -138,9 +140,10 @@ def write_quality(
     from functools import partial
 
     from voxloom.cli import output
-    from voxloom.study.predict import Predictor, read_scan
+    from voxloom.study.predict import Predictor
     from voxloom.study.quality import Quality, judge
     from voxloom.study.run import Run
+    from voxloom.study.scans import read_scan
 
     calibrated = Quality.of(Run(run), predictor) if isinstance(predictor, Predictor) else None
     if calibrated is None:

@@ -13,8 +13,8 @@ def predict_points(
     from voxloom.errors import BadInput, VoxloomError
     from voxloom.study.landmarks.predict import LandmarkPredictor, predict_point_scans
     from voxloom.study.outputs import claim_outputs
-    from voxloom.study.predict import Scan, find_scans
     from voxloom.study.run import Run
+    from voxloom.study.scans import Scan, find_scans
 
     if ending not in (None, ".csv", ".mrk.json", ".fcsv"):
         raise BadInput(f"points cannot be written as {ending}", None, "Use --ending .csv, .mrk.json or .fcsv")

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 import typer
 
 if TYPE_CHECKING:
-    from voxloom.study.predict import Predictor, Scan
+    from voxloom.study.predict import Predictor
+    from voxloom.study.scans import Scan
     from voxloom.study.uncertainty import Sampling
 
 #: Scans that the page shows.
@@ -37,9 +38,10 @@ def command(
     """Order scans without labels for annotation: uncertain ones first that are unlike each other."""
     from voxloom.cli import output
     from voxloom.report.rank_page import write_rank_page
-    from voxloom.study.predict import Predictor, find_scans
+    from voxloom.study.predict import Predictor
     from voxloom.study.rank import rank_scans, without_known, write_rank
     from voxloom.study.run import Run
+    from voxloom.study.scans import find_scans
     from voxloom.study.uncertainty import Sampling, default_sources
 
     opened = Run(run)
@@ -66,7 +68,7 @@ def draw(predictor: Predictor, scans: list[Scan], rows: list[dict[str, Any]]) ->
     """Slices of the first scans with the contours that the run predicts."""
     from voxloom.report.case_slices import case_slices
     from voxloom.report.style import data_uri
-    from voxloom.study.predict import read_scan
+    from voxloom.study.scans import read_scan
 
     by_name = {scan.name: scan for scan in scans}
     pictures = []

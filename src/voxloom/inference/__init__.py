@@ -2,7 +2,7 @@
 
 from voxloom.inference.band import Slab
 from voxloom.inference.forward import Forward, NetworkFunction
-from voxloom.inference.labels import predict_labels, restore_labels, restore_probabilities
+from voxloom.inference.labels import restore_labels, restore_probabilities
 from voxloom.inference.mend import Surroundings
 from voxloom.inference.postprocess import apply_step, keep_largest
 from voxloom.inference.precision import autocast_dtype
@@ -16,7 +16,6 @@ __all__ = [
     "apply_step",
     "autocast_dtype",
     "keep_largest",
-    "predict_labels",
     "predict_map",
     "restore_labels",
     "restore_probabilities",

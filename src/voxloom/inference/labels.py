@@ -7,83 +7,22 @@ files.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from voxloom.dataset.labels import Labels
 from voxloom.errors import BadInput
 from voxloom.inference.band import Slab
-from voxloom.inference.forward import NetworkFunction
-from voxloom.inference.grid import Triple
-from voxloom.inference.postprocess import keep_largest
-from voxloom.inference.windows import SINGLE, stream_map
 from voxloom.prepare.geometry import Geometry
 from voxloom.prepare.reorient import Turn
-from voxloom.prepare.slices import SliceStack
 
 #: Source voxels restored at a time.
 _SLAB_VOXELS = 1 << 22
 _THRESHOLD = 0.5
-
-
-def predict_labels(
-    networks: Sequence[NetworkFunction],
-    image: NDArray[np.float32],
-    geometry: Geometry,
-    labels: Labels,
-    *,
-    patch: Triple,
-    overlap: float = 0.5,
-    batch: int = 1,
-    device: torch.device | str = "cpu",
-    autocast_dtype: torch.dtype | None = None,
-    tta_axes: tuple[int, ...] = (),
-    channels_last: bool = True,
-    stack: SliceStack = SINGLE,
-    largest: tuple[str, ...] = (),
-) -> NDArray[Any]:
-    """Label map of a prepared image, on its source grid.
-
-    Parameters
-    ----------
-    networks : one or more, in evaluation mode; their probabilities are averaged. They give one map per inner index
-        (softmax, background first), or with regions one per label (sigmoid).
-    image : (C, I, J, K) float32 on the prepared grid of ``geometry``.
-    geometry : the way back to the source grid.
-    labels : names and outer values.
-    patch, overlap, batch, device, autocast_dtype, tta_axes, channels_last, stack : see :func:`stream_map`.
-    largest : names of labels of which only the largest component is kept.
-
-    Returns
-    -------
-    Array of unsigned integers (I, J, K) on the source grid: outer label values.
-
-    Raises
-    ------
-    BadInput : the networks give another number of maps than the labels need, or the image is not on the prepared grid.
-    """
-    if tuple(image.shape[1:]) != geometry.shape:
-        raise BadInput(f"an image of shape {image.shape[1:]} does not fit the prepared grid {geometry.shape}")
-    slabs = stream_map(
-        networks,
-        image,
-        patch=patch,
-        overlap=overlap,
-        batch=batch,
-        device=device,
-        autocast_dtype=autocast_dtype,
-        activation="sigmoid" if labels.has_regions else "softmax",
-        tta_axes=tta_axes,
-        channels_last=channels_last,
-        stack=stack,
-    )
-    outer = labels.decode(restore_labels(slabs, geometry, labels))
-    return keep_largest(outer, labels, largest) if largest else outer
 
 
 def restore_labels(slabs: Iterable[Slab], geometry: Geometry, labels: Labels) -> NDArray[Any]:

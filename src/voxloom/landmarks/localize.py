@@ -41,7 +41,12 @@ def locate(
     s = settings or LandmarkSettings()
     found = find_candidates(maps, affine, threshold=s.threshold, position=s.position)
     groups = _by_side(found, maps.shape[1:], affine, layout)
-    points = _named_by_order(groups, layout) if layout.maps == "one" else _named_by_map(groups, layout)
+    if layout.maps == "one":
+        points = _named_by_order(groups, layout)
+    elif s.order == "joint":
+        points = _named_jointly(groups, layout, s.radius, mark_voxels)
+    else:
+        points = _named_by_map(groups, layout)
     located = [
         Point(key.name, key.side, c.position, _confidence(c, mark_voxels))
         for key in layout.keys
@@ -92,6 +97,28 @@ def _named_by_map(groups: Mapping[str, Sequence[Candidate]], layout: Layout) -> 
     return named
 
 
+def _named_jointly(
+    groups: Mapping[str, Sequence[Candidate]], layout: Layout, apart: float, mark_voxels: float | None
+) -> dict[Key, Candidate]:
+    """On each side the descending choice, at most one candidate per level, with the largest sum of confidences."""
+    named: dict[Key, Candidate] = {}
+    for side, candidates in groups.items():
+        steps = [
+            (level, c)
+            for level, name in enumerate(layout.names)
+            for c in candidates
+            if c.map == layout.map_of(Key(name, side))
+        ]
+        chosen = _heaviest_descent(
+            [level for level, _ in steps],
+            [c.position[2] for _, c in steps],
+            [_confidence(c, mark_voxels) for _, c in steps],
+            apart,
+        )
+        named.update({Key(layout.names[steps[n][0]], side): steps[n][1] for n in chosen})
+    return named
+
+
 def anatomical(points: Sequence[Point], names: Sequence[str]) -> tuple[Point, ...]:
     """The points that keep the order from head to feet on each side: of all such choices the one of most confidence.
 
@@ -100,18 +127,26 @@ def anatomical(points: Sequence[Point], names: Sequence[str]) -> tuple[Point, ..
     kept: set[int] = set()
     for side in {point.side for point in points}:
         own = sorted((n for n, p in enumerate(points) if p.side == side), key=lambda n: names.index(points[n].name))
-        kept |= set(_heaviest_descent([points[n] for n in own], own))
+        weights = [1.0 if (sure := points[n].confidence) is None else sure for n in own]
+        levels, heights = [names.index(points[n].name) for n in own], [points[n].position[2] for n in own]
+        kept |= {own[n] for n in _heaviest_descent(levels, heights, weights)}
     return tuple(point for n, point in enumerate(points) if n in kept)
 
 
-def _heaviest_descent(points: Sequence[Point], numbers: Sequence[int]) -> list[int]:
-    """Numbers of the descending subsequence with the largest sum of confidences."""
+def _heaviest_descent(
+    levels: Sequence[int], heights: Sequence[float], weights: Sequence[float], apart: float = 0.0
+) -> list[int]:
+    """Indices of the largest sum of weights whose levels rise while heights fall by more than ``apart`` from one to the next.
+
+    Parameters
+    ----------
+    levels : in ascending order.
+    """
     best: list[tuple[float, list[int]]] = []
-    for n, point in enumerate(points):
-        before = [best[m] for m in range(n) if points[m].position[2] > point.position[2]]
-        weight, chain = max(before, key=lambda item: item[0], default=(0.0, []))
-        own = 1.0 if point.confidence is None else max(point.confidence, 1e-9)
-        best.append((weight + own, [*chain, numbers[n]]))
+    for n, (level, height, weight) in enumerate(zip(levels, heights, weights, strict=True)):
+        before = [best[m] for m in range(n) if levels[m] < level and heights[m] - height > apart]
+        total, chain = max(before, key=lambda item: item[0], default=(0.0, []))
+        best.append((total + max(weight, 1e-9), [*chain, n]))
     return max(best, key=lambda item: item[0], default=(0.0, []))[1]
 
 

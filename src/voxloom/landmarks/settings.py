@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 
 class LandmarkSettings(BaseModel):
@@ -17,14 +17,15 @@ class LandmarkSettings(BaseModel):
     names : levels in the order from head to feet; None takes those of the training points, ordered by their mean height.
     target : "disc" in the slice plane, "ball", or "gaussian" (heat map); all in mm.
     radius : of discs and balls, or the SD of the Gaussian, in mm.
-    loss : "fuzzy_dice", class-balanced "sigmoid_ce" or "softmax_ce", or "heatmap" (balanced squared error).
+    loss : "fuzzy_dice", class-balanced "sigmoid_ce" or "softmax_ce", or "heatmap" (divergence from heat maps).
     weighting : of the channels in fuzzy Dice: by marker "counts" (the rarest counts 1), "equal", or "whole" (one Dice over all
         channels at once).
     channels, max_channels, levels, supervision, activation, he, batch_norm, dropout : of SingleNet and MultiNet
         (``voxloom.networks.slabnet``); None takes those of the network.
     threshold : of the maps, for the components that become candidates.
     position : a candidate lies at the "centroid" of its component, or at its sub-voxel "peak".
-    order : "drop" leaves out points that break the order from head to feet; "off" keeps them.
+    order : "drop" leaves out points that break the order from head to feet; "joint" chooses among all candidates of all
+        levels at once those that keep it, at least ``radius`` mm from level to level; "off" looks at every level alone.
     abstain : points whose calibrated confidence is lower are left out; 0 keeps all.
     within : mm within which a point counts as right.
     oversample : attribute columns and how often a case is drawn in a pass where the attribute is neither empty, 0, no nor false.
@@ -49,10 +50,16 @@ class LandmarkSettings(BaseModel):
     dropout: float | None = Field(None, ge=0, lt=1)
     threshold: float = Field(0.5, gt=0, lt=1)
     position: Literal["centroid", "peak"] = "centroid"
-    order: Literal["off", "drop"] = "off"
+    order: Literal["off", "drop", "joint"] = "off"
     abstain: float = Field(0.0, ge=0, le=1)
     within: float = Field(5.0, gt=0)
     oversample: dict[str, int] = {}
+
+    @field_validator("order", mode="before")
+    @classmethod
+    def _off_in_yaml(cls, value: object) -> object:
+        """YAML reads a bare ``off`` as false."""
+        return "off" if value is False else value
 
     @model_validator(mode="after")
     def _consistent(self) -> LandmarkSettings:
@@ -64,6 +71,8 @@ class LandmarkSettings(BaseModel):
             raise ValueError("softmax_ce belongs to singlenet and multinet: take sigmoid_ce for a unet")
         if self.network == "singlenet" and self.maps in ("level", "landmark"):
             raise ValueError("singlenet paints one map; take multinet for one per level")
+        if self.chosen_maps == "one" and self.order == "joint":
+            raise ValueError("order joint needs a map per level or landmark; one map is named by its order anyway")
         if self.target == "gaussian" and self.loss == "fuzzy_dice":
             raise ValueError("fuzzy Dice needs targets of 0 and 1: take loss heatmap with target gaussian")
         if self.names is not None and len(set(self.names)) < len(self.names):

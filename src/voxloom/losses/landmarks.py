@@ -104,23 +104,26 @@ class BalancedCrossEntropy(nn.Module):
 
 
 class HeatMapLoss(nn.Module):
-    """Squared error between the sigmoid of the logits and heat maps; the surroundings of marks count as much as the rest.
+    """Kullback-Leibler divergence of the sigmoid of the logits from heat maps, summed over voxels, per voxel of one mark.
 
     Parameters
     ----------
-    near : target value above which a voxel belongs to the surroundings of a mark.
+    mark_voxels : how many voxels a mark's heat covers; it sets the scale only.
+
+    The sum lets a blob in a wrong place cost as much as the same blob that is missing, however large the volume is; the
+    logarithm keeps an empty map from being a cheap answer.
     """
 
-    def __init__(self, near: float = 0.05) -> None:
+    def __init__(self, mark_voxels: float) -> None:
         super().__init__()
-        self.near = near
+        self.mark_voxels = mark_voxels
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        """The loss, a scalar: the mean over channels."""
-        target = target.float()
-        each = (logits.float().sigmoid() - target) ** 2
-        near = (target > self.near).float()
-        return _halves(each.transpose(0, 1).flatten(1), near.transpose(0, 1).flatten(1)).mean()
+        """The loss, a scalar: the mean over samples and channels; 0 where the heat maps are met."""
+        logits, target = logits.float(), target.float()
+        cross = functional.binary_cross_entropy_with_logits(logits, target, reduction="sum")
+        own = (torch.special.entr(target) + torch.special.entr(1 - target)).sum()
+        return (cross - own) / (self.mark_voxels * target.shape[0] * target.shape[1])
 
 
 def _halves(each: Tensor, positive: Tensor) -> Tensor:

@@ -1,6 +1,8 @@
-"""First weights: random after He et al. 2015, and ICNR for pixel shuffle (Aitken et al. 2017). Knows single layers only."""
+"""First weights: random after He et al. 2015, ICNR for pixel shuffle (Aitken et al. 2017), rare marks. Knows single layers only."""
 
 from __future__ import annotations
+
+import math
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +17,21 @@ def he_initialize(network: nn.Module) -> None:
             nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
+
+
+def expect_rarely(network: nn.Module, chance: float) -> None:
+    """Let an untrained network give every voxel about this probability, after Lin et al. 2017 (focal loss).
+
+    Where marks are rare, hundreds of steps would otherwise go into learning that most of the volume is empty.
+
+    Parameters
+    ----------
+    network : the bias of its last convolution is set.
+    chance : between 0 and 1.
+    """
+    last = [m for m in network.modules() if isinstance(m, _CONVOLUTIONS) and m.bias is not None][-1]
+    assert last.bias is not None
+    nn.init.constant_(last.bias, math.log(chance / (1 - chance)))
 
 
 def icnr_initialize(convolution: nn.Conv2d, scale: int = 2) -> None:

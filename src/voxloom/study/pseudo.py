@@ -25,8 +25,9 @@ from voxloom.formats import write_volume
 from voxloom.progress import Progress
 from voxloom.study.agreement import Sureness, sureness
 from voxloom.study.guard import never_trained
-from voxloom.study.predict import Predictor, find_scans
+from voxloom.study.predict import Predictor
 from voxloom.study.run import Run
+from voxloom.study.scans import find_scans
 
 #: The list of kept and refused cases in the data set.
 LIST = "pseudo.csv"

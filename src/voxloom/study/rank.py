@@ -21,8 +21,9 @@ from voxloom.evaluation.ranking import Choice, choose, distances, uncertainty_ra
 from voxloom.files import sha256_file
 from voxloom.inference.embedding import deepest_features, image_features
 from voxloom.progress import Progress
-from voxloom.study.predict import Predictor, Scan, read_scan
+from voxloom.study.predict import Predictor
 from voxloom.study.run import Run
+from voxloom.study.scans import Scan, read_scan
 from voxloom.study.uncertainty import Sampling, check_sources, scan_disagreement
 from voxloom.volume import Volume
 

@@ -19,7 +19,8 @@ from voxloom.errors import BadInput
 from voxloom.inference.disagreement import Disagreement, Pass, disagreement
 from voxloom.inference.variation import Variation, variations
 from voxloom.networks.dropout import active_dropout, dropout_layers
-from voxloom.study.predict import Predictor, refuse_channels
+from voxloom.study.predict import Predictor
+from voxloom.study.scans import refuse_channels
 from voxloom.study.views import View
 from voxloom.volume import Volume
 

@@ -15,7 +15,8 @@ from voxloom.dataset.tables import write_table
 from voxloom.evaluation.quality.features import DISAGREEMENT
 from voxloom.formats import write_volume
 from voxloom.progress import Progress
-from voxloom.study.predict import Predictor, Scan, read_scan
+from voxloom.study.predict import Predictor
+from voxloom.study.scans import Scan, read_scan
 from voxloom.study.uncertainty import Sampling, scan_disagreement
 from voxloom.volume import Volume
 

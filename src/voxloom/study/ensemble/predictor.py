@@ -22,7 +22,8 @@ from voxloom.inference.labels import add_share, decide
 from voxloom.study.ensemble.combine import vote
 from voxloom.study.ensemble.members import EnsembleMember, check_members
 from voxloom.study.ensemble.stack import StackNetwork, apply_stack
-from voxloom.study.predict import Predictor, read_channels, refuse_channels
+from voxloom.study.predict import Predictor
+from voxloom.study.scans import read_channels, refuse_channels
 from voxloom.volume import Volume
 
 Rule = Literal["mean", "vote", "stack"]

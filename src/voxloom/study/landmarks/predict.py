@@ -20,8 +20,8 @@ from voxloom.networks import NetworkSettings
 from voxloom.points import Point, write_points
 from voxloom.prepare import PrepareSettings, prepare_image
 from voxloom.progress import Progress
-from voxloom.study.predict import Scan, read_channels, read_scan, refuse_channels
 from voxloom.study.run import Run
+from voxloom.study.scans import Scan, read_channels, read_scan, refuse_channels
 from voxloom.training.landmarks.fit import build_landmark_network
 from voxloom.training.landmarks.reading import predict_maps, read_points
 from voxloom.training.settings import InferenceSettings

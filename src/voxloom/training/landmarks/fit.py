@@ -21,11 +21,12 @@ from voxloom.errors import BadInput
 from voxloom.landmarks import LandmarkSettings, Layout
 from voxloom.losses.landmarks import BalancedCrossEntropy, FuzzyDiceLoss, HeatMapLoss, count_weights
 from voxloom.networks import NetworkSettings, build_network
+from voxloom.networks.initial import expect_rarely
 from voxloom.networks.slabnet import SLAB, SlabNet, SlabSettings, multi_net, single_net
 from voxloom.points import centers
 from voxloom.training.callbacks import Reporter
 from voxloom.training.landmarks.module import LandmarkModule
-from voxloom.training.landmarks.reading import output_of, predict_maps, read_points
+from voxloom.training.landmarks.reading import mark_voxels, output_of, predict_maps, read_points
 from voxloom.training.landmarks.sampling import LandmarkCase, LandmarkSampler
 from voxloom.training.log import TrainingLog
 from voxloom.training.loop import Loop, Outcome, saved_state
@@ -85,11 +86,16 @@ def build_landmark_network(
     return build_network(network)
 
 
+def voxels_of_mark(job: LandmarkTraining) -> float:
+    """How many voxels of the training's grid a mark covers."""
+    return max(1.0, mark_voxels(np.diag([*job.spacing, 1.0]), job.landmarks))
+
+
 def build_landmark_loss(job: LandmarkTraining) -> nn.Module:
     """The loss of the recipe; markers are counted over the training cases."""
     s = job.landmarks
     if s.loss == "heatmap":
-        return HeatMapLoss()
+        return HeatMapLoss(voxels_of_mark(job))
     if s.loss != "fuzzy_dice":
         return BalancedCrossEntropy("sigmoid" if s.loss == "sigmoid_ce" else "softmax")
     counts = job.layout.counts(case.points for case in job.train.values())
@@ -103,8 +109,11 @@ def build_landmark_loss(job: LandmarkTraining) -> nn.Module:
 def build_landmark_module(job: LandmarkTraining, pace: Pace) -> LandmarkModule:
     """Network, loss and augmentation of a training, seeded."""
     torch.manual_seed(job.seed)
+    network = build_landmark_network(job.landmarks, job.network, job.channels, job.layout.count)
+    if job.landmarks.loss == "heatmap":
+        expect_rarely(network, min(0.5, voxels_of_mark(job) / math.prod(job.training.patch)))
     return LandmarkModule(
-        build_landmark_network(job.landmarks, job.network, job.channels, job.layout.count),
+        network,
         build_landmark_loss(job),
         Augmenter(job.augment, job.spacing, job.channels),
         job.training,
