@@ -58,7 +58,7 @@ def adapted(sites: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) ->
     """Paper E, experiments 2 to 4 at once: site A and pseudo-labels always train, two folds over site B, X is external."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
-    recipe = Recipe.load("auto").changed({**QUICK, "folds.over": "added"})
+    recipe = Recipe.load("auto").changed({**QUICK, "folds.over": "added", "inference.instances": ["bright"]})
     out = tmp_path_factory.mktemp("runs") / "adapted"
     run = train(sites["A"], recipe, out=out, folds=2, add=[sites["B"], sites["P"]], external=[sites["X"]])
     torch.set_num_threads(before)
@@ -82,8 +82,12 @@ def test_external_cases_are_reported_apart_and_never_planned_with(adapted: Run, 
     assert [case["id"] for case in adapted.data["outside"]["X"]] == ["X08", "X09"]
     again = evaluate_run(adapted.folder, sites["X"], adapted.folder.parent / "again")
     assert again.summary()["dice"] == figures["dice"]
+    assert figures["structures"]["true"] == 4
+    assert again.summary()["structures"]["dice"] == figures["structures"]["dice"]
+    assert (adapted.folder / "external" / "X" / "structures.csv").is_file()
     page = (adapted.folder / "report.html").read_text()
     assert "External cases of X: figures" in page
+    assert "External cases of X: structures from head to feet" in page
     assert "on 2 external cases of X." in page
     card = (adapted.folder / "model_card.md").read_text()
     assert "| external X | bright | 2 |" in card

@@ -12,8 +12,9 @@ import pytest
 from typer.testing import CliRunner
 
 from voxloom.cli.app import app
+from voxloom.cli.app import run as cli
 from voxloom.dataset import Dataset
-from voxloom.formats import read_label
+from voxloom.formats import read_label, write_volume
 from voxloom.study.evaluation import validate_run
 from voxloom.study.predict import Predictor
 from voxloom.study.run import Run
@@ -71,6 +72,32 @@ def test_evaluate_and_predict_count_structures(counting: Run, trained: Trained, 
         assert float(row["volume_ml"]) == pytest.approx(volume, abs=1e-4)
     heights = [float(row["z"]) for row in rows]
     assert heights == sorted(heights, reverse=True)
+
+
+def test_two_folders_of_masks_are_matched_structure_by_structure(
+    counting: Run, trained: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    true = trained.data / "labelsTr"
+    found = tmp_path / "found"
+    shutil.copytree(true, found)
+    gone, doubled = sorted(found.iterdir())[:2]
+    gone.unlink()
+    label = read_label(doubled)
+    label.data[label.data > 0] = np.unique(label.data)[1]  # both labels become one, which has two pieces
+    write_volume(label, doubled)
+    line = ["evaluate", "--pred", str(found), "--truth", str(true), "--labels", str(trained.data / "dataset.json")]
+    result = CliRunner().invoke(app, [*line, "--instances", "bright,dark", "-o", str(tmp_path / "out")])
+    assert result.exit_code == 0, result.output
+    with (tmp_path / "out" / "structures.csv").open(newline="") as f:
+        rows = list(csv.DictReader(f))
+    assert f"{len([r for r in rows if r['number']])} structures" in result.output
+    stem = gone.name.removesuffix(".nii.gz")
+    assert all(row["predicted_number"] == "" and float(row["dice"]) == 0 for row in rows if row["case"] == stem)
+    rest = [r for r in rows if r["case"] not in (stem, doubled.name.removesuffix(".nii.gz"))]
+    assert {float(row["dice"]) for row in rest} == {1.0}
+    assert cli([*line, "--instances", "brigth"]) == 2
+    assert "Error: no label is called brigth. Declared are bright, dark" in capsys.readouterr().err
+    assert cli(["evaluate", str(counting.folder), "--instances", "auto"]) == 2
 
 
 def test_runs_that_do_not_ask_write_nothing(trained: Trained, tmp_path: Path) -> None:

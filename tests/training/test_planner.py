@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from voxloom.errors import BadInput
-from voxloom.training.planner import DataFacts, Plan, Wishes, build_plan
+from voxloom.training.planner import WHOLE_REASON, DataFacts, Plan, Wishes, build_plan
 from voxloom.training.settings import USUAL_RATES
 
 HIPPOCAMPUS = DataFacts(160, ((35, 50, 36),) * 160, ((1.0, 1.0, 1.0),) * 160, ("MR",), 3, ("Anterior", 1500.0))
@@ -78,6 +78,18 @@ def test_every_choice_of_a_plan_has_a_reason() -> None:
         choice for choice, _, _ in made.reasons
     }
     assert all(why for _, _, why in made.reasons)
+
+
+def test_a_volume_of_at_most_two_patches_is_seen_whole_by_a_batch_of_one() -> None:
+    spine = DataFacts(20, ((20, 112, 112),) * 20, ((4.0, 2.0, 2.0),) * 20, ("MR",), 6, ("L1", 30_000.0))
+    made = plan(1200, facts=spine)
+    assert made.training.batch == 1
+    assert all(p >= n for p, n in zip(made.training.patch, (20, 112, 112), strict=True))
+    assert reason(made, "batch") == ("1", WHOLE_REASON)
+    assert plan(1200).training.batch == 2
+    assert plan(1200, facts=KNEE).training.batch == 2
+    asked = build_plan(spine, "cpu", 1200, machine(5e9), Wishes(patch=(24, 96, 96)))
+    assert (asked.training.patch, asked.training.batch) == ((24, 96, 96), 2)
 
 
 def test_a_budget_too_short_for_looks_at_the_full_resolution_coarsens_the_grid() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
@@ -20,6 +21,10 @@ def command(
     labels: Annotated[
         Optional[str], typer.Option(help="dataset.json with the labels' names, or NAME=VALUE,... [default: all values]")
     ] = None,
+    instances: Annotated[
+        Optional[str],
+        typer.Option(help="Score single structures: labels (A,B) that hold several each, or auto. With --pred."),
+    ] = None,
     out: Annotated[Optional[Path], typer.Option("-o", "--out", help="Folder for metrics.csv and summary.json.")] = None,
     workers: Annotated[Optional[int], typer.Option(help="Processes. [default: chosen by the work]")] = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
@@ -27,10 +32,14 @@ def command(
     """Score RUN on DATASET or on its held-out cases; or the masks of --pred against those of --truth."""
     from voxloom.errors import BadInput
 
+    if run is not None and instances is not None:
+        raise BadInput(
+            "--instances goes with --pred and --truth", None, "A run counts what its recipe's inference.instances names"
+        )
     if run is not None and pred is None and truth is None:
         _evaluate_run(run, dataset, out, json_output)
     elif run is None and pred is not None and truth is not None:
-        _evaluate_folders(pred, truth, labels, out, workers, json_output)
+        _evaluate_folders(pred, truth, labels, instances, out, workers, json_output)
     else:
         raise BadInput(
             "give a RUN, or both --pred and --truth", None, "Example: voxloom evaluate --pred DIR --truth DIR"
@@ -73,7 +82,13 @@ def _evaluate_landmarks(run: Path, dataset: Path | None, out: Path | None, json_
 
 
 def _evaluate_folders(
-    pred: Path, truth: Path, labels: str | None, out: Path | None, workers: int | None, json_output: bool
+    pred: Path,
+    truth: Path,
+    labels: str | None,
+    instances: str | None,
+    out: Path | None,
+    workers: int | None,
+    json_output: bool,
 ) -> None:
     from voxloom.cli import output
     from voxloom.errors import BadInput, VoxloomError
@@ -103,14 +118,40 @@ def _evaluate_folders(
         ]
         write_json(out / "statistics.json", output.plain(evaluation.summary()))
         wrote.append(out / "statistics.json")
+    structures = None
+    if instances is not None:
+        structures = _match_folders(pred, truth, chosen, instances, evaluation.cases, out, workers)
+        wrote += [out / "structures.csv"] if out is not None else []
     for case in evaluation.missing:
         output.note(f"{case}: no prediction in {pred}; counted as a prediction of nothing")
-    _show(evaluation, wrote, None, json_output)
+    _show(evaluation, wrote, None, json_output, structures)
     for error in failures:
         output.note(f"Not scored: {error}")
     if failures:
         kind = BadInput if all(isinstance(error, BadInput) for error in failures) else VoxloomError
         raise kind(f"{len(failures)} of {len(true)} cases could not be scored; the figures are of the others")
+
+
+def _match_folders(
+    pred: Path,
+    truth: Path,
+    labels: Labels,
+    instances: str,
+    cases: Sequence[str],
+    out: Path | None,
+    workers: int | None,
+) -> dict[str, Any]:
+    """Figures of single structures; their table goes into ``out``."""
+    from voxloom.cli import output
+    from voxloom.evaluation.instances import several_of
+    from voxloom.evaluation.structure_folders import match_folders
+
+    several = several_of("auto" if instances == "auto" else instances.split(","), labels)
+    with output.progress_bar("Matching structures") as progress:
+        table = match_folders(pred, truth, labels, several, cases=cases, workers=workers, progress=progress)
+    if out is not None:
+        table.write_csv(out / "structures.csv")
+    return table.summary()
 
 
 def parse_labels(text: str) -> Labels:

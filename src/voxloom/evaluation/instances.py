@@ -61,6 +61,18 @@ class Match:
     metrics: MaskMetrics
 
 
+def several_of(wanted: Collection[str] | str, labels: Labels) -> tuple[str, ...]:
+    """The labels that hold several structures each: those named, or for "auto" the only label where there is one.
+
+    Raises BadInput for a label that is not declared.
+    """
+    if wanted == "auto":
+        return labels.names if labels.count == 1 else ()
+    if unknown := sorted(set(wanted) - set(labels.names)):
+        raise BadInput(f"no label is called {', '.join(unknown)}", None, f"Declared are {', '.join(labels.names)}")
+    return tuple(wanted)
+
+
 def find_structures(
     volume: Volume, labels: Labels, several: Collection[str] = (), smallest_ml: Mapping[str, float] = NOTHING
 ) -> Structures:
@@ -78,8 +90,7 @@ def find_structures(
     ------
     BadInput : ``several`` names a label that is not declared.
     """
-    if unknown := sorted(set(several) - set(labels.names)):
-        raise BadInput(f"no label is called {', '.join(unknown)}", None, f"Declared are {', '.join(labels.names)}")
+    several = several_of(several, labels)
     outer, voxel_ml = volume.data[0], float(np.prod(volume.spacing)) / 1000
     numbers = np.zeros(outer.shape, dtype=np.uint16)
     names: list[str] = []

@@ -9,14 +9,16 @@ from voxloom.report.parts import Part, number, table_of
 
 
 def structure_parts(summary: Mapping[str, Any]) -> Iterator[Part]:
-    """A section for the held-out and for the test cases, where their structures were counted.
+    """A section for the held-out, the test and the external cases, where their structures were counted.
 
     Parameters
     ----------
     summary : of the run (``summary.json``).
     """
-    for key, name in (("validation", "Held-out cases"), ("test", "Test cases")):
-        figures = (summary.get(key) or {}).get("structures")
+    external = [(f"External cases of {name}", kept) for name, kept in (summary.get("external") or {}).items()]
+    sets = [("Held-out cases", summary.get("validation")), ("Test cases", summary.get("test")), *external]
+    for name, kept in sets:
+        figures = (kept or {}).get("structures")
         if figures and figures["true"]:
             yield _part(name, figures)
 

@@ -19,6 +19,7 @@ from voxloom.study.evaluation import predict_and_score
 from voxloom.study.predict import Predictor
 from voxloom.study.recipe import Recipe
 from voxloom.study.run import Run
+from voxloom.study.structures import score_structures
 
 FOLDER = "external"
 
@@ -84,7 +85,9 @@ def evaluate_external(folder: Path, external: dict[str, Dataset], progress: Prog
         evaluation = predict_and_score(predictor, list(dataset), place / "predictions", predictor.labels, tick)
         evaluation.write_csv(place / "metrics.csv")
         write_json(place / "cases.json", records[name])
-        figures[name] = {"name": name, "folder": f"{FOLDER}/{place.name}", **evaluation.summary()}
+        paths = {case.id: place / "predictions" / f"{case.id}.nii.gz" for case in dataset}
+        structures = score_structures(run, predictor.labels, paths, list(dataset), place)
+        figures[name] = {"name": name, "folder": f"{FOLDER}/{place.name}", **evaluation.summary(), **structures}
     if figures:
         write_json(folder / "summary.json", {**run.summary, "external": figures})
     return figures

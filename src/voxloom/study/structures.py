@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from voxloom.dataset import Case, Labels
-from voxloom.evaluation.instances import Structures, find_structures, match_structures
+from voxloom.evaluation.instances import Structures, find_structures, match_structures, several_of
 from voxloom.evaluation.structure_table import StructureTable, write_predicted
 from voxloom.formats import read_label, write_volume
 from voxloom.study.mending import SMALLEST_SHARE, mean_volumes
@@ -42,7 +42,7 @@ class StructureFinder:
         wanted = InferenceSettings.model_validate(run.recipe.inference).instances
         if wanted is None:
             return None
-        several = labels.names if wanted == "auto" and labels.count == 1 else () if wanted == "auto" else tuple(wanted)
+        several = several_of(wanted, labels)
         means = mean_volumes(run.data.get("fingerprint", {}))
         return cls(labels, several, {name: SMALLEST_SHARE * ml for name, ml in means.items() if name in several})
 

@@ -109,6 +109,14 @@ def median_shape(facts: DataFacts, spacing: Spacing) -> Triple:
     return (int(i), int(j), int(k))
 
 
+def fits_alone(shape: Triple, largest: int) -> bool:
+    """Whether the whole median volume is too large for a patch, and yet no more than two patches: then a batch holds one.
+
+    A network that sees everything can tell structures apart that look alike and differ in their place, as vertebrae do.
+    """
+    return largest < int(np.prod(shape)) <= 2 * largest
+
+
 def choose_patch(shape: Triple, dims: int, largest: int) -> Triple:
     """The median shape, shrunk in proportion until it has at most ``largest`` voxels; multiples of 4 where that fits."""
     size = np.array(shape, dtype=float)

@@ -28,6 +28,7 @@ from voxloom.training.grid_plan import (
     choose_patch,
     coarsened,
     divisible,
+    fits_alone,
     median_shape,
     patch_reason,
 )
@@ -44,6 +45,9 @@ OPTIMIZER_REASONS = {
     "muon": "orthogonal steps learn more per step than AdamW's: 0.3 to 1 Dice points in the same time on hippocampus",
     "sgd": "nnU-Net's, for the many steps of a graphics card",
 }
+#: Why a batch has its size.
+BATCH_REASON = "small batches give more steps in the same time; instance norm does not mind"
+WHOLE_REASON = "one whole volume costs no more than two patches, and shows where a structure lies"
 #: A plan that cannot take this many steps in the budget is refused.
 FEWEST_STEPS = 1
 
@@ -104,9 +108,12 @@ def build_plan(
     augment = augmentation(dims, frame.spacing)
 
     def candidate(body: Body, grid: Spacing) -> tuple[NetworkSettings, TrainingSettings]:
-        patch = wishes.patch or divisible(choose_patch(median_shape(facts, grid), dims, largest), grid, dims)
+        shape = median_shape(facts, grid)
+        whole = device == "cpu" and dims == 3 and fits_alone(shape, largest)
+        patch = wishes.patch or divisible(choose_patch(shape, dims, 2 * largest if whole else largest), grid, dims)
         network = network_for(channels, facts.outputs, patch, grid, dims, body)
-        return network, training_for(patch, dims, device, body.precision)
+        training = training_for(patch, dims, device, body.precision)
+        return network, training.model_copy(update={"batch": 1}) if whole and not wishes.patch else training
 
     def seconds_of(body: Body, grid: Spacing = frame.spacing) -> float:
         return time_step(*candidate(body, grid), augment, grid)
@@ -138,7 +145,7 @@ def training_reasons(training: TrainingSettings, per_step: float, seconds: float
     timed = f"{per_step:.3f} s per step measured on this machine, {seconds:.0f} s of budget"
     average = f"moving average {training.ema:g}"
     return [
-        ("batch", str(training.batch), "small batches give more steps in the same time; instance norm does not mind"),
+        ("batch", str(training.batch), BATCH_REASON if training.batch > 1 else WHOLE_REASON),
         ("steps", str(training.steps), timed),
         ("optimizer", f"{training.optimizer}, rate {training.learning_rate:g}", OPTIMIZER_REASONS[training.optimizer]),
         ("schedule", training.schedule, "one warm-up and one decay, stretched over the steps that fit into the budget"),

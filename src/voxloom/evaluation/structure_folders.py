@@ -1,0 +1,65 @@
+"""Single structures of two folders of label maps against each other, matched by case id."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+from voxloom.dataset.labels import Labels
+from voxloom.errors import VoxloomError
+from voxloom.evaluation.folders import label_files, nothing_like
+from voxloom.evaluation.instances import Match, find_structures, match_structures
+from voxloom.evaluation.structure_table import StructureTable
+from voxloom.formats import read_label
+from voxloom.parallel import map_outcomes
+from voxloom.progress import Progress
+
+
+@dataclass(frozen=True)
+class StructureScorer:
+    """Matches the structures of one (prediction, truth) pair of files; picklable for worker processes."""
+
+    labels: Labels
+    several: tuple[str, ...]
+
+    def __call__(self, pair: tuple[Path | None, Path]) -> list[Match]:
+        truth = read_label(pair[1])
+        found = read_label(pair[0]) if pair[0] is not None else nothing_like(truth, self.labels)
+        true = find_structures(truth, self.labels, self.several)
+        predicted = find_structures(found, self.labels, self.several)
+        return list(match_structures(predicted, true, truth.spacing, self.labels.valid(truth.data[0])))
+
+
+def match_folders(
+    predictions: str | Path,
+    truths: str | Path,
+    labels: Labels,
+    several: Collection[str] = (),
+    *,
+    cases: Collection[str],
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> StructureTable:
+    """Match the structures of every true label map with the predicted ones.
+
+    Parameters
+    ----------
+    predictions, truths : folders; files match by their name without the ending. A missing prediction found nothing.
+    labels, several : see :func:`voxloom.evaluation.instances.find_structures`.
+    cases : which to match.
+    workers, progress : of ``map_named``.
+
+    Raises
+    ------
+    BadInput : ``several`` names a label that is not declared, or a file cannot be read.
+    """
+    found, true = label_files(Path(predictions)), label_files(Path(truths))
+    pairs = [(case, (found.get(case), true[case])) for case in cases]
+    scorer = StructureScorer(labels, tuple(several))
+    table = StructureTable()
+    for case, outcome in map_outcomes(scorer, pairs, step="matching", workers=workers, progress=progress):
+        if isinstance(outcome, VoxloomError):
+            raise outcome
+        table.add(case, outcome)
+    return table
