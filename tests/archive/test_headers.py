@@ -64,7 +64,7 @@ def test_real_headers_are_read_as_by_pydicom(data_dir: Path) -> None:
 
 
 def test_values_are_those_of_the_dataset(data_dir: Path) -> None:
-    path = next((data_dir / "brain-dicom").rglob("000003.dcm"))
+    path = data_dir / "brain-dicom" / "Study1" / "12-T1post-05670" / "000003.dcm"
     dataset = pydicom.dcmread(path, stop_before_pixels=True)
     _, values = parse(path.read_bytes())
     assert values["series_uid"] == dataset.SeriesInstanceUID
