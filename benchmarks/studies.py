@@ -36,10 +36,10 @@ from voxloom.study.train import train
 
 Changes = dict[str, Any]
 NETWORKS = {"U-Net": "encoder_unet", "FPN": "fpn", "Linknet": "linknet", "PSPNet": "pspnet"}
-#: What two cores learn from in minutes: a higher rate that rises and falls once, and the average of the last weights.
+#: What two cores learn from in minutes: orthogonal steps at a rate that rises and falls once, and the average of the last weights.
 QUICK: Changes = {
-    "training.learning_rate": 0.002,
-    "training.optimizer": "adamw",
+    "training.learning_rate": 0.03,
+    "training.optimizer": "muon",
     "training.schedule": "one_cycle",
     "training.ema": 0.95,
     "training.monitor": "val_dice",
