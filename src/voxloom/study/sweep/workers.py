@@ -6,13 +6,20 @@ Knows processes. A process that dies takes one trial with it and is replaced. Do
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
+import threading
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from typing import Protocol
 
 from voxloom.parallel import usable_cores
 from voxloom.study.sweep.trial import Job, run_trial
+
+#: How long an orphan may take to save its trial.
+_SECONDS_TO_SAVE = 60.0
+#: In a worker: whether no trial is under way.
+_idle = threading.Event()
 
 
 class Workers(Protocol):
@@ -85,11 +92,26 @@ def _begin(threads: int) -> None:
 
     torch.set_num_threads(threads)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _idle.set()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A sweep that was killed leaves no process behind: a trial under way saves itself as after Ctrl-C."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "only workers wait for a parent"
+    parent.join()
+    if not _idle.is_set():
+        os.kill(os.getpid(), signal.SIGINT)
+        _idle.wait(_SECONDS_TO_SAVE)
+    os._exit(1)
 
 
 def _run(job: Job) -> None:
+    _idle.clear()
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         run_trial(job)
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        _idle.set()
