@@ -135,6 +135,22 @@ def _from_head_to_feet(
     return Structures(table[numbers], tuple(found))
 
 
+def match_label_maps(
+    prediction: Volume,
+    truth: Volume,
+    labels: Labels,
+    several: Collection[str],
+    smallest_ml: Mapping[str, float] = NOTHING,
+) -> list[Match]:
+    """Find the structures of both label maps, of one grid, and match them where the truth is annotated.
+
+    ``several`` and ``smallest_ml`` (of the prediction alone) as in :func:`find_structures`.
+    """
+    found = find_structures(prediction, labels, several, smallest_ml)
+    true = find_structures(truth, labels, several)
+    return list(match_structures(found, true, truth.spacing, labels.valid(truth.data[0])))
+
+
 def match_structures(
     prediction: Structures,
     truth: Structures,

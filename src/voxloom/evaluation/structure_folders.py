@@ -9,7 +9,7 @@ from pathlib import Path
 from voxloom.dataset.labels import Labels
 from voxloom.errors import VoxloomError
 from voxloom.evaluation.folders import label_files, nothing_like
-from voxloom.evaluation.instances import Match, find_structures, match_structures
+from voxloom.evaluation.instances import Match, match_label_maps
 from voxloom.evaluation.structure_table import StructureTable
 from voxloom.formats import read_label
 from voxloom.parallel import map_outcomes
@@ -26,9 +26,7 @@ class StructureScorer:
     def __call__(self, pair: tuple[Path | None, Path]) -> list[Match]:
         truth = read_label(pair[1])
         found = read_label(pair[0]) if pair[0] is not None else nothing_like(truth, self.labels)
-        true = find_structures(truth, self.labels, self.several)
-        predicted = find_structures(found, self.labels, self.several)
-        return list(match_structures(predicted, true, truth.spacing, self.labels.valid(truth.data[0])))
+        return match_label_maps(found, truth, self.labels, self.several)
 
 
 def match_folders(

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from voxloom.dataset import Case, Labels
-from voxloom.evaluation.instances import Structures, find_structures, match_structures, several_of
+from voxloom.evaluation.instances import Structures, find_structures, match_label_maps, several_of
 from voxloom.evaluation.structure_table import StructureTable, write_predicted
 from voxloom.formats import read_label, write_volume
 from voxloom.study.mending import SMALLEST_SHARE, mean_volumes
@@ -56,10 +56,9 @@ class StructureFinder:
         for case in cases:
             truth = case.read_label()
             assert truth is not None
-            true = find_structures(truth, self.labels, self.several)
-            found = self.in_prediction(read_label(predictions[case.id]))
-            valid = self.labels.valid(truth.data[0])
-            table.add(case.id, match_structures(found, true, truth.spacing, valid), patient=case.patient)
+            found = read_label(predictions[case.id])
+            matches = match_label_maps(found, truth, self.labels, self.several, self.smallest_ml)
+            table.add(case.id, matches, patient=case.patient)
         return table
 
 

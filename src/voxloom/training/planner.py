@@ -109,11 +109,11 @@ def build_plan(
 
     def candidate(body: Body, grid: Spacing) -> tuple[NetworkSettings, TrainingSettings]:
         shape = median_shape(facts, grid)
-        whole = device == "cpu" and dims == 3 and fits_alone(shape, largest)
+        whole = wishes.patch is None and device == "cpu" and dims == 3 and fits_alone(shape, largest)
         patch = wishes.patch or divisible(choose_patch(shape, dims, 2 * largest if whole else largest), grid, dims)
         network = network_for(channels, facts.outputs, patch, grid, dims, body)
         training = training_for(patch, dims, device, body.precision)
-        return network, training.model_copy(update={"batch": 1}) if whole and not wishes.patch else training
+        return network, training.model_copy(update={"batch": 1}) if whole else training
 
     def seconds_of(body: Body, grid: Spacing = frame.spacing) -> float:
         return time_step(*candidate(body, grid), augment, grid)
