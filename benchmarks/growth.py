@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -73,8 +74,8 @@ def predict(cases: int, factor: int, labels: int) -> Callable[[], object]:
 
     def work() -> None:
         for _ in range(cases):
-            slabs = stream_map(network, image, patch=(32, 32, 32), overlap=0.5, batch=2)
-            names.decode(restore_labels(slabs, geometry, names))
+            stream = partial(stream_map, network, image, patch=(32, 32, 32), overlap=0.5, batch=2)
+            names.decode(restore_labels(stream, geometry, names))
 
     return work
 

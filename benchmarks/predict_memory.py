@@ -11,6 +11,7 @@ import argparse
 import json
 import resource
 import time
+from functools import partial
 
 import numpy as np
 import torch
@@ -38,7 +39,7 @@ def measure(
     image = np.random.default_rng(0).standard_normal((1, *geometry.shape), dtype=np.float32)
     started = time.perf_counter()
     names = Labels.from_values(range(1, labels + 1))
-    found = names.decode(restore_labels(stream_map(network, image, patch=patch, overlap=0.5), geometry, names))
+    found = names.decode(restore_labels(partial(stream_map, network, image, patch=patch, overlap=0.5), geometry, names))
     assert found.shape == size
     return {
         "size": list(size),

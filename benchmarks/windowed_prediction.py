@@ -58,17 +58,18 @@ def volume(options: argparse.Namespace) -> np.ndarray:
 
 def voxloom(options: argparse.Namespace, channels_last: bool = True) -> Work:
     from voxloom.dataset.labels import Label, Labels
-    from voxloom.inference import stream_map
-    from voxloom.inference.labels import decide
+    from voxloom.inference import restore_labels, stream_map
+    from voxloom.prepare.geometry import plan_geometry
+    from voxloom.prepare.reorient import Turn
 
     image, network = volume(options), Timed(options.width)
     labels = Labels((Label("a", (1,)), Label("b", (2,))))
+    box = tuple((0, n) for n in options.size)
+    own = plan_geometry(tuple(options.size), np.eye(4), Turn(), box, None, None)  # type: ignore[arg-type]
+    stream = partial(stream_map, network, image, patch=PATCH, overlap=0.5, batch=BATCH, channels_last=channels_last)
 
     def work() -> dict[str, float]:
-        out = np.zeros(options.size, np.uint8)
-        for slab in stream_map(network, image, patch=PATCH, overlap=0.5, batch=BATCH, channels_last=channels_last):
-            planes = np.moveaxis(decide(slab.probabilities, labels), slab.axis, 0)
-            np.moveaxis(out, slab.axis, 0)[slab.start : slab.stop] = planes
+        out = restore_labels(stream, own, labels)
         return {**network.take(), "labelled": float((out > 0).mean())}
 
     return work

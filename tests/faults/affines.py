@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -98,8 +99,8 @@ def carry(folder: Path, random: np.random.Generator) -> str | None:
     image, geometry = prepare_image(scan, settings)
     labels = Labels(tuple(Label(f"l{n}", (n,)) for n in range(1, int(true.max()) + 1)))
     network = Identity(labels.count + 1)
-    slabs = stream_map(network, image, patch=(8, 8, 8), channels_last=False)
-    found = labels.decode(restore_labels(slabs, geometry, labels))
+    stream = partial(stream_map, network, image, patch=(8, 8, 8), channels_last=False)
+    found = labels.decode(restore_labels(stream, geometry, labels))
     ending_out = str(random.choice([e for e in ENDINGS if e != "dicom"]))
     result = read_label(write_volume(Volume(found[None], scan.affine), folder / f"found{ending_out}"))
     return _difference(result, scan, Volume(true[None], affine), exact=not resampled)

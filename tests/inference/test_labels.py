@@ -1,3 +1,5 @@
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -5,7 +7,7 @@ import torch
 from voxloom.dataset.labels import Label, Labels
 from voxloom.errors import BadInput
 from voxloom.inference import predict_map, restore_labels, stream_map
-from voxloom.inference.labels import decide
+from voxloom.inference.labels import decide, most_likely
 from voxloom.prepare import PrepareSettings, prepare_image
 from voxloom.volume import Volume
 
@@ -30,8 +32,8 @@ def smooth_volume(orientation_signs=(1, 1, 1), shape=(19, 26, 23), spacing=(2.0,
 def predicted(volume, settings, labels=PLAIN, network=three_way):
     image, geometry = prepare_image(volume, settings, None)
     activation = "sigmoid" if labels.has_regions else "softmax"
-    slabs = stream_map(network, image, patch=(12, 12, 12), activation=activation)
-    return image, geometry, labels.decode(restore_labels(slabs, geometry, labels))
+    stream = partial(stream_map, network, image, patch=(12, 12, 12), activation=activation)
+    return image, geometry, labels.decode(restore_labels(stream, geometry, labels))
 
 
 @pytest.mark.parametrize("signs", [(1, 1, 1), (-1, -1, 1), (1, -1, -1)])
@@ -97,3 +99,22 @@ def test_outside_the_body_is_background():
 def test_a_network_with_too_few_maps_is_refused():
     with pytest.raises(BadInput, match="gives 1 maps, the labels need 3"):
         predicted(smooth_volume(), PrepareSettings(spacing=None, normalize="none"), PLAIN, lambda x: x)
+
+
+def test_labels_of_an_ensemble_are_those_of_its_mean_probability():
+    image = smooth_volume().data
+    networks = (three_way, lambda x: 3 * three_way(x.flip(-1)))
+    stream = partial(stream_map, networks, image, patch=(12, 12, 12), tta_axes=(1,))
+    geometry = prepare_image(smooth_volume(), PrepareSettings(spacing=None, normalize="none"), None)[1]
+    maps = predict_map(networks, image, patch=(12, 12, 12), tta_axes=(1,), out_dtype=np.float32)
+    np.testing.assert_array_equal(restore_labels(stream, geometry, PLAIN), decide(maps, PLAIN))
+
+
+@pytest.mark.parametrize(("count", "kind"), [(3, torch.uint8), (255, torch.uint8), (300, torch.int16)])
+def test_the_largest_of_many_scores_wins_and_a_tie_goes_to_the_smaller_index(count, kind):
+    scores = torch.randint(0, 4 * count, (count, 7, 5, 3), generator=torch.Generator().manual_seed(0)).float()
+    scores[[1, count - 1], 0, 0, 0] = 4.0 * count
+    winner = most_likely(scores)
+    assert winner.dtype is kind
+    assert winner[0, 0, 0, 0] == 1
+    np.testing.assert_array_equal(winner[0], scores.numpy().argmax(axis=0))

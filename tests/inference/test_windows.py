@@ -56,7 +56,7 @@ def test_slabs_come_in_order_and_together_are_the_volume():
     slabs = list(stream_map(identity, image, patch=(8, 8, 8), activation="sigmoid"))
     assert {slab.axis for slab in slabs} == {1}
     assert [slab.start for slab in slabs[1:]] == [slab.stop for slab in slabs[:-1]]
-    whole = np.concatenate([slab.probabilities for slab in slabs], axis=2)
+    whole = np.concatenate([slab.values for slab in slabs], axis=2)
     np.testing.assert_allclose(whole, sigmoid(image), atol=1e-3)
 
 

@@ -1,8 +1,8 @@
 """Trained networks at work: volumes in, probabilities and label maps out, in bounded memory."""
 
 from voxloom.inference.band import Slab
-from voxloom.inference.forward import Forward, NetworkFunction
-from voxloom.inference.labels import restore_labels, restore_probabilities
+from voxloom.inference.forward import Forward, NetworkFunction, Reading
+from voxloom.inference.labels import Stream, restore_labels, restore_probabilities
 from voxloom.inference.mend import Surroundings
 from voxloom.inference.postprocess import apply_step, keep_largest
 from voxloom.inference.precision import autocast_dtype
@@ -11,7 +11,9 @@ from voxloom.inference.windows import predict_map, stream_map
 __all__ = [
     "Forward",
     "NetworkFunction",
+    "Reading",
     "Slab",
+    "Stream",
     "Surroundings",
     "apply_step",
     "autocast_dtype",

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from math import prod
+from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -31,17 +31,17 @@ _LARGEST = 60000.0
 class Slab:
     """Finished planes ``start`` to ``start + n`` along ``axis`` of the prepared grid.
 
-    probabilities : float32 (L, I, J, K) with n planes along ``axis``.
+    values : (M, I, J, K) with n planes along ``axis``: probabilities in float32, or what was read from the scores in their place.
     """
 
     axis: int
     start: int
-    probabilities: NDArray[np.float32]
+    values: NDArray[Any]
 
     @property
     def stop(self) -> int:
         """One beyond the last plane."""
-        return self.start + int(self.probabilities.shape[self.axis + 1])
+        return self.start + int(self.values.shape[self.axis + 1])
 
 
 class Band:
@@ -54,11 +54,13 @@ class Band:
     grid : of the windows.
     like : scores of a window (L, i, j, k), channels-last in memory or not.
     planes : length of the ring, see :func:`ring_planes`.
-    finished : sums of weighted scores, float32 (L, ...), to probabilities of the same shape.
+    finished : what sums of weighted scores, float32 (L, ...), become: (M, ...) of any type.
     """
 
     def __init__(self, grid: WindowGrid, like: Tensor, planes: int, finished: Callable[[Tensor], Tensor]) -> None:
         self.grid, self.planes, self.done, self.finished = grid, planes, 0, finished
+        example = finished(like.flatten(1)[:, :1].float())
+        self.maps, self.kind = len(example), example.dtype
         self.interleaved = len(like) > 1 and like.stride(0) == 1
         self.chunk = _CACHED_VALUES if like.device.type == "cpu" else like.numel()
         size = [planes if axis == grid.axis else n for axis, n in enumerate(grid.size)]
@@ -103,11 +105,11 @@ class Band:
             self.done = end
 
     @torch.inference_mode()
-    def _take(self, stop: int) -> NDArray[np.float32]:
-        """Probabilities of the finished planes up to ``stop``, whose ring planes are emptied."""
-        axis, shape = self.grid.axis + 1, list(self.values.shape)
+    def _take(self, stop: int) -> NDArray[Any]:
+        """What the finished planes up to ``stop`` become; their ring planes are emptied."""
+        axis, shape = self.grid.axis + 1, [self.maps, *self.values.shape[1:]]
         shape[axis] = stop - self.done
-        found = torch.empty(shape, device=self.values.device)
+        found = torch.empty(shape, dtype=self.kind, device=self.values.device)
         for ring, part in self._pieces(self.done, stop):
             held = self.values.narrow(axis, ring.start, _length(ring))
             out = found.narrow(axis, part.start, _length(part))
@@ -115,7 +117,7 @@ class Band:
             for sums, target in zip(held.split(step, 1), out.split(step, 1), strict=True):
                 target.copy_(self.finished(sums.float()))
                 sums.zero_()
-        result: NDArray[np.float32] = found.cpu().numpy()
+        result: NDArray[Any] = found.cpu().numpy()
         return result
 
     def _pieces(self, start: int, stop: int) -> Iterator[tuple[slice, slice]]:

@@ -9,14 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from voxloom.dataset.labels import Labels
 from voxloom.errors import BadInput
 from voxloom.inference.band import Slab
+from voxloom.inference.forward import Reading
 from voxloom.prepare.geometry import Geometry
 from voxloom.prepare.reorient import Turn
 
@@ -25,20 +28,56 @@ _SLAB_VOXELS = 1 << 22
 _THRESHOLD = 0.5
 
 
-def restore_labels(slabs: Iterable[Slab], geometry: Geometry, labels: Labels) -> NDArray[Any]:
-    """Inner label indices on the source grid (I, J, K) from the probabilities of the prepared grid.
+class Stream(Protocol):
+    """Prediction of one image, finished slab by slab: probabilities, or what ``reading`` makes of the scores."""
 
-    Where preparation did not resample, labels are decided on the prepared grid and copied; otherwise the probabilities
-    of one label after the other are interpolated onto a few source planes and decided. Background outside the cut.
+    def __call__(self, *, reading: Reading | None = None) -> Iterable[Slab]:
+        """See :func:`voxloom.inference.stream_map`."""
+
+
+def restore_labels(stream: Stream, geometry: Geometry, labels: Labels) -> NDArray[Any]:
+    """Inner label indices on the source grid (I, J, K) from the prediction on the prepared grid.
+
+    Where preparation did not resample, labels are decided on the prepared grid and copied, those that exclude each other
+    from the scores at once; otherwise the probabilities of one label after the other are interpolated onto a few
+    source planes and decided. Background outside the cut.
+
+    Raises
+    ------
+    BadInput : the networks give another number of maps than the labels need.
     """
-    checked = _checked(slabs, labels)
-    if all(abs(scale - 1) < 1e-9 for scale in geometry.scale):
-        inner = np.zeros(geometry.shape, _index_type(labels))
-        for slab in checked:
-            planes = np.moveaxis(decide(slab.probabilities, labels), slab.axis, 0)
-            np.moveaxis(inner, slab.axis, 0)[slab.start : slab.stop] = planes
-        return geometry.restore_labels(inner)
-    return _resampled(checked, geometry, labels)
+    if any(abs(scale - 1) > 1e-9 for scale in geometry.scale):
+        return _resampled(_checked(stream(), labels), geometry, labels)
+    inner = np.zeros(geometry.shape, _index_type(labels))
+    for slab in _decided(stream, labels):
+        np.moveaxis(inner, slab.axis, 0)[slab.start : slab.stop] = np.moveaxis(slab.values[0], slab.axis, 0)
+    return geometry.restore_labels(inner)
+
+
+def _decided(stream: Stream, labels: Labels) -> Iterator[Slab]:
+    """Slabs of inner label indices, (1, I, J, K)."""
+    if labels.has_regions:
+        for slab in _checked(stream(), labels):
+            yield replace(slab, values=decide(slab.values, labels)[None])
+        return
+
+    def largest(scores: Tensor) -> Tensor:
+        _refuse_count(len(scores), labels)
+        return most_likely(scores)
+
+    yield from stream(reading=largest)
+
+
+def most_likely(scores: Tensor) -> Tensor:
+    """Index of the largest of L scores (L, ...), a tie to the smaller index: (1, ...), uint8 or, for 256 scores and more, int16."""
+    kind = torch.uint8 if len(scores) < 256 else torch.int16
+    best = scores[0].clone()
+    winner = torch.zeros_like(best, dtype=kind)
+    for index, score in enumerate(scores[1:], start=1):
+        wins = (score > best).to(kind).mul_(index)  # the index grows; faster than a write under a mask
+        torch.maximum(winner, wins, out=winner)
+        torch.maximum(best, score, out=best)
+    return winner[None]
 
 
 def decide(maps: Iterable[NDArray[np.float32]], labels: Labels) -> NDArray[Any]:
@@ -76,14 +115,15 @@ def _index_type(labels: Labels) -> type[np.unsignedinteger[Any]]:
 
 
 def _checked(slabs: Iterable[Slab], labels: Labels) -> Iterator[Slab]:
-    wanted = labels.count if labels.has_regions else len(labels.atoms) + 1
     for slab in slabs:
-        if len(slab.probabilities) != wanted:
-            raise BadInput(
-                f"the network gives {len(slab.probabilities)} maps, the labels need {wanted} "
-                f"({', '.join(labels.names)})"
-            )
+        _refuse_count(len(slab.values), labels)
         yield slab
+
+
+def _refuse_count(maps: int, labels: Labels) -> None:
+    wanted = labels.count if labels.has_regions else len(labels.atoms) + 1
+    if maps != wanted:
+        raise BadInput(f"the network gives {maps} maps, the labels need {wanted} ({', '.join(labels.names)})")
 
 
 def restore_probabilities(
@@ -142,7 +182,7 @@ class _Planes:
 
     def __init__(self, axis: int, first: Slab, rest: Iterator[Slab]) -> None:
         self.axis, self.slabs, self.rest = axis, [first], rest
-        self.labels = len(first.probabilities)
+        self.labels = len(first.values)
 
     def reach(self, low: int, high: int) -> tuple[int, int]:
         """Read on until plane ``high`` - 1, let go of planes before ``low``; the planes now held, (start, stop)."""
@@ -156,7 +196,7 @@ class _Planes:
 
     def label(self, number: int) -> NDArray[np.float32]:
         """One label's probabilities (I, J, K) on the planes held."""
-        return np.concatenate([slab.probabilities[number] for slab in self.slabs], axis=self.axis)
+        return np.concatenate([slab.values[number] for slab in self.slabs], axis=self.axis)
 
 
 def _source_axis_first(geometry: Geometry, axis: int) -> Geometry:

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from voxloom.errors import BadInput
 from voxloom.inference.band import Band, Slab, ring_planes
-from voxloom.inference.forward import Activation, Forward, NetworkFunction
+from voxloom.inference.forward import Activation, Forward, NetworkFunction, Reading
 from voxloom.inference.grid import Triple, WindowGrid
 from voxloom.prepare.slices import SliceStack, spread_slices
 
@@ -40,8 +40,9 @@ def stream_map(
     tta_axes: tuple[int, ...] = (),
     channels_last: bool = True,
     stack: SliceStack = SINGLE,
+    reading: Reading | None = None,
 ) -> Iterator[Slab]:
-    """Probabilities of a prepared image, finished slab by slab.
+    """Probabilities of a prepared image, or what is read in their place, finished slab by slab.
 
     Parameters
     ----------
@@ -53,6 +54,7 @@ def stream_map(
     device, autocast_dtype, activation, tta_axes, channels_last : see :class:`Forward`.
     stack : neighboring slices that a 2D network sees as further channels; or slices spread over the volume for a 3D network,
         every slice among others at equal distances: then the whole volume comes as one slab.
+    reading : what to make of blended scores (see :meth:`Forward.scores`) instead of probabilities, e.g. :func:`most_likely`.
 
     Yields
     ------
@@ -72,11 +74,12 @@ def stream_map(
     place = torch.device(device)
     members = (networks,) if callable(networks) else tuple(networks)
     forward = Forward(members, place, activation, autocast_dtype, tta_axes, channels_last)
+    read = forward.finished if reading is None else reading
 
     def stream(part: NDArray[np.float32], of: SliceStack) -> Iterator[Slab]:
         padded, inside = _pad(part, patch)
         grid = WindowGrid.plan(_size(padded), patch, overlap, place)
-        for slab in _run(forward, _stacks(padded, of), grid, batch):
+        for slab in _run(forward, read, _stacks(padded, of), grid, batch):
             if (cut := _cut(slab, inside)) is not None:
                 yield cut
 
@@ -118,25 +121,25 @@ def predict_map(
     return _gathered(slabs, image.shape[1:], out_dtype)
 
 
-def _gathered(slabs: Iterable[Slab], size: tuple[int, ...], out_dtype: DTypeLike) -> NDArray[Any]:
-    """All slabs of a volume of ``size`` in one array (L, I, J, K)."""
+def _gathered(slabs: Iterable[Slab], size: tuple[int, ...], out_dtype: DTypeLike | None = None) -> NDArray[Any]:
+    """All slabs of a volume of ``size`` in one array (M, I, J, K), of their own type where none is given."""
     out: NDArray[Any] | None = None
     for slab in slabs:
         if out is None:
-            out = np.empty((len(slab.probabilities), *size), out_dtype)
-        np.moveaxis(out, slab.axis + 1, 0)[slab.start : slab.stop] = np.moveaxis(slab.probabilities, slab.axis + 1, 0)
+            out = np.empty((len(slab.values), *size), out_dtype or slab.values.dtype)
+        np.moveaxis(out, slab.axis + 1, 0)[slab.start : slab.stop] = np.moveaxis(slab.values, slab.axis + 1, 0)
     assert out is not None
     return out
 
 
 def _spread(image: NDArray[np.float32], depth: int, stream: Callable[[NDArray[np.float32]], Iterator[Slab]]) -> Slab:
     """The whole volume (C, I, J, K), ``depth`` slices spread over it at a time."""
-    out: NDArray[np.float32] | None = None
+    out: NDArray[Any] | None = None
     for group, own in spread_slices(image.shape[3], depth):
         part = np.ascontiguousarray(image[..., group])
-        found = _gathered(stream(part), part.shape[1:], np.float32)
+        found = _gathered(stream(part), part.shape[1:])
         if out is None:
-            out = np.empty((len(found), *image.shape[1:]), np.float32)
+            out = np.empty((len(found), *image.shape[1:]), found.dtype)
         out[..., group[own]] = found[..., own]
     assert out is not None
     return Slab(2, 0, out)
@@ -165,13 +168,13 @@ class _Cutter:
         return self.windows[: len(group)]
 
 
-def _run(forward: Forward, stacks: Tensor, grid: WindowGrid, batch: int) -> Iterator[Slab]:
+def _run(forward: Forward, read: Reading, stacks: Tensor, grid: WindowGrid, batch: int) -> Iterator[Slab]:
     indices = grid.indices()
     flat = grid.patch[2] == 1
     cut = _Cutter(stacks, grid, min(batch, len(indices)), forward.channels_last)
     if len(indices) == 1:
         with torch.inference_mode():
-            whole = forward(cut(indices), flat)[0].cpu().numpy()
+            whole = read(forward.scores(cut(indices), flat)[0].float()).cpu().numpy()
         yield Slab(0, 0, whole)
         return
     groups = [indices[n : n + batch] for n in range(0, len(indices), batch)]
@@ -181,7 +184,7 @@ def _run(forward: Forward, stacks: Tensor, grid: WindowGrid, batch: int) -> Iter
         with torch.inference_mode():
             found = forward.scores(cut(group), flat)
             if band is None:
-                band = Band(grid, found[0], ring_planes(groups, grid), forward.finished)
+                band = Band(grid, found[0], ring_planes(groups, grid), read)
             for index, scores in zip(group, found, strict=True):
                 band.add(index, scores)
             del found
@@ -209,4 +212,4 @@ def _cut(slab: Slab, inside: tuple[slice, ...]) -> Slab | None:
         return None
     sides = list(inside)
     sides[slab.axis] = slice(low - slab.start, high - slab.start)
-    return Slab(slab.axis, low - kept.start, slab.probabilities[(slice(None), *sides)])
+    return Slab(slab.axis, low - kept.start, slab.values[(slice(None), *sides)])

@@ -144,6 +144,13 @@ def _blocks(length: int, voxels: int) -> Iterator[slice]:
     return (slice(start, start + step) for start in range(0, length, step))
 
 
+def _picked(values: NDArray[Any], indices: Sequence[NDArray[np.integer[Any]]]) -> NDArray[Any]:
+    """A copy of the values at ``indices`` along every axis; many times as fast where they follow one another."""
+    if all((np.diff(index) == 1).all() for index in indices):
+        return values[tuple(slice(index[0], index[-1] + 1) for index in indices)].copy()
+    return np.ascontiguousarray(values[np.ix_(*indices)])
+
+
 def resample_labels(inner: NDArray[Any], taps: Sequence[Taps]) -> NDArray[Any]:
     """Resample inner label indices (I, J, K): each label's share is interpolated, the largest wins.
 
@@ -151,7 +158,7 @@ def resample_labels(inner: NDArray[Any], taps: Sequence[Taps]) -> NDArray[Any]:
     label's own bounding box. ``taps`` hold weights that sum to 1.
     """
     if all(one.index.shape[1] == 1 for one in taps):
-        return np.ascontiguousarray(inner[np.ix_(*(one.index[:, 0] for one in taps))])
+        return _picked(inner, [one.index[:, 0] for one in taps])
     from scipy.ndimage import find_objects
 
     shape = tuple(len(one.index) for one in taps)

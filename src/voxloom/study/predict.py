@@ -10,7 +10,7 @@ import contextlib
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,6 +21,7 @@ from voxloom.dataset import Labels
 from voxloom.errors import BadInput, VoxloomError
 from voxloom.formats import write_volume
 from voxloom.inference import (
+    Reading,
     Slab,
     autocast_dtype,
     keep_largest,
@@ -203,8 +204,8 @@ class Predictor:
         """The scan as the networks must see it, while the block runs; see ``voxloom.study.views.views``."""
         return views(volume, self.prepare, self.members, self.slices.stack.depth)
 
-    def slabs(self, view: View) -> Iterator[Slab]:
-        """Mean probabilities of the networks of a view, on its prepared grid."""
+    def slabs(self, view: View, *, reading: Reading | None = None) -> Iterator[Slab]:
+        """Mean probabilities of the networks of a view, or what is read in their place, on its prepared grid."""
         return stream_map(
             view.networks,
             view.image,
@@ -217,13 +218,14 @@ class Predictor:
             tta_axes=self.inference.mirror,
             channels_last=self.channels_last,
             stack=self.slices.stack,
+            reading=reading,
         )
 
     def _labels(self, volume: Volume) -> np.ndarray:
         """Outer label values (I, J, K)."""
         with self.views(volume) as seen:
             if len(seen) == 1:
-                inner = restore_labels(self.slabs(seen[0]), seen[0].geometry, self.labels)
+                inner = restore_labels(partial(self.slabs, seen[0]), seen[0].geometry, self.labels)
             else:
                 with self._mean(volume, seen) as mean:
                     inner = decide(iter(mean), self.labels)
