@@ -92,10 +92,14 @@ def orthogonalized(matrix: Tensor) -> Tensor:
     wide = wide / (torch.linalg.matrix_norm(wide) + 1e-7)
     gram = wide @ wide.mT
     unit = torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
-    product = unit
-    for _ in range(_STEPS):
-        factor = _A * unit + _B * gram + _C * (gram @ gram)
-        product = factor @ product
+    product = factor = _polynomial(gram, unit)
+    for _ in range(1, _STEPS):
         gram = factor @ gram @ factor
+        factor = _polynomial(gram, unit)
+        product = factor @ product
     found = product @ wide
     return found if len(matrix) <= matrix.shape[1] else found.mT
+
+
+def _polynomial(gram: Tensor, unit: Tensor) -> Tensor:
+    return _A * unit + _B * gram + _C * (gram @ gram)
