@@ -180,7 +180,7 @@ def kidney(given: argparse.Namespace) -> None:
     }  # fmt: skip
     whole = Sweep.load("ct-study", data=data, changes={**small, **parse_assignments(given.set)})
     networks = {**whole.over["network"], "MS-D": {"network.kind": "msd", "network.depth": given.depth}}
-    sweep = Sweep.check({**whole.model_dump(mode="json"), "over": {**whole.over, "network": networks}}, given.out)
+    sweep = with_levels(whole, "network", networks, given.out)
     out = given.out / "sweep"
     result = run_sweep(sweep, out, LocalWorkers, listener=lambda record, total: print(record, flush=True))
     show(result.tables)
@@ -208,10 +208,14 @@ def cervical(given: argparse.Namespace) -> None:
         "prepare.n4_iterations": [5], "prepare.n4_shrink": 4,
     }  # fmt: skip
     whole = Sweep.load("cervical-spine-study", data=data, changes={**small, **parse_assignments(given.set)})
-    over = {**whole.over, "weights": without_downloads(whole.over["weights"])}
-    sweep = Sweep.check({**whole.model_dump(mode="json"), "over": over}, given.out)
+    sweep = with_levels(whole, "weights", without_downloads(whole.over["weights"]), given.out)
     result = run_sweep(sweep, given.out / "sweep", LocalWorkers, listener=lambda record, total: print(record.number))
     show(result.tables)
+
+
+def with_levels(sweep: Sweep, factor: str, levels: dict[str, Changes], out: Path) -> Sweep:
+    """The same sweep with other levels of one factor."""
+    return Sweep.check({**sweep.model_dump(mode="json"), "over": {**sweep.over, factor: levels}}, out)
 
 
 def without_downloads(levels: dict[str, Changes]) -> dict[str, Changes]:

@@ -6,13 +6,14 @@ float16, as the memory of a scan with many labels goes into this band. Does not 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from math import prod
 from typing import Any
 
+import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 from torch import Tensor
 
 from voxloom.inference.grid import Triple, WindowGrid
@@ -42,6 +43,17 @@ class Slab:
     def stop(self) -> int:
         """One beyond the last plane."""
         return self.start + int(self.values.shape[self.axis + 1])
+
+
+def gather(slabs: Iterable[Slab], size: tuple[int, ...], out_dtype: DTypeLike | None = None) -> NDArray[Any]:
+    """All slabs of a volume of ``size`` in one array (M, I, J, K), of their own type where none is given."""
+    out: NDArray[Any] | None = None
+    for slab in slabs:
+        if out is None:
+            out = np.empty((len(slab.values), *size), out_dtype or slab.values.dtype)
+        np.moveaxis(out, slab.axis + 1, 0)[slab.start : slab.stop] = np.moveaxis(slab.values, slab.axis + 1, 0)
+    assert out is not None
+    return out
 
 
 class Band:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from voxloom.dataset.labels import Labels
 from voxloom.errors import BadInput
-from voxloom.inference.band import Slab
+from voxloom.inference.band import Slab, gather
 from voxloom.inference.forward import Reading
 from voxloom.prepare.geometry import Geometry
 from voxloom.prepare.reorient import Turn
@@ -48,10 +48,7 @@ def restore_labels(stream: Stream, geometry: Geometry, labels: Labels) -> NDArra
     """
     if any(abs(scale - 1) > 1e-9 for scale in geometry.scale):
         return _resampled(_checked(stream(), labels), geometry, labels)
-    inner = np.zeros(geometry.shape, _index_type(labels))
-    for slab in _decided(stream, labels):
-        np.moveaxis(inner, slab.axis, 0)[slab.start : slab.stop] = np.moveaxis(slab.values[0], slab.axis, 0)
-    return geometry.restore_labels(inner)
+    return geometry.restore_labels(gather(_decided(stream, labels), geometry.shape, _index_type(labels))[0])
 
 
 def _decided(stream: Stream, labels: Labels) -> Iterator[Slab]:

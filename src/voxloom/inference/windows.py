@@ -9,7 +9,7 @@ mirror images: see :meth:`Forward.scores`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from numpy.typing import DTypeLike, NDArray
 from torch import Tensor
 
 from voxloom.errors import BadInput
-from voxloom.inference.band import Band, Slab, ring_planes
+from voxloom.inference.band import Band, Slab, gather, ring_planes
 from voxloom.inference.forward import Activation, Forward, NetworkFunction, Reading
 from voxloom.inference.grid import Triple, WindowGrid
 from voxloom.prepare.slices import SliceStack, spread_slices
@@ -118,18 +118,7 @@ def predict_map(
         channels_last=channels_last,
         stack=stack,
     )
-    return _gathered(slabs, image.shape[1:], out_dtype)
-
-
-def _gathered(slabs: Iterable[Slab], size: tuple[int, ...], out_dtype: DTypeLike | None = None) -> NDArray[Any]:
-    """All slabs of a volume of ``size`` in one array (M, I, J, K), of their own type where none is given."""
-    out: NDArray[Any] | None = None
-    for slab in slabs:
-        if out is None:
-            out = np.empty((len(slab.values), *size), out_dtype or slab.values.dtype)
-        np.moveaxis(out, slab.axis + 1, 0)[slab.start : slab.stop] = np.moveaxis(slab.values, slab.axis + 1, 0)
-    assert out is not None
-    return out
+    return gather(slabs, image.shape[1:], out_dtype)
 
 
 def _spread(image: NDArray[np.float32], depth: int, stream: Callable[[NDArray[np.float32]], Iterator[Slab]]) -> Slab:
@@ -137,7 +126,7 @@ def _spread(image: NDArray[np.float32], depth: int, stream: Callable[[NDArray[np
     out: NDArray[Any] | None = None
     for group, own in spread_slices(image.shape[3], depth):
         part = np.ascontiguousarray(image[..., group])
-        found = _gathered(stream(part), part.shape[1:])
+        found = gather(stream(part), part.shape[1:])
         if out is None:
             out = np.empty((len(found), *image.shape[1:]), found.dtype)
         out[..., group[own]] = found[..., own]
