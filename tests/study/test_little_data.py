@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,15 @@ def site(root: Path, letter: str, first: int, count: int) -> Path:
     return root
 
 
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Predictions of one number of threads: another may round a voxel to the other label."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="module")
 def sites(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Site A (4 cases) trains, site B (4) is the target, site X (2) is external, V and W have pseudo-labels."""
@@ -56,12 +66,9 @@ def sites(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 @pytest.fixture(scope="module")
 def adapted(sites: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Paper E, experiments 2 to 4 at once: site A and pseudo-labels always train, two folds over site B, X is external."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
     recipe = Recipe.load("auto").changed({**QUICK, "folds.over": "added", "inference.instances": ["bright"]})
     out = tmp_path_factory.mktemp("runs") / "adapted"
     run = train(sites["A"], recipe, out=out, folds=2, add=[sites["B"], sites["P"]], external=[sites["X"]])
-    torch.set_num_threads(before)
     return run
 
 
