@@ -265,3 +265,32 @@ def test_command(small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     facts = json.loads(capsys.readouterr().out)
     assert (facts["instances"], facts["read"], facts["series"]) == (6, 0, 1)
     assert run(["index", str(tmp_path / "none"), "-o", str(out)]) == 2
+
+
+def test_a_folder_without_dicom_leaves_no_archive_behind(
+    small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plain, broken = tmp_path / "plain", tmp_path / "broken"
+    for folder in (plain, broken):
+        folder.mkdir()
+    (plain / "notes.txt").write_text("no DICOM")
+    (broken / "half.dcm").write_bytes(next(p for p in small.rglob("*") if p.is_file()).read_bytes()[:200])
+    made = tmp_path / "made"
+    made.mkdir()
+    assert run(["index", str(plain), "-o", str(made / "a.parquet")]) == 2
+    assert "no DICOM file was found (1 others)" in capsys.readouterr().err
+    assert list(made.iterdir()) == []
+    assert run(["index", str(broken), "-o", str(made / "a.parquet")]) == 2
+    assert "1 are broken" in capsys.readouterr().err
+    assert [path.name for path in made.iterdir()] == ["a.problems.csv"]
+
+
+def test_an_archive_whose_files_went_is_kept(small: Path, tmp_path: Path) -> None:
+    moved, out = tmp_path / "moved", tmp_path / "a.parquet"
+    shutil.copytree(small, moved)
+    assert run(["index", str(moved), "-o", str(out)]) == 0
+    for path in [p for p in moved.rglob("*") if p.is_file()]:
+        path.unlink()
+    (moved / "notes.txt").write_text("no DICOM")
+    assert run(["index", str(moved), "-o", str(out)]) == 2
+    assert Archive(out).counts().instances == 0

@@ -84,6 +84,11 @@ def index_archive(
     return result
 
 
+def files_of(archive: Path) -> tuple[Path, ...]:
+    """The archive and what is written beside it: of files, of series, and of problems (last)."""
+    return archive, ledger_path(archive), series_path(archive), problems_path(archive)
+
+
 @contextlib.contextmanager
 def _work_folder(archive: Path) -> Iterator[Path]:
     """The folder of a run's parts: kept when the run ends early, removed when it is finished."""
@@ -104,8 +109,7 @@ def _write_listing(roots: Sequence[str], path: Path, archive: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    beside = (archive, ledger_path(archive), problems_path(archive), series_path(archive))
-    own = [os.path.abspath(path) for path in beside]
+    own = [os.path.abspath(path) for path in files_of(archive)]
     work = os.path.abspath(path.parent)
     schema = pa.schema([("file", pa.string()), ("size", pa.int64()), ("time", pa.int64()), ("problem", pa.string())])
     seen: dict[str, list[Any]] = {name: [] for name in schema.names}

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
+
+if TYPE_CHECKING:
+    from voxloom.archive import IndexResult
+    from voxloom.errors import BadInput
 
 
 def command(
@@ -20,14 +24,14 @@ def command(
     from voxloom.archive import Archive, index_archive
     from voxloom.archive.catalogue import problems_path
     from voxloom.cli import output
-    from voxloom.errors import BadInput
 
+    is_new = not out.exists()
     with output.progress_bar("Reading headers") as progress:
         found = index_archive(folders, out, workers=workers, progress=progress)
     archive = Archive(out)
     counts = archive.counts()
     if not counts.instances:
-        raise BadInput(f"no DICOM file was found ({found.others} others)", folders[0], "Check the path")
+        raise _nothing_found(found, folders[0], is_new)
     if not json_output:
         typer.echo(
             f"{counts.instances} instances in {counts.series} series, {counts.studies} studies, {counts.patients} patients"
@@ -39,6 +43,21 @@ def command(
     wrote = [out, *([problems_path(out)] if found.problems else [])]
     facts = {**asdict(found), **asdict(counts), "archive": str(out), "problems_file": str(problems_path(out))}
     output.done(wrote, f"voxloom select {out} -r RULES.yaml -o DATASET", facts if json_output else None)
+
+
+def _nothing_found(found: IndexResult, folder: Path, is_new: bool) -> BadInput:
+    """The error of an index without instances. A new one goes again, except for the list of broken files."""
+    from voxloom.archive.index import files_of
+    from voxloom.errors import BadInput
+
+    *files, problems = files_of(found.archive)
+    for path in files if is_new else ():
+        path.unlink(missing_ok=True)
+    if found.problems:
+        return BadInput(f"no DICOM file could be read, {found.problems} are broken", folder, f"Read {problems}")
+    if is_new:
+        problems.unlink(missing_ok=True)
+    return BadInput(f"no DICOM file was found ({found.others} others)", folder, "Check the path")
 
 
 def _table(archive: Any) -> list[list[str]]:

@@ -1,4 +1,4 @@
-"""Three slices of a case with the contours of its labels, as radiologists look at them.
+"""Three slices of a case with the contours of its labels, as radiologists look at them; of a picture, the picture.
 
 The patient's right is on the left of the picture, front or head is up, sagittal slices look to the left; every slice names its
 plane, its place and its sides. Knows volumes on any grid; does not know files.
@@ -24,12 +24,17 @@ if TYPE_CHECKING:
 
 #: Sides that lie left, right, above and below in a sagittal, a coronal and an axial slice.
 _SIDES = (("A", "P", "H", "F"), ("R", "L", "H", "F"), ("R", "L", "A", "P"))
+#: Width and height of the figure in inches, for three slices and for one.
+_THREE, _ONE = (6.0, 2.7), (4.0, 3.4)
 #: Labels that the legend names.
 _NAMED = 8
 
 
 def case_slices(image: Volume, masks: Sequence[tuple[Volume, str]], labels: Labels) -> Figure:
     """A sagittal, a coronal and an axial slice, each where the first mask that has a label has most of it.
+
+    An axis of one voxel leaves one slice. That of a picture (K = 1) names no plane and no sides, since a picture says nothing
+    about the patient.
 
     Parameters
     ----------
@@ -39,22 +44,28 @@ def case_slices(image: Volume, masks: Sequence[tuple[Volume, str]], labels: Labe
     """
     data, spacing = to_ras(image.with_data(image.present))
     inner = [(labels.encode(to_ras(mask)[0][0]), style) for mask, style in masks]
-    figure = new_figure(6.0, 2.7)
+    planes = planes_of(data.shape[1:])
+    figure = new_figure(*(_ONE if len(planes) == 1 else _THREE))
     low, high = np.percentile(data[0], [1, 99.5])
-    for axis, panel in enumerate(figure.subplots(1, 3)):
+    for axis, panel in zip(planes, figure.subplots(1, len(planes), squeeze=False)[0], strict=True):
         panel.set_axis_off()
         across, down = (n for n in range(3) if n != axis)
-        if min(data.shape[1 + across], data.shape[1 + down]) < 2:
-            continue
         place = most_labelled([mask for mask, _ in inner], data.shape[1:], axis)
         shades = lay(np.take(data[0], place, axis))
         panel.imshow(shades, cmap="gray", vmin=low, vmax=max(high, low + 1e-6), aspect=spacing[down] / spacing[across])
         for mask, style in inner:
             draw_contours(panel, lay(np.take(mask, place, axis)), style)
-        panel.set_title(f"{PLANES[axis]}, slice {place + 1} of {data.shape[1 + axis]}", fontsize=9, color=INK)
-        _name_sides(panel, axis)
+        if data.shape[3] > 1:
+            panel.set_title(f"{PLANES[axis]}, slice {place + 1} of {data.shape[1 + axis]}", fontsize=9, color=INK)
+            _name_sides(panel, axis)
     _legend(figure, inner, labels)
     return figure
+
+
+def planes_of(shape: Sequence[int]) -> tuple[int, ...]:
+    """Axes along which a grid (I, J, K) is cut: all three, or the one that is a single voxel thick."""
+    thin = [axis for axis in range(3) if shape[axis] < 2]
+    return (thin[-1],) if thin else (0, 1, 2)
 
 
 def most_labelled(masks: Sequence[NDArray[Any]], shape: Sequence[int], axis: int) -> int:

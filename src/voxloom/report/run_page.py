@@ -233,8 +233,8 @@ def case_parts(cases: CaseSet, labels: Labels | None) -> Iterator[Part]:
                 pictures.append({"caption": f"{case} ({kind}, Dice {dice:.3f})", "data": picture})
     if pictures:
         text = (
-            "Solid: truth. Dashed: prediction. The patient's right is on the left of the picture; slices lie where the truth is "
-            "largest. R, L: right, left; A, P: front, back; H, F: head, feet."
+            "Solid: truth. Dashed: prediction. In scans, the patient's right is on the left of the picture, and slices lie where the "
+            "truth is largest. R, L: right, left; A, P: front, back; H, F: head, feet."
         )
         yield Part(f"{cases.name}: worst, median and best", text, pictures=pictures, columns=2)
 
