@@ -5,12 +5,14 @@
 Each side runs the same network on the same volume, four windows a call, and times the network inside itself. The figure is time
 over that. The network is a small one: two 3x3x3 convolutions of 16 channels and a 1x1x1 convolution to 3 labels, in float32;
 ``--width 1`` is a single 3x3x3 convolution from 1 channel to 3, the network of the peer's figure in issue 3 (27 ms for a window
-of 1 million voxels: the least that a network can do). Both sides blend logits; Voxloom's windows are channels-last.
+of 1 million voxels: the least that a network can do). Both sides blend logits; Voxloom's windows are channels-last. A last
+side runs the network alone, on as many windows that are in memory already, as plain PyTorch does.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import time
 from functools import partial
 from typing import Any
@@ -20,6 +22,7 @@ from pairs import OURS, PEERS, Side, Work, parser, report, run, spread, table
 
 PATCH = (128, 128, 64)
 BATCH = 4
+ALONE = "the network alone"
 
 
 class Timed:
@@ -90,6 +93,26 @@ def monai(options: argparse.Namespace) -> Work:
     return work
 
 
+def alone(options: argparse.Namespace) -> Work:
+    """The network on as many windows as the volume has, in PyTorch's own layout, with nothing to cut or to blend."""
+    import torch
+
+    network = Timed(options.width)
+    windows = torch.randn(BATCH, 1, *PATCH)
+    counts = (max(0, math.ceil((size - side) / (side / 2))) + 1 for size, side in zip(options.size, PATCH, strict=True))
+    calls, rest = divmod(math.prod(counts), BATCH)
+
+    def work() -> dict[str, float]:
+        with torch.inference_mode():
+            for _ in range(calls):
+                network(windows)
+            if rest:
+                network(windows[:rest])
+        return {**network.take(), "labelled": 0.0}
+
+    return work
+
+
 def main() -> None:
     made = parser(__doc__, repeats=3)
     made.add_argument("--size", type=int, nargs=3, default=[512, 512, 200])
@@ -97,6 +120,7 @@ def main() -> None:
     options = made.parse_args()
     sides = [Side("Voxloom", OURS, voxloom), Side("MONAI", PEERS, monai)]
     sides.append(Side("Voxloom in MONAI's layout", OURS, partial(voxloom, channels_last=False)))
+    sides.append(Side(ALONE, PEERS, alone))
     rounds = run(sides, options)
     if rounds is None:
         return
@@ -106,6 +130,7 @@ def main() -> None:
         f"the network took {spread([s.result['processor'] for s in samples], 1)} processor seconds for "
         f"{samples[0].result['windows']} windows; {samples[0].result['labelled']:.4f} of the voxels labelled."
         for name, samples in rounds.items()
+        if name != ALONE
     ]
     report(options, table(rounds) + "\n\n" + "\n".join(lines))
 

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from voxloom.optim import EMA, SCHEDULES, find_lr, lr_at, make_optimizer
-from voxloom.optim.muon import orthogonalized
+from voxloom.optim.muon import by_bands, orthogonalized
 
 
 @pytest.mark.parametrize("name", ["adam", "adamw", "muon", "ranger", "sgd"])
@@ -117,6 +117,18 @@ def test_muon_keeps_singular_vectors_and_brings_singular_values_near_1(shape: tu
     assert torch.allclose(inner, torch.diag(inner.diagonal()), atol=1e-3)
     large = values > 0.02 * values.norm()
     assert bool(((inner.diagonal() > 0.6) & (inner.diagonal() < 1.3))[large].all())
+
+
+@pytest.mark.parametrize("shape", [(300, 700), (700, 300)])
+def test_muon_makes_large_matrices_orthogonal_in_equal_bands_of_the_shorter_side(shape: tuple[int, int]) -> None:
+    matrix = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    axis = shape.index(300)
+    found = by_bands(matrix)
+    for band, own in zip(found.split(100, axis), matrix.split(100, axis), strict=True):
+        torch.testing.assert_close(band, orthogonalized(own))
+    assert 0.7 < float(found.square().mean().sqrt()) * 700**0.5 < 1.2
+    small = matrix[:100, :90]
+    assert torch.equal(by_bands(small), orthogonalized(small))
 
 
 def test_muon_steps_are_as_long_as_adams_and_small_weights_take_adams() -> None:

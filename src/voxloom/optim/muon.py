@@ -2,11 +2,14 @@
 
 After Jordan et al. 2024, with the scale of Liu et al. 2025 (arXiv 2502.16982), which does not depend on a matrix's shape. A
 convolution counts as the matrix (first axis, all others). The Newton-Schulz
-iteration runs on the Gram matrix, whose side is the shorter of the two: the long axis is touched twice instead of ten times.
+iteration runs on the Gram matrix, whose side is the shorter of the two: the long axis is touched twice instead of ten times. A matrix
+with a longer side than that is made orthogonal in bands, as in a block step of Khaled et al. 2025 (arXiv 2510.16981): the work grows
+with the square of the side, and a ResNet-34 spent half of its step on it.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +20,8 @@ from torch import Tensor
 _A, _B, _C, _STEPS = 3.4445, -4.7750, 2.0315, 5
 #: A weight with a shorter side than this (biases, norms, a filter of its own) takes steps of Adam.
 _SHORTEST = 2
+#: Rows of a band.
+_BAND = 128
 _SCALE = 0.2
 _BETAS, _EPS = (0.9, 0.99), 1e-8
 
@@ -62,7 +67,7 @@ class Muon(torch.optim.Optimizer):
         past.lerp_(gradient, 1 - momentum)
         matrix = gradient.lerp(past, momentum).flatten(1).float()
         scale = _SCALE * max(matrix.shape) ** 0.5
-        return (orthogonalized(matrix) * scale).view(weight.shape).to(weight.dtype)
+        return (by_bands(matrix) * scale).view(weight.shape).to(weight.dtype)
 
     def _adam(self, weight: Tensor) -> Tensor:
         state, gradient = self.state[weight], weight.grad
@@ -80,6 +85,13 @@ class Muon(torch.optim.Optimizer):
 def is_matrix(weight: Tensor) -> bool:
     """Whether a weight, as (first axis, all others), is a matrix of more than one row and column."""
     return weight.ndim > 1 and min(weight.shape[0], weight[0].numel()) >= _SHORTEST
+
+
+def by_bands(matrix: Tensor) -> Tensor:
+    """A matrix whose shorter side is cut into equal bands of at most 128, each of them :func:`orthogonalized`."""
+    axis = int(matrix.shape[0] > matrix.shape[1])
+    bands = matrix.chunk(math.ceil(matrix.shape[axis] / _BAND), axis)
+    return torch.cat([orthogonalized(band) for band in bands], axis)
 
 
 def orthogonalized(matrix: Tensor) -> Tensor:
