@@ -49,7 +49,7 @@ def test_a_killed_worker_loses_nothing_on_two_nodes(cluster: Any, tmp_path: Path
     assert [r.status for r in result.records] == ["finished", "finished"]
     assert result.best is not None
     resumed = (tmp_path / "out" / "runs" / "0001" / "summary.json").stat().st_mtime
-    assert resumed > (tmp_path / "out" / "runs" / "0001" / "fold_0" / "last.ckpt").stat().st_mtime
+    assert resumed > (tmp_path / "out" / "runs" / "0001" / "fold_0" / "model.safetensors").stat().st_mtime
     assert len({r.process for r in result.records}) == 2
 
 

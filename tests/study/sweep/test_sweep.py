@@ -197,6 +197,7 @@ def test_real_runs_in_processes(data: Path, tmp_path: Path) -> None:
     assert workers.killed == 1
     assert [r.status for r in result.records] == ["finished", "failed"]
     assert weights.stat().st_mtime_ns == written, "the finished fold was trained again"
+    assert [path.name for path in weights.parent.glob("*.ckpt")] == [], "a finished run keeps no checkpoint"
     assert Recipe.load(tmp_path / "out ü" / "runs" / "0001" / "recipe.yaml").folds.count == 2
     row = table(tmp_path / "out ü")[0]
     assert float(row["dice"]) == pytest.approx(result.records[0].score)

@@ -109,6 +109,8 @@ class Record:
 def run_trial(job: Job) -> None:
     """Train and evaluate one trial; its record says how it ended. Never raises for a run that fails.
 
+    A finished trial keeps no checkpoint: nobody goes on with it, and the optimizer's state is most of a run's size.
+
     Raises
     ------
     KeyboardInterrupt : on Ctrl-C, after the run was saved; the record stays "running".
@@ -129,20 +131,29 @@ def run_trial(job: Job) -> None:
     ended: Status = "finished" if error is None else "failed"
     seconds = round(time.monotonic() - start, 2)
     Record(**{**asdict(begun), "status": ended, "scores": scores, "error": error, "seconds": seconds}).write(job.record)
+    if ended == "finished":  # after the record: a process killed between the two loses nothing
+        for checkpoint in _checkpoints(job):
+            checkpoint.unlink()
 
 
 def _train(job: Job) -> dict[str, float | None]:
     """Train a new run, or go on with one that was cut off; the scores."""
     from voxloom.study.recipe import Recipe
     from voxloom.study.train import train
-    from voxloom.training.checkpoint import CHECKPOINT
 
-    saved = any(job.run.glob(f"fold_*/{CHECKPOINT}"))
+    saved = bool(_checkpoints(job))
     if not saved and job.run.exists():
         shutil.rmtree(job.run)
     recipe = Recipe.parse(job.recipe, "the sweep's recipe").changed(job.changes)
     run = train(job.data, recipe, out=job.run, resume=saved)
     return (read_point_scores if run.is_landmarks else read_scores)(run.summary, job.score)
+
+
+def _checkpoints(job: Job) -> list[Path]:
+    """What the trial's run would be taken up from."""
+    from voxloom.training.checkpoint import CHECKPOINT
+
+    return list(job.run.glob(f"fold_*/{CHECKPOINT}"))
 
 
 def read_scores(summary: dict[str, Any], score: str) -> dict[str, float | None]:
