@@ -30,7 +30,7 @@ bench() {
 "$VOXLOOM_PYTHON" -m voxloom train "$VOXLOOM_DATA/hippocampus" -r auto --budget "$([ -n "$QUICK" ] && echo 20s || echo 2m)" -o "$WORK/run" --device cpu
 bench training_step.py "Share of the processor's peak in a training step" "--repeats 1"
 bench predict_case.py "Prediction of a small case" "--repeats 1 --cases 2" --run "$WORK/run"
-bench windowed_prediction.py "Windowed prediction of a large volume" "--repeats 1 --size 128 128 96"
+bench windowed_prediction.py "Windowed prediction of a large volume" "--repeats 1 --size 128 128 96" --size 256 256 200
 bench windowed_prediction.py "Windowed prediction with a single convolution" "--repeats 1 --size 128 128 96" --width 1
 bench surface_metrics.py "Surface metrics against the peers" "--repeats 1" $([ -n "$QUICK" ] || echo --slow)
 bench prepare_peers.py "Preparation against the peers" "--repeats 1 --cases 2"

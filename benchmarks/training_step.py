@@ -85,7 +85,7 @@ def voxloom(options: argparse.Namespace) -> Work:
     from voxloom.training.settings import TrainingSettings
     from voxloom.training.timing import noise_training
 
-    half = bf16_slowdown("cpu") < 1 < TOLERABLE
+    half = bf16_slowdown("cpu") <= TOLERABLE
     strides, kernels = plan_levels(options.patch, (1.0, 1.0, 1.0), max_levels=4)
     features = tuple(options.width * 2**n for n in range(len(strides)))
     network = NetworkSettings(
