@@ -131,6 +131,17 @@ def test_resuming_a_finished_run_keeps_its_weights(trained: Trained) -> None:
     assert weights_hash(load_weights(trained.run.folder / "fold_0")[0]) == before
 
 
+def test_a_finished_run_without_checkpoints_is_not_trained_over(trained: Trained, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(trained.run.folder, run)
+    for checkpoint in run.glob("fold_*/last.ckpt"):
+        checkpoint.unlink()
+    before = weights_hash(load_weights(run / "fold_0")[0])
+    with pytest.raises(BadInput, match="no checkpoint to go on from"):
+        train(trained.data, out=run, resume=True)
+    assert weights_hash(load_weights(run / "fold_0")[0]) == before
+
+
 def test_budget_too_short_for_a_step_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="too short"):
         train(write_balls(tmp_path / "balls", 6), out=tmp_path / "run", budget="0.0001s", device="cpu")

@@ -1,10 +1,10 @@
 """Muon: momentum whose every step is made orthogonal, so that no direction of a weight matrix is left behind.
 
 After Jordan et al. 2024, with the scale of Liu et al. 2025 (arXiv 2502.16982), which does not depend on a matrix's shape. A
-convolution counts as the matrix (first axis, all others). The Newton-Schulz
-iteration runs on the Gram matrix, whose side is the shorter of the two: the long axis is touched twice instead of ten times. A matrix
-with a longer side than that is made orthogonal in bands, as in a block step of Khaled et al. 2025 (arXiv 2510.16981): the work grows
-with the square of the side, and a ResNet-34 spent half of its step on it.
+convolution counts as the matrix (first axis, all others). The Newton-Schulz iteration runs on the Gram matrix, whose side is the
+shorter of the two: the long axis is touched twice instead of ten times. Where the shorter side is long, the matrix is made
+orthogonal in bands, as in a block step of Khaled et al. 2025 (arXiv 2510.16981): the work grows with the square of that side, and
+a ResNet-34 U-Net spent half of its step on it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from torch import Tensor
 _A, _B, _C, _STEPS = 3.4445, -4.7750, 2.0315, 5
 #: A weight with a shorter side than this (biases, norms, a filter of its own) takes steps of Adam.
 _SHORTEST = 2
-#: Rows of a band.
+#: The most rows of a band.
 _BAND = 128
 _SCALE = 0.2
 _BETAS, _EPS = (0.9, 0.99), 1e-8

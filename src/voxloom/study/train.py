@@ -228,6 +228,9 @@ def with_folds(records: Records, folds: Sequence[Fold]) -> list[dict[str, Any]]:
 def _resume(dataset: Dataset, folder: Path, budget: str | None, listener: Listener) -> Run:
     """Continue a run with its own recipe; a longer budget extends it."""
     run = Run(folder)
+    if (folder / "summary.json").is_file() and not any(folder.glob(f"fold_*/{CHECKPOINT}")):
+        what = "the finished run has no checkpoint to go on from (a sweep keeps none)"
+        raise BadInput(what, folder, "Train its recipe.yaml anew")
     recipe = run.recipe if budget is None else run.recipe.changed({"budget": budget})
     if recipe.landmarks:
         return _resume_landmarks(dataset, run, recipe, listener)
