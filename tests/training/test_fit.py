@@ -7,12 +7,14 @@ import os
 import signal
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
 from voxloom.errors import BadInput, VoxloomError
+from voxloom.training import timing
 from voxloom.training.callbacks import Save
 from voxloom.training.checkpoint import read_checkpoint
 from voxloom.training.fit import fit
@@ -230,3 +232,20 @@ def test_weights_are_kept_only_for_the_least_gain(tmp_path: Path) -> None:
     best = fit(ball_training(tmp_path / "loose"), device="cpu")
     assert first.best_dice == best.best_dice
     assert first.weights_sha256 != best.weights_sha256, "no gain of 2 is possible: the first weights stay"
+
+
+@pytest.mark.parametrize(("seconds", "steps", "found"), [(1.0, 6, 1.0), (4.0, 3, 4.0), (30.0, 1, 30.0)])
+def test_a_plan_does_not_time_long_steps_again_and_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float, steps: int, found: float
+) -> None:
+    clock, taken = [0.0], []
+
+    def take(*_: object) -> None:
+        clock[0] += seconds
+        taken.append(clock[0])
+
+    monkeypatch.setattr(timing, "take_step", take)
+    monkeypatch.setattr(timing, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
+    job = ball_training(tmp_path)
+    assert seconds_per_step(job.network, job.training, job.augment, job.spacing, device="cpu") == found
+    assert len(taken) == steps

@@ -21,6 +21,9 @@ from voxloom.training.sampling import Triple
 from voxloom.training.settings import InferenceSettings, TrainingSettings
 from voxloom.training.steps import take_step
 
+#: Seconds after which no further step is timed: a plan must not take longer than what it plans.
+_LONG_ENOUGH = 10.0
+
 
 class NoiseCase:
     """A prepared case of random voxels with one label per inner index, as large as the patch."""
@@ -71,7 +74,8 @@ def seconds_per_step(
 ) -> float:
     """Seconds of the fastest of ``steps`` whole steps (read, augment, forward, backward, update), after two that warm up.
 
-    The fastest, because other work on the machine only ever makes a step slower; the pace is corrected while training.
+    The fastest, because other work on the machine only ever makes a step slower; the pace is corrected while training. Steps
+    of many seconds are timed once or twice.
     Arithmetic that a single convolution already shows to be slower is not timed: it takes infinitely long.
     """
     if training.precision == "bf16" and bf16_slowdown(torch.device(device).type) > TOLERABLE:
@@ -88,4 +92,6 @@ def seconds_per_step(
         if device.startswith("cuda"):
             torch.cuda.synchronize()
         times.append(time.perf_counter() - start)
-    return float(np.min(times[2:]))
+        if sum(times) > _LONG_ENOUGH:
+            break
+    return float(np.min(times[2:] or times))
