@@ -130,8 +130,13 @@ def never_started(folder: Path) -> bool:
 
 def discard_unstarted(folder: Path) -> None:
     """Remove a run that was refused before any training, so that the mended data can be trained into the same folder."""
-    if not any(folder.glob(f"fold_*/{CHECKPOINT}")):
+    if not checkpoints_of(folder):
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def checkpoints_of(folder: Path) -> list[Path]:
+    """What the folds of a run would be taken up from."""
+    return list(folder.glob(f"fold_*/{CHECKPOINT}"))
 
 
 def free_folder(parent: Path, name: str) -> Path:
@@ -228,7 +233,7 @@ def with_folds(records: Records, folds: Sequence[Fold]) -> list[dict[str, Any]]:
 def _resume(dataset: Dataset, folder: Path, budget: str | None, listener: Listener) -> Run:
     """Continue a run with its own recipe; a longer budget extends it."""
     run = Run(folder)
-    if (folder / "summary.json").is_file() and not any(folder.glob(f"fold_*/{CHECKPOINT}")):
+    if (folder / "summary.json").is_file() and not checkpoints_of(folder):
         what = "the finished run has no checkpoint to go on from (a sweep keeps none)"
         raise BadInput(what, folder, "Train its recipe.yaml anew")
     recipe = run.recipe if budget is None else run.recipe.changed({"budget": budget})

@@ -74,8 +74,8 @@ def seconds_per_step(
 ) -> float:
     """Seconds of the fastest of ``steps`` whole steps (read, augment, forward, backward, update), after two that warm up.
 
-    The fastest, because other work on the machine only ever makes a step slower; the pace is corrected while training. Steps
-    of many seconds are timed once or twice.
+    The fastest, because other work on the machine only ever makes a step slower; the pace is corrected while training. No
+    step is begun after ten seconds, so long ones are fewer, and the only one may be the first.
     Arithmetic that a single convolution already shows to be slower is not timed: it takes infinitely long.
     """
     if training.precision == "bf16" and bf16_slowdown(torch.device(device).type) > TOLERABLE:

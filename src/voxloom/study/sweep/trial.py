@@ -132,28 +132,27 @@ def run_trial(job: Job) -> None:
     seconds = round(time.monotonic() - start, 2)
     Record(**{**asdict(begun), "status": ended, "scores": scores, "error": error, "seconds": seconds}).write(job.record)
     if ended == "finished":  # after the record: a process killed between the two loses nothing
-        for checkpoint in _checkpoints(job):
-            checkpoint.unlink()
+        _drop_checkpoints(job.run)
+
+
+def _drop_checkpoints(run: Path) -> None:
+    from voxloom.study.train import checkpoints_of
+
+    for checkpoint in checkpoints_of(run):
+        checkpoint.unlink()
 
 
 def _train(job: Job) -> dict[str, float | None]:
     """Train a new run, or go on with one that was cut off; the scores."""
     from voxloom.study.recipe import Recipe
-    from voxloom.study.train import train
+    from voxloom.study.train import checkpoints_of, train
 
-    saved = bool(_checkpoints(job))
+    saved = bool(checkpoints_of(job.run))
     if not saved and job.run.exists():
         shutil.rmtree(job.run)
     recipe = Recipe.parse(job.recipe, "the sweep's recipe").changed(job.changes)
     run = train(job.data, recipe, out=job.run, resume=saved)
     return (read_point_scores if run.is_landmarks else read_scores)(run.summary, job.score)
-
-
-def _checkpoints(job: Job) -> list[Path]:
-    """What the trial's run would be taken up from."""
-    from voxloom.training.checkpoint import CHECKPOINT
-
-    return list(job.run.glob(f"fold_*/{CHECKPOINT}"))
 
 
 def read_scores(summary: dict[str, Any], score: str) -> dict[str, float | None]:
