@@ -21,14 +21,14 @@ from typing import Any
 
 from hippocampus import lay_out, test_dice
 
+from voxloom.annotate.rank import rank_scans
 from voxloom.dataset import Dataset
-from voxloom.study.predict import Predictor
-from voxloom.study.rank import rank_scans
-from voxloom.study.recipe import Recipe
-from voxloom.study.run import Run
-from voxloom.study.scans import Scan
-from voxloom.study.train import train
-from voxloom.study.uncertainty import Sampling
+from voxloom.recipe.recipe import Recipe
+from voxloom.run.run import Run
+from voxloom.run.scans import Scan
+from voxloom.tasks.segmentation.predictor import Predictor
+from voxloom.trust.uncertainty import Sampling
+from voxloom.verbs.train import train
 
 POOL = 80
 SMALL: dict[str, Any] = {

@@ -22,8 +22,8 @@ from typing import Any
 
 import numpy as np
 
-from voxloom.study.recipe import Recipe
-from voxloom.study.train import Listener, train
+from voxloom.recipe.recipe import Recipe
+from voxloom.verbs.train import Listener, train
 
 TRAINING = "training"
 

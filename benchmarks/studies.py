@@ -23,16 +23,16 @@ from typing import Any
 
 from voxloom.cli.train import parse_assignments
 from voxloom.dataset import Dataset
+from voxloom.ensemble import build_ensemble
 from voxloom.evaluation.aggregate import Table
 from voxloom.files import write_text
 from voxloom.phantom import write_phantoms
+from voxloom.recipe.recipe import Recipe
 from voxloom.report.aggregate_tables import as_text
-from voxloom.study.ensemble import build_ensemble
-from voxloom.study.evaluation import evaluate_run
-from voxloom.study.recipe import Recipe
-from voxloom.study.sweep import Sweep, run_sweep
-from voxloom.study.sweep.workers import LocalWorkers
-from voxloom.study.train import train
+from voxloom.sweep import Sweep, run_sweep
+from voxloom.sweep.workers import LocalWorkers
+from voxloom.verbs.evaluate import evaluate_run
+from voxloom.verbs.train import train
 
 Changes = dict[str, Any]
 NETWORKS = {"U-Net": "encoder_unet", "FPN": "fpn", "Linknet": "linknet", "PSPNet": "pspnet"}

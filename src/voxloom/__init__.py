@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from voxloom.dataset import Labels as Labels
     from voxloom.formats import read_volume as read_volume
     from voxloom.formats import write_volume as write_volume
-    from voxloom.study.recipe import Recipe as Recipe
-    from voxloom.study.run import Run as Run
-    from voxloom.study.train import train as train
+    from voxloom.recipe.recipe import Recipe as Recipe
+    from voxloom.run.run import Run as Run
+    from voxloom.verbs.train import train as train
     from voxloom.volume import Volume as Volume
 
 __version__ = "0.1.0"
@@ -28,11 +28,11 @@ os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 _HOMES = {
     "Dataset": "voxloom.dataset",
     "Labels": "voxloom.dataset",
-    "Recipe": "voxloom.study.recipe",
-    "Run": "voxloom.study.run",
+    "Recipe": "voxloom.recipe.recipe",
+    "Run": "voxloom.run.run",
     "Volume": "voxloom.volume",
     "read_volume": "voxloom.formats",
-    "train": "voxloom.study.train",
+    "train": "voxloom.verbs.train",
     "write_volume": "voxloom.formats",
 }
 __all__ = [*sorted(_HOMES), "__version__"]

@@ -80,8 +80,8 @@ def run(arguments: list[str], log: Path, kill_after: float | None = None, kill_a
 def _victim(arguments: list[str], log: Path, kill_at: int | None) -> None:
     """The child: a checkpoint after every step, its output in ``log``, and perhaps a kill at a file operation."""
     from voxloom.cli.app import run as command
-    from voxloom.study import evaluation
     from voxloom.training import callbacks
+    from voxloom.verbs import evaluate as evaluation
 
     out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(out, 1)
@@ -167,7 +167,7 @@ def _read(path: Path) -> None:
 
     from voxloom.formats import read_label
     from voxloom.prepare.store import open_arrays
-    from voxloom.study.recipe import Recipe
+    from voxloom.recipe.recipe import Recipe
     from voxloom.training.checkpoint import read_checkpoint
 
     if path.suffix == ".voxcase":

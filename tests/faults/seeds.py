@@ -250,8 +250,8 @@ def _use_dataset(path: Path) -> None:
 
 
 def _documents(root: Path) -> Iterator[Kind]:
-    from voxloom.study.recipe import Recipe
-    from voxloom.study.shipped import recipe_names, shipped_text
+    from voxloom.recipe.recipe import Recipe
+    from voxloom.recipe.shipped import recipe_names, shipped_text
 
     _nnunet(root / "json-nnunet")
     yield Kind("json-nnunet", "dataset.json", mutants.json_document, _open_dataset)

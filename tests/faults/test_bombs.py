@@ -139,7 +139,7 @@ def test_dicom_length_that_lies_takes_no_memory(tmp_path: Path) -> None:
 
 
 def test_yaml_aliases(tmp_path: Path) -> None:
-    from voxloom.study.recipe import Recipe
+    from voxloom.recipe.recipe import Recipe
 
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 12)]

@@ -128,7 +128,7 @@ def test_a_pickle_in_disguise_is_never_loaded(name: str, tmp_path: Path) -> None
 
 
 def test_pickled_arrays_tables_and_recipes_are_never_loaded(tmp_path: Path) -> None:
-    from voxloom.study.recipe import Recipe
+    from voxloom.recipe.recipe import Recipe
 
     canary = tmp_path / "canary"
     objects = np.array([Payload(canary)], dtype=object)

@@ -169,8 +169,8 @@ def test_one_case_without_memory_or_worker(ends: str, workers: int, told: str, d
 
 
 def test_one_scan_without_memory_is_told_and_the_others_are_predicted(tmp_path: Path) -> None:
-    from voxloom.study.predict import predict_scans
-    from voxloom.study.scans import Scan
+    from voxloom.run.scans import Scan
+    from voxloom.tasks.segmentation.predictor import predict_scans
 
     class Predictor:
         def predict(self, source: Volume, *, resample_tilt: bool = False) -> Volume:
@@ -210,7 +210,7 @@ def test_one_truth_that_cannot_be_read_is_told_and_the_others_are_scored(
 
 def test_hidden_leftovers_are_no_label_maps_and_no_scans(data: Path) -> None:
     from voxloom.evaluation.folders import label_files
-    from voxloom.study.scans import find_scans
+    from voxloom.run.scans import find_scans
 
     (data / "labelsTr" / ".abcdef12-7-xyz.part.nii.gz").write_bytes(b"half")
     assert list(label_files(data / "labelsTr")) == [f"ball{n:02d}" for n in range(4)]
@@ -230,7 +230,7 @@ def test_training_while_the_clock_goes_backwards(tmp_path: Path, monkeypatch: py
 
 
 def test_a_run_killed_before_its_recipe_can_be_started_again(tmp_path: Path) -> None:
-    from voxloom.study.train import never_started
+    from voxloom.verbs.train import never_started
 
     folder = tmp_path / "run"
     folder.mkdir()
@@ -291,7 +291,7 @@ def test_one_case_without_memory_is_told_by_evaluate_and_the_others_are_scored(
 HOLDER = """
 import sys
 from pathlib import Path
-from voxloom.study.train import locked
+from voxloom.verbs.train import locked
 with locked(Path(sys.argv[1])):
     print("working", flush=True)
     sys.stdin.readline()
@@ -301,7 +301,7 @@ with locked(Path(sys.argv[1])):
 def test_a_second_process_is_kept_out_of_a_run_until_the_first_is_killed(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from voxloom.study.train import locked
+    from voxloom.verbs.train import locked
 
     folder = tmp_path / "run"
     command = [sys.executable, "-c", HOLDER, str(folder)]

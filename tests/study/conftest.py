@@ -11,8 +11,8 @@ import torch
 
 from voxloom.dataset import Dataset
 from voxloom.formats import write_volume
-from voxloom.study.run import Run
-from voxloom.study.train import train
+from voxloom.run.run import Run
+from voxloom.verbs.train import train
 from voxloom.volume import Volume
 
 TINY = {
@@ -65,7 +65,7 @@ class Trained:
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     """Two folds on ten phantom volumes."""
-    from voxloom.study.recipe import Recipe
+    from voxloom.recipe.recipe import Recipe
 
     before = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -12,7 +12,7 @@ import pytest
 from voxloom.cli.app import run
 from voxloom.errors import BadInput
 from voxloom.evaluation import Evaluation, MaskMetrics
-from voxloom.study.compare import compare_runs
+from voxloom.verbs.compare import compare_runs
 
 Scores = dict[str, float]
 

@@ -14,19 +14,19 @@ import torch
 
 from voxloom.cli.app import run as voxloom
 from voxloom.dataset.labels import Label, Labels
+from voxloom.ensemble import EnsemblePredictor, build_ensemble
+from voxloom.ensemble import build as building
+from voxloom.ensemble import stack as stacking
+from voxloom.ensemble.combine import vote
+from voxloom.ensemble.members import find_members
+from voxloom.ensemble.stack import StackCase, StackNetwork, apply_stack, train_stack
 from voxloom.errors import BadInput
 from voxloom.formats import read_label, read_volume
-from voxloom.study.ensemble import EnsemblePredictor, build_ensemble
-from voxloom.study.ensemble import build as building
-from voxloom.study.ensemble import stack as stacking
-from voxloom.study.ensemble.combine import vote
-from voxloom.study.ensemble.members import find_members
-from voxloom.study.ensemble.stack import StackCase, StackNetwork, apply_stack, train_stack
-from voxloom.study.predict import Predictor
-from voxloom.study.recipe import Recipe
-from voxloom.study.run import Run
-from voxloom.study.train import train
-from voxloom.study.uncertainty import Eye, Sampling, check_sources, members, scan_disagreement
+from voxloom.recipe.recipe import Recipe
+from voxloom.run.run import Run
+from voxloom.tasks.segmentation.predictor import Predictor
+from voxloom.trust.uncertainty import Eye, Sampling, check_sources, members, scan_disagreement
+from voxloom.verbs.train import train
 
 from .conftest import TINY, write_balls
 

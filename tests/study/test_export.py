@@ -12,8 +12,8 @@ import pytest
 from voxloom.dataset import Dataset
 from voxloom.errors import BadInput
 from voxloom.formats import read_label, read_volume, write_volume
-from voxloom.study.recipe import Recipe
-from voxloom.study.train import train
+from voxloom.recipe.recipe import Recipe
+from voxloom.verbs.train import train
 
 from .conftest import TINY, Trained
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from voxloom.errors import BadInput
-from voxloom.study.recipe import Recipe
+from voxloom.recipe.recipe import Recipe
 
 
 def test_own_keys_win_and_the_others_stay(tmp_path: Path) -> None:

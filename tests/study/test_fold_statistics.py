@@ -13,12 +13,12 @@ from scipy import ndimage
 from voxloom.errors import BadInput
 from voxloom.files import read_json, write_json
 from voxloom.formats import read_volume, write_volume
+from voxloom.inference import views
 from voxloom.prepare import ChannelStatistics, PrepareSettings, Statistics
 from voxloom.prepare.joint import JointModel
-from voxloom.study import views
-from voxloom.study.mending import Mending, as_json
-from voxloom.study.predict import Predictor
-from voxloom.study.run import Run
+from voxloom.run.run import Run
+from voxloom.tasks.segmentation.postprocessing import Mending, as_json
+from voxloom.tasks.segmentation.predictor import Predictor
 from voxloom.volume import Volume
 
 from .conftest import Trained

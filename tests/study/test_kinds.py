@@ -11,8 +11,8 @@ import torch
 
 from voxloom.dataset import Dataset
 from voxloom.formats import read_label, read_volume, write_volume
-from voxloom.study.recipe import Recipe
-from voxloom.study.train import train
+from voxloom.recipe.recipe import Recipe
+from voxloom.verbs.train import train
 from voxloom.volume import Volume
 
 from .conftest import TINY, write_balls
@@ -101,7 +101,7 @@ def test_real_hippocampus_in_seconds(data_dir: Path, tmp_path: Path) -> None:
 
 def test_tilted_ct_is_refused_unless_asked_to_resample(data_dir: Path) -> None:
     from voxloom.errors import BadInput
-    from voxloom.study.scans import read_channels
+    from voxloom.run.scans import read_channels
 
     with pytest.raises(BadInput, match="resample-tilt"):
         read_channels(data_dir / "dicom-ct-tilt")

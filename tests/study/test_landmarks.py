@@ -16,8 +16,8 @@ from voxloom.dataset import Dataset
 from voxloom.errors import BadInput
 from voxloom.formats import Header, write_volume
 from voxloom.points import Point, read_points, write_points
-from voxloom.study.landmarks.plan import orientation_of_slices, plan_landmarks
-from voxloom.study.recipe import Recipe
+from voxloom.recipe.recipe import Recipe
+from voxloom.tasks.landmarks.plan import orientation_of_slices, plan_landmarks
 from voxloom.volume import Volume
 
 LEVELS = ("L1", "L2", "L3")
@@ -137,13 +137,13 @@ def test_a_training_case_is_no_test(trained: Path, capsys: pytest.CaptureFixture
 
 
 def test_a_killed_run_is_finished_with_the_same_weights(trained: Path, tmp_path: Path) -> None:
-    from voxloom.study.train import train
     from voxloom.training.weights import load_weights, weights_hash
+    from voxloom.verbs.train import train
 
     short = Recipe.load(trained / "tiny.yaml").changed({"training.steps": 8, "training.validations": 1})
     straight = train(trained / "scans", short, out=tmp_path / "straight")
 
-    from voxloom.study.train import Listener
+    from voxloom.verbs.train import Listener
 
     @contextlib.contextmanager
     def interrupting(fold: int):  # type: ignore[no-untyped-def]
@@ -161,8 +161,8 @@ def test_a_killed_run_is_finished_with_the_same_weights(trained: Path, tmp_path:
 
 
 def test_a_run_under_a_budget_can_be_repeated_exactly(trained: Path, tmp_path: Path) -> None:
-    from voxloom.study.train import train
     from voxloom.training.weights import load_weights, weights_hash
+    from voxloom.verbs.train import train
 
     recipe = Recipe.load(trained / "tiny.yaml").changed({"training.validations": 1})
     first = train(trained / "scans", recipe, out=tmp_path / "first", budget="2s")
@@ -210,7 +210,7 @@ def test_slices_come_last_whatever_the_plane() -> None:
     ],
 )
 def test_recipes_that_do_not_fit_are_refused(trained: Path, tmp_path: Path, changes: dict, says: str) -> None:  # type: ignore[type-arg]
-    from voxloom.study.train import train
+    from voxloom.verbs.train import train
 
     recipe = Recipe.load(trained / "tiny.yaml").changed(changes)
     with pytest.raises(BadInput, match=says):
@@ -219,7 +219,7 @@ def test_recipes_that_do_not_fit_are_refused(trained: Path, tmp_path: Path, chan
 
 
 def test_a_set_without_points_is_refused(tmp_path: Path) -> None:
-    from voxloom.study.train import train
+    from voxloom.verbs.train import train
 
     write_volume(Volume(np.ones((1, 8, 8, 4), np.float32), np.eye(4)), tmp_path / "images" / "a.nii.gz")
     with pytest.raises(BadInput, match="no case has points"):

@@ -10,13 +10,13 @@ import pytest
 from voxloom.dataset import Dataset
 from voxloom.evaluation import Evaluation
 from voxloom.formats import read_label, read_volume
-from voxloom.study.evaluation import validate_run
-from voxloom.study.mending import Mending, mean_volumes, planned_mendings, used_mendings
-from voxloom.study.predict import Predictor
-from voxloom.study.recipe import Recipe
-from voxloom.study.run import Run
-from voxloom.study.train import train
+from voxloom.recipe.recipe import Recipe
+from voxloom.run.run import Run
+from voxloom.tasks.segmentation.postprocessing import Mending, mean_volumes, planned_mendings, used_mendings
+from voxloom.tasks.segmentation.predictor import Predictor
 from voxloom.training.settings import InferenceSettings
+from voxloom.verbs.evaluate import validate_run
+from voxloom.verbs.train import train
 
 from .conftest import TINY, write_balls
 
@@ -64,7 +64,7 @@ def test_a_step_that_helps_is_taken_and_raises_the_figures(run: Run, tmp_path: P
     path = next(iter((run.folder / "fold_0" / "predictions").iterdir()))
     before = Evaluation.read_csv(run.folder / "fold_0" / "metrics.csv").case_means("dice")
     from voxloom.formats import write_volume
-    from voxloom.study.mending import mend_predictions
+    from voxloom.tasks.segmentation.postprocessing import mend_predictions
 
     case = dataset[path.name.removesuffix(".nii.gz")]
     truth = case.read_label()

@@ -17,11 +17,11 @@ from voxloom.errors import BadInput
 from voxloom.evaluation import dice_score
 from voxloom.formats import read_label, read_volume, write_volume
 from voxloom.prepare import PrepareSettings, measure_statistics, prepare_image
-from voxloom.study.predict import Predictor
-from voxloom.study.recipe import Recipe
-from voxloom.study.run import Run
-from voxloom.study.scans import find_scans
-from voxloom.study.train import train
+from voxloom.recipe.recipe import Recipe
+from voxloom.run.run import Run
+from voxloom.run.scans import find_scans
+from voxloom.tasks.segmentation.predictor import Predictor
+from voxloom.verbs.train import train
 
 LEARNS = {"augment.channel_dropout": 0.3}
 

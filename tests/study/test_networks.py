@@ -11,9 +11,9 @@ import torch
 
 from voxloom.errors import BadInput
 from voxloom.formats import read_label
-from voxloom.study.facts import wishes_of
-from voxloom.study.recipe import Recipe
-from voxloom.study.train import train
+from voxloom.recipe.recipe import Recipe
+from voxloom.tasks.segmentation.facts import wishes_of
+from voxloom.verbs.train import train
 
 from .conftest import write_balls
 from .test_kinds import write_discs

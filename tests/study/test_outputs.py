@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from voxloom.errors import BadInput
-from voxloom.study.outputs import NOTE, claim_outputs
+from voxloom.run.outputs import NOTE, claim_outputs
 
 
 def test_earlier_predictions_may_be_written_over(tmp_path: Path) -> None:

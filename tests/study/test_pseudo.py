@@ -11,16 +11,16 @@ import numpy as np
 import pytest
 
 from tests.study.conftest import Trained
+from voxloom.annotate.pseudo import Rule, pseudo_label
 from voxloom.cli.app import run as cli
 from voxloom.dataset import Dataset
 from voxloom.errors import BadInput
 from voxloom.formats import read_label, read_volume, write_volume
-from voxloom.study.agreement import expected_dice, pairwise_dice, sureness
-from voxloom.study.cases import choose_folds, usable_cases
-from voxloom.study.predict import Predictor
-from voxloom.study.pseudo import Rule, pseudo_label
-from voxloom.study.recipe import Recipe
-from voxloom.study.run import Run
+from voxloom.recipe.recipe import Recipe
+from voxloom.run.cases import choose_folds, usable_cases
+from voxloom.run.run import Run
+from voxloom.tasks.segmentation.predictor import Predictor
+from voxloom.trust.agreement import expected_dice, pairwise_dice, sureness
 from voxloom.volume import Volume
 
 

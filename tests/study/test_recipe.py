@@ -8,9 +8,9 @@ import pytest
 
 from voxloom.dataset import Label, Labels
 from voxloom.errors import BadInput
-from voxloom.study.facts import learned_as
-from voxloom.study.recipe import Recipe
-from voxloom.study.shipped import recipe_names
+from voxloom.recipe.recipe import Recipe
+from voxloom.recipe.shipped import recipe_names
+from voxloom.tasks.segmentation.facts import learned_as
 from voxloom.training.settings import TrainingSettings
 
 

@@ -10,14 +10,14 @@ import pytest
 from PIL import Image
 
 from tests.study.conftest import Trained
+from voxloom.annotate.review import review_run
 from voxloom.cli.app import run as cli
 from voxloom.dataset import Dataset
 from voxloom.errors import BadInput
 from voxloom.evaluation import Evaluation
-from voxloom.study.cases import excluded_ids, settled, usable_cases
-from voxloom.study.evaluation import held_out_figures
-from voxloom.study.recipe import Recipe
-from voxloom.study.review import review_run
+from voxloom.recipe.recipe import Recipe
+from voxloom.run.cases import excluded_ids, settled, usable_cases
+from voxloom.verbs.evaluate import held_out_figures
 
 
 @pytest.fixture(scope="module")

@@ -15,11 +15,11 @@ import voxloom as vx
 from voxloom.errors import BadInput
 from voxloom.evaluation import dice_score
 from voxloom.formats import read_label, read_volume, write_volume
-from voxloom.study.predict import Predictor, predict_scans
-from voxloom.study.run import Run
-from voxloom.study.scans import find_scans
-from voxloom.study.train import locked, train
+from voxloom.run.run import Run
+from voxloom.run.scans import find_scans
+from voxloom.tasks.segmentation.predictor import Predictor, predict_scans
 from voxloom.training.weights import load_weights, weights_hash
+from voxloom.verbs.train import locked, train
 from voxloom.volume import Volume
 
 from .conftest import TINY, Trained, write_balls

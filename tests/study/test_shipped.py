@@ -18,11 +18,11 @@ from voxloom.errors import BadInput
 from voxloom.evaluation.aggregate import Cell
 from voxloom.formats import read_label
 from voxloom.phantom import write_phantoms
+from voxloom.recipe.recipe import Recipe
+from voxloom.recipe.shipped import recipe_names, sweep_names
 from voxloom.report.aggregate_tables import cell_text
-from voxloom.study.recipe import Recipe
-from voxloom.study.run import Run
-from voxloom.study.shipped import recipe_names, sweep_names
-from voxloom.study.sweep import Sweep
+from voxloom.run.run import Run
+from voxloom.sweep import Sweep
 
 from .sweep.fakes import FakeWorkers
 

@@ -10,10 +10,10 @@ import torch
 
 from voxloom.errors import BadInput
 from voxloom.formats import read_label
-from voxloom.study.facts import complete
-from voxloom.study.recipe import Recipe
-from voxloom.study.train import train
+from voxloom.recipe.recipe import Recipe
+from voxloom.tasks.segmentation.facts import complete
 from voxloom.training.planner import DataFacts
+from voxloom.verbs.train import train
 
 from .conftest import write_balls
 

@@ -12,7 +12,7 @@ from voxloom.cli.app import run as voxloom
 from voxloom.dataset import Dataset
 from voxloom.errors import BadInput
 from voxloom.evaluation.stress import stresses_named
-from voxloom.study.stress import StressRow, curves, evenly, stress_case, stress_run
+from voxloom.verbs.stress import StressRow, curves, evenly, stress_case, stress_run
 from voxloom.volume import Volume
 
 from .conftest import Trained, write_balls

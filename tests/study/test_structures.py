@@ -15,9 +15,9 @@ from voxloom.cli.app import app
 from voxloom.cli.app import run as cli
 from voxloom.dataset import Dataset
 from voxloom.formats import read_label, write_volume
-from voxloom.study.evaluation import validate_run
-from voxloom.study.predict import Predictor
-from voxloom.study.run import Run
+from voxloom.run.run import Run
+from voxloom.tasks.segmentation.predictor import Predictor
+from voxloom.verbs.evaluate import validate_run
 
 from .conftest import Trained
 
@@ -101,7 +101,7 @@ def test_two_folders_of_masks_are_matched_structure_by_structure(
 
 
 def test_runs_that_do_not_ask_write_nothing(trained: Trained, tmp_path: Path) -> None:
-    from voxloom.study.structures import write_structures
+    from voxloom.tasks.segmentation.structures import write_structures
 
     predictor = Predictor.of(trained.run)
     assert write_structures(trained.run, predictor.labels, [tmp_path / "x.nii.gz"], tmp_path) == []

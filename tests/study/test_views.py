@@ -12,9 +12,9 @@ import pytest
 from voxloom.cli.app import run as voxloom
 from voxloom.errors import BadInput
 from voxloom.evaluation import dice_score
-from voxloom.study import slice_views
-from voxloom.study.inside_views import first_kernels, layer_activations
-from voxloom.study.slice_views import SlicedCase, inner_members, sliced_cases
+from voxloom.pictures import slice_views
+from voxloom.pictures.inside_views import first_kernels, layer_activations
+from voxloom.pictures.slice_views import SlicedCase, inner_members, sliced_cases
 from voxloom.training.weights import load_weights
 
 from .conftest import Trained

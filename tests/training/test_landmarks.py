@@ -12,10 +12,10 @@ from voxloom.networks import NetworkSettings
 from voxloom.networks.initial import expect_rarely
 from voxloom.networks.slabnet import SlabNet, single_net
 from voxloom.points import Point
-from voxloom.training.landmarks.fit import build_landmark_network
-from voxloom.training.landmarks.module import LandmarkModule, in_plane
-from voxloom.training.landmarks.reading import mark_voxels
-from voxloom.training.landmarks.sampling import LandmarkCase, LandmarkSampler, read_padded
+from voxloom.tasks.landmarks.module import LandmarkModule, in_plane
+from voxloom.tasks.landmarks.reading import mark_voxels
+from voxloom.tasks.landmarks.sampling import LandmarkCase, LandmarkSampler, read_padded
+from voxloom.tasks.landmarks.training import build_landmark_network
 from voxloom.training.pace import Pace
 from voxloom.training.settings import TrainingSettings
 

@@ -13,8 +13,8 @@ from voxloom.errors import BadInput
 from voxloom.inference import predict_map
 from voxloom.prepare import SliceSettings, SliceStack
 from voxloom.prepare.slices import spread_slices
-from voxloom.study.facts import wishes_of
-from voxloom.study.recipe import Recipe
+from voxloom.recipe.recipe import Recipe
+from voxloom.tasks.segmentation.facts import wishes_of
 from voxloom.training.sampling import PatchSampler
 
 from .fakes import BallCase

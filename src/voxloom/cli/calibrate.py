@@ -22,9 +22,9 @@ def command(
 ) -> None:
     """Fit predicted Dice and its lower bound on RUN's held-out cases; predict and evaluate then use them."""
     from voxloom.cli import output
-    from voxloom.study.evaluation import report_run
-    from voxloom.study.quality import QUALITY, calibrate_run
-    from voxloom.study.uncertainty import Sampling
+    from voxloom.trust.quality import QUALITY, calibrate_run
+    from voxloom.trust.uncertainty import Sampling
+    from voxloom.verbs.evaluate import report_run
 
     sources = () if members is None else Sampling.parse(members, draws, seed).sources
     with output.progress_bar("Asking each network about the cases it never saw") as progress:

@@ -30,7 +30,7 @@ def command(
     from voxloom.errors import BadInput
     from voxloom.files import new_folder
     from voxloom.points import write_points
-    from voxloom.study.landmarks.join import join_cases
+    from voxloom.tasks.landmarks.join import join_cases
 
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise BadInput("exists already and is not an empty folder", out, "Choose a new folder with -o")

@@ -23,7 +23,7 @@ def command(
     from voxloom.cli import output
     from voxloom.errors import BadInput
     from voxloom.files import write_json
-    from voxloom.study.compare import ALPHA, case_values, compare_runs
+    from voxloom.verbs.compare import ALPHA, case_values, compare_runs
 
     if on not in (None, "test", "held-out"):
         raise BadInput(f"--on {on} is not known", None, "Choose test or held-out")

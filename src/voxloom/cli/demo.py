@@ -22,7 +22,7 @@ def command(
     """Inspect, train, predict and evaluate on hippocampus MR, else on a phantom; says which."""
     from voxloom.cli import output
     from voxloom.cli.training_progress import screen_listener
-    from voxloom.study.demo import demo_data, run_demo
+    from voxloom.verbs.demo import demo_data, run_demo
 
     choice = demo_data(data, out, download)
     output.note(choice.sentence)

@@ -31,7 +31,7 @@ def command(
 ) -> None:
     """Make an ensemble of MEMBERS, scored on the cases that none of them has seen."""
     from voxloom.cli import output
-    from voxloom.study.ensemble import build_ensemble
+    from voxloom.ensemble import build_ensemble
 
     with output.progress_bar("Scoring") as progress:
         built = build_ensemble(members, out, by.value, each_fold=each_fold, device=device, seed=seed, progress=progress)

@@ -48,8 +48,8 @@ def command(
 
 def _evaluate_run(run: Path, dataset: Path | None, out: Path | None, json_output: bool) -> None:
     from voxloom.cli import output
-    from voxloom.study.evaluation import evaluate_run
-    from voxloom.study.run import is_landmark_run
+    from voxloom.run.run import is_landmark_run
+    from voxloom.verbs.evaluate import evaluate_run
 
     if is_landmark_run(run):
         _evaluate_landmarks(run, dataset, out, json_output)
@@ -68,7 +68,7 @@ def _evaluate_run(run: Path, dataset: Path | None, out: Path | None, json_output
 def _evaluate_landmarks(run: Path, dataset: Path | None, out: Path | None, json_output: bool) -> None:
     from voxloom.cli import output
     from voxloom.report.points_table import point_rows
-    from voxloom.study.landmarks.evaluate import evaluate_landmarks
+    from voxloom.tasks.landmarks.scoring import evaluate_landmarks
 
     result = evaluate_landmarks(run, dataset, out)
     wrote = [result.report()]

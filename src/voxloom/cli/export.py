@@ -23,8 +23,8 @@ def command(
 ) -> None:
     """Write RUN as a MONAI bundle that MONAI's own loader runs."""
     from voxloom.cli import output
-    from voxloom.study.export import export_run
-    from voxloom.study.run import Run
+    from voxloom.export.export import export_run
+    from voxloom.run.run import Run
 
     bundle = export_run(Run(run), out, to.value)
     output.done(

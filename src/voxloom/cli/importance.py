@@ -33,7 +33,7 @@ def command(
     from voxloom.dataset.tables import read_table
     from voxloom.evaluation.importance import best_rows, importance
     from voxloom.report.importance_table import best_table, importance_note, importance_rows
-    from voxloom.study.sweep.table import write_csv
+    from voxloom.sweep.table import write_csv
 
     rows, names = read_table(table), split_names(factors)
     found = importance(rows, names, score, log=split_names(log), where=table)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from voxloom.progress import Progress
-    from voxloom.study.scans import Scan
+    from voxloom.run.scans import Scan
 
 
 @cache

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 import typer
 
 if TYPE_CHECKING:
-    from voxloom.study.ensemble import EnsemblePredictor
-    from voxloom.study.predict import Predictor
-    from voxloom.study.scans import Scan
+    from voxloom.ensemble import EnsemblePredictor
+    from voxloom.run.scans import Scan
+    from voxloom.tasks.segmentation.predictor import Predictor
 
 
 def command(
@@ -47,12 +47,12 @@ def command(
     from voxloom.cli import output
     from voxloom.cli.predict_points import predict_points
     from voxloom.errors import VoxloomError
-    from voxloom.study.outputs import claim_outputs
-    from voxloom.study.predict import predict_scans
-    from voxloom.study.run import is_landmark_run
-    from voxloom.study.scans import find_scans
-    from voxloom.study.uncertainty import Sampling, check_sources
-    from voxloom.study.uncertainty_maps import voices_of, write_uncertainties
+    from voxloom.run.outputs import claim_outputs
+    from voxloom.run.run import is_landmark_run
+    from voxloom.run.scans import find_scans
+    from voxloom.tasks.segmentation.predictor import predict_scans
+    from voxloom.trust.uncertainty import Sampling, check_sources
+    from voxloom.trust.uncertainty_maps import voices_of, write_uncertainties
 
     if is_landmark_run(run):
         predict_points(run, inputs, out, ending, resample_tilt, device, json_output)
@@ -108,13 +108,13 @@ def command(
 def open_predictor(folder: Path, device: str, tta: bool) -> Predictor | EnsemblePredictor:
     """The networks of a run, or of an ensemble of runs."""
     from voxloom.errors import BadInput
-    from voxloom.study.predict import Predictor
-    from voxloom.study.run import Run
+    from voxloom.run.run import Run
+    from voxloom.tasks.segmentation.predictor import Predictor
 
     if (folder / "ensemble.json").is_file():
         if tta:
             raise BadInput("--tta is for runs", folder, "Set inference.mirror in the recipes of the members")
-        from voxloom.study.ensemble import EnsemblePredictor  # brings Lightning along
+        from voxloom.ensemble import EnsemblePredictor  # brings Lightning along
 
         return EnsemblePredictor.of(folder, device=device)
     return Predictor.of(Run(folder), device=device, mirror=(0, 1, 2) if tta else None)
@@ -122,8 +122,8 @@ def open_predictor(folder: Path, device: str, tta: bool) -> Predictor | Ensemble
 
 def count_structures(run: Path, predictor: Predictor | EnsemblePredictor, maps: list[Path], out: Path) -> list[Path]:
     """Number and measure single structures where the run's recipe asks for it."""
-    from voxloom.study.run import Run
-    from voxloom.study.structures import write_structures
+    from voxloom.run.run import Run
+    from voxloom.tasks.segmentation.structures import write_structures
 
     return write_structures(Run(run), predictor.labels, maps, out)
 
@@ -140,10 +140,10 @@ def write_quality(
     from functools import partial
 
     from voxloom.cli import output
-    from voxloom.study.predict import Predictor
-    from voxloom.study.quality import Quality, judge
-    from voxloom.study.run import Run
-    from voxloom.study.scans import read_scan
+    from voxloom.run.run import Run
+    from voxloom.run.scans import read_scan
+    from voxloom.tasks.segmentation.predictor import Predictor
+    from voxloom.trust.quality import Quality, judge
 
     calibrated = Quality.of(Run(run), predictor) if isinstance(predictor, Predictor) else None
     if calibrated is None:

@@ -11,10 +11,10 @@ def predict_points(
     """Predict the points of scans into ``out``."""
     from voxloom.cli import output
     from voxloom.errors import BadInput, VoxloomError
-    from voxloom.study.landmarks.predict import LandmarkPredictor, predict_point_scans
-    from voxloom.study.outputs import claim_outputs
-    from voxloom.study.run import Run
-    from voxloom.study.scans import Scan, find_scans
+    from voxloom.run.outputs import claim_outputs
+    from voxloom.run.run import Run
+    from voxloom.run.scans import Scan, find_scans
+    from voxloom.tasks.landmarks.predictor import LandmarkPredictor, predict_point_scans
 
     if ending not in (None, ".csv", ".mrk.json", ".fcsv"):
         raise BadInput(f"points cannot be written as {ending}", None, "Use --ending .csv, .mrk.json or .fcsv")

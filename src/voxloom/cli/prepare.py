@@ -25,8 +25,8 @@ def command(
     from voxloom.cli import output
     from voxloom.dataset import Dataset
     from voxloom.prepare import Cache, PrepareSettings
-    from voxloom.study.cases import refuse_missing
-    from voxloom.study.recipe import Recipe
+    from voxloom.recipe.recipe import Recipe
+    from voxloom.run.cases import refuse_missing
 
     chosen = Recipe.load(recipe)
     given, settings = chosen.prepare, chosen.preparation

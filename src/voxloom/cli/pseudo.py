@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from voxloom.study.pseudo import Verdict
+    from voxloom.annotate.pseudo import Verdict
 
 #: Refused cases that the screen shows; the list has all.
 SHOWN = 8
@@ -30,9 +30,9 @@ def command(
     json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Label UNLABELLED scans with all folds of RUN and keep those that the folds are sure of, as a data set to train on."""
+    from voxloom.annotate.pseudo import LIST, Rule, pseudo_label
     from voxloom.cli import output
-    from voxloom.study.pseudo import LIST, Rule, pseudo_label
-    from voxloom.study.run import Run
+    from voxloom.run.run import Run
 
     with output.progress_bar("Labelling") as progress:
         verdicts = pseudo_label(run, unlabelled, out, Rule(agreement, expected), device=device, progress=progress)

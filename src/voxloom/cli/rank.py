@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 import typer
 
 if TYPE_CHECKING:
-    from voxloom.study.predict import Predictor
-    from voxloom.study.scans import Scan
-    from voxloom.study.uncertainty import Sampling
+    from voxloom.run.scans import Scan
+    from voxloom.tasks.segmentation.predictor import Predictor
+    from voxloom.trust.uncertainty import Sampling
 
 #: Scans that the page shows.
 SHOWN = 12
@@ -36,13 +36,13 @@ def command(
     json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Order scans without labels for annotation: uncertain ones first that are unlike each other."""
+    from voxloom.annotate.rank import rank_scans, without_known, write_rank
     from voxloom.cli import output
     from voxloom.report.rank_page import write_rank_page
-    from voxloom.study.predict import Predictor
-    from voxloom.study.rank import rank_scans, without_known, write_rank
-    from voxloom.study.run import Run
-    from voxloom.study.scans import find_scans
-    from voxloom.study.uncertainty import Sampling, default_sources
+    from voxloom.run.run import Run
+    from voxloom.run.scans import find_scans
+    from voxloom.tasks.segmentation.predictor import Predictor
+    from voxloom.trust.uncertainty import Sampling, default_sources
 
     opened = Run(run)
     opened.refuse_landmarks("rank scans")
@@ -68,7 +68,7 @@ def draw(predictor: Predictor, scans: list[Scan], rows: list[dict[str, Any]]) ->
     """Slices of the first scans with the contours that the run predicts."""
     from voxloom.report.case_slices import case_slices
     from voxloom.report.style import data_uri
-    from voxloom.study.scans import read_scan
+    from voxloom.run.scans import read_scan
 
     by_name = {scan.name: scan for scan in scans}
     pictures = []

@@ -13,8 +13,8 @@ def command(
 ) -> None:
     """List the shipped recipes and sweeps, or print one as YAML to start your own from."""
     from voxloom.cli import output
-    from voxloom.study.recipe import Recipe
-    from voxloom.study.shipped import recipe_names, shipped_text, sweep_names, sweep_text
+    from voxloom.recipe.recipe import Recipe
+    from voxloom.recipe.shipped import recipe_names, shipped_text, sweep_names, sweep_text
 
     if name is not None:
         is_sweep = name in sweep_names()
@@ -36,7 +36,7 @@ def command(
 
 def sweep_keys(name: str) -> dict[str, Any]:
     """The keys of a shipped sweep; it cannot be checked as a whole before it has a data set."""
-    from voxloom.study.shipped import sweep_text
+    from voxloom.recipe.shipped import sweep_text
     from voxloom.yamltext import read_yaml
 
     keys: dict[str, Any] = read_yaml(sweep_text(name), name)

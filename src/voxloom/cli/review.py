@@ -17,9 +17,9 @@ def command(
     json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """List held-out cases of RUN with a low Dice, with pictures, as suspected label errors to look at."""
+    from voxloom.annotate.review import review_run
     from voxloom.cli import output
-    from voxloom.study.review import review_run
-    from voxloom.study.run import Run
+    from voxloom.run.run import Run
 
     with output.progress_bar("Drawing") as progress:
         found = review_run(run, threshold, label, out, progress)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 import typer
 
 if TYPE_CHECKING:
-    from voxloom.study.run import Run
+    from voxloom.run.run import Run
 
 
 class What(StrEnum):
@@ -51,7 +51,7 @@ def command(
 ) -> None:
     """Draw what RUN sees, says and holds inside."""
     from voxloom.cli import output
-    from voxloom.study.run import Run
+    from voxloom.run.run import Run
 
     pictures(Run(run), out, step, plane.value, label, case, fold)[what]()
     output.done([out], None, {"picture": str(out)} if json_output else None)
@@ -61,8 +61,8 @@ def pictures(
     run: Run, out: Path, step: int, plane: Any, label: str | None, case: str | None, fold: int
 ) -> dict[What, Callable[[], Any]]:
     """What is drawn for each word."""
-    from voxloom.study.inside_views import show_activations, show_kernels
-    from voxloom.study.slice_views import show_gallery, show_slices
+    from voxloom.pictures.inside_views import show_activations, show_kernels
+    from voxloom.pictures.slice_views import show_gallery, show_slices
 
     return {
         What.batch: lambda: run.show_batch(out, step=step),

@@ -24,8 +24,8 @@ def command(
     from voxloom.evaluation.stress import stresses_named
     from voxloom.files import write_json
     from voxloom.report.stress_page import write_stress_report
-    from voxloom.study.evaluation import report_run
-    from voxloom.study.stress import curves, stress_run, to_dict, write_rows
+    from voxloom.verbs.evaluate import report_run
+    from voxloom.verbs.stress import curves, stress_run, to_dict, write_rows
 
     stresses = stresses_named(only)
     with output.progress_bar("Predicting") as progress:

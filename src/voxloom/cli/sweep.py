@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 import typer
 
 if TYPE_CHECKING:
-    from voxloom.study.sweep.explain import Lesson
-    from voxloom.study.sweep.run import SweepResult
-    from voxloom.study.sweep.trial import Record
-    from voxloom.study.sweep.workers import Workers
+    from voxloom.sweep.explain import Lesson
+    from voxloom.sweep.run import SweepResult
+    from voxloom.sweep.trial import Record
+    from voxloom.sweep.workers import Workers
 
 
 def command(
@@ -40,7 +40,7 @@ def command(
     """Train the runs that SWEEP describes, record every one, and aggregate their scores by factor."""
     from voxloom.cli import output
     from voxloom.cli.train import parse_assignments
-    from voxloom.study.sweep import Sweep, run_sweep
+    from voxloom.sweep import Sweep, run_sweep
 
     asked = Sweep.load(sweep, data=data, changes=parse_assignments(assign or []))
     try:
@@ -60,8 +60,8 @@ def command(
 
 def start_workers(on: str, workers: int, cpus: float, gpus: float) -> Workers:
     """Processes here, or a Ray cluster."""
-    from voxloom.study.sweep.on_ray import RayWorkers
-    from voxloom.study.sweep.workers import LocalWorkers
+    from voxloom.sweep.on_ray import RayWorkers
+    from voxloom.sweep.workers import LocalWorkers
 
     return LocalWorkers(workers) if on == "local" else RayWorkers(on, cpus=cpus, gpus=gpus)
 

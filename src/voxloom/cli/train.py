@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 import typer
 
 if TYPE_CHECKING:
-    from voxloom.study.recipe import Recipe
+    from voxloom.recipe.recipe import Recipe
 
 
 def command(
@@ -51,8 +51,8 @@ def command(
     from voxloom.cli import output
     from voxloom.cli.training_progress import screen_listener
     from voxloom.errors import BadInput
-    from voxloom.study.recipe import Recipe
-    from voxloom.study.train import train
+    from voxloom.recipe.recipe import Recipe
+    from voxloom.verbs.train import train
 
     if resume and out is None:
         raise BadInput("--resume needs the run", None, "Name its folder: --resume -o RUN")
@@ -107,7 +107,7 @@ def suggest_rate(dataset: Path, recipe: Recipe, out: Path | None, json_output: b
     """Run the range test and print its suggestion."""
     from voxloom.cli import output
     from voxloom.cli.training_progress import screen_listener
-    from voxloom.study.find_lr import find_learning_rate
+    from voxloom.verbs.find_lr import find_learning_rate
 
     test = find_learning_rate(dataset, recipe, out=out, listener=screen_listener())
     output.note(f"Suggested learning rate: {test.suggestion:.2g}, where the loss falls most steeply")

@@ -17,7 +17,7 @@ def write_stress_report(result: Mapping[str, Any], name: str, folder: str | Path
 
     Parameters
     ----------
-    result : as ``voxloom.study.stress.to_dict`` gives it.
+    result : as ``voxloom.verbs.stress.to_dict`` gives it.
     name : of the run.
     """
     root = Path(folder)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from voxloom.study.sweep.trial import Job, Record
+from voxloom.sweep.trial import Job, Record
 
 Score = Callable[[dict[str, Any]], float | str]
 

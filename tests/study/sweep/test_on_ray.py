@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from voxloom.errors import MissingExtra, VoxloomError
-from voxloom.study.sweep import Sweep, run_sweep
-from voxloom.study.sweep.on_ray import RayWorkers
-from voxloom.study.sweep.trial import Job
+from voxloom.sweep import Sweep, run_sweep
+from voxloom.sweep.on_ray import RayWorkers
+from voxloom.sweep.trial import Job
 
 from ..conftest import TINY, write_balls
 from .fakes import kill_in_second_fold

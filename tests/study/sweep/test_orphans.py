@@ -11,7 +11,7 @@ from pathlib import Path
 SCRIPT = """
 import os, signal, sys, time
 from pathlib import Path
-from voxloom.study.sweep import workers
+from voxloom.sweep import workers
 
 def trial(place):
     workers._idle.clear()

@@ -11,11 +11,11 @@ import pytest
 
 from voxloom.cli.app import run as voxloom
 from voxloom.errors import BadInput
-from voxloom.study.recipe import Recipe
-from voxloom.study.sweep import Sweep, run_sweep
-from voxloom.study.sweep.point_scores import read_point_scores
-from voxloom.study.sweep.trial import Job, Record, run_trial
-from voxloom.study.train import train
+from voxloom.recipe.recipe import Recipe
+from voxloom.sweep import Sweep, run_sweep
+from voxloom.sweep.point_scores import read_point_scores
+from voxloom.sweep.trial import Job, Record, run_trial
+from voxloom.verbs.train import train
 
 from ..conftest import TINY, write_balls
 from ..test_landmarks import RECIPE, write_scans

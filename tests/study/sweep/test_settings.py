@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from voxloom.errors import BadInput
-from voxloom.study.sweep import Sweep
-from voxloom.study.sweep.space import parse_factor
+from voxloom.sweep import Sweep
+from voxloom.sweep.space import parse_factor
 
 GOOD: dict[str, Any] = {"data": "balls", "over": {"training.batch": [1, 2]}}
 

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from voxloom.errors import BadInput
-from voxloom.study.recipe import Recipe
-from voxloom.study.sweep import Sweep, run_sweep
-from voxloom.study.sweep.trial import Job, read_scores
-from voxloom.study.sweep.workers import LocalWorkers
+from voxloom.recipe.recipe import Recipe
+from voxloom.sweep import Sweep, run_sweep
+from voxloom.sweep.trial import Job, read_scores
+from voxloom.sweep.workers import LocalWorkers
 
 from ..conftest import TINY, write_balls
 from .fakes import FakeWorkers, Score, kill_in_second_fold

@@ -1,0 +1,1 @@
+"""What to annotate, label and mend next: rank, pseudo, review."""

@@ -1,0 +1,144 @@
+"""An ensemble at work: predicts like a run.
+
+Knows ``ensemble.json`` and ``stack.safetensors``. Members' probabilities wait on disk, so that memory holds about two label
+maps whatever the number of members.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voxloom.dataset import Labels
+from voxloom.ensemble.combine import vote
+from voxloom.ensemble.members import EnsembleMember, check_members
+from voxloom.ensemble.stack import StackNetwork, apply_stack
+from voxloom.errors import BadInput
+from voxloom.inference.labels import add_share, decide
+from voxloom.run.scans import read_channels, refuse_channels
+from voxloom.tasks.segmentation.predictor import Predictor
+from voxloom.volume import Volume
+
+Rule = Literal["mean", "vote", "stack"]
+DESCRIPTION, STACK = "ensemble.json", "stack.safetensors"
+
+
+@dataclass(frozen=True)
+class EnsemblePredictor:
+    """Members that decide together.
+
+    Parameters
+    ----------
+    members : predictors with the same labels and channels.
+    rule : "mean" of probabilities on the scan's own grid, "vote" of label maps, or "stack".
+    stack : the network that combines, for "stack".
+    """
+
+    members: tuple[Predictor, ...]
+    rule: Rule
+    stack: StackNetwork | None = None
+
+    @property
+    def labels(self) -> Labels:
+        """The labels of all members."""
+        return self.members[0].labels
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """The channels of all members."""
+        return self.members[0].channels
+
+    @property
+    def may_lack(self) -> bool:
+        """Whether all members learned to do without a channel."""
+        return all(member.may_lack for member in self.members)
+
+    @classmethod
+    def of(cls, folder: Path, *, device: str = "auto") -> EnsemblePredictor:
+        """Load an ensemble from its folder.
+
+        Raises
+        ------
+        BadInput : the folder is no ensemble, or a member is no longer where it was.
+        """
+        about = read_description(folder)
+        members = [EnsembleMember((folder / m["run"]).resolve(), tuple(m["folds"])) for m in about["members"]]
+        predictors = tuple(member.predictor(device=device) for member in members)
+        check_members(members, predictors)
+        return cls(predictors, about["rule"], load_stack(folder, predictors) if about["rule"] == "stack" else None)
+
+    def predict(self, source: str | Path | Volume | Sequence[Path], *, resample_tilt: bool = False) -> Volume:
+        """Label map (1, I, J, K) of one scan on its own grid; see ``Predictor.predict``."""
+        volume = source if isinstance(source, Volume) else read_channels(source, resample_tilt)
+        refuse_channels(volume, self.channels, self.may_lack)
+        if self.rule == "vote":
+            found = vote([member.predict(volume).data[0] for member in self.members], self.labels)
+        else:
+            voices = [member.probabilities for member in self.members]
+            found = combine(
+                [_of(volume, voice) for voice in voices], self.members[0].maps, volume, self.labels, self.stack
+            )
+        return Volume(found[None], volume.affine, dict(volume.meta))
+
+
+#: Fills an array (maps, I, J, K) with a member's probabilities.
+Voice = Callable[[NDArray[np.float16]], Any]
+
+
+def _of(volume: Volume, probabilities: Callable[[Volume, NDArray[np.float16]], Any]) -> Voice:
+    return lambda out: probabilities(volume, out)
+
+
+def combine(
+    voices: Sequence[Voice], maps: int, volume: Volume, labels: Labels, stack: StackNetwork | None
+) -> NDArray[Any]:
+    """Outer label values (I, J, K) from the members' probabilities: their mean, or what the stack makes of them."""
+    with tempfile.TemporaryDirectory(prefix="voxloom") as folder:
+        total = np.lib.format.open_memmap(f"{folder}/mean.npy", "w+", np.float32, (maps, *volume.shape))
+        every = len(voices) if stack is not None else 1
+        held = np.lib.format.open_memmap(f"{folder}/members.npy", "w+", np.float16, (every * maps, *volume.shape))
+        for n, voice in enumerate(voices):
+            place = held[n * maps : (n + 1) * maps] if stack is not None else held
+            voice(place)
+            if stack is None:
+                add_share(total, place, 1 / len(voices))
+        if stack is not None:
+            apply_stack(stack, held, total)
+        return labels.decode(decide(iter(total), labels))
+
+
+def read_description(folder: Path) -> dict[str, Any]:
+    """``ensemble.json``."""
+    path = folder / DESCRIPTION
+    if not path.is_file():
+        raise BadInput("not an ensemble (no ensemble.json in it)", folder, "Make one: voxloom ensemble RUN RUN -o OUT")
+    try:
+        about: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        for member in about["members"]:
+            if not (folder / member["run"] / "recipe.yaml").is_file():
+                raise BadInput(
+                    f"its member {member['run']} is no longer there", folder, "Move it back, or build it anew"
+                )
+        return about
+    except (ValueError, KeyError, TypeError) as error:
+        raise BadInput(f"the description is damaged ({error})", path, "Build the ensemble anew") from error
+
+
+def load_stack(folder: Path, predictors: Sequence[Predictor]) -> StackNetwork:
+    """The combining network."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    network = StackNetwork(len(predictors), predictors[0].maps, predictors[0].labels.has_regions)
+    try:
+        network.load_state_dict(load_file(folder / STACK))
+    except (SafetensorError, RuntimeError, OSError) as error:
+        raise BadInput("the weights of the stack are missing or damaged", folder / STACK, "Build it anew") from error
+    return network.eval()

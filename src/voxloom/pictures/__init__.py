@@ -1,0 +1,1 @@
+"""Figures of batches, results, slices and the inside of networks."""

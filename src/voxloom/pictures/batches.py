@@ -1,0 +1,112 @@
+"""Pictures of a run: what the network sees after augmentation, and what it says beside the truth.
+
+Knows which volumes to draw; knows no statistics. Works in a notebook (a matplotlib figure comes back) and writes a file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voxloom.errors import BadInput
+from voxloom.files import atomic_path
+from voxloom.report.figures import draw_contours
+from voxloom.run.run import Run
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def show_batch(run: Run, path: Path | None = None, *, step: int = 0) -> Figure:
+    """One training batch after augmentation: a row per patch, a column per anatomical plane, labels as contours."""
+    import torch
+
+    from voxloom.training.fit import build_module, build_sampler
+    from voxloom.training.pace import Pace
+    from voxloom.verbs.train import open_study, training_of
+
+    run.refuse_landmarks("show label contours")
+    job = training_of(open_study(run), 0)
+    image, label = build_sampler(job).read(step)
+    module = build_module(job, Pace(job.training.steps))
+    seen, truth = module.augmented((step, torch.from_numpy(image), torch.from_numpy(label.astype("int64"))))
+    figure, axes = panels(len(seen), f"Training batch of step {step}, after augmentation")
+    for row, (one, mask) in enumerate(zip(seen.numpy(), truth.numpy(), strict=True)):
+        volume, inner = (one[0], mask) if one.ndim == 4 else (one[0][..., None], mask[..., None])
+        draw_row(axes[row], volume, [(inner, "-")], job.spacing)
+    return finish(figure, path)
+
+
+def show_results(run: Run, path: Path | None = None, *, cases: Sequence[str] | None = None, most: int = 4) -> Figure:
+    """Held-out cases: a row per case, truth as solid and prediction as dashed contours."""
+    from voxloom.formats import read_label
+    from voxloom.verbs.train import open_study
+
+    run.refuse_landmarks("show label contours")
+    study = open_study(run)
+    found = {p.name.removesuffix(".nii.gz"): p for p in sorted(run.folder.glob("fold_*/predictions/*.nii.gz"))}
+    chosen = list(cases) if cases is not None else list(found)[:most]
+    missing = [case for case in chosen if case not in found]
+    if missing or not chosen:
+        raise BadInput(
+            f"no prediction of {', '.join(missing) or 'any held-out case'}",
+            run.folder,
+            "Train with a hold-out or folds",
+        )
+    figure, axes = panels(len(chosen), "Truth (solid) and prediction (dashed)")
+    for row, case in enumerate(chosen):
+        image, truth = study.dataset[case].read_image(), study.dataset[case].read_label()
+        assert truth is not None
+        masks = [
+            (study.labels.encode(truth.data[0]), "-"),
+            (study.labels.encode(read_label(found[case]).data[0]), "--"),
+        ]
+        draw_row(axes[row], image.present[0].astype(np.float32), masks, image.spacing, title=case)
+    return finish(figure, path)
+
+
+def panels(rows: int, title: str) -> tuple[Figure, NDArray[np.object_]]:
+    """A figure with three panels a row."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 3 * rows + 0.6), layout="constrained")
+    figure.suptitle(title)
+    return figure, figure.subplots(rows, 3, squeeze=False)
+
+
+def draw_row(
+    axes: NDArray[np.object_],
+    image: NDArray[np.floating],
+    masks: Sequence[tuple[NDArray[np.integer], str]],
+    spacing: tuple[float, float, float],
+    title: str = "",
+) -> None:
+    """Slices through the middle of what is labelled (else of the volume), one per axis that has more than one voxel."""
+    labelled = np.argwhere(masks[0][0] > 0)
+    middle = labelled.mean(axis=0).round().astype(int) if len(labelled) else np.array(image.shape) // 2
+    limits = np.percentile(image, [1, 99])
+    for axis, panel in enumerate(axes):
+        panel.set_axis_off()
+        rest = [n for n in range(3) if n != axis]
+        if image.shape[rest[0]] == 1 or image.shape[rest[1]] == 1:
+            continue
+        index = int(middle[axis])
+        aspect = spacing[rest[1]] / spacing[rest[0]]
+        panel.imshow(
+            np.take(image, index, axis).T, cmap="gray", vmin=limits[0], vmax=limits[1], origin="lower", aspect=aspect
+        )
+        panel.set_title(f"{title}  {'ijk'[axis]} = {index}".strip(), fontsize=8)
+        for mask, style in masks:
+            draw_contours(panel, np.take(mask, index, axis).T, style)
+
+
+def finish(figure: Figure, path: Path | None) -> Figure:
+    """Write the picture where asked."""
+    if path is not None:
+        with atomic_path(path) as temporary:
+            figure.savefig(temporary, dpi=120)
+    return figure

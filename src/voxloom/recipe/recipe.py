@@ -1,0 +1,293 @@
+"""The Recipe: one YAML file that decides a run.
+
+Knows the sections, their defaults and how to say which key was meant. A section that is left out is chosen by the planner;
+the run writes out every value. Does not know how any of it is carried out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from voxloom.errors import BadInput
+from voxloom.files import write_text
+from voxloom.prepare import PrepareSettings, SliceSettings
+from voxloom.recipe.extends import EXTENDS, recipe_mapping
+from voxloom.recipe.keys import as_bad_input, check_keys, check_values, nearest
+from voxloom.recipe.shipped import recipe_names, shipped_text
+from voxloom.training.init import RANDOM, InitSettings
+from voxloom.yamltext import read_text
+
+if TYPE_CHECKING:
+    from voxloom.dataset.labels import Labels
+
+
+class DataSettings(BaseModel):
+    """Which cases and labels a run uses; recipe section ``data:``.
+
+    Parameters
+    ----------
+    labels : names with one value, or a list of values for a region; None takes the data set's own.
+    ignore : label value of voxels that nobody annotated.
+    exclude : case ids that are left out, or the ``review.csv`` of ``voxloom review``.
+    add : further data sets that are trained on too; ``folds.over`` says which cases are divided.
+    external : data sets that are kept wholly apart, and only evaluated when everything is trained.
+    patients : whether one patient name in two data sets is one person ("shared", who is refused on two sides) or every set
+        numbers its own people ("separate").
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    labels: dict[str, int | tuple[int, ...]] | None = None
+    ignore: int | None = None
+    exclude: tuple[str, ...] | Path = ()
+    add: tuple[Path, ...] = ()
+    external: tuple[Path, ...] = ()
+    patients: Literal["shared", "separate"] = "shared"
+
+
+class LabelSettings(BaseModel):
+    """What is made of the labels before training; recipe section ``labels:``.
+
+    Parameters
+    ----------
+    merge : labels that become one: a list, named after its parts (``femur+tibia``), or {new name: list} for several groups;
+        {new name: all} makes one label of whatever labels the data set has.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    merge: tuple[str, ...] | dict[str, tuple[str, ...] | Literal["all"]] = ()
+
+    def apply(self, labels: Labels) -> Labels:
+        """The merged labels (BadInput for a label that does not exist)."""
+        groups = self.merge if isinstance(self.merge, dict) else {"+".join(self.merge): self.merge}
+        for name, parts in groups.items():
+            if parts == "all":
+                labels = labels.as_one(name)
+            elif parts:
+                labels = labels.merged(name, parts)
+        return labels
+
+
+class FoldSettings(BaseModel):
+    """How cases are divided; recipe section ``folds:``.
+
+    Parameters
+    ----------
+    count : number of folds; 1 trains once, with a hold-out for validation.
+    hold_out : share of the patients that is held out when ``count`` is 1 (at least 4 where there are 20); 0 trains on all.
+    stratify : an attribute column, or ``label_volume``.
+    sort_by : worst-case folds: patients sorted by ``slices``, ``slice_thickness``, ``pixel_spacing``, ``field_of_view``,
+        ``label_volume`` or an attribute column and cut into ``count`` blocks, so that every fold tests on unlike cases.
+    group_by : site-wise folds: ``group``, ``dataset`` or an attribute column whose values are never divided, in ``count`` folds.
+    leave_out : leave-one-group-out: one fold per value of such a column; ``count`` does not matter.
+    over : which cases are divided: ``all``, those of the ``first`` data set, or those that ``data.add`` ``added``. The others
+        train in every fold, and so do pseudo-labelled cases always.
+    file : an nnU-Net ``splits_final.json`` to train on the same folds.
+    train_patients : train on so many patients of each fold only, for learning curves; nested sets, and the same held-out cases.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    count: int = Field(1, ge=1)
+    hold_out: float = Field(0.05, ge=0, lt=1)
+    stratify: str | None = None
+    sort_by: str | None = None
+    group_by: str | None = None
+    leave_out: str | None = None
+    over: Literal["all", "first", "added"] = "all"
+    file: Path | None = None
+    train_patients: int | None = Field(None, ge=1)
+
+    @model_validator(mode="after")
+    def _one_division(self) -> FoldSettings:
+        if sum(way is not None for way in (self.stratify, self.sort_by, self.group_by, self.leave_out)) > 1:
+            raise ValueError("stratify, sort_by, group_by and leave_out cannot be combined")
+        if self.group_by is not None and self.count < 2:
+            raise ValueError("group_by needs a count of 2 or more; leave_out makes one fold per group")
+        if self.sort_by is not None and self.count < 2:
+            raise ValueError("sort_by needs a count of 2 or more")
+        return self
+
+
+Section = dict[str, Any]
+
+#: Recipe sections whose keys are the fields of a settings class; keys that are left out are chosen by the planner.
+PLANNED = ("prepare", "network", "training", "augment", "inference")
+
+
+class Recipe(BaseModel):
+    """Everything that decides a run.
+
+    Parameters
+    ----------
+    name, description, reference : for people.
+    seed : of folds, weights, patches and augmentation.
+    device : "auto" takes a graphics card when there is one.
+    budget : training time of all folds together, e.g. "90s", "10m", "2h", "1d"; None trains ``training.steps``.
+    under_budget : dotted keys that take another value where a time budget is given, since a recipe made for a large graphics card
+        may not take one step in it; null leaves the choice to the planner. A key that the user sets himself is not touched.
+    pace : written by a run that trained under a budget (``repeat.yaml``): per fold, (step, steps in all) corrections of the
+        number of steps. With it and without a budget the same weights come out again.
+    data, labels, folds : cases, what is made of their labels, and their division.
+    slices : slices of volumes for 2D networks.
+    init : where the first weights come from.
+    prepare, network, training, augment, inference : keys of ``PrepareSettings``, the network's kind, ``TrainingSettings``,
+        ``AugmentSettings`` and ``InferenceSettings``; the planner chooses those that are left out.
+    landmarks : keys of ``LandmarkSettings``; a recipe that has any trains on points instead of labels.
+
+    Raises
+    ------
+    BadInput : from ``load`` and ``parse``: an unknown key (with the nearest right one) or a value of the wrong kind.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = "auto"
+    description: str = ""
+    reference: str = ""
+    seed: int = Field(0, ge=0)
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    budget: str | None = Field(None, pattern=r"^\d+(\.\d+)?(s|m|h|d)$")
+    under_budget: dict[str, Any] = {}
+    pace: dict[str, tuple[tuple[int, int], ...]] = {}
+    data: DataSettings = DataSettings()
+    labels: LabelSettings = LabelSettings()
+    folds: FoldSettings = FoldSettings()
+    init: InitSettings = RANDOM
+    slices: SliceSettings = SliceSettings()
+    prepare: Section = {}
+    network: Section = {}
+    training: Section = {}
+    augment: Section = {}
+    inference: Section = {}
+    landmarks: Section = {}
+
+    @classmethod
+    def load(cls, source: str | Path) -> Recipe:
+        """Read a YAML file, or a shipped recipe by its name (``voxloom recipes`` lists them)."""
+        path = Path(source)
+        if path.suffix not in (".yaml", ".yml") and str(source) in recipe_names():
+            return cls.parse(shipped_text(str(source)), f"recipe {source}")
+        if not path.is_file():
+            raise BadInput("no such recipe", source, nearest(str(source), recipe_names(), "See: voxloom recipes"))
+        return cls.parse(read_text(path), path)
+
+    @classmethod
+    def parse(cls, text: str, where: str | Path) -> Recipe:
+        """Check YAML text, which may extend another recipe; ``where`` is named in errors."""
+        return cls.check(recipe_mapping(text, where), where)
+
+    @classmethod
+    def check(cls, values: Mapping[str, Any], where: str | Path) -> Recipe:
+        """Check a mapping of keys, nested as in YAML."""
+        check_keys(values, (*cls.model_fields, EXTENDS), "", where)
+        if EXTENDS in values:
+            raise BadInput(f"`{EXTENDS}` stands in recipe files only", where, "Load that recipe, and change its keys")
+        for section, model in section_models().items():
+            given = values.get(section) or {}
+            if not isinstance(given, Mapping):
+                raise BadInput(f"`{section}` takes keys of its own", where, f"Write them indented below `{section}:`")
+            if section == "network" and "kind" in given:
+                model = _network_family(given["kind"], where)
+            check_keys(given, tuple(model.model_fields), f"{section}.", where)
+            check_values(given, model, section, where)
+        try:
+            recipe = cls.model_validate({k: v for k, v in values.items() if v is not None})
+        except ValidationError as error:
+            raise as_bad_input(error, "", where) from error
+        if recipe.under_budget:
+            recipe.model_copy(update={"budget": recipe.budget or "1s"}).for_budget()
+        return recipe
+
+    def changed(self, assignments: Mapping[str, Any]) -> Recipe:
+        """A recipe with dotted keys changed, e.g. ``{"training.batch": 4}``; checked like a file."""
+        values = self.model_dump(mode="json")
+        for key, value in assignments.items():
+            place, last = _place_of(values, key)
+            place[last] = value
+        values["under_budget"] = {key: v for key, v in values["under_budget"].items() if key not in assignments}
+        return Recipe.check(values, "the changed recipe")
+
+    def for_budget(self) -> Recipe:
+        """The recipe that is trained: with the keys of ``under_budget`` where there is a budget, and without them afterwards."""
+        values = self.model_dump(mode="json")
+        for key, value in (self.under_budget if self.budget is not None else {}).items():
+            place, last = _place_of(values, key)
+            if value is None:
+                place.pop(last, None)
+            else:
+                place[last] = value
+        return Recipe.check({**values, "under_budget": {}}, f"recipe {self.name}, under_budget")
+
+    @property
+    def budget_seconds(self) -> float | None:
+        """The budget in seconds."""
+        return (
+            None
+            if self.budget is None
+            else float(self.budget[:-1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[self.budget[-1]]
+        )
+
+    @property
+    def preparation(self) -> PrepareSettings:
+        """The ``prepare`` section with the axes turned to the plane of the slices."""
+        settings = PrepareSettings.model_validate(self.prepare)
+        return settings.model_copy(update={"orientation": self.slices.orientation(settings.orientation)})
+
+    def dump(self) -> str:
+        """YAML text of all keys."""
+        return str(yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=120))
+
+    def save(self, path: Path) -> None:
+        """Write the YAML file, whole or not at all."""
+        write_text(path, self.dump())
+
+
+def _place_of(values: dict[str, Any], key: str) -> tuple[dict[str, Any], str]:
+    """Where a dotted key belongs: its section, and its last part (BadInput when there is no such section)."""
+    place = values
+    *parents, last = key.split(".")
+    for parent in parents:
+        if not isinstance(place.get(parent), dict):
+            raise BadInput(f"there is no section `{parent}`", key, nearest(parent, list(values), ""))
+        place = place[parent]
+    return place, last
+
+
+def section_models() -> dict[str, type[BaseModel]]:
+    """The settings class of every recipe section; of ``network`` the class that holds without ``kind``."""
+    from voxloom.augment import AugmentSettings
+    from voxloom.landmarks import LandmarkSettings
+    from voxloom.networks import NetworkSettings
+    from voxloom.training.settings import InferenceSettings, TrainingSettings
+
+    return {
+        "data": DataSettings,
+        "labels": LabelSettings,
+        "folds": FoldSettings,
+        "init": InitSettings,
+        "slices": SliceSettings,
+        "prepare": PrepareSettings,
+        "network": NetworkSettings,
+        "training": TrainingSettings,
+        "augment": AugmentSettings,
+        "inference": InferenceSettings,
+        "landmarks": LandmarkSettings,
+    }
+
+
+def _network_family(kind: Any, where: str | Path) -> type[BaseModel]:
+    """The settings class of a kind of network."""
+    from voxloom.networks import network_kinds
+
+    kinds = network_kinds()
+    if kind not in kinds:
+        hint = nearest(str(kind), list(kinds), f"Known: {', '.join(kinds)}")
+        raise BadInput(f"unknown network `network.kind: {kind}`", where, hint)
+    return kinds[kind]

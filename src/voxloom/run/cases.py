@@ -1,0 +1,158 @@
+"""Which cases a run uses, and which of them train and validate in each fold, as the recipe's ``data`` and ``folds`` say.
+
+Knows data sets that are joined, cases that are left out, and cases that always train (other sites, pseudo-labels). Does not
+know leaks (``guard``), nor how anything is trained.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from voxloom.dataset import (
+    Dataset,
+    Fold,
+    Label,
+    Labels,
+    group_folds,
+    hold_out,
+    join_datasets,
+    leave_one_out,
+    make_folds,
+    read_splits,
+    sorted_folds,
+)
+from voxloom.dataset.tables import name_some, read_table
+from voxloom.errors import BadInput
+from voxloom.recipe.recipe import Recipe
+
+
+def settled(recipe: Recipe) -> Recipe:
+    """The recipe with whole paths, and with the ids that a review list excludes now, so that the run can be repeated."""
+    data = recipe.data
+    changes = {key: [str(path.resolve()) for path in getattr(data, key)] for key in ("add", "external")}
+    return recipe.changed(
+        {"data.exclude": list(excluded_ids(recipe)), **{f"data.{key}": paths for key, paths in changes.items()}}
+    )
+
+
+def joined_cases(dataset: Dataset, recipe: Recipe) -> Dataset:
+    """The training cases of the data set and of those that ``data.add`` names, without the excluded ones.
+
+    Raises BadInput for excluded cases that do not exist, for data sets that do not fit together, and for cases that lack a
+    channel where the recipe does not say so.
+    """
+    whole = dataset.training
+    if recipe.data.add:
+        whole = join_datasets(whole, [Dataset(path).training for path in recipe.data.add])
+    left_out = excluded_ids(recipe)
+    if unknown := sorted(set(left_out) - {case.id for case in whole}):
+        raise BadInput(f"excluded cases that do not exist: {', '.join(unknown)}", dataset.root, "Check data.exclude")
+    whole = whole.subset([case.id for case in whole if case.id not in left_out])
+    refuse_missing(whole, recipe)
+    return whole
+
+
+def refuse_missing(dataset: Dataset, recipe: Recipe) -> None:
+    """Refuse cases that lack a channel, unless the recipe's network learns to do without (BadInput naming the case)."""
+    lacking = next((case for case in dataset if case.missing), None)
+    if lacking is not None and not recipe.augment.get("channel_dropout"):
+        raise BadInput(
+            f"case {lacking.id} has no image of channel {dataset.channels[lacking.missing[0]]}",
+            dataset.root,
+            "Add the file, leave the case out, or let the network learn to do without: --set augment.channel_dropout=0.2",
+        )
+
+
+def excluded_ids(recipe: Recipe) -> tuple[str, ...]:
+    """Case ids that are left out: listed in the recipe, or marked ``exclude`` in the verdicts of a ``review.csv``."""
+    listed = recipe.data.exclude
+    if not isinstance(listed, Path):
+        return listed
+    if not listed.is_file():
+        raise BadInput("no such review list", listed, "Make one: voxloom review RUN; or list ids: exclude: [A, B]")
+    return tuple(case for case, verdict in read_verdicts(listed).items() if verdict == "exclude")
+
+
+def read_verdicts(path: Path) -> dict[str, str]:
+    """``exclude`` or ``keep`` by case, as a person left them in a ``review.csv``; the header alone gives none.
+
+    Raises BadInput when a row has no case or another verdict.
+    """
+    if path.read_text(encoding="utf-8-sig", errors="replace").strip().count("\n") == 0:
+        return {}
+    rows = read_table(path)
+    for number, row in enumerate(rows, start=2):
+        if "case" not in row or str(row.get("verdict", "")).lower() not in ("exclude", "keep"):
+            raise BadInput(f"row {number} has no case or no verdict", path, "Write exclude or keep under verdict")
+    return {str(row["case"]): str(row["verdict"]).lower() for row in rows}
+
+
+def usable_cases(dataset: Dataset, recipe: Recipe) -> tuple[Dataset, Labels]:
+    """The labelled training cases of all data sets without the excluded ones, and the labels the recipe asks for."""
+    dataset = joined_cases(dataset, recipe)
+    if dataset.task != "segmentation" or dataset.labels is None:
+        raise BadInput(f"a {dataset.task} data set cannot be trained yet, only segmentation", dataset.root)
+    labels = dataset.labels
+    if recipe.data.labels is not None:
+        named = recipe.data.labels.items()
+        foreground = tuple(Label(n, (v,) if isinstance(v, int) else tuple(v)) for n, v in named if v not in (0, (0,)))
+        labels = Labels(foreground, ignore=recipe.data.ignore)
+    labels = recipe.labels.apply(labels)
+    if labels == dataset.labels:
+        return dataset, labels
+    kinds = dataset.channel_kinds
+    return Dataset.from_cases(
+        dataset.name, dataset.cases, dataset.channels, labels, root=dataset.root, channel_kinds=kinds
+    ), labels
+
+
+def divided_ids(dataset: Dataset, over: str) -> list[str]:
+    """Ids of the cases that folds divide; the others always train. Pseudo-labelled cases are never among them."""
+    first = dataset.cases[0].origin if len(dataset) else None  # joined sets begin with the first
+    wanted = {"all": (True, False), "first": (True,), "added": (False,)}[over]
+    ids = [case.id for case in dataset if not case.is_pseudo and (case.origin == first) in wanted]
+    if over == "added" and not ids:
+        raise BadInput("`folds.over: added` has no added case to divide", dataset.root, "Name a data set: --add DIR")
+    return ids
+
+
+def choose_folds(dataset: Dataset, recipe: Recipe) -> list[Fold]:
+    """The folds of a recipe; cases that are not divided train in every one.
+
+    Raises BadInput when cases cannot be divided so, or a pseudo-labelled case would validate.
+    """
+    ids = divided_ids(dataset, recipe.folds.over)
+    divided = dataset.subset(ids)
+    always = [case.id for case in dataset if case.id not in divided]
+    if recipe.folds.file is None:
+        return (
+            [Fold((*fold.train, *always), fold.val) for fold in divide(divided, recipe)]
+            if ids
+            else [Fold(tuple(always), ())]
+        )
+    folds = read_splits(recipe.folds.file, dataset)
+    if pseudo := sorted({name for fold in folds for name in fold.val if dataset[name].is_pseudo}):
+        raise BadInput(
+            f"pseudo-labelled cases cannot validate: {name_some(pseudo)}", recipe.folds.file, "Move to train"
+        )
+    named = {name for fold in folds for name in (*fold.train, *fold.val)}
+    return [Fold((*fold.train, *(name for name in always if name not in named)), fold.val) for fold in folds]
+
+
+def divide(dataset: Dataset, recipe: Recipe) -> Sequence[Fold]:
+    """k shuffled, sorted or grouped folds, one fold per group, one hold-out, or all cases for training."""
+    f = recipe.folds
+    if f.leave_out is not None:
+        return leave_one_out(dataset, f.leave_out)
+    if f.group_by is not None:
+        return group_folds(dataset, f.count, f.group_by)
+    if f.sort_by is not None:
+        return sorted_folds(dataset, f.count, f.sort_by)
+    if f.count > 1:
+        return make_folds(dataset, f.count, seed=recipe.seed, stratify=f.stratify)
+    patients = {case.patient for case in dataset}
+    if f.hold_out == 0 or len(patients) < 3:
+        return [Fold(tuple(case.id for case in dataset), ())]
+    fewest = 4 if len(patients) >= 20 else 1
+    return [hold_out(dataset, max(f.hold_out, fewest / len(patients)), seed=recipe.seed, stratify=f.stratify)]

@@ -1,1 +1,0 @@
-"""Studies: recipes and runs. A run is a folder that people can read."""

@@ -1,6 +1,0 @@
-"""Ensembles: several runs, folds or planes that decide together, by vote, by mean, or by a network that learned to combine them."""
-
-from voxloom.study.ensemble.build import BuiltEnsemble, build_ensemble
-from voxloom.study.ensemble.predictor import EnsemblePredictor
-
-__all__ = ["BuiltEnsemble", "EnsemblePredictor", "build_ensemble"]

@@ -1,0 +1,1 @@
+"""Landmarks: points in RAS mm, with a level and perhaps a side."""

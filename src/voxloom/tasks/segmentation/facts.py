@@ -1,0 +1,231 @@
+"""From a data set and its fingerprint to what the planner asks for, and back to a complete recipe.
+
+Knows both sides; decides nothing itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from pydantic import ValidationError
+
+from voxloom.augment import AugmentSettings
+from voxloom.dataset import Dataset, Labels
+from voxloom.dataset.inspect import Fingerprint, ras_order
+from voxloom.errors import BadInput
+from voxloom.networks import AnyNetworkSettings, NetworkSettings, fill_network, network_kinds, network_settings
+from voxloom.prepare import PrepareSettings, SliceSettings
+from voxloom.recipe.keys import as_bad_input
+from voxloom.recipe.recipe import PLANNED, Recipe
+from voxloom.training.grid_plan import Spacing
+from voxloom.training.planner import DataFacts, Plan, StepTimer, Wishes, build_plan
+from voxloom.training.settings import USUAL_RATES, InferenceSettings, TrainingSettings
+
+#: Seconds of one training step of any network on this machine.
+MachineTimer = Callable[[AnyNetworkSettings, TrainingSettings, AugmentSettings, Spacing], float]
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A recipe with nothing left to choose."""
+
+    recipe: Recipe
+    prepare: PrepareSettings
+    network: AnyNetworkSettings
+    training: TrainingSettings
+    augment: AugmentSettings
+    inference: InferenceSettings
+    slices: SliceSettings
+
+
+def resolve(recipe: Recipe) -> Resolved:
+    """The settings objects of a complete recipe (pydantic's errors are turned into BadInput by ``Recipe.check``)."""
+    return Resolved(
+        recipe,
+        recipe.preparation,
+        network_settings(recipe.network),
+        TrainingSettings.model_validate(recipe.training),
+        AugmentSettings.model_validate(recipe.augment),
+        InferenceSettings.model_validate(recipe.inference),
+        recipe.slices,
+    )
+
+
+def wishes_of(recipe: Recipe) -> Wishes:
+    """What the recipe fixes of the network's input (BadInput when it asks for slices and for a network that has none)."""
+    field = network_kinds()[recipe.network.get("kind", "unet")].model_fields["dims"]
+    dims = recipe.network.get("dims", None if field.is_required() else field.default)  # some families are 2D alone
+    given = recipe.training.get("patch")
+    patch = None if given is None else (int(given[0]), int(given[1]), int(given[2]))
+    slices = recipe.slices
+    if slices.flat and (dims == 3 or (patch or (0, 0, 1))[2] != 1):
+        raise BadInput(
+            f"`slices` is for 2D networks, not for {'3D ones' if dims == 3 else f'patches of {patch and patch[2]} slices'}",
+            f"recipe {recipe.name}",
+            "Set network.dims to 2 and the third number of training.patch to 1, or leave both out",
+        )
+    if slices.spread and (dims == 2 or patch is None or patch[2] != slices.spread):
+        raise BadInput(
+            f"`slices.spread` is for 3D networks on patches of {slices.spread} slices",
+            f"recipe {recipe.name}",
+            f"Set network.dims to 3 and training.patch to [I, J, {slices.spread}], e.g. [128, 128, {slices.spread}]",
+        )
+    return Wishes(2 if slices.flat else 3 if slices.spread else dims, slices.plane, slices.neighbors, patch)
+
+
+def gather_facts(dataset: Dataset, fingerprint: Fingerprint, labels: Labels) -> DataFacts:
+    """Shapes and spacings in RAS axis order, and the smallest label, over the readable cases."""
+    readable = [case for case in fingerprint.cases if not case.problem]
+    if not readable:
+        raise BadInput("no case could be read", dataset.root, f"See why: voxloom inspect {dataset.root}")
+    orders = [ras_order(case.orientation) for case in readable]
+    shapes = tuple(_pick(case.shape, order) for case, order in zip(readable, orders, strict=True))
+    spacings = tuple(_pick(case.spacing, order) for case, order in zip(readable, orders, strict=True))
+    volumes = {
+        name: [
+            case.label_voxels[name] * float(np.prod(case.spacing)) for case in readable if case.label_voxels.get(name)
+        ]
+        for name in labels.names
+    }
+    medians = {name: float(np.median(v)) for name, v in volumes.items() if v}
+    smallest = min(medians.items(), key=lambda item: item[1]) if medians else None
+    outputs = labels.count if labels.has_regions else labels.count + 1
+    return DataFacts(len(dataset), shapes, spacings, tuple(dataset.channel_kinds), outputs, smallest)
+
+
+def _pick(values: Any, order: tuple[int, int, int]) -> Any:
+    return (values[order[0]], values[order[1]], values[order[2]])
+
+
+def complete(
+    recipe: Recipe, facts: DataFacts, device: str, seconds: float | None, time_step: MachineTimer
+) -> tuple[Recipe, Plan]:
+    """Fill what the recipe leaves open by the plan; the recipe's own keys win, and the plan reckons with them.
+
+    Raises
+    ------
+    BadInput : keys of the recipe do not go together with what is planned for the others.
+    """
+    try:
+        return _completed(recipe, facts, device, seconds, time_step)
+    except ValidationError as error:
+        raise as_bad_input(error, "", f"recipe {recipe.name}, together with what the planner chose") from error
+
+
+def _completed(
+    recipe: Recipe, facts: DataFacts, device: str, seconds: float | None, time_step: MachineTimer
+) -> tuple[Recipe, Plan]:
+    wishes = wishes_of(recipe)
+    plan = build_plan(resized(facts, recipe), device, seconds, overridden(recipe, time_step), wishes)
+    chosen = {"prepare": plan.prepare, "network": plan.network, "training": plan.training}
+    chosen |= {"augment": plan.augment, "inference": plan.inference}
+    values = recipe.model_dump(mode="json")
+    for section in PLANNED:
+        values[section] = {**chosen[section].model_dump(mode="json"), **values[section]}
+    if recipe.prepare.get("resize_to") is not None:  # the plan's spacing is that of the resized voxels
+        values["prepare"]["spacing"] = recipe.prepare.get("spacing")
+    values["network"] = fill_network(plan.network, recipe.network)
+    values["training"] = learned_as(plan.training, recipe).model_dump(mode="json")
+    return Recipe.check(values, f"recipe {recipe.name}"), plan
+
+
+def learned_as(planned: TrainingSettings, recipe: Recipe) -> TrainingSettings:
+    """The planned training with the recipe's keys.
+
+    An optimizer that the recipe names alone brings its usual rate. Muon is planned for the planner's own networks, on which it
+    was measured; a network of another kind, perhaps with pretrained weights, gets AdamW.
+    """
+    values = {**planned.model_dump(), **recipe.training}
+    if "optimizer" not in recipe.training and planned.optimizer == "muon" and not _is_planned_kind(recipe):
+        values["optimizer"] = "adamw"
+    if "learning_rate" not in recipe.training:
+        same = values["optimizer"] == planned.optimizer
+        values["learning_rate"] = planned.learning_rate if same else USUAL_RATES[values["optimizer"]]
+    return TrainingSettings.model_validate(values)
+
+
+def _is_planned_kind(recipe: Recipe) -> bool:
+    kind = recipe.network.get("kind", "unet")
+    return issubclass(network_kinds()[kind], NetworkSettings)
+
+
+def resized(facts: DataFacts, recipe: Recipe) -> DataFacts:
+    """The facts of cases that all get ``prepare.resize_to`` voxels, in RAS axis order; the spacing then differs by case.
+
+    An axis that is not resized keeps its voxels, or gets those of ``prepare.spacing``.
+    """
+    size = recipe.prepare.get("resize_to")
+    if size is None:
+        return facts
+    asked = recipe.prepare.get("spacing") or (None, None, None)
+    order = ["RAS".index(code) for code in recipe.slices.orientation("RAS") or "RAS"]
+    wanted, spacing = ([values[order.index(axis)] for axis in range(3)] for values in (size, asked))
+    shapes = []
+    for shape, own in zip(facts.shapes, facts.spacings, strict=True):
+        kept = [max(1, round(n * mm / (new or mm))) for n, mm, new in zip(shape, own, spacing, strict=True)]
+        i, j, k = (int(n or old) for n, old in zip(wanted, kept, strict=True))
+        shapes.append((i, j, k))
+    return replace(facts, shapes=tuple(shapes), spacings=((1.0, 1.0, 1.0),) * len(shapes))
+
+
+def overridden(recipe: Recipe, time_step: MachineTimer) -> StepTimer:
+    """Time the step that will really run: the planner's candidate with the recipe's own keys put in.
+
+    Candidates that the recipe makes equal are timed once.
+    """
+    known: dict[str, float] = {}
+
+    def timer(
+        network: NetworkSettings,
+        training: TrainingSettings,
+        augment: AugmentSettings,
+        spacing: Spacing,
+    ) -> float:
+        chosen = network_settings(fill_network(network, recipe.network))
+        learning = learned_as(training, recipe)
+        changes = AugmentSettings.model_validate({**augment.model_dump(), **recipe.augment})
+        candidate = f"{chosen!r} {learning!r} {changes!r} {spacing}"
+        if candidate not in known:
+            known[candidate] = time_step(chosen, learning, changes, spacing)
+        return known[candidate]
+
+    return timer
+
+
+def plan_rows(recipe: Recipe, plan: Plan) -> list[tuple[str, str, str]]:
+    """Every choice, its value and its reason; what the recipe itself set is shown as such."""
+    given = {key: value for section in PLANNED for key, value in getattr(recipe, section).items()}
+    chosen = network_settings(fill_network(plan.network, recipe.network))
+    widths_apply = isinstance(chosen, NetworkSettings)
+    rows = [] if "kind" not in given else [("network", str(given["kind"]), "set by the recipe")]
+    for name, value, why in plan.reasons:
+        if name in given:
+            rows.append((name, str(given[name]), "set by the recipe"))
+        elif name == "optimizer":
+            learned = learned_as(plan.training, recipe)
+            why = why if learned.optimizer == plan.training.optimizer else "Muon was measured on U-Nets only"
+            rows.append((name, f"{learned.optimizer}, rate {learned.learning_rate:g}", why))
+        elif widths_apply or name not in ("width", "cells"):
+            rows.append((name, value, why))
+    return rows
+
+
+def plan_text(recipe: Recipe, plan: Plan, facts: DataFacts) -> str:
+    """``plan.md``: every choice, its value and its reason in words."""
+    lines = [
+        "# Plan",
+        "",
+        f"{facts.cases} training cases; recipe `{recipe.name}`"
+        + (f"; budget {recipe.budget}." if recipe.budget else "; no time budget."),
+        "",
+        "| choice | value | why |",
+        "|---|---|---|",
+        *(f"| {name} | {value} | {why} |" for name, value, why in plan_rows(recipe, plan)),
+        "",
+        "Everything is written out in `recipe.yaml`. Change a key there and train again with `voxloom train -r`.",
+        "",
+    ]
+    return "\n".join(lines)

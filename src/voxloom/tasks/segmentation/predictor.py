@@ -1,0 +1,299 @@
+"""``predict``: apply a run to new scans, on each scan's own grid.
+
+Knows the networks of a run and how results are named. Scans are found and read by ``voxloom.run.scans``; the arithmetic is in
+``voxloom.inference`` and ``voxloom.prepare``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cache, partial
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from voxloom.dataset import Labels
+from voxloom.errors import BadInput, VoxloomError
+from voxloom.formats import write_volume
+from voxloom.inference import (
+    Reading,
+    Slab,
+    autocast_dtype,
+    keep_largest,
+    restore_labels,
+    restore_probabilities,
+    stream_map,
+)
+from voxloom.inference.labels import add_share, decide
+from voxloom.inference.precision import pick_device
+from voxloom.inference.views import Member, View, views
+from voxloom.networks import build_network, network_settings
+from voxloom.prepare import PLAIN_SLICES, PrepareSettings, SliceSettings, Statistics
+from voxloom.progress import Progress
+from voxloom.run.run import Run
+from voxloom.run.scans import Scan, read_channels, read_scan, refuse_channels
+from voxloom.tasks.segmentation.postprocessing import Activations, Mending, used_mendings
+from voxloom.training.settings import InferenceSettings
+from voxloom.training.weights import load_weights
+from voxloom.volume import Volume
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """The networks of a run, ready to predict.
+
+    Parameters
+    ----------
+    members : the folds; their probabilities are averaged.
+    prepare, inference, labels, channels, patch, precision, channels_last : as in ``model.json``.
+    device : where the networks live.
+    largest : names of labels of which only the largest component is kept.
+    slices : which slices the networks see, as in ``model.json``.
+    mendings : post-processing steps of the run.
+    trained_mirror : axes along which training mirrored patches.
+    may_lack : whether the networks learned to do without a channel (``augment.channel_dropout``).
+    """
+
+    members: tuple[Member, ...]
+    prepare: PrepareSettings
+    inference: InferenceSettings
+    labels: Labels
+    channels: tuple[str, ...]
+    patch: tuple[int, int, int]
+    precision: str
+    channels_last: bool
+    device: torch.device
+    largest: tuple[str, ...]
+    slices: SliceSettings = PLAIN_SLICES
+    mendings: tuple[Mending, ...] = ()
+    trained_mirror: tuple[int, ...] = ()
+    may_lack: bool = False
+
+    @classmethod
+    def of(cls, run: Run, *, device: str = "auto", mirror: Sequence[int] | None = None) -> Predictor:
+        """Load all trained folds of a run; ``mirror`` instead of the recipe's axes."""
+        largest = tuple(run.summary.get("largest_component", ()))
+        predictor = cls.from_folds(run.folds, device=device, mirror=mirror, largest=largest)
+        return predictor.with_run(run)
+
+    def with_run(self, run: Run) -> Predictor:
+        """The same networks with what the run knows beside them: its post-processing, and how it was trained."""
+        mirrored = tuple(run.recipe.augment.get("mirror", ()))
+        return replace(self, mendings=used_mendings(run.summary), trained_mirror=mirrored)
+
+    @classmethod
+    def from_folds(
+        cls,
+        folders: Sequence[Path],
+        *,
+        device: str = "auto",
+        mirror: Sequence[int] | None = None,
+        largest: tuple[str, ...] = (),
+    ) -> Predictor:
+        """Load folds from their folders (``model.safetensors`` and ``model.json``)."""
+        place = torch.device(pick_device(device))
+        loaded = [load_weights(folder) for folder in folders]
+        try:
+            return cls._assemble(loaded, place, mirror, largest)
+        except (KeyError, ValueError, TypeError, AttributeError, IndexError, RuntimeError) as error:
+            fix = "Copy the run again"
+            raise BadInput(f"model.json is damaged or does not fit the weights ({error})", folders[0], fix) from error
+
+    @classmethod
+    def _assemble(
+        cls,
+        loaded: Sequence[tuple[dict[str, torch.Tensor], dict[str, Any]]],
+        place: torch.device,
+        mirror: Sequence[int] | None,
+        largest: tuple[str, ...],
+    ) -> Predictor:
+        """Networks of weights and descriptions."""
+        about = loaded[0][1]
+        members = []
+        for weights, described in loaded:
+            network = build_network(network_settings(described["network"]))
+            network.load_state_dict(weights)
+            layout = torch.channels_last if described["network"]["dims"] == 2 else torch.channels_last_3d
+            network = network.to(place)
+            network = network.to(memory_format=layout) if described["channels_last"] else network
+            learned = described["statistics"]
+            members.append(Member(network.eval(), Statistics.from_dict(learned) if learned else None))
+        inference = InferenceSettings.model_validate(about["inference"])
+        if mirror is not None:
+            inference = inference.model_copy(update={"mirror": tuple(mirror)})
+        i, j, k = about["patch"]
+        return cls(
+            members=tuple(members),
+            prepare=PrepareSettings.model_validate(about["prepare"]),
+            inference=inference,
+            labels=Labels.from_nnunet(about["labels"], about["regions_order"]),
+            channels=tuple(about["channels"]),
+            patch=(i, j, k),
+            precision=about["precision"],
+            channels_last=about["channels_last"],
+            device=place,
+            largest=largest,
+            slices=SliceSettings.model_validate(about.get("slices", {})),
+            may_lack=all(described.get("channel_dropout", 0) > 0 for _, described in loaded),
+        )
+
+    def predict(self, source: str | Path | Volume | Sequence[Path], *, resample_tilt: bool = False) -> Volume:
+        """Label map of one scan.
+
+        Parameters
+        ----------
+        source : a volume with the run's channels (one that holds nothing but NaN is missing), a file, a DICOM folder, or one file
+            per channel.
+        resample_tilt : read a CT with gantry tilt or uneven slices onto an upright grid instead of refusing it.
+
+        Returns
+        -------
+        Volume (1, I, J, K) of the data set's label values, on the grid of the scan.
+        """
+        volume = source if isinstance(source, Volume) else read_channels(source, resample_tilt)
+        refuse_channels(volume, self.channels, self.may_lack)
+        labels = self._labels(volume)
+        with self.activations(volume) as activations:
+            for mending in self.mendings:
+                labels = mending.apply(labels, self.labels, volume.affine, activations)
+        return Volume(labels[None], volume.affine, dict(volume.meta))
+
+    def probabilities(self, volume: Volume, out: np.ndarray | None = None) -> np.ndarray:
+        """Probabilities float16 (L, I, J, K) on the scan's own grid: background first, or one per region.
+
+        ``out`` takes them where given, e.g. a memory map; L is ``self.maps``.
+        """
+        out = np.empty((self.maps, *volume.shape), np.float16) if out is None else out
+        with self.views(volume) as seen:
+            return self.seen_through(seen, volume, out)
+
+    def seen_through(self, seen: Sequence[View], volume: Volume, out: np.ndarray) -> np.ndarray:
+        """Mean probabilities of the networks of some views, written into ``out`` float16 (L, I, J, K) on the scan's own grid."""
+        if len(seen) == 1:
+            return restore_probabilities(self.slabs(seen[0]), seen[0].geometry, self.labels, out)
+        with self._mean(volume, seen) as mean:
+            for into, values in zip(out, mean, strict=True):
+                into[...] = values
+        return out
+
+    @property
+    def maps(self) -> int:
+        """Number of probability maps."""
+        return self.labels.count if self.labels.has_regions else len(self.labels.atoms) + 1
+
+    @contextlib.contextmanager
+    def activations(self, volume: Volume) -> Iterator[Activations]:
+        """Gives the probability of a label (I, J, K); predicted when first asked for, kept on disk meanwhile."""
+        with tempfile.TemporaryDirectory(prefix="voxloom") as folder:
+
+            @cache
+            def whole() -> np.ndarray:
+                shape = (self.maps, *volume.shape)
+                return self.probabilities(volume, np.lib.format.open_memmap(f"{folder}/p.npy", "w+", np.float16, shape))
+
+            first = 0 if self.labels.has_regions else 1
+            yield lambda name: whole()[first + self.labels.names.index(name)]
+            whole.cache_clear()
+
+    def views(self, volume: Volume) -> contextlib.AbstractContextManager[tuple[View, ...]]:
+        """The scan as the networks must see it, while the block runs; see ``voxloom.inference.views.views``."""
+        return views(volume, self.prepare, self.members, self.slices.stack.depth)
+
+    def slabs(self, view: View, *, reading: Reading | None = None) -> Iterator[Slab]:
+        """Mean probabilities of the networks of a view, or what is read in their place, on its prepared grid."""
+        return stream_map(
+            view.networks,
+            view.image,
+            patch=self.patch,
+            overlap=self.inference.overlap,
+            batch=self.inference.batch,
+            device=self.device,
+            autocast_dtype=autocast_dtype(self.precision, self.device),
+            activation="sigmoid" if self.labels.has_regions else "softmax",
+            tta_axes=self.inference.mirror,
+            channels_last=self.channels_last,
+            stack=self.slices.stack,
+            reading=reading,
+        )
+
+    def _labels(self, volume: Volume) -> np.ndarray:
+        """Outer label values (I, J, K)."""
+        with self.views(volume) as seen:
+            if len(seen) == 1:
+                inner = restore_labels(partial(self.slabs, seen[0]), seen[0].geometry, self.labels)
+            else:
+                with self._mean(volume, seen) as mean:
+                    inner = decide(iter(mean), self.labels)
+        outer = self.labels.decode(inner)
+        return keep_largest(outer, self.labels, self.largest) if self.largest else outer
+
+    @contextlib.contextmanager
+    def _mean(self, volume: Volume, seen: Sequence[View]) -> Iterator[np.ndarray]:
+        """Mean probabilities float32 (L, I, J, K) on the scan's own grid, on disk, over views on grids of their own."""
+        shape = (self.maps, *volume.shape)
+        with tempfile.TemporaryDirectory(prefix="voxloom") as folder:
+            total = np.lib.format.open_memmap(f"{folder}/mean.npy", "w+", np.float32, shape)
+            held = np.lib.format.open_memmap(f"{folder}/view.npy", "w+", np.float16, shape)
+            for view in seen:
+                restore_probabilities(self.slabs(view), view.geometry, self.labels, held)
+                add_share(total, held, len(view.networks) / len(self.members))
+            yield total
+
+
+class Predicts(Protocol):
+    """What turns a scan into a label map: a run, or an ensemble of runs."""
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """Names of the channels that a scan must have."""
+
+    def predict(self, source: str | Path | Volume | Sequence[Path], *, resample_tilt: bool = False) -> Volume:
+        """Label map of one scan on its own grid."""
+
+
+def predict_scans(
+    predictor: Predicts,
+    scans: Sequence[Scan],
+    out: Path,
+    *,
+    ending: str | None = None,
+    resample_tilt: bool = False,
+    progress: Progress | None = None,
+    failed: Callable[[Scan, VoxloomError], None] | None = None,
+) -> Iterator[Path]:
+    """Predict scans one by one into ``out``; yields the files written.
+
+    Parameters
+    ----------
+    ending : format of the results; None writes each in its input's format (NIfTI for DICOM and images that hold no labels).
+    resample_tilt : see ``Predictor.predict``.
+    failed : told of a scan that could not be predicted, so that the others go on; None lets the error through.
+    """
+    for number, scan in enumerate(scans):
+        try:
+            with _memory_named(scan):
+                labels = predictor.predict(read_scan(scan, resample_tilt), resample_tilt=resample_tilt)
+                written = write_volume(labels, out / f"{scan.name}{ending or scan.ending}")
+            yield written
+        except VoxloomError as error:
+            if failed is None:
+                raise
+            failed(scan, error)
+        if progress is not None:
+            progress(number + 1, len(scans))
+
+
+@contextlib.contextmanager
+def _memory_named(scan: Scan) -> Iterator[None]:
+    """Turn a lack of memory into an error that names the scan, so that the others go on."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "memory" not in str(error).lower():
+            raise
+        raise VoxloomError(f"{scan.name}: predicting it needs more memory than there is") from error

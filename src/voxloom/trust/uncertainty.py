@@ -1,0 +1,179 @@
+"""The members of an uncertain prediction: networks of the folds, changed views of the scan, draws with active dropout.
+
+Knows predictors of runs and of ensembles. What members disagree about is measured in ``voxloom.inference.disagreement``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, nullcontext
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voxloom.errors import BadInput
+from voxloom.inference.disagreement import Disagreement, Pass, disagreement
+from voxloom.inference.variation import Variation, variations
+from voxloom.inference.views import View
+from voxloom.networks.dropout import active_dropout, dropout_layers
+from voxloom.run.scans import refuse_channels
+from voxloom.tasks.segmentation.predictor import Predictor
+from voxloom.volume import Volume
+
+Source = Literal["folds", "tta", "dropout"]
+#: Draws with active dropout.
+DRAWS = 8
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """Where members come from; with several sources every combination is a member.
+
+    Parameters
+    ----------
+    sources : "folds" (every network of a run, or of an ensemble), "tta" (changed views of the scan) and "dropout" (draws). What
+        does not vary is averaged, as in a prediction.
+    draws : number of draws with active dropout.
+    seed : of noise and dropout.
+    """
+
+    sources: tuple[Source, ...]
+    draws: int = DRAWS
+    seed: int = 0
+
+    @classmethod
+    def parse(cls, text: str, draws: int = DRAWS, seed: int = 0) -> Sampling:
+        """From "folds", "tta", "dropout", or several of them with commas (BadInput for anything else)."""
+        named = tuple(dict.fromkeys(part.strip() for part in text.split(",")))
+        if not named or not set(named) <= set(get_args(Source)):
+            known = ", ".join(get_args(Source))
+            raise BadInput(f"{text!r} is no source of uncertainty", None, f"Name one or more of {known}, with commas")
+        if draws < 2:
+            raise BadInput(f"{draws} draw(s) have no spread", None, "Draw at least 2")
+        return cls(tuple(source for source in get_args(Source) if source in named), draws, seed)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able; the arguments of the class."""
+        return {**asdict(self), "sources": list(self.sources)}
+
+
+def default_sources(predictor: Predictor) -> tuple[Source, ...]:
+    """The source that a run has: folds where there are several, else dropout where its networks have it, else tta."""
+    if len(predictor.members) > 1:
+        return ("folds",)
+    return ("dropout",) if dropout_layers(predictor.members[0].network) else ("tta",)
+
+
+@contextlib.contextmanager
+def scan_disagreement(
+    predictors: Sequence[Predictor], volume: Volume, sampling: Sampling
+) -> Iterator[tuple[Disagreement, int]]:
+    """What the members of a scan disagree about, and how many there are; maps (I, J, K) on the scan's own grid.
+
+    Parameters
+    ----------
+    predictors : a run, or the members of an ensemble.
+    volume : the scan (C, I, J, K).
+
+    Raises
+    ------
+    BadInput : the sources give one member only, networks lack dropout, or an ensemble is asked without its members.
+    """
+    refuse_channels(volume, predictors[0].channels)
+    check_sources(predictors, sampling)
+    shape = (volume.shape[0], volume.shape[1], volume.shape[2])
+    with Eye(volume) as eye:
+        passes = members(predictors, eye, sampling)
+        with disagreement(passes, predictors[0].maps, shape, predictors[0].labels) as found:
+            yield found, len(passes)
+
+
+def check_sources(predictors: Sequence[Predictor], sampling: Sampling) -> None:
+    """Refuse, before any work, sources that these networks do not have.
+
+    Raises
+    ------
+    BadInput : one network only for folds, networks without dropout, or an ensemble without its members.
+    """
+    networks = [member.network for predictor in predictors for member in predictor.members]
+    if sampling.sources == ("folds",) and len(networks) < 2:
+        fix = "Train more folds, or take another source: --uncertainty tta"
+        raise BadInput("the run has one network only, which has no spread over folds", "uncertainty", fix)
+    if "folds" not in sampling.sources and len(predictors) > 1:
+        raise BadInput("an ensemble's uncertainty is that of its members", None, "Name them: --uncertainty folds")
+    if "dropout" in sampling.sources:
+        with active_dropout(networks, sampling.seed):
+            pass  # refuses networks without dropout
+
+
+def members(predictors: Sequence[Predictor], eye: Eye, sampling: Sampling) -> list[Pass]:
+    """One pass per member: it fills (maps, I, J, K) with the member's probabilities while the eye is open."""
+    varied, dropped = "tta" in sampling.sources, "dropout" in sampling.sources
+    passes: list[Pass] = []
+    for predictor in predictors:
+        looks = variations(trained_mirror(predictor)) if varied else [Variation()]
+        settings = predictor.inference.model_copy(update={"mirror": ()}) if varied else predictor.inference
+        alone = replace(predictor, inference=settings)
+        for network in range(len(predictor.members)) if "folds" in sampling.sources else [None]:
+            for look in looks:
+                for draw in range(sampling.draws if dropped else 1):
+                    entropy = [sampling.seed, len(passes), draw]
+                    seed = int(np.random.SeedSequence(entropy).generate_state(1)[0])
+                    passes.append(partial(_fill, alone, eye, network, look, seed, dropped))
+    return passes
+
+
+def trained_mirror(predictor: Predictor) -> tuple[int, ...]:
+    """Prepared axes along which the networks know mirror images; a 2D network sees no third axis."""
+    axes = predictor.inference.mirror or predictor.trained_mirror
+    return tuple(axis for axis in axes if axis < 2 or predictor.patch[2] > 1)
+
+
+class Eye:
+    """A scan as predictors see it, one predictor at a time; prepared when first looked at."""
+
+    def __init__(self, volume: Volume) -> None:
+        self.volume = volume
+        self._of: Predictor | None = None
+        self._seen: tuple[View, ...] = ()
+        self._open = ExitStack()
+
+    def __enter__(self) -> Eye:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._open.close()
+
+    def views(self, predictor: Predictor) -> tuple[View, ...]:
+        """The scan prepared for a predictor's members; that of the predictor before is let go."""
+        if self._of is None or self._of.members is not predictor.members:
+            self._open.close()
+            self._seen, self._of = self._open.enter_context(predictor.views(self.volume)), predictor
+        return self._seen
+
+
+def _fill(
+    predictor: Predictor,
+    eye: Eye,
+    network: int | None,
+    look: Variation,
+    seed: int,
+    drop: bool,
+    out: NDArray[np.float16],
+) -> None:
+    """One member's probabilities: of network number ``network``, or the mean of all; with a changed look, or a draw."""
+    seen = eye.views(predictor)
+    if network is not None:
+        alone = [replace(view, networks=(one,)) for view in seen for one in view.networks]
+        seen = (alone[network],)
+    changed = [
+        View(look.image(view.image, seed), view.geometry, tuple(look.network(one) for one in view.networks))
+        for view in seen
+    ]
+    networks = [member.network for member in predictor.members]
+    with active_dropout(networks, seed) if drop else nullcontext():
+        predictor.seen_through(changed, eye.volume, out)

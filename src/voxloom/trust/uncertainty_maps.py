@@ -1,0 +1,90 @@
+"""Uncertainty of scans as files: maps on each scan's own grid, and a row of figures per scan.
+
+Knows how the files are named and ``uncertainty.csv``. Which members there are is in ``uncertainty``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from voxloom.dataset.tables import write_table
+from voxloom.evaluation.quality.features import DISAGREEMENT
+from voxloom.formats import write_volume
+from voxloom.progress import Progress
+from voxloom.run.scans import Scan, read_scan
+from voxloom.tasks.segmentation.predictor import Predictor
+from voxloom.trust.uncertainty import Sampling, scan_disagreement
+from voxloom.volume import Volume
+
+if TYPE_CHECKING:
+    from voxloom.ensemble import EnsemblePredictor
+
+#: Maps that are written, by the ending of their names.
+MAPS = ("spread", "entropy", "mutual_information")
+_WRITABLE = (".nii.gz", ".nii", ".mha", ".mhd", ".nrrd")
+
+
+def voices_of(predictor: Predictor | EnsemblePredictor) -> list[Predictor]:
+    """The predictors of a run, or of the members of an ensemble."""
+    return [predictor] if isinstance(predictor, Predictor) else list(predictor.members)
+
+
+def figure_columns(labels: Sequence[str]) -> list[str]:
+    """Columns of ``uncertainty.csv``."""
+    return ["case", "sources", "members", "seed", *DISAGREEMENT, *(f"pairwise_dice_{label}" for label in labels)]
+
+
+def write_uncertainties(
+    predictor: Predictor | EnsemblePredictor,
+    scans: Sequence[Scan],
+    out: Path,
+    sampling: Sampling,
+    *,
+    resample_tilt: bool = False,
+    progress: Progress | None = None,
+) -> list[Path]:
+    """Write ``NAME_spread``, ``NAME_entropy`` and ``NAME_mutual_information`` of every scan, and ``uncertainty.csv``.
+
+    Parameters
+    ----------
+    out : folder; made.
+
+    Returns
+    -------
+    The files, the table last.
+
+    Raises
+    ------
+    BadInput : the sources give one member only, networks lack dropout, or a scan does not fit.
+    """
+    voices = voices_of(predictor)
+    written: list[Path] = []
+    rows = []
+    for done, scan in enumerate(scans, start=1):
+        volume = read_scan(scan, resample_tilt)
+        with scan_disagreement(voices, volume, sampling) as (found, count):
+            ending = scan.ending if scan.ending in _WRITABLE else ".nii.gz"
+            for name in MAPS:
+                values = np.asarray(getattr(found, name), np.float32)[None]
+                path = out / f"{scan.name}_{name}{ending}"
+                written.append(write_volume(Volume(values, volume.affine, dict(volume.meta)), path))
+            rows.append(
+                {"case": scan.name, **about(sampling, count), **found.figures(), **per_label(found.pairwise_dice)}
+            )
+        if progress is not None:
+            progress(done, len(scans))
+    return [*written, write_table(out / "uncertainty.csv", figure_columns(voices[0].labels.names), rows)]
+
+
+def about(sampling: Sampling, count: int) -> dict[str, Any]:
+    """Where the members of a row come from."""
+    return {"sources": "+".join(sampling.sources), "members": count, "seed": sampling.seed}
+
+
+def per_label(pairs: dict[str, list[float]]) -> dict[str, float]:
+    """Mean pairwise Dice of every label."""
+    return {f"pairwise_dice_{label}": float(np.mean(values)) for label, values in pairs.items()}

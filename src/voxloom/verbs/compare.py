@@ -1,0 +1,235 @@
+"""Two or more runs on the same cases: paired differences per label, with intervals, corrected p-values and a sentence.
+
+Knows what may be concluded. Which figures are compared is in ``contenders.py``, the statistics in
+``voxloom.evaluation.statistics``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from voxloom.errors import BadInput
+from voxloom.evaluation import METRICS, bootstrap_ci
+from voxloom.evaluation.statistics import Estimate, friedman, holm, p_text, wilcoxon
+from voxloom.evaluation.statistics.arrays import rankable
+from voxloom.verbs.contenders import (
+    Cases,
+    Contender,
+    common_cases,
+    common_labels,
+    read_contenders,
+    tables_of,
+    values_of,
+)
+
+#: p-values at or above this show no difference.
+ALPHA = 0.05
+#: With fewer patients a signed-rank test cannot reach ALPHA at all; with fewer than FEW it finds large differences only.
+LEAST, FEW = 6, 15
+#: Metrics where more is better.
+HIGHER = ("dice", "iou", "precision", "recall")
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One run against the reference, one label.
+
+    Parameters
+    ----------
+    name, label : of the run and the label ("mean" is the mean over labels per case).
+    cases, patients : that both have.
+    reference_mean, mean : of the metric; infinite where a mask was missed.
+    difference : mean of run minus reference over cases where both are finite, with a bootstrap interval over patients.
+    infinite : cases left out of ``difference`` because a distance is infinite; the test ranks them last.
+    p, p_holm : Wilcoxon signed-rank test of the patients' mean differences, raw and Holm-corrected over the whole table.
+    effect : matched-pairs rank-biserial correlation; above 0 where the run's values are larger.
+    """
+
+    name: str
+    label: str
+    cases: int
+    patients: int
+    reference_mean: float
+    mean: float
+    difference: Estimate
+    infinite: int
+    p: float
+    p_holm: float
+    effect: float
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All differences, what they say in words, and what to beware of."""
+
+    metric: str
+    reference: str
+    names: tuple[str, ...]
+    differences: tuple[Difference, ...]
+    friedman_p: float
+    conclusions: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able values."""
+        rows = [{**vars(d), "difference": d.difference.to_dict()} for d in self.differences]
+        return {**vars(self), "differences": rows}
+
+
+def compare_runs(paths: Sequence[str | Path], *, metric: str = "dice", cases: Cases | None = None) -> Comparison:
+    """Compare runs with the first of them, on the cases that all have.
+
+    Parameters
+    ----------
+    paths : run folders, folders with a ``metrics.csv``, or such files; at least two.
+    metric : one of ``METRICS``.
+    cases : "test" or "held-out" figures of runs; None takes the test where all runs have one.
+
+    Raises
+    ------
+    BadInput : fewer than two, no common case or label, or figures that cannot be read.
+    """
+    if metric not in METRICS:
+        raise BadInput(f"no metric {metric!r}", None, f"Choose one of {', '.join(METRICS)}")
+    contenders = _chosen(paths, cases)
+    reference = contenders[0]
+    common, warnings = common_cases(contenders)
+    labels = common_labels(contenders)
+    found = [d for other in contenders[1:] for d in _differences(reference, other, labels, common, metric)]
+    differences = _corrected(found)
+    warnings += few_patients(max(d.patients for d in differences))
+    return Comparison(
+        metric=metric,
+        reference=reference.name,
+        names=tuple(c.name for c in contenders),
+        differences=tuple(differences),
+        friedman_p=_overall(contenders, labels, common, metric),
+        conclusions=tuple(conclusion(d, reference.name, metric) for d in main_rows(differences)),
+        warnings=tuple(warnings + [w for d in differences for w in doubts(d)]),
+    )
+
+
+def _chosen(paths: Sequence[str | Path], cases: Cases | None) -> list[Contender]:
+    """The figures to compare; the test's where all runs have one and nothing else was asked for."""
+    if len(paths) < 2:
+        raise BadInput("a comparison needs two runs", None, "Example: voxloom compare RUN_A RUN_B")
+    tested = all(tables_of(Path(p), "test") for p in paths)
+    return read_contenders([Path(p) for p in paths], cases or ("test" if tested else "held-out"))
+
+
+def case_values(
+    paths: Sequence[str | Path], *, metric: str = "dice", cases: Cases | None = None
+) -> dict[str, dict[str, list[float]]]:
+    """Label -> run -> metric of every common case, in one order, as ``compare_runs`` compares them."""
+    contenders = _chosen(paths, cases)
+    common, _ = common_cases(contenders)
+    labels = common_labels(contenders)
+    found: dict[str, dict[str, list[float]]] = {}
+    for label in labels:
+        columns = {c.name: values_of(c, label, labels, metric) for c in contenders}
+        kept = [case for case in common if all(case in column for column in columns.values())]
+        found[label] = {name: [column[case] for case in kept] for name, column in columns.items()}
+    return found
+
+
+def _differences(
+    reference: Contender, other: Contender, labels: Sequence[str], common: Sequence[str], metric: str
+) -> Iterator[Difference]:
+    patient = {row.case: row.patient for row in reference.evaluation.rows}
+    for label in labels:
+        a, b = (values_of(c, label, labels, metric) for c in (reference, other))
+        cases = [case for case in common if case in a and case in b]
+        first, second = (np.array([v[case] for case in cases]) for v in (a, b))
+        patients = [patient[case] for case in cases]
+        finite = np.isfinite(first) & np.isfinite(second)
+        kept = (second - first)[finite]
+        low, high = bootstrap_ci(kept.tolist(), [p for p, ok in zip(patients, finite, strict=True) if ok])
+        mean = float(kept.mean()) if len(kept) else math.nan
+        outcome = wilcoxon(*reversed(rankable(first, second)), groups=patients)
+        yield Difference(
+            name=other.name,
+            label=label,
+            cases=len(cases),
+            patients=len(set(patients)),
+            reference_mean=float(first.mean()),
+            mean=float(second.mean()),
+            difference=Estimate(mean, low, high),
+            infinite=int((~finite).sum()),
+            p=outcome.p,
+            p_holm=math.nan,
+            effect=outcome.effect,
+        )
+
+
+def _corrected(differences: Sequence[Difference]) -> list[Difference]:
+    """With Holm-corrected p-values over the whole table."""
+    corrected = holm([d.p for d in differences])
+    return [replace(d, p_holm=p) for d, p in zip(differences, corrected, strict=True)]
+
+
+def _overall(contenders: Sequence[Contender], labels: Sequence[str], common: Sequence[str], metric: str) -> float:
+    """Friedman's p over three or more runs (patients' means), NaN for two."""
+    if len(contenders) < 3:
+        return math.nan
+    patient = {row.case: row.patient for row in contenders[0].evaluation.rows}
+    columns = []
+    for values in rankable(*([values_of(c, labels[0], labels, metric)[case] for case in common] for c in contenders)):
+        means: dict[str, list[float]] = {}
+        for case, value in zip(common, values, strict=True):
+            means.setdefault(patient[case], []).append(value)
+        columns.append([float(np.mean(v)) for v in means.values()])
+    table = np.array(columns).T
+    return friedman(table).p if len(table) > 1 else math.nan
+
+
+def main_rows(differences: Sequence[Difference]) -> list[Difference]:
+    """The row of each run that its conclusion is drawn from: the mean over labels where there are several."""
+    rows: dict[str, Difference] = {}
+    for difference in differences:
+        rows.setdefault(difference.name, difference)
+    return list(rows.values())
+
+
+def conclusion(d: Difference, reference: str, metric: str) -> str:
+    """The difference in one sentence, as it may stand in a paper."""
+    factor, unit = (100.0, f"{metric.capitalize()} points") if metric in HIGHER else (1.0, f"in {metric}")
+    value, low, high = (factor * v for v in (d.difference.value, d.difference.low, d.difference.high))
+    where = f", {p_text(d.p_holm)}, {d.patients} patients"
+    if not d.p_holm < ALPHA:
+        return f"No difference was shown between {d.name} and {reference}: {value:+.1f} {unit} [{low:+.1f}, {high:+.1f}]{where}."
+    if metric not in HIGHER:
+        word = "larger" if d.effect > 0 else "smaller"
+        return f"{metric} is {word} with {d.name} than with {reference}: {value:+.2f} [{low:+.2f}, {high:+.2f}]{where}."
+    sign, word = (1, "better") if d.effect > 0 else (-1, "worse")
+    ends = sorted((sign * low, sign * high))
+    return f"{d.name} is {word} than {reference} by {sign * value:.1f} {unit} [{ends[0]:.1f}, {ends[1]:.1f}]{where}."
+
+
+def few_patients(patients: int) -> list[str]:
+    """What too few patients mean."""
+    if patients < LEAST:
+        return [
+            f"With {patients} patients no signed-rank test can reach p < {ALPHA}: this comparison cannot show a difference"
+        ]
+    return [f"{patients} patients are few: only large differences can be shown"] if patients < FEW else []
+
+
+def doubts(d: Difference) -> list[str]:
+    """What the interval and the test do not agree on, and what the mean leaves out."""
+    told = []
+    outside = d.difference.low > 0 or d.difference.high < 0
+    if d.p_holm < ALPHA and not outside:
+        told.append(
+            f"{d.name}, {d.label}: the ranks differ, but the interval of the mean holds 0; look at single cases"
+        )
+    if d.infinite:
+        told.append(
+            f"{d.name}, {d.label}: {d.infinite} case(s) with an infinite distance are not in the mean difference"
+        )
+    return told
