@@ -24,10 +24,10 @@ from hippocampus import lay_out, test_dice
 from voxloom.annotate.rank import rank_scans
 from voxloom.dataset import Dataset
 from voxloom.recipe.recipe import Recipe
-from voxloom.run.run import Run
 from voxloom.run.scans import Scan
 from voxloom.tasks.segmentation.predictor import Predictor
 from voxloom.trust.uncertainty import Sampling
+from voxloom.verbs.run import Run
 from voxloom.verbs.train import train
 
 POOL = 80

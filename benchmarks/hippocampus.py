@@ -51,9 +51,9 @@ def test_dice(run: Path, test: Path) -> tuple[float, float]:
     import nibabel as nib
     import numpy as np
 
-    from voxloom.run.run import Run
     from voxloom.run.scans import find_scans
     from voxloom.tasks.segmentation.predictor import Predictor, predict_scans
+    from voxloom.verbs.run import Run
 
     predictor = Predictor.of(Run(run))
     scans = find_scans([test / "imagesTs"], 1)

@@ -26,8 +26,8 @@ from voxloom.phantom import write_phantoms
 from voxloom.points import label_centroids, write_points
 from voxloom.recipe.recipe import Recipe
 from voxloom.report.points_table import point_rows
-from voxloom.run.run import Run
 from voxloom.tasks.landmarks.scoring import evaluate_landmarks
+from voxloom.verbs.run import Run
 from voxloom.verbs.train import train
 
 #: What a CPU can learn from in minutes: the pixels of the phantoms (2.4 to 2.7 mm), fewer for the network of low resolution.

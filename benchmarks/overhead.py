@@ -23,7 +23,8 @@ from typing import Any
 import numpy as np
 
 from voxloom.recipe.recipe import Recipe
-from voxloom.verbs.train import Listener, train
+from voxloom.run.listener import Listener
+from voxloom.verbs.train import train
 
 TRAINING = "training"
 

@@ -33,9 +33,9 @@ def labels_in(out: Path, options: argparse.Namespace) -> list[int]:
 
 
 def voxloom(options: argparse.Namespace) -> Work:
-    from voxloom.run.run import Run
     from voxloom.run.scans import find_scans
     from voxloom.tasks.segmentation.predictor import Predictor, predict_scans
+    from voxloom.verbs.run import Run
 
     predictor, out = Predictor.of(Run(options.run), device="cpu"), Path(tempfile.mkdtemp())
     scans = find_scans(images(options), 1)
@@ -143,7 +143,7 @@ import json, sys, torch
 from pathlib import Path
 from voxloom.networks import to_monai, monai_config
 from voxloom.tasks.segmentation.predictor import Predictor
-from voxloom.run.run import Run
+from voxloom.verbs.run import Run
 predictor, out = Predictor.of(Run(sys.argv[1]), device="cpu"), Path(sys.argv[2])
 network = predictor.members[0].network
 torch.save(to_monai(network).state_dict(), out / "weights.pt")

@@ -80,10 +80,10 @@ def voxloom(options: argparse.Namespace) -> Work:
     from voxloom.augment import AugmentSettings
     from voxloom.inference.precision import TOLERABLE, bf16_slowdown
     from voxloom.networks import NetworkSettings, plan_levels
-    from voxloom.training.fit import build_module, build_sampler
+    from voxloom.tasks.segmentation.noise import noise_training
+    from voxloom.training.fit import build_module
     from voxloom.training.pace import Pace
     from voxloom.training.settings import TrainingSettings
-    from voxloom.training.timing import noise_training
 
     half = bf16_slowdown("cpu") <= TOLERABLE
     strides, kernels = plan_levels(options.patch, (1.0, 1.0, 1.0), max_levels=4)
@@ -93,7 +93,7 @@ def voxloom(options: argparse.Namespace) -> Work:
     )
     settings = TrainingSettings(patch=tuple(options.patch), batch=BATCH, precision="bf16" if half else "fp32", steps=9)
     job = noise_training(network, settings, AugmentSettings(), (1.0, 1.0, 1.0))
-    module, sampler = build_module(job, Pace(9)), build_sampler(job)
+    module, sampler = build_module(job, Pace(9)), job.build_sampler()
     optimizer = module.configure_optimizers()
 
     def step() -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from voxloom.formats import read_volume as read_volume
     from voxloom.formats import write_volume as write_volume
     from voxloom.recipe.recipe import Recipe as Recipe
-    from voxloom.run.run import Run as Run
+    from voxloom.verbs.run import Run as Run
     from voxloom.verbs.train import train as train
     from voxloom.volume import Volume as Volume
 
@@ -29,7 +29,7 @@ _HOMES = {
     "Dataset": "voxloom.dataset",
     "Labels": "voxloom.dataset",
     "Recipe": "voxloom.recipe.recipe",
-    "Run": "voxloom.run.run",
+    "Run": "voxloom.verbs.run",
     "Volume": "voxloom.volume",
     "read_volume": "voxloom.formats",
     "train": "voxloom.verbs.train",

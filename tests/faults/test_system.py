@@ -170,7 +170,8 @@ def test_one_case_without_memory_or_worker(ends: str, workers: int, told: str, d
 
 def test_one_scan_without_memory_is_told_and_the_others_are_predicted(tmp_path: Path) -> None:
     from voxloom.run.scans import Scan
-    from voxloom.tasks.segmentation.predictor import predict_scans
+    from voxloom.tasks.task import task_named
+    from voxloom.verbs.predict import predict_scans
 
     class Predictor:
         def predict(self, source: Volume, *, resample_tilt: bool = False) -> Volume:
@@ -185,12 +186,13 @@ def test_one_scan_without_memory_is_told_and_the_others_are_predicted(tmp_path: 
     told: dict[str, str] = {}
     scans = [Scan(name, (tmp_path / f"{name}.nii.gz",), ".nii.gz") for name in "abcd"]
     written = predict_scans(
+        task_named("segmentation"),
         Predictor(),  # type: ignore[arg-type]
         scans,
         tmp_path / "out",
         failed=lambda scan, error: told.update({scan.name: str(error)}),
     )
-    assert [path.name for path in written] == ["a.nii.gz", "d.nii.gz"]
+    assert [path.name for _, path in written] == ["a.nii.gz", "d.nii.gz"]
     assert told == {name: f"{name}: predicting it needs more memory than there is" for name in "bc"}
 
 
@@ -230,7 +232,7 @@ def test_training_while_the_clock_goes_backwards(tmp_path: Path, monkeypatch: py
 
 
 def test_a_run_killed_before_its_recipe_can_be_started_again(tmp_path: Path) -> None:
-    from voxloom.verbs.train import never_started
+    from voxloom.run.lifecycle import never_started
 
     folder = tmp_path / "run"
     folder.mkdir()
@@ -291,7 +293,7 @@ def test_one_case_without_memory_is_told_by_evaluate_and_the_others_are_scored(
 HOLDER = """
 import sys
 from pathlib import Path
-from voxloom.verbs.train import locked
+from voxloom.run.lifecycle import locked
 with locked(Path(sys.argv[1])):
     print("working", flush=True)
     sys.stdin.readline()
@@ -301,7 +303,7 @@ with locked(Path(sys.argv[1])):
 def test_a_second_process_is_kept_out_of_a_run_until_the_first_is_killed(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from voxloom.verbs.train import locked
+    from voxloom.run.lifecycle import locked
 
     folder = tmp_path / "run"
     command = [sys.executable, "-c", HOLDER, str(folder)]

@@ -11,7 +11,7 @@ import torch
 
 from voxloom.dataset import Dataset
 from voxloom.formats import write_volume
-from voxloom.run.run import Run
+from voxloom.verbs.run import Run
 from voxloom.verbs.train import train
 from voxloom.volume import Volume
 

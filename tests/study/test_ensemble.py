@@ -23,9 +23,9 @@ from voxloom.ensemble.stack import StackCase, StackNetwork, apply_stack, train_s
 from voxloom.errors import BadInput
 from voxloom.formats import read_label, read_volume
 from voxloom.recipe.recipe import Recipe
-from voxloom.run.run import Run
 from voxloom.tasks.segmentation.predictor import Predictor
 from voxloom.trust.uncertainty import Eye, Sampling, check_sources, members, scan_disagreement
+from voxloom.verbs.run import Run
 from voxloom.verbs.train import train
 
 from .conftest import TINY, write_balls

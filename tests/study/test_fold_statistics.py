@@ -16,9 +16,9 @@ from voxloom.formats import read_volume, write_volume
 from voxloom.inference import views
 from voxloom.prepare import ChannelStatistics, PrepareSettings, Statistics
 from voxloom.prepare.joint import JointModel
-from voxloom.run.run import Run
 from voxloom.tasks.segmentation.postprocessing import Mending, as_json
 from voxloom.tasks.segmentation.predictor import Predictor
+from voxloom.verbs.run import Run
 from voxloom.volume import Volume
 
 from .conftest import Trained

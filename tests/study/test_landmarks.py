@@ -143,7 +143,7 @@ def test_a_killed_run_is_finished_with_the_same_weights(trained: Path, tmp_path:
     short = Recipe.load(trained / "tiny.yaml").changed({"training.steps": 8, "training.validations": 1})
     straight = train(trained / "scans", short, out=tmp_path / "straight")
 
-    from voxloom.verbs.train import Listener
+    from voxloom.run.listener import Listener
 
     @contextlib.contextmanager
     def interrupting(fold: int):  # type: ignore[no-untyped-def]

@@ -17,10 +17,11 @@ from voxloom.dataset.leaks import describe_cases
 from voxloom.errors import BadInput
 from voxloom.formats import read_volume, write_volume
 from voxloom.recipe.recipe import DataSettings, Recipe
-from voxloom.run.cases import choose_folds, usable_cases
+from voxloom.run.cases import choose_folds
 from voxloom.run.guard import guard_folds
-from voxloom.run.run import Run
+from voxloom.tasks.segmentation.material import usable_cases
 from voxloom.verbs.evaluate import evaluate_run
+from voxloom.verbs.run import Run
 from voxloom.verbs.train import train
 
 QUICK = {**TINY, "training.steps": 40, "training.validations": 1}
@@ -104,7 +105,7 @@ def test_external_cases_are_reported_apart_and_never_planned_with(adapted: Run, 
 
 
 def test_a_run_knows_all_its_cases_again(adapted: Run, tmp_path: Path) -> None:
-    from voxloom.verbs.train import open_study
+    from voxloom.tasks.study import open_study
 
     assert len(open_study(adapted).dataset) == 10
     adapted.show_results(tmp_path / "held-out.png", cases=["B04"])

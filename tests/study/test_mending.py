@@ -11,11 +11,11 @@ from voxloom.dataset import Dataset
 from voxloom.evaluation import Evaluation
 from voxloom.formats import read_label, read_volume
 from voxloom.recipe.recipe import Recipe
-from voxloom.run.run import Run
 from voxloom.tasks.segmentation.postprocessing import Mending, mean_volumes, planned_mendings, used_mendings
 from voxloom.tasks.segmentation.predictor import Predictor
 from voxloom.training.settings import InferenceSettings
 from voxloom.verbs.evaluate import validate_run
+from voxloom.verbs.run import Run
 from voxloom.verbs.train import train
 
 from .conftest import TINY, write_balls

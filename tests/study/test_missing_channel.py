@@ -18,9 +18,9 @@ from voxloom.evaluation import dice_score
 from voxloom.formats import read_label, read_volume, write_volume
 from voxloom.prepare import PrepareSettings, measure_statistics, prepare_image
 from voxloom.recipe.recipe import Recipe
-from voxloom.run.run import Run
 from voxloom.run.scans import find_scans
 from voxloom.tasks.segmentation.predictor import Predictor
+from voxloom.verbs.run import Run
 from voxloom.verbs.train import train
 
 LEARNS = {"augment.channel_dropout": 0.3}

@@ -15,7 +15,7 @@ from voxloom.dataset import Dataset
 from voxloom.evaluation import dice_score
 from voxloom.formats import read_label
 from voxloom.phantom import write_phantoms
-from voxloom.run.run import Run
+from voxloom.verbs.run import Run
 
 from .conftest import TINY, write_balls
 

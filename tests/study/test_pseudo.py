@@ -17,10 +17,11 @@ from voxloom.dataset import Dataset
 from voxloom.errors import BadInput
 from voxloom.formats import read_label, read_volume, write_volume
 from voxloom.recipe.recipe import Recipe
-from voxloom.run.cases import choose_folds, usable_cases
-from voxloom.run.run import Run
+from voxloom.run.cases import choose_folds
+from voxloom.tasks.segmentation.material import usable_cases
 from voxloom.tasks.segmentation.predictor import Predictor
 from voxloom.trust.agreement import expected_dice, pairwise_dice, sureness
+from voxloom.verbs.run import Run
 from voxloom.volume import Volume
 
 

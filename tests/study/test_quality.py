@@ -16,10 +16,10 @@ from voxloom.dataset.tables import read_table
 from voxloom.evaluation import Evaluation
 from voxloom.evaluation.quality.features import DISAGREEMENT, FEATURES
 from voxloom.formats import read_label, read_volume
-from voxloom.run.run import Run
 from voxloom.tasks.segmentation.predictor import Predictor
 from voxloom.trust import quality
 from voxloom.trust.uncertainty import Sampling, default_sources
+from voxloom.verbs.run import Run
 
 from .conftest import Trained
 

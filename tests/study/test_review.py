@@ -16,8 +16,9 @@ from voxloom.dataset import Dataset
 from voxloom.errors import BadInput
 from voxloom.evaluation import Evaluation
 from voxloom.recipe.recipe import Recipe
-from voxloom.run.cases import excluded_ids, settled, usable_cases
-from voxloom.verbs.evaluate import held_out_figures
+from voxloom.run.cases import excluded_ids, settled
+from voxloom.tasks.segmentation.material import usable_cases
+from voxloom.tasks.segmentation.scoring import held_out_figures
 
 
 @pytest.fixture(scope="module")

@@ -15,11 +15,14 @@ import voxloom as vx
 from voxloom.errors import BadInput
 from voxloom.evaluation import dice_score
 from voxloom.formats import read_label, read_volume, write_volume
-from voxloom.run.run import Run
+from voxloom.run.lifecycle import locked
 from voxloom.run.scans import find_scans
-from voxloom.tasks.segmentation.predictor import Predictor, predict_scans
+from voxloom.tasks.segmentation.predictor import Predictor
+from voxloom.tasks.task import task_named
 from voxloom.training.weights import load_weights, weights_hash
-from voxloom.verbs.train import locked, train
+from voxloom.verbs.predict import predict_scans
+from voxloom.verbs.run import Run
+from voxloom.verbs.train import train
 from voxloom.volume import Volume
 
 from .conftest import TINY, Trained, write_balls
@@ -56,7 +59,7 @@ def test_result_has_the_inputs_format_and_grid(trained: Trained, tmp_path: Path,
     scan = read_volume(trained.unseen / "imagesTr" / "ball13_0000.nii.gz")
     source = write_volume(scan, tmp_path / f"scan{ending}")
     predictor = Predictor.of(trained.run)
-    (written,) = predict_scans(predictor, find_scans([source], 1), tmp_path / "out")
+    ((_, written),) = predict_scans(task_named("segmentation"), predictor, find_scans([source], 1), tmp_path / "out")
     assert written.name == f"scan{ending}"
     assert read_label(written).same_grid(scan)
 

@@ -21,8 +21,8 @@ from voxloom.phantom import write_phantoms
 from voxloom.recipe.recipe import Recipe
 from voxloom.recipe.shipped import recipe_names, sweep_names
 from voxloom.report.aggregate_tables import cell_text
-from voxloom.run.run import Run
 from voxloom.sweep import Sweep
+from voxloom.verbs.run import Run
 
 from .sweep.fakes import FakeWorkers
 

@@ -15,9 +15,9 @@ from voxloom.cli.app import app
 from voxloom.cli.app import run as cli
 from voxloom.dataset import Dataset
 from voxloom.formats import read_label, write_volume
-from voxloom.run.run import Run
 from voxloom.tasks.segmentation.predictor import Predictor
 from voxloom.verbs.evaluate import validate_run
+from voxloom.verbs.run import Run
 
 from .conftest import Trained
 

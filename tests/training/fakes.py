@@ -9,7 +9,7 @@ import numpy as np
 from voxloom.augment import AugmentSettings
 from voxloom.dataset.labels import Label, Labels
 from voxloom.networks import NetworkSettings
-from voxloom.training.fit import Training
+from voxloom.tasks.segmentation.training import SegmentationTraining
 from voxloom.training.settings import InferenceSettings, TrainingSettings
 
 LABELS = Labels((Label("ball", (1,)),))
@@ -34,14 +34,14 @@ class BallCase:
         return self._label if slices is None else self._label[slices]
 
 
-def ball_training(folder: Path, *, steps: int = 24, seed: int = 0, **changes: object) -> Training:
+def ball_training(folder: Path, *, steps: int = 24, seed: int = 0, **changes: object) -> SegmentationTraining:
     """A training that takes a second or two; ``changes`` are training settings."""
     network = NetworkSettings(
         dims=3, in_channels=1, out_channels=2, features=(4, 8, 8), strides=((1, 1, 1), (2, 2, 2), (2, 2, 2)),
         kernels=((3, 3, 3),) * 3, deep_supervision=2, dropout=0.1,
     )  # fmt: skip
     settings = {"patch": (16, 16, 16), "steps": steps, "validations": 3, "ema": 0.8, "learning_rate": 0.01, **changes}
-    return Training(
+    return SegmentationTraining(
         folder=folder,
         train={f"case{n}": BallCase(n) for n in range(6)},
         validation={f"case{n}": BallCase(n) for n in (7, 8)},

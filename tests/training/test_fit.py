@@ -187,7 +187,7 @@ def test_bfloat16_is_refused_and_not_timed_where_the_machine_emulates_it(
     job = ball_training(tmp_path, precision="bf16")
     with pytest.raises(BadInput, match="200 times slower.*training.precision=fp32"):
         fit(job, device="cpu")
-    assert seconds_per_step(job.network, job.training, job.augment, job.spacing, device="cpu") == math.inf
+    assert seconds_per_step(job, device="cpu") == math.inf
 
 
 @pytest.mark.parametrize("loss", ["focal_tversky", {"kind": "tanimoto_ce", "mix": "product"}, "bce"])
@@ -199,7 +199,7 @@ def test_a_recipe_chooses_the_loss(tmp_path: Path, loss: object) -> None:
 
 def test_weights_by_counts_are_the_rarest_label_over_each() -> None:
     from voxloom.dataset.labels import Label, Labels
-    from voxloom.training.fit import count_weights
+    from voxloom.tasks.segmentation.training import count_weights
 
     class Counted:
         def label(self, slices: object = None) -> np.ndarray:
@@ -247,5 +247,5 @@ def test_a_plan_does_not_time_long_steps_again_and_again(
     monkeypatch.setattr(timing, "take_step", take)
     monkeypatch.setattr(timing, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
     job = ball_training(tmp_path)
-    assert seconds_per_step(job.network, job.training, job.augment, job.spacing, device="cpu") == found
+    assert seconds_per_step(job, device="cpu") == found
     assert len(taken) == steps

@@ -10,13 +10,11 @@ from voxloom.augment import Augmenter, AugmentSettings
 from voxloom.landmarks import LandmarkSettings, Layout
 from voxloom.networks import NetworkSettings
 from voxloom.networks.initial import expect_rarely
-from voxloom.networks.slabnet import SlabNet, single_net
 from voxloom.points import Point
-from voxloom.tasks.landmarks.module import LandmarkModule, in_plane
+from voxloom.tasks.landmarks.feed import LandmarkFeed, in_plane
 from voxloom.tasks.landmarks.reading import mark_voxels
 from voxloom.tasks.landmarks.sampling import LandmarkCase, LandmarkSampler, read_padded
 from voxloom.tasks.landmarks.training import build_landmark_network
-from voxloom.training.pace import Pace
 from voxloom.training.settings import TrainingSettings
 
 
@@ -75,13 +73,10 @@ def test_rare_cases_are_drawn_as_often_as_asked() -> None:
     assert [drawn.count(n) for n in range(3)] == [2, 8, 2]
 
 
-def module(settings: AugmentSettings, *, binary: bool = True) -> LandmarkModule:
+def fed(settings: AugmentSettings, image: torch.Tensor, target: torch.Tensor, *, binary: bool = True):
     training = TrainingSettings(patch=(17, 17, 3), batch=2, ema=0)
-    network = SlabNet(single_net(channels=2, outputs=2))
-    augmenter = Augmenter(settings, (2.0, 2.0, 4.0))
-    return LandmarkModule(
-        network, torch.nn.BCEWithLogitsLoss(), augmenter, training, Pace(3), seed=0, slab=True, binary=binary
-    )
+    feed = LandmarkFeed(Augmenter(settings, (2.0, 2.0, 4.0)), training, slab=True, binary=binary, job_seed=0)
+    return feed((0, image, target), seed=12_345, progress=0.0)
 
 
 def test_image_and_target_move_together_in_the_slice_plane_only() -> None:
@@ -91,15 +86,15 @@ def test_image_and_target_move_together_in_the_slice_plane_only() -> None:
     )  # fmt: skip
     _, target = (torch.from_numpy(a) for a in sampler().read(0))
     image = target[:, :1].clone()  # the image shows exactly what the first map is
-    moved, seen = module(strong, binary=False).augmented((0, image, target))
+    moved, seen = fed(strong, image, target, binary=False)
     assert moved.shape == (2, 1, 17, 17, 3)
     assert seen.shape == (2, 2, 17, 17, 1)
     torch.testing.assert_close(moved[:, :1, ..., 1:2], seen[:, :1], atol=1e-5, rtol=0)
     other = image.clone()
     other[..., [0, 2]] += 5  # neighbors must not leak into the middle slice
-    again, _ = module(strong, binary=False).augmented((0, other, target))
+    again, _ = fed(strong, other, target, binary=False)
     torch.testing.assert_close(again[..., 1], moved[..., 1], atol=1e-5, rtol=0)
-    _, whole = module(strong).augmented((0, image, target))
+    _, whole = fed(strong, image, target)
     assert set(whole.unique().tolist()) <= {0.0, 1.0}
 
 

@@ -26,6 +26,7 @@ from voxloom.progress import Progress
 from voxloom.run.guard import never_trained
 from voxloom.run.run import Run
 from voxloom.run.scans import find_scans
+from voxloom.tasks.abilities import need
 from voxloom.tasks.segmentation.predictor import Predictor
 from voxloom.trust.agreement import Sureness, sureness
 
@@ -97,7 +98,7 @@ def pseudo_label(
     BadInput : the run has one fold, there is no unlabelled case, no case is kept, or ``out`` exists.
     """
     run = Run(folder)
-    run.refuse_landmarks("give pseudo-labels")
+    need(run, "pseudo")
     if len(run.folds) < 2:
         raise BadInput("one network has nobody to agree with", folder, "Train with --folds 2 or more")
     if out.exists():

@@ -18,7 +18,10 @@ from voxloom.report.parts import file_stem
 from voxloom.report.review_page import Suspect, thumbnail, write_review_page
 from voxloom.run.cases import read_verdicts
 from voxloom.run.run import Run
-from voxloom.verbs.evaluate import held_out_figures, truth_of
+from voxloom.tasks.abilities import need
+from voxloom.tasks.segmentation.scoring import held_out_figures
+from voxloom.tasks.segmentation.truth import truth_of
+from voxloom.tasks.study import open_study
 
 #: Names in the folder of a review.
 LIST, PAGE, PICTURES = "review.csv", "review.html", "thumbnails"
@@ -62,7 +65,7 @@ def review_run(
     BadInput : no case was held out, the run has no such label, or an earlier list is damaged.
     """
     run, place = Run(folder), out or folder / "review"
-    run.refuse_landmarks("be reviewed by Dice")
+    need(run, "review")
     earlier = read_verdicts(place / LIST) if (place / LIST).is_file() else {}
     found = suspects(run, threshold, label, earlier)
     pictures = draw(run, found, place / PICTURES, tick)
@@ -94,8 +97,6 @@ def suspects(run: Run, threshold: float, label: str | None, verdicts: dict[str, 
 
 def draw(run: Run, found: Sequence[Suspect], folder: Path, tick: Callable[[int, int], None]) -> dict[str, Path]:
     """A PNG per suspect with the contours of truth and prediction."""
-    from voxloom.verbs.train import open_study
-
     pictures: dict[str, Path] = {}
     if not found:
         return pictures

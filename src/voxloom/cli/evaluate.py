@@ -48,12 +48,10 @@ def command(
 
 def _evaluate_run(run: Path, dataset: Path | None, out: Path | None, json_output: bool) -> None:
     from voxloom.cli import output
-    from voxloom.run.run import is_landmark_run
+    from voxloom.run.run import Run
+    from voxloom.tasks.task import task_of
     from voxloom.verbs.evaluate import evaluate_run
 
-    if is_landmark_run(run):
-        _evaluate_landmarks(run, dataset, out, json_output)
-        return
     result = evaluate_run(run, dataset, out)
     wrote = [result.report()]
     if dataset is not None:
@@ -62,22 +60,10 @@ def _evaluate_run(run: Path, dataset: Path | None, out: Path | None, json_output
         wrote.append((run if dataset is None else out or run / "test") / "structures.csv")
     for warning in result.warnings:
         output.note(f"Warning: {warning}")
-    _show(result.evaluation, wrote, f"voxloom predict {run} SCAN -o OUT", json_output, result.structures)
-
-
-def _evaluate_landmarks(run: Path, dataset: Path | None, out: Path | None, json_output: bool) -> None:
-    from voxloom.cli import output
-    from voxloom.report.points_table import point_rows
-    from voxloom.tasks.landmarks.scoring import evaluate_landmarks
-
-    result = evaluate_landmarks(run, dataset, out)
-    wrote = [result.report()]
-    if dataset is not None:
-        wrote.append((out or run / "test") / "metrics.csv")
-    for warning in result.warnings:
-        output.note(f"Warning: {warning}")
     summary = result.summary()
-    output.table(point_rows(summary), title=f"{summary['cases']} cases")
+    output.table(task_of(Run(run)).details(summary), title=f"{summary['cases']} cases")
+    if result.structures is not None:
+        output.table(structure_rows(result.structures), title=structure_title(result.structures))
     output.done(wrote, f"voxloom predict {run} SCAN -o OUT", summary if json_output else None)
 
 
@@ -185,9 +171,10 @@ def _show(
     structures: dict[str, Any] | None = None,
 ) -> None:
     from voxloom.cli import output
+    from voxloom.report.dice_table import metric_rows
 
     summary = evaluation.summary()
-    output.table(rows(summary), title=f"{summary['cases']} cases")
+    output.table(metric_rows(summary), title=f"{summary['cases']} cases")
     if structures is not None:
         output.table(structure_rows(structures), title=structure_title(structures))
         summary = {**summary, "structures": structures}
@@ -208,27 +195,4 @@ def structure_rows(structures: dict[str, Any]) -> list[list[str]]:
     for name, dice in structures["dice"].items():
         mean = f"{dice['mean']:.4f} [{dice['ci'][0]:.4f}, {dice['ci'][1]:.4f}]"
         lines.append([name, str(dice["n"]), mean, f"{dice['median']:.4f}", f"{dice['sd']:.4f}", f"{dice['min']:.4f}"])
-    return lines
-
-
-def rows(summary: dict[str, Any]) -> list[list[str]]:
-    """A table for the screen: a row per label; infinite distances are shown and counted."""
-    lines = [
-        ["label", "Dice mean [95 % CI]", "median", "SD", "HD95 mm", "ASSD mm", "volume error ml", "one mask empty"]
-    ]
-    for label, dice in summary["dice"].items():
-        hd, assd, error = (summary[m][label] for m in ("hd95", "assd", "volume_error_ml"))
-        kinds = summary["kinds"].get(label, {})
-        lines.append(
-            [
-                label,
-                f"{dice['mean']:.4f} [{dice['ci'][0]:.4f}, {dice['ci'][1]:.4f}]",
-                f"{dice['median']:.4f}",
-                f"{dice['sd']:.4f}",
-                f"{hd['mean']:.2f}",
-                f"{assd['mean']:.2f}",
-                f"{error['mean']:+.3f}",
-                str(kinds.get("truth_empty", 0) + kinds.get("prediction_empty", 0)) if kinds else "",
-            ]
-        )
     return lines

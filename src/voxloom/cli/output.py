@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from voxloom.progress import Progress
-    from voxloom.run.scans import Scan
+    from voxloom.run.listener import Listener
 
 
 @cache
@@ -45,14 +45,6 @@ def table(rows: Sequence[Sequence[str]], title: str | None = None) -> None:
         note("  ".join(str(cell).ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
         if number == 0:
             note("  ".join("-" * width for width in widths))
-
-
-def filled_channels(scans: Sequence[Scan], channels: Sequence[str]) -> dict[str, list[str]]:
-    """The channels that scans lack, by the scan's name; said for each."""
-    filled = {scan.name: [channels[n] for n in scan.missing] for scan in scans if scan.missing}
-    for name, lost in filled.items():
-        note(f"{name}: no file of {', '.join(lost)}; filled as in training, where channels were left out at random")
-    return filled
 
 
 def done(wrote: Sequence[Path], next_step: str | None, as_json: Any = None) -> None:
@@ -90,3 +82,10 @@ def progress_bar(text: str) -> Iterator[Progress]:
     with Bar(console=screen(), transient=True) as bar:
         task = bar.add_task(text, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def listener() -> Listener:
+    """Tells a terminal what a verb does."""
+    from voxloom.run.listener import Listener
+
+    return Listener(stage=note, progress=progress_bar)

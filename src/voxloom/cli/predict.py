@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Optional
+from typing import Annotated, Any, Optional
 
 import typer
-
-if TYPE_CHECKING:
-    from voxloom.ensemble import EnsemblePredictor
-    from voxloom.run.scans import Scan
-    from voxloom.tasks.segmentation.predictor import Predictor
 
 
 def command(
@@ -45,114 +40,31 @@ def command(
 ) -> None:
     """Predict label maps with RUN, each on the grid of its scan; or points, if RUN was trained on points."""
     from voxloom.cli import output
-    from voxloom.cli.predict_points import predict_points
     from voxloom.errors import VoxloomError
-    from voxloom.run.outputs import claim_outputs
-    from voxloom.run.run import is_landmark_run
-    from voxloom.run.scans import find_scans
-    from voxloom.tasks.segmentation.predictor import predict_scans
-    from voxloom.trust.uncertainty import Sampling, check_sources
-    from voxloom.trust.uncertainty_maps import voices_of, write_uncertainties
+    from voxloom.trust.uncertainty import Sampling
+    from voxloom.verbs.predict import PredictOptions, predict
 
-    if is_landmark_run(run):
-        predict_points(run, inputs, out, ending, resample_tilt, device, json_output)
-        return
     sampling = None if uncertainty is None else Sampling.parse(uncertainty, draws, seed)
-    predictor = open_predictor(run, device, tta)
-    if sampling is not None:
-        check_sources(voices_of(predictor), sampling)
-    scans = find_scans(inputs, len(predictor.channels), predictor.may_lack)
-    filled = output.filled_channels(scans, predictor.channels)
-    names = [f"{scan.name}{ending or scan.ending}" for scan in scans]
-    claim_outputs(out, names, [path for scan in scans for path in scan.source])
-    failures: list[tuple[Scan, VoxloomError]] = []
-    alone = len(scans) == 1
-    with output.progress_bar("Predicting") as progress:
-        written = list(
-            predict_scans(
-                predictor,
-                scans,
-                out,
-                ending=ending,
-                resample_tilt=resample_tilt,
-                progress=progress,
-                failed=None if alone else lambda scan, error: failures.append((scan, error)),
-            )
+    options = PredictOptions(ending, tta, sampling, quality, resample_tilt, device)
+    found = predict(run, inputs, out, options, output.listener())
+    for name, lost in found.filled.items():
+        output.note(
+            f"{name}: no file of {', '.join(lost)}; filled as in training, where channels were left out at random"
         )
-    maps = list(written)
-    if (run / "recipe.yaml").is_file():
-        written += count_structures(run, predictor, maps, out)
-    lost = {scan.name for scan, _ in failures}
-    kept = [scan for scan in scans if scan.name not in lost]
-    judged = write_quality(run, predictor, kept, maps, out, resample_tilt) if quality else []
-    written += [out / "quality.csv"] if judged else []
-    if sampling is not None:
-        with output.progress_bar("Measuring the uncertainty") as progress:
-            written += write_uncertainties(
-                predictor, kept, out / "uncertainty", sampling, resample_tilt=resample_tilt, progress=progress
-            )
-    for scan, error in failures:
-        output.note(f"{scan.name} was not predicted: {error}")
-    told = {"filled": filled} if filled else {}
+    if found.quality:
+        output.table(quality_rows(found.quality), title=found.promise)
+    for name, error in found.failed.items():
+        output.note(f"{name} was not predicted: {error}")
     result = {
-        "written": [str(p) for p in written],
-        **told,
-        "failed": {scan.name: str(error) for scan, error in failures},
-        "quality": judged,
+        "written": [str(path) for path in found.written],
+        **({"filled": found.filled} if found.filled else {}),
+        "failed": {name: str(error) for name, error in found.failed.items()},
+        "quality": found.quality,
     }
-    output.done(written, f"voxloom evaluate --pred {out} --truth DIR", result if json_output else None)
-    if failures:
-        raise VoxloomError(f"{len(failures)} of {len(scans)} scans could not be predicted")
-
-
-def open_predictor(folder: Path, device: str, tta: bool) -> Predictor | EnsemblePredictor:
-    """The networks of a run, or of an ensemble of runs."""
-    from voxloom.errors import BadInput
-    from voxloom.run.run import Run
-    from voxloom.tasks.segmentation.predictor import Predictor
-
-    if (folder / "ensemble.json").is_file():
-        if tta:
-            raise BadInput("--tta is for runs", folder, "Set inference.mirror in the recipes of the members")
-        from voxloom.ensemble import EnsemblePredictor  # brings Lightning along
-
-        return EnsemblePredictor.of(folder, device=device)
-    return Predictor.of(Run(folder), device=device, mirror=(0, 1, 2) if tta else None)
-
-
-def count_structures(run: Path, predictor: Predictor | EnsemblePredictor, maps: list[Path], out: Path) -> list[Path]:
-    """Number and measure single structures where the run's recipe asks for it."""
-    from voxloom.run.run import Run
-    from voxloom.tasks.segmentation.structures import write_structures
-
-    return write_structures(Run(run), predictor.labels, maps, out)
-
-
-def write_quality(
-    run: Path,
-    predictor: Predictor | EnsemblePredictor,
-    scans: list[Scan],
-    written: list[Path],
-    out: Path,
-    resample_tilt: bool,
-) -> list[dict[str, Any]]:
-    """``quality.csv`` of the label maps just written; nothing for a run that is not calibrated, or an ensemble."""
-    from functools import partial
-
-    from voxloom.cli import output
-    from voxloom.run.run import Run
-    from voxloom.run.scans import read_scan
-    from voxloom.tasks.segmentation.predictor import Predictor
-    from voxloom.trust.quality import Quality, judge
-
-    calibrated = Quality.of(Run(run), predictor) if isinstance(predictor, Predictor) else None
-    if calibrated is None:
-        return []
-    asked = [(s.name, partial(read_scan, s, resample_tilt), path) for s, path in zip(scans, written, strict=True)]
-    with output.progress_bar("Predicting the quality") as progress:
-        judged = judge(calibrated, asked, out / "quality.csv", progress=progress)
-    output.table(quality_rows(judged), title=calibrated.model.sentence())
-    return judged
+    output.done(found.written, f"voxloom evaluate --pred {out} --truth DIR", result if json_output else None)
+    if found.failed:
+        total = len(found.failed) + len(found.files)
+        raise VoxloomError(f"{len(found.failed)} of {total} scans could not be predicted")
 
 
 def quality_rows(judged: list[dict[str, Any]]) -> list[list[str]]:

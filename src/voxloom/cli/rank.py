@@ -41,11 +41,12 @@ def command(
     from voxloom.report.rank_page import write_rank_page
     from voxloom.run.run import Run
     from voxloom.run.scans import find_scans
+    from voxloom.tasks.abilities import need
     from voxloom.tasks.segmentation.predictor import Predictor
     from voxloom.trust.uncertainty import Sampling, default_sources
 
     opened = Run(run)
-    opened.refuse_landmarks("rank scans")
+    need(opened, "rank")
     predictor = Predictor.of(opened, device=device)
     chosen = members or ",".join(default_sources(predictor))
     sampling = Sampling.parse(chosen, draws, seed)

@@ -61,12 +61,13 @@ def pictures(
     run: Run, out: Path, step: int, plane: Any, label: str | None, case: str | None, fold: int
 ) -> dict[What, Callable[[], Any]]:
     """What is drawn for each word."""
+    from voxloom.pictures.batches import show_batch, show_results
     from voxloom.pictures.inside_views import show_activations, show_kernels
     from voxloom.pictures.slice_views import show_gallery, show_slices
 
     return {
-        What.batch: lambda: run.show_batch(out, step=step),
-        What.results: lambda: run.show_results(out, cases=[case] if case else None),
+        What.batch: lambda: show_batch(run, out, step=step),
+        What.results: lambda: show_results(run, out, cases=[case] if case else None),
         What.slices: lambda: show_slices(run, out, plane=plane, label=label, case=case),
         What.gallery: lambda: show_gallery(run, out, plane=plane, label=label),
         What.kernels: lambda: show_kernels(run, out, fold=fold),

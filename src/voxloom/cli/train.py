@@ -52,6 +52,7 @@ def command(
     from voxloom.cli.training_progress import screen_listener
     from voxloom.errors import BadInput
     from voxloom.recipe.recipe import Recipe
+    from voxloom.tasks.task import task_of
     from voxloom.verbs.train import train
 
     if resume and out is None:
@@ -84,16 +85,10 @@ def command(
         place = f" -o {out}" if out else ""
         output.note(f"Interrupted and saved. Continue with: voxloom train {dataset} --resume{place}")
         raise
-    if run.is_landmarks:
-        from voxloom.report.points_table import point_rows
-
-        output.table(point_rows(run.summary.get("validation")), title="Landmarks of held-out cases")
-        for name, figures in run.summary.get("external", {}).items():
-            output.table(point_rows(figures), title=f"Landmarks of the external cases of {name}")
-    else:
-        output.table(dice_rows(run.summary), title="Dice on held-out cases")
-        for name, figures in run.summary.get("external", {}).items():
-            output.table(dice_rows({"validation": figures}), title=f"Dice on the external cases of {name}")
+    task, summary = task_of(run), run.summary
+    output.table(task.rows(summary.get("validation")), title=f"{task.title} of held-out cases")
+    for name, figures in summary.get("external", {}).items():
+        output.table(task.rows(figures), title=f"{task.title} of the external cases of {name}")
     if run.summary.get("postprocess"):
         output.table(mending_rows(run.summary), title="Post-processing")
     output.done(
@@ -140,18 +135,6 @@ def parse_assignments(assignments: list[str]) -> dict[str, Any]:
             raise BadInput(f"--set {text} has no value", None, "Write --set KEY=VALUE, e.g. --set training.batch=4")
         changes[key.strip()] = yaml.safe_load(value)
     return changes
-
-
-def dice_rows(summary: dict[str, Any]) -> list[list[str]]:
-    """Rows of label, cases, mean, confidence interval, SD over cases and over folds, with a header row, for the screen."""
-    validation = summary.get("validation", {})
-    spread = validation.get("robustness", {})
-    rows = [["label", "cases", "mean Dice", "95 % CI", "SD", *(["SD of folds"] if spread else [])]]
-    for label, figures in validation.get("dice", {}).items():
-        low, high = figures["ci"]
-        row = [label, str(figures["n"]), f"{figures['mean']:.4f}", f"{low:.4f} to {high:.4f}", f"{figures['sd']:.4f}"]
-        rows.append([*row, *([f"{spread[label]['sd_folds']:.4f}"] if spread else [])])
-    return rows
 
 
 def mending_rows(summary: dict[str, Any]) -> list[list[str]]:

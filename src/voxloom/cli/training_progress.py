@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from voxloom.cli import output
 
 if TYPE_CHECKING:
+    from voxloom.run.listener import Listener
     from voxloom.training.callbacks import Reporter
-    from voxloom.verbs.train import Listener
 
 
 def clock_text(seconds: float) -> str:
@@ -39,6 +39,6 @@ def training_bar(fold: int) -> Iterator[Reporter]:
 
 def screen_listener() -> Listener:
     """Tells a terminal what a training does."""
-    from voxloom.verbs.train import Listener
+    from voxloom.run.listener import Listener
 
     return Listener(stage=output.note, progress=output.progress_bar, reporter=training_bar)

@@ -28,7 +28,7 @@ from voxloom.evaluation import Evaluation, evaluate_case
 from voxloom.files import atomic_path, write_json
 from voxloom.progress import Progress
 from voxloom.tasks.segmentation.predictor import Predictor
-from voxloom.verbs.evaluate import truth_of
+from voxloom.tasks.segmentation.truth import truth_of
 from voxloom.volume import Volume
 
 #: A stack is scored by so many trainings, each without the patients that it is scored on.

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from voxloom.dataset import Dataset, Labels
 from voxloom.errors import BadInput
-from voxloom.run.cases import usable_cases
 from voxloom.run.run import Run
+from voxloom.tasks.segmentation.material import usable_cases
 from voxloom.tasks.segmentation.predictor import Predictor
 
 

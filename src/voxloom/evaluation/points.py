@@ -111,6 +111,10 @@ class PointEvaluation:
         """Add the rows of a case."""
         self.rows.extend(rows)
 
+    def extend(self, other: PointEvaluation) -> None:
+        """Add all rows of another evaluation."""
+        self.rows.extend(other.rows)
+
     @property
     def cases(self) -> list[str]:
         """Cases in order of first occurrence."""

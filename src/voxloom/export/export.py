@@ -17,6 +17,7 @@ from voxloom.export.bundle_transforms import postprocessing, preprocessing, refu
 from voxloom.files import new_folder, write_json, write_text
 from voxloom.prepare import PrepareSettings
 from voxloom.run.run import Run
+from voxloom.tasks.abilities import need
 from voxloom.training.weights import load_weights
 
 #: Version of the bundles that are written.
@@ -37,7 +38,7 @@ def export_run(run: Run, out: Path, to: str = "monai") -> Path:
     """
     if to != "monai":
         raise BadInput(f"cannot export to {to}", None, "Known: monai")
-    run.refuse_landmarks("be exported as a MONAI bundle")
+    need(run, "export")
     if out.exists() and any(out.iterdir()):
         raise BadInput("the folder is not empty", out, "Choose another with -o")
     described = [load_weights(folder)[1] for folder in run.folds]

@@ -16,6 +16,7 @@ from voxloom.errors import BadInput
 from voxloom.files import atomic_path
 from voxloom.report.figures import draw_contours
 from voxloom.run.run import Run
+from voxloom.tasks.abilities import need
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -25,28 +26,29 @@ def show_batch(run: Run, path: Path | None = None, *, step: int = 0) -> Figure:
     """One training batch after augmentation: a row per patch, a column per anatomical plane, labels as contours."""
     import torch
 
-    from voxloom.training.fit import build_module, build_sampler
+    from voxloom.tasks.study import open_study, training_of
+    from voxloom.training.fit import build_module
     from voxloom.training.pace import Pace
-    from voxloom.verbs.train import open_study, training_of
 
-    run.refuse_landmarks("show label contours")
-    job = training_of(open_study(run), 0)
-    image, label = build_sampler(job).read(step)
+    need(run, "show")
+    study = open_study(run)
+    job = training_of(study, 0)
+    image, label = job.build_sampler().read(step)
     module = build_module(job, Pace(job.training.steps))
     seen, truth = module.augmented((step, torch.from_numpy(image), torch.from_numpy(label.astype("int64"))))
     figure, axes = panels(len(seen), f"Training batch of step {step}, after augmentation")
     for row, (one, mask) in enumerate(zip(seen.numpy(), truth.numpy(), strict=True)):
         volume, inner = (one[0], mask) if one.ndim == 4 else (one[0][..., None], mask[..., None])
-        draw_row(axes[row], volume, [(inner, "-")], job.spacing)
+        draw_row(axes[row], volume, [(inner, "-")], study.settings.spacing)
     return finish(figure, path)
 
 
 def show_results(run: Run, path: Path | None = None, *, cases: Sequence[str] | None = None, most: int = 4) -> Figure:
     """Held-out cases: a row per case, truth as solid and prediction as dashed contours."""
     from voxloom.formats import read_label
-    from voxloom.verbs.train import open_study
+    from voxloom.tasks.study import open_study
 
-    run.refuse_landmarks("show label contours")
+    need(run, "show")
     study = open_study(run)
     found = {p.name.removesuffix(".nii.gz"): p for p in sorted(run.folder.glob("fold_*/predictions/*.nii.gz"))}
     chosen = list(cases) if cases is not None else list(found)[:most]

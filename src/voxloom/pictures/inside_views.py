@@ -86,7 +86,7 @@ def layer_activations(run: Run, fold: int = 0, case: str | None = None) -> dict[
 
     The window shown is the one of the case (default: the first held-out, else the first) with the most probable foreground.
     """
-    from voxloom.verbs.train import open_study
+    from voxloom.tasks.study import open_study
 
     predictor = _predictor(run, fold)
     study = open_study(run)

@@ -74,7 +74,7 @@ def sliced_cases(run: Run, plane: Plane, cases: Sequence[str] | None = None) -> 
     ------
     BadInput : a case was not held out, or none was.
     """
-    from voxloom.verbs.train import open_study
+    from voxloom.tasks.study import open_study
 
     study = open_study(run)
     found = {p.name.removesuffix(".nii.gz"): p for p in sorted(run.folder.glob("fold_*/predictions/*.nii.gz"))}

@@ -127,6 +127,8 @@ class Recipe(BaseModel):
     Parameters
     ----------
     name, description, reference : for people.
+    task : what is learned: "segmentation", "landmarks", or ``package.module:OBJECT`` (``voxloom.tasks.task``); None takes what the
+        data set's cases allow.
     seed : of folds, weights, patches and augmentation.
     device : "auto" takes a graphics card when there is one.
     budget : training time of all folds together, e.g. "90s", "10m", "2h", "1d"; None trains ``training.steps``.
@@ -149,6 +151,7 @@ class Recipe(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = "auto"
+    task: str | None = None
     description: str = ""
     reference: str = ""
     seed: int = Field(0, ge=0)

@@ -12,8 +12,6 @@ from pathlib import Path
 from voxloom.dataset import (
     Dataset,
     Fold,
-    Label,
-    Labels,
     group_folds,
     hold_out,
     join_datasets,
@@ -86,25 +84,6 @@ def read_verdicts(path: Path) -> dict[str, str]:
         if "case" not in row or str(row.get("verdict", "")).lower() not in ("exclude", "keep"):
             raise BadInput(f"row {number} has no case or no verdict", path, "Write exclude or keep under verdict")
     return {str(row["case"]): str(row["verdict"]).lower() for row in rows}
-
-
-def usable_cases(dataset: Dataset, recipe: Recipe) -> tuple[Dataset, Labels]:
-    """The labelled training cases of all data sets without the excluded ones, and the labels the recipe asks for."""
-    dataset = joined_cases(dataset, recipe)
-    if dataset.task != "segmentation" or dataset.labels is None:
-        raise BadInput(f"a {dataset.task} data set cannot be trained yet, only segmentation", dataset.root)
-    labels = dataset.labels
-    if recipe.data.labels is not None:
-        named = recipe.data.labels.items()
-        foreground = tuple(Label(n, (v,) if isinstance(v, int) else tuple(v)) for n, v in named if v not in (0, (0,)))
-        labels = Labels(foreground, ignore=recipe.data.ignore)
-    labels = recipe.labels.apply(labels)
-    if labels == dataset.labels:
-        return dataset, labels
-    kinds = dataset.channel_kinds
-    return Dataset.from_cases(
-        dataset.name, dataset.cases, dataset.channels, labels, root=dataset.root, channel_kinds=kinds
-    ), labels
 
 
 def divided_ids(dataset: Dataset, over: str) -> list[str]:

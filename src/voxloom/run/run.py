@@ -1,31 +1,17 @@
-"""The Run: a folder that people can read, and what can be asked of it.
+"""The Run: a folder that people can read.
 
-Knows the names of the files in a run. Training, prediction, evaluation and export live in the modules beside it; the
-methods here are the same verbs.
+Knows the names of the files in a run, and no verb: ``voxloom.verbs.run`` adds those.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from voxloom.errors import BadInput
 from voxloom.files import read_json
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-    from voxloom.dataset import Dataset
-    from voxloom.points import Point
-    from voxloom.recipe.recipe import Recipe
-    from voxloom.verbs.evaluate import RunEvaluation
-    from voxloom.volume import Volume
-
-
-def is_landmark_run(folder: Path) -> bool:
-    """Whether a folder is a run that was trained on points; False for anything else."""
-    return (folder / "recipe.yaml").is_file() and Run(folder).is_landmarks
+from voxloom.recipe.recipe import Recipe
 
 
 def cache_folder(run: Path) -> Path:
@@ -53,11 +39,9 @@ class Run:
     def __repr__(self) -> str:
         return f"Run({str(self.folder)!r})"
 
-    @property
+    @cached_property
     def recipe(self) -> Recipe:
-        """The recipe with every value written out."""
-        from voxloom.recipe.recipe import Recipe
-
+        """The recipe with every value written out; read once."""
         return Recipe.load(self.folder / "recipe.yaml")
 
     @property
@@ -82,66 +66,30 @@ class Run:
         return trained
 
     @property
-    def is_landmarks(self) -> bool:
-        """Whether the run was trained on points."""
-        return bool(self.recipe.landmarks)
+    def task(self) -> str:
+        """Name of the task that was trained."""
+        recipe = self.recipe
+        return recipe.task or ("landmarks" if recipe.landmarks else "segmentation")  # runs before `task:` was written
+
+    @property
+    def held_out_tables(self) -> list[Path]:
+        """``metrics.csv`` of every fold that held out cases.
+
+        Raises
+        ------
+        BadInput : none did.
+        """
+        files = sorted(self.folder.glob("fold_*/metrics.csv"))
+        if not files:
+            fix = f"Give a data set: voxloom evaluate {self.folder} DATASET"
+            raise BadInput("the run has no held-out cases", self.folder, fix)
+        return files
 
     @property
     def summary(self) -> dict[str, Any]:
         """``summary.json``: the figures on the validation cases, and on test sets that were evaluated."""
         path = self.folder / "summary.json"
         return _object(path) if path.is_file() else {}
-
-    def predict(self, source: str | Path | Volume) -> Volume:
-        """Label map of one scan on its own grid, in the data set's label values, shape (1, I, J, K).
-
-        Raises BadInput for a run that was trained on points: ``predict_points``.
-        """
-        self.refuse_landmarks("predict label maps")
-        from voxloom.tasks.segmentation.predictor import Predictor
-
-        return Predictor.of(self).predict(source)
-
-    def evaluate(self, data: str | Path | Dataset | None = None) -> RunEvaluation:
-        """Figures on another data set, or on the validation cases of the run."""
-        from voxloom.verbs.evaluate import evaluate_run
-
-        return evaluate_run(self.folder, data)
-
-    def predict_points(self, source: str | Path | Volume) -> tuple[Point, ...]:
-        """Points of one scan in RAS mm, by a run that was trained on points."""
-        from voxloom.tasks.landmarks.predictor import LandmarkPredictor
-
-        return LandmarkPredictor.of(self).predict(source)
-
-    def refuse_landmarks(self, what: str) -> None:
-        """Raise BadInput for a run that was trained on points and so cannot do ``what``."""
-        if self.is_landmarks:
-            raise BadInput(f"the run was trained on points and cannot {what}", self.folder, "See docs/landmarks.md")
-
-    def report(self, path: str | Path | None = None) -> Path:
-        """Write ``report.html``, self-contained."""
-        from voxloom.verbs.evaluate import report_run
-
-        return report_run(self.folder, Path(path) if path is not None else None)
-
-    def export(self, path: str | Path, to: str = "monai") -> Path:
-        """Write the run as a MONAI bundle."""
-        from voxloom.export.export import export_run
-
-        return export_run(self, Path(path), to)
-
-    def show_batch(self, path: str | Path | None = None, *, step: int = 0) -> Figure:
-        """Picture of one training batch after augmentation, with label contours; also written to ``path``."""
-        from voxloom.pictures.batches import show_batch
-
-        return show_batch(self, Path(path) if path is not None else None, step=step)
-
-    def show_results(self, path: str | Path | None = None, *, cases: Sequence[str] | None = None) -> Figure:
-        """Picture of validation cases with the contours of truth and prediction; also written to ``path``."""
-        from voxloom.pictures.batches import show_results
-
-        return show_results(self, Path(path) if path is not None else None, cases=cases)
 
 
 def _object(path: Path) -> dict[str, Any]:

@@ -18,15 +18,15 @@ from voxloom.evaluation.aggregate import Table, aggregate
 from voxloom.files import write_text
 from voxloom.recipe.recipe import Recipe
 from voxloom.report.aggregate_tables import write_tables
-from voxloom.run.cases import choose_folds, usable_cases
+from voxloom.run.cases import choose_folds
+from voxloom.run.lifecycle import locked
 from voxloom.sweep.explain import Lesson, explain
 from voxloom.sweep.search import Grid, Proposals, make_search
 from voxloom.sweep.settings import Sweep
 from voxloom.sweep.table import table_rows, write_csv
 from voxloom.sweep.trial import Job, Record
 from voxloom.sweep.workers import Workers
-from voxloom.tasks.landmarks.study import usable_cases as usable_point_cases
-from voxloom.verbs.train import locked
+from voxloom.tasks.choice import chosen_task
 
 #: The sweep, and the recipe that it varies, as they were when it began.
 SETTINGS, BASE = "sweep.yaml", "base.yaml"
@@ -101,9 +101,9 @@ def run_sweep(
 
 def cases_of(sweep: Sweep) -> Dataset:
     """The cases that every run trains on and holds out (BadInput where the data set has none for the recipe)."""
-    if sweep.base.landmarks:
-        return usable_point_cases(Dataset(sweep.data), sweep.base)
-    return usable_cases(Dataset(sweep.data), sweep.base)[0]
+    dataset = Dataset(sweep.data)
+    task, recipe = chosen_task(dataset, sweep.base)
+    return task.material(dataset, recipe).dataset
 
 
 def check_folder(sweep: Sweep, folder: Path, resume: bool) -> None:

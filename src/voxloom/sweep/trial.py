@@ -13,11 +13,10 @@ import shutil
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from voxloom.errors import BadInput, VoxloomError
 from voxloom.files import write_json
-from voxloom.sweep.point_scores import read_point_scores
 from voxloom.sweep.space import Changes, Levels
 
 Status = Literal["running", "finished", "failed"]
@@ -136,7 +135,7 @@ def run_trial(job: Job) -> None:
 
 
 def _drop_checkpoints(run: Path) -> None:
-    from voxloom.verbs.train import checkpoints_of
+    from voxloom.run.lifecycle import checkpoints_of
 
     for checkpoint in checkpoints_of(run):
         checkpoint.unlink()
@@ -145,35 +144,13 @@ def _drop_checkpoints(run: Path) -> None:
 def _train(job: Job) -> dict[str, float | None]:
     """Train a new run, or go on with one that was cut off; the scores."""
     from voxloom.recipe.recipe import Recipe
-    from voxloom.verbs.train import checkpoints_of, train
+    from voxloom.run.lifecycle import checkpoints_of
+    from voxloom.tasks.task import task_of
+    from voxloom.verbs.train import train
 
     saved = bool(checkpoints_of(job.run))
     if not saved and job.run.exists():
         shutil.rmtree(job.run)
     recipe = Recipe.parse(job.recipe, "the sweep's recipe").changed(job.changes)
     run = train(job.data, recipe, out=job.run, resume=saved)
-    return (read_point_scores if run.is_landmarks else read_scores)(run.summary, job.score)
-
-
-def read_scores(summary: dict[str, Any], score: str) -> dict[str, float | None]:
-    """The compared score and, of the same metric, SDs over cases and folds and the mean of every label.
-
-    Raises
-    ------
-    BadInput : the run held out no case, or has no such metric, label or figure.
-    """
-    validation = summary.get("validation")
-    if validation is None:
-        raise BadInput("no case was held out, so there is no score", None, "Set folds.hold_out above 0, or folds.count")
-    metric, label, figure = (*score.split("."), "", "")[:3]
-    by_label = validation.get(metric) if isinstance(validation.get(metric), dict) else None
-    if by_label is None:
-        metrics = [name for name, value in validation.items() if isinstance(value, dict) and name != "kinds"]
-        raise BadInput(f"there is no metric `{metric}`", None, f"There are {', '.join(metrics)}")
-    label = label or ("mean" if "mean" in by_label else next(iter(by_label)))
-    if label not in by_label or (figure or "mean") not in by_label[label]:
-        raise BadInput(f"`{metric}` has no `{label}.{figure or 'mean'}`", None, f"There are {', '.join(by_label)}")
-    folds = validation.get("robustness", {}).get(label, {}) if metric == "dice" else {}
-    found = {"score": by_label[label][figure or "mean"], "sd_cases": by_label[label]["sd"]}
-    found |= {"sd_folds": folds["sd_folds"]} if folds else {}
-    return found | {f"{metric}.{name}": figures["mean"] for name, figures in by_label.items()}
+    return task_of(run).sweep_scores(run.summary, job.score)

@@ -16,9 +16,9 @@ from lightning import Callback, Trainer
 
 from voxloom.errors import VoxloomError
 from voxloom.training.checkpoint import save_checkpoint
+from voxloom.training.job import Scorer
 from voxloom.training.log import VAL_LOSS, TrainingLog
-from voxloom.training.module import SegmentationModule
-from voxloom.training.validation import Scorer
+from voxloom.training.module import TrainingModule
 from voxloom.training.weights import save_weights
 
 #: Steps whose time is not counted: the first ones include compilation and cold memory.
@@ -134,13 +134,13 @@ class Validate(Callback):
         self._done = math.floor(pl_module.pace.progress * self.count + 1e-9)
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
-        module: SegmentationModule = pl_module
+        module: TrainingModule = pl_module
         due = self.count if module.pace.done else math.floor(module.pace.progress * self.count + 1e-9)
         if due > self._done:
             self._done = due
             self._validate(trainer, module)
 
-    def _validate(self, trainer: Trainer, module: SegmentationModule) -> None:
+    def _validate(self, trainer: Trainer, module: TrainingModule) -> None:
         start = time.monotonic()
         with averaged(module):
             scores, loss = self.validator.scores(module.network) if self.validator else ([], math.nan)
@@ -161,7 +161,7 @@ class Validate(Callback):
 
 
 @contextlib.contextmanager
-def averaged(module: SegmentationModule) -> Iterator[None]:
+def averaged(module: TrainingModule) -> Iterator[None]:
     """The network with the moving average of its weights, where the run keeps one."""
     with module.ema.applied_to(module.network) if module.ema is not None else contextlib.nullcontext():
         yield
@@ -173,7 +173,7 @@ class Save(Callback):
     def __init__(self, path: Path, log: TrainingLog, clock: Clock) -> None:
         self.path, self.records, self.clock, self._last = path, log, clock, time.monotonic()
 
-    def save(self, trainer: Trainer, module: SegmentationModule) -> None:
+    def save(self, trainer: Trainer, module: TrainingModule) -> None:
         """Write the checkpoint now."""
         save_checkpoint(self.path, module, trainer.optimizers[0], self.records, self.clock.state())
         self._last = time.monotonic()

@@ -16,13 +16,13 @@ from torch.optim import Optimizer
 from voxloom.errors import BadInput
 from voxloom.files import atomic_path
 from voxloom.training.log import TrainingLog
-from voxloom.training.module import SegmentationModule
+from voxloom.training.module import TrainingModule
 
 CHECKPOINT = "last.ckpt"
 
 
 def save_checkpoint(
-    path: Path, module: SegmentationModule, optimizer: Optimizer, log: TrainingLog, clock: dict[str, float]
+    path: Path, module: TrainingModule, optimizer: Optimizer, log: TrainingLog, clock: dict[str, float]
 ) -> None:
     """Write network, average of the weights, optimiser, pace, log and clock; whole or not at all."""
     state = {
@@ -61,7 +61,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     return dict(state)
 
 
-def restore(state: dict[str, Any], module: SegmentationModule, log: TrainingLog) -> None:
+def restore(state: dict[str, Any], module: TrainingModule, log: TrainingLog) -> None:
     """Put network, averages, pace and log back; the optimiser's state follows when Lightning has made it."""
     module.network.load_state_dict(state["network"])
     module.load_progress_state(state["module"])

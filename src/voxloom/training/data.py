@@ -18,13 +18,19 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 
 class StepReader(Protocol):
-    """What draws and reads the batch of any step: images (B, C, I, J, K), and inner labels or the maps of landmarks."""
+    """What draws and reads the batch of any step: images (B, C, I, J, K), and what is learned from them."""
 
     def read(self, step: int) -> tuple[NDArray[np.float32], NDArray[Any]]: ...
 
 
+def as_tensors(image: NDArray[np.float32], target: NDArray[Any]) -> tuple[Tensor, Tensor]:
+    """What a sampler read, for torch: whole numbers (inner labels, classes) as int64, others as they are."""
+    whole = target.dtype.kind in "iu"
+    return torch.from_numpy(image), torch.from_numpy(target.astype("int64") if whole else target)
+
+
 class StepBatches(IterableDataset[tuple[int, Tensor, Tensor]]):
-    """Endless (step, image (B, C, I, J, K) float32, label (B, I, J, K) int64), from ``first`` on.
+    """Endless (step, image (B, C, I, J, K) float32, target), from ``first`` on.
 
     With several workers each reads every n-th step, so that the order is the same for any number of workers.
     """
@@ -36,9 +42,7 @@ class StepBatches(IterableDataset[tuple[int, Tensor, Tensor]]):
         worker = get_worker_info()
         offset, stride = (worker.id, worker.num_workers) if worker else (0, 1)
         for step in itertools.count(self.first + offset, stride):
-            image, label = self.sampler.read(step)
-            whole = label.dtype.kind in "iu"  # inner labels; the maps of landmarks are floats
-            yield step, torch.from_numpy(image), torch.from_numpy(label.astype("int64") if whole else label)
+            yield step, *as_tensors(*self.sampler.read(step))
 
 
 class PatchData(LightningDataModule):

@@ -1,6 +1,6 @@
 """What every training shares: its steps through Lightning, saving, resuming, extending, and how it ended.
 
-Knows callbacks, checkpoint and the folder of one fold. Does not know what is trained; ``fit`` and ``landmarks.fit`` do.
+Knows callbacks, checkpoint and the folder of one fold. Does not know what is trained: that is the job's.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from lightning import Callback, Trainer
@@ -19,25 +19,15 @@ from lightning.pytorch.loggers import TensorBoardLogger
 
 from voxloom.errors import BadInput
 from voxloom.inference.precision import TOLERABLE, bf16_slowdown
-from voxloom.training.callbacks import Advance, Budget, Clock, Report, Reporter, Save, Scorer, Validate, Watch
+from voxloom.training.callbacks import Advance, Budget, Clock, Report, Reporter, Save, Validate, Watch
 from voxloom.training.checkpoint import CHECKPOINT, read_checkpoint, restore
 from voxloom.training.data import PatchData, StepReader
 from voxloom.training.interruption import Interruption
+from voxloom.training.job import Job, Scorer
 from voxloom.training.log import TrainingLog
-from voxloom.training.module import SegmentationModule
+from voxloom.training.module import TrainingModule
 from voxloom.training.settings import TrainingSettings
 from voxloom.training.weights import load_weights, weights_hash
-
-
-class Job(Protocol):
-    """What the loop needs of a training."""
-
-    @property
-    def folder(self) -> Path: ...
-    @property
-    def training(self) -> TrainingSettings: ...
-    @property
-    def description(self) -> dict[str, Any]: ...
 
 
 @dataclass(frozen=True)
@@ -71,7 +61,7 @@ class Loop:
     """
 
     job: Job
-    module: SegmentationModule
+    module: TrainingModule
     log: TrainingLog
     sampler: StepReader
     per_pass: int

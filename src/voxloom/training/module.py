@@ -11,12 +11,10 @@ from typing import Any
 import torch
 from lightning import LightningModule
 from torch import Tensor, nn
-from torch.nn import functional
 
-from voxloom.augment import Augmenter, changes_batch
-from voxloom.losses.supervision import thinned
 from voxloom.networks import SegmentationNetwork
 from voxloom.optim import EMA, lr_at, make_optimizer
+from voxloom.training.job import Batch, Feed
 from voxloom.training.pace import Pace
 from voxloom.training.phases import phase_at
 from voxloom.training.settings import TrainingSettings
@@ -36,19 +34,14 @@ def to_layout(image: Tensor, dims: int, channels_last: bool) -> Tensor:
     return image.contiguous(memory_format=torch.channels_last if dims == 2 else torch.channels_last_3d)
 
 
-def coarser(image: Tensor, label: Tensor, size: tuple[int, ...]) -> tuple[Tensor, Tensor]:
-    """Image (B, C, ...) as means over cells, and label (B, ...) in the middle of each, on a grid of ``size``."""
-    return functional.interpolate(image, size, mode="area"), thinned(label, size)
-
-
-class SegmentationModule(LightningModule):
-    """Trains one network on batches of (step, image (B, C, I, J, K), inner label (B, I, J, K)).
+class TrainingModule(LightningModule):
+    """Trains one network on batches of (step, image (B, C, I, J, K), target).
 
     Parameters
     ----------
-    network : logits (B, L, ...) in evaluation; in training a list of them, finest first, when deeply supervised.
-    loss : of the network's training output and the label.
-    augmenter : the random changes of every patch.
+    network : logits in evaluation; in training what the loss takes, e.g. a list, finest first, when deeply supervised.
+    loss : of the network's training output and the target.
+    feed : the random changes of every batch, and its layout.
     settings, pace, seed : optimisation, number of steps, randomness.
     dims : 2 or 3.
     """
@@ -57,7 +50,7 @@ class SegmentationModule(LightningModule):
         self,
         network: nn.Module,
         loss: nn.Module,
-        augmenter: Augmenter,
+        feed: Feed,
         settings: TrainingSettings,
         pace: Pace,
         *,
@@ -67,45 +60,16 @@ class SegmentationModule(LightningModule):
         super().__init__()
         layout = torch.channels_last if dims == 2 else torch.channels_last_3d
         self.network = network.to(memory_format=layout) if settings.channels_last else network
-        self.loss, self.augmenter, self.settings, self.pace, self.dims, self.seed = (
-            loss,
-            augmenter,
-            settings,
-            pace,
-            dims,
-            seed,
-        )
+        self.loss, self.feed, self.settings, self.pace, self.seed = loss, feed, settings, pace, seed
         self.ema = EMA(self.network, settings.ema) if settings.ema else None
         self.loss_sum, self.loss_count = torch.zeros(()), 0
         self.optimizer_state: dict[str, Any] | None = None
 
-    def augmented(self, batch: tuple[int, Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-        """Image (B, C, *patch) and label (B, *patch) as the network sees them; 2D networks get two spatial axes."""
-        step, image, label = batch
-        generator = torch.Generator().manual_seed(step_seed(self.seed, step))
-        shape = (int(image.shape[2]), int(image.shape[3]), int(image.shape[4]))
-        if changes_batch(self.augmenter.settings, self.seed, step):
-            parameters = self.augmenter.sample(len(image), shape, generator)
-        else:
-            parameters = self.augmenter.none(len(image), shape)
-        with torch.autocast(image.device.type, enabled=False):  # the image stays float32 until the network
-            image, changed = self.augmenter.apply(image, label, parameters, self.settings.patch)
-        assert changed is not None
-        scale = phase_at(self.settings.phases, self.pace.progress)[0].scale
-        if scale < 1:
-            image, changed = coarser(image, changed, self.coarse_size(scale))
-        return to_layout(image, self.dims, self.settings.channels_last), changed.squeeze(
-            -1
-        ) if self.dims == 2 else changed
+    def augmented(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Image and target as network and loss see them."""
+        return self.feed(batch, step_seed(self.seed, batch[0]), self.pace.progress)
 
-    def coarse_size(self, scale: float) -> tuple[int, ...]:
-        """Voxels of a patch at a lower resolution, as many as the network can halve; an axis of one voxel stays."""
-        assert isinstance(self.network, SegmentationNetwork)
-        multiples = (*self.network.settings.multiple, 1)[:3]
-        sizes = zip(self.settings.patch, multiples, strict=True)
-        return tuple(min(n, max(1, round(n * scale / m)) * m) for n, m in sizes)
-
-    def training_step(self, batch: tuple[int, Tensor, Tensor], batch_idx: int) -> Tensor:
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Loss of one step."""
         torch.manual_seed(step_seed(self.seed, batch[0]))  # dropout draws from the global generator
         image, label = self.augmented(batch)

@@ -8,23 +8,24 @@ import torch
 from torch.optim import Optimizer
 
 from voxloom.optim import find_lr
-from voxloom.training.fit import Training, build_module, build_sampler
-from voxloom.training.module import SegmentationModule
+from voxloom.training.data import StepReader, as_tensors
+from voxloom.training.fit import build_module
+from voxloom.training.job import Job
+from voxloom.training.module import TrainingModule
 from voxloom.training.pace import Pace
-from voxloom.training.sampling import PatchSampler
 
 
 def take_step(
-    module: SegmentationModule, optimizer: Optimizer, sampler: PatchSampler, step: int, clip: float | None = None
+    module: TrainingModule, optimizer: Optimizer, sampler: StepReader, step: int, clip: float | None = None
 ) -> float:
     """Read, augment, forward, backward, update; the loss of step ``step``, on the device of the module."""
     device = next(module.network.parameters()).device
     cast: contextlib.AbstractContextManager[object] = contextlib.nullcontext()
     if module.settings.precision == "bf16":
         cast = torch.autocast(device.type, torch.bfloat16)
-    image, label = (torch.from_numpy(a) for a in sampler.read(step))
+    image, target = as_tensors(*sampler.read(step))
     with cast:
-        loss = module.training_step((step, image.to(device), label.long().to(device)), step)
+        loss = module.training_step((step, image.to(device), target.to(device)), step)
     optimizer.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]
     if clip is not None:
@@ -34,7 +35,7 @@ def take_step(
 
 
 def range_test(
-    job: Training, device: str, *, low: float = 1e-6, high: float = 1.0, steps: int = 100
+    job: Job, device: str, *, low: float = 1e-6, high: float = 1.0, steps: int = 100
 ) -> tuple[list[float], list[float], float]:
     """The learning-rate range test (Smith 2017) on a training's own patches, from its first weights.
 
@@ -44,7 +45,7 @@ def range_test(
     """
     module = build_module(job, Pace(steps)).to(device)
     module.network.train()
-    optimizer, sampler = module.configure_optimizers(), build_sampler(job)
+    optimizer, sampler = module.configure_optimizers(), job.build_sampler()
     taken = iter(range(steps))
 
     def step(rate: float) -> float:

@@ -31,6 +31,7 @@ from voxloom.files import read_json, write_json
 from voxloom.formats import read_label
 from voxloom.progress import Progress
 from voxloom.run.run import Run
+from voxloom.tasks.abilities import need
 from voxloom.tasks.segmentation.predictor import Predictor
 from voxloom.trust.uncertainty import DRAWS, Sampling, Source, check_sources, default_sources, scan_disagreement
 from voxloom.volume import Volume
@@ -154,7 +155,7 @@ def calibrate_run(
     BadInput : the run has too few held-out patients, its data are gone, or the sources do not fit.
     """
     run = Run(folder)
-    run.refuse_landmarks("be calibrated")
+    need(run, "calibrate")
     if "folds" in sources:
         raise BadInput("all folds but one have seen a held-out case", "members", "Calibrate with tta or dropout")
     rows: list[dict[str, Any]] = []
@@ -255,18 +256,18 @@ def check_rows(rows: Sequence[Mapping[str, Any]], promise: float) -> QualityChec
     return check_quality(true, predicted, bounds, promise)
 
 
-def judge_test(
-    run: Run, predictor: Predictor, cases: Sequence[Case], out: Path, true: Mapping[str, float]
-) -> dict[str, Any] | None:
+def judge_test(run: Run, predictor: Any, cases: Sequence[Case], out: Path, table: Any) -> dict[str, Any] | None:
     """Write ``quality.csv`` of predicted test cases in ``out``, and say how the bound fared; None without a calibration.
 
     Parameters
     ----------
     cases : whose predictions lie in ``out/predictions``.
-    true : mean Dice over labels of every case.
+    table : their scores.
     """
     quality = Quality.of(run, predictor)
     if quality is None or not cases:
         return None
     scans = [(case.id, case.read_image, out / "predictions" / f"{case.id}.nii.gz") for case in cases]
-    return check_rows(judge(quality, scans, out / "quality.csv", true=true), quality.model.promise).to_dict()
+    return check_rows(
+        judge(quality, scans, out / "quality.csv", true=table.case_means("dice")), quality.model.promise
+    ).to_dict()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -20,15 +20,12 @@ from voxloom.tasks.segmentation.predictor import Predictor
 from voxloom.trust.uncertainty import Sampling, scan_disagreement
 from voxloom.volume import Volume
 
-if TYPE_CHECKING:
-    from voxloom.ensemble import EnsemblePredictor
-
 #: Maps that are written, by the ending of their names.
 MAPS = ("spread", "entropy", "mutual_information")
 _WRITABLE = (".nii.gz", ".nii", ".mha", ".mhd", ".nrrd")
 
 
-def voices_of(predictor: Predictor | EnsemblePredictor) -> list[Predictor]:
+def members_of(predictor: Any) -> list[Predictor]:
     """The predictors of a run, or of the members of an ensemble."""
     return [predictor] if isinstance(predictor, Predictor) else list(predictor.members)
 
@@ -39,7 +36,7 @@ def figure_columns(labels: Sequence[str]) -> list[str]:
 
 
 def write_uncertainties(
-    predictor: Predictor | EnsemblePredictor,
+    predictor: Any,
     scans: Sequence[Scan],
     out: Path,
     sampling: Sampling,
@@ -61,7 +58,7 @@ def write_uncertainties(
     ------
     BadInput : the sources give one member only, networks lack dropout, or a scan does not fit.
     """
-    voices = voices_of(predictor)
+    voices = members_of(predictor)
     written: list[Path] = []
     rows = []
     for done, scan in enumerate(scans, start=1):

@@ -16,8 +16,9 @@ from voxloom.dataset.fetch import get
 from voxloom.errors import BadInput, VoxloomError
 from voxloom.phantom import write_phantoms
 from voxloom.recipe.recipe import Recipe
+from voxloom.run.listener import SILENT, Listener
 from voxloom.verbs.evaluate import evaluate_run, report_run
-from voxloom.verbs.train import SILENT, Listener, train
+from voxloom.verbs.train import train
 
 #: One case in five is never seen by the training.
 TEST_SHARE = 5

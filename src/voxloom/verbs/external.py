@@ -6,88 +6,71 @@ Knows where a run keeps them (``external/NAME``, ``summary.json``). The figures 
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
-from voxloom.dataset import Case, Dataset, Labels
-from voxloom.dataset.join import check_labels, set_names, with_channels
+from voxloom.dataset import Dataset
+from voxloom.dataset.join import set_names, with_channels
 from voxloom.errors import BadInput
 from voxloom.files import write_json
 from voxloom.progress import Progress
 from voxloom.recipe.recipe import Recipe
 from voxloom.report.parts import file_stem
 from voxloom.run.run import Run
-from voxloom.tasks.segmentation.predictor import Predictor
-from voxloom.tasks.segmentation.structures import score_structures
-from voxloom.verbs.evaluate import predict_and_score
+from voxloom.tasks.scoring import counter, predict_and_score
+from voxloom.tasks.study import Study
+from voxloom.tasks.task import Material, Task
 
 FOLDER = "external"
 
 
-def open_external(recipe: Recipe, dataset: Dataset, labels: Labels | None) -> dict[str, Dataset]:
+def open_external(task: Task, material: Material, recipe: Recipe) -> dict[str, Dataset]:
     """The annotated cases of the external sets of a recipe, by name, with the channels of the run's data set.
-
-    Parameters
-    ----------
-    labels : of the run; None for a run on points, whose external cases must have points instead of a label map.
 
     Raises
     ------
-    BadInput : a set has no annotated case, other channels, or other values for a label of the run.
+    BadInput : a set has no annotated case, other channels, or targets that contradict the run's.
     """
-    sets = [Dataset(path) for path in recipe.data.external]
+    sets, channels = [Dataset(path) for path in recipe.data.external], material.dataset.channels
     found = {}
     for one, name in zip(sets, set_names(sets), strict=True):
-        check_labels(labels, one)
-        cases = [replace(c, split=None) for c in with_channels(one, dataset.channels) if annotated(c, labels)]
+        task.check_external(material, one)
+        cases = [replace(c, split=None) for c in with_channels(one, channels) if task.annotated(c)]
         if not cases:
-            what = "labels" if labels is not None else "points"
-            raise BadInput("no annotated case to evaluate on", one.root, f"Give a data set with {what} to --external")
+            fix = f"Give a data set with {task.needed} to --external"
+            raise BadInput("no annotated case to evaluate on", one.root, fix)
         if pseudo := [case.id for case in cases if case.is_pseudo]:
             raise BadInput(f"case {pseudo[0]} has a pseudo-label, which is no truth", one.root, "Use --add for it")
-        kinds = dataset.channel_kinds
-        found[name] = Dataset.from_cases(name, cases, dataset.channels, labels, root=one.root, channel_kinds=kinds)
+        kinds = material.dataset.channel_kinds
+        found[name] = Dataset.from_cases(name, cases, channels, material.labels, root=one.root, channel_kinds=kinds)
     return found
 
 
-def annotated(case: Case, labels: Labels | None) -> bool:
-    """Whether a case has what a run with these labels (or, without any, on points) can be compared with."""
-    return (case.points if labels is None else case.label) is not None
-
-
-def kept_apart(recipe: Recipe, whole: Dataset, labels: Labels | None) -> dict[str, Dataset]:
+def kept_apart(task: Task, material: Material, whole: Dataset, recipe: Recipe) -> dict[str, Dataset]:
     """All that a study must never train on: its external sets, and the annotated cases of its own test split."""
-    outside = open_external(recipe, whole, labels)
-    labelled = [case.id for case in whole.test if annotated(case, labels)]
-    return {**outside, **({"test split": whole.subset(labelled)} if labelled else {})}
+    outside = open_external(task, material, recipe)
+    annotated = [case.id for case in whole.test if task.annotated(case)]
+    return {**outside, **({"test split": whole.subset(annotated)} if annotated else {})}
 
 
-def evaluate_external(folder: Path, external: dict[str, Dataset], progress: Progress | None = None) -> dict[str, Any]:
+def evaluate_external(study: Study, external: dict[str, Dataset], progress: Progress | None = None) -> dict[str, Any]:
     """Predict and score every external set with all folds of a run; adds ``external`` to ``summary.json``.
 
     Returns
     -------
-    Figures by the name of the set, as in ``Evaluation.summary``.
+    Figures by the name of the set, as in its table's summary.
     """
-    run = Run(folder)
-    predictor = Predictor.of(run)
-    total, done, figures = sum(map(len, external.values())), 0, {}
+    if not external:
+        return {}
+    run, task = Run(study.folder), study.task
+    predictor = task.open(run)
+    tick, figures = counter(sum(map(len, external.values())), progress), {}
     records = run.data.get("outside", {})
-
-    def tick() -> None:
-        nonlocal done
-        done += 1
-        if progress is not None:
-            progress(done, total)
-
     for name, dataset in external.items():
-        place = folder / FOLDER / file_stem(name)
-        evaluation = predict_and_score(predictor, list(dataset), place / "predictions", predictor.labels, tick)
-        evaluation.write_csv(place / "metrics.csv")
+        place = study.folder / FOLDER / file_stem(name)
+        table, files = predict_and_score(task, predictor, list(dataset), place / "predictions", tick)
+        table.write_csv(place / "metrics.csv")
         write_json(place / "cases.json", records[name])
-        paths = {case.id: place / "predictions" / f"{case.id}.nii.gz" for case in dataset}
-        structures = score_structures(run, predictor.labels, paths, list(dataset), place)
-        figures[name] = {"name": name, "folder": f"{FOLDER}/{place.name}", **evaluation.summary(), **structures}
-    if figures:
-        write_json(folder / "summary.json", {**run.summary, "external": figures})
+        further = task.figures(run, predictor, list(dataset), place, files)
+        figures[name] = {"name": name, "folder": f"{FOLDER}/{place.name}", **table.summary(), **further}
+    write_json(study.folder / "summary.json", {**run.summary, "external": figures})
     return figures

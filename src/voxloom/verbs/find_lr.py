@@ -9,7 +9,10 @@ from voxloom.dataset import Dataset
 from voxloom.errors import BadInput
 from voxloom.files import write_text
 from voxloom.recipe.recipe import Recipe
-from voxloom.verbs.train import SILENT, Listener, free_folder, locked, start_study, training_of
+from voxloom.run.lifecycle import free_folder, locked
+from voxloom.run.listener import SILENT, Listener
+from voxloom.tasks.study import training_of
+from voxloom.verbs.train import start_study
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from voxloom.run.cases import joined_cases
 from voxloom.run.guard import refuse_leak
 from voxloom.run.run import Run
 from voxloom.tasks.segmentation.predictor import Predictor
-from voxloom.verbs.evaluate import truth_of
+from voxloom.tasks.segmentation.truth import truth_of
 from voxloom.volume import Volume
 
 #: A mean that has fallen by this much has fallen too far.

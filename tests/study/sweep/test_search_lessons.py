@@ -13,8 +13,8 @@ from voxloom.cli.app import run as voxloom
 from voxloom.errors import BadInput
 from voxloom.recipe.recipe import Recipe
 from voxloom.sweep import Sweep, run_sweep
-from voxloom.sweep.point_scores import read_point_scores
 from voxloom.sweep.trial import Job, Record, run_trial
+from voxloom.tasks.landmarks.scores import read_point_scores
 from voxloom.verbs.train import train
 
 from ..conftest import TINY, write_balls

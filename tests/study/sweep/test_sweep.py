@@ -13,8 +13,9 @@ import pytest
 from voxloom.errors import BadInput
 from voxloom.recipe.recipe import Recipe
 from voxloom.sweep import Sweep, run_sweep
-from voxloom.sweep.trial import Job, read_scores
+from voxloom.sweep.trial import Job
 from voxloom.sweep.workers import LocalWorkers
+from voxloom.tasks.segmentation.scores import read_scores
 
 from ..conftest import TINY, write_balls
 from .fakes import FakeWorkers, Score, kill_in_second_fold

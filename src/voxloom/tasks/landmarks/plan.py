@@ -5,7 +5,7 @@ Knows the published settings through the recipes; says why each value was chosen
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -39,6 +39,7 @@ class LandmarkPlan:
     recipe : with every value written out.
     spacing : mm of the prepared grid, order i j k; the median where cases keep their own.
     reasons : (choice, value, why).
+    asked : the recipe before anything was filled in.
     """
 
     recipe: Recipe
@@ -50,6 +51,16 @@ class LandmarkPlan:
     inference: InferenceSettings
     spacing: tuple[float, float, float]
     reasons: tuple[tuple[str, str, str], ...]
+    asked: Recipe
+
+    @property
+    def given(self) -> frozenset[str]:
+        """Keys of ``training:`` that the recipe sets itself."""
+        return frozenset(self.asked.training)
+
+    def because(self, *reasons: tuple[str, str, str]) -> LandmarkPlan:
+        """The plan with further reasons."""
+        return replace(self, reasons=(*self.reasons, *reasons))
 
 
 def plan_landmarks(recipe: Recipe, headers: list[Header], outputs: int) -> LandmarkPlan:
@@ -73,6 +84,8 @@ def plan_landmarks(recipe: Recipe, headers: list[Header], outputs: int) -> Landm
         )
     orientation, why = orientation_of_slices(headers) if landmarks.is_slab else ("RAS", "the closest anatomical axes")
     prepare = checked(PrepareSettings, {"orientation": orientation, **recipe.prepare}, "prepare")
+    if prepare.needs_statistics:
+        raise BadInput("normalization by the labelled voxels needs label maps", "prepare.normalize", "Take zscore")
     spacing, size = grid_of(headers, prepare)
     patch = choose_patch(size, spacing, landmarks)
     training = checked(
@@ -104,7 +117,7 @@ def plan_landmarks(recipe: Recipe, headers: list[Header], outputs: int) -> Landm
         ("network", landmarks.network, f"{outputs} map(s): one per {landmarks.chosen_maps}"),
         ("target", f"{landmarks.target}, {landmarks.radius:g} mm", "painted around every mark"),
     )
-    return LandmarkPlan(written_out(recipe, chosen), *chosen, spacing, reasons)
+    return LandmarkPlan(written_out(recipe, chosen), *chosen, spacing, reasons, recipe)
 
 
 def written_out(recipe: Recipe, chosen: tuple[BaseModel | None, ...]) -> Recipe:
@@ -130,8 +143,6 @@ def checked(model: type[Any], values: dict[str, Any], section: str) -> Any:
 
 def headers_of(dataset: Dataset) -> list[Header]:
     """Grids of the first channel of every case, with the number of channels of the data set."""
-    from dataclasses import replace
-
     from voxloom.dataset.sources import source_header
 
     found = [source_header(next(iter(case.images.values()))) for case in dataset]
@@ -224,3 +235,10 @@ def training_defaults(landmarks: LandmarkSettings) -> dict[str, Any]:
 def augment_defaults(landmarks: LandmarkSettings) -> dict[str, Any]:
     """Rotation in the slice plane only, where slices are thick."""
     return {"rotation": [0.0, 0.0, 20.0]} if landmarks.is_slab else {"rotation": [10.0, 10.0, 10.0]}
+
+
+def plan_text(plan: LandmarkPlan, cases: int) -> str:
+    """``plan.md``: every choice, its value and its reason in words."""
+    rows = [f"| {name} | {value} | {why} |" for name, value, why in plan.reasons]
+    head = ["# Plan", "", f"{cases} cases with points; recipe `{plan.recipe.name}`.", "", "| choice | value | why |"]
+    return "\n".join([*head, "|---|---|---|", *rows, "", "Everything is written out in `recipe.yaml`.", ""])

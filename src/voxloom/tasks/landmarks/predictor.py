@@ -6,22 +6,21 @@ Knows ``model.json`` and ``calibration.json`` of a run. The arithmetic is in ``v
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import nn
 
-from voxloom.errors import VoxloomError
 from voxloom.evaluation.point_tests import Calibration
+from voxloom.inference.precision import pick_device
 from voxloom.landmarks import LandmarkSettings, Layout, abstained
 from voxloom.networks import NetworkSettings
-from voxloom.points import Point, write_points
+from voxloom.points import Point
 from voxloom.prepare import PrepareSettings, prepare_image
-from voxloom.progress import Progress
 from voxloom.run.run import Run
-from voxloom.run.scans import Scan, read_channels, read_scan, refuse_channels
+from voxloom.run.scans import read_channels, refuse_channels
 from voxloom.tasks.landmarks.reading import predict_maps, read_points
 from voxloom.tasks.landmarks.training import build_landmark_network
 from voxloom.training.settings import InferenceSettings
@@ -69,8 +68,6 @@ class LandmarkPredictor:
         cls, folders: Sequence[Path], *, device: str = "auto", calibration: Calibration | None = None
     ) -> LandmarkPredictor:
         """Load folds from their folders."""
-        from voxloom.verbs.train import pick_device
-
         place = torch.device(pick_device(device))
         loaded = [load_weights(folder) for folder in folders]
         about = loaded[0][1]
@@ -122,26 +119,3 @@ class LandmarkPredictor:
         points = read_points(maps, geometry.affine, self.layout, self.settings)
         sure = [replace(p, confidence=self.calibration(p.confidence or 0.0)) for p in points]
         return abstained(sure, self.settings.abstain)
-
-
-def predict_point_scans(
-    predictor: LandmarkPredictor,
-    scans: Sequence[Scan],
-    out: Path,
-    *,
-    ending: str = ".csv",
-    resample_tilt: bool = False,
-    progress: Progress | None = None,
-    failed: Callable[[Scan, VoxloomError], None] | None = None,
-) -> Iterator[Path]:
-    """Predict scans one by one into ``out``; yields the files written. See ``voxloom.tasks.segmentation.predictor.predict_scans``."""
-    for number, scan in enumerate(scans):
-        try:
-            points = predictor.predict(read_scan(scan, resample_tilt), resample_tilt=resample_tilt)
-            yield write_points(points, out / f"{scan.name}{ending}", scan.name)
-        except VoxloomError as error:
-            if failed is None:
-                raise
-            failed(scan, error)
-        if progress is not None:
-            progress(number + 1, len(scans))

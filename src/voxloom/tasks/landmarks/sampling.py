@@ -71,6 +71,11 @@ class LandmarkSampler:
     slab: bool
     repeats: tuple[int, ...]
 
+    @property
+    def per_pass(self) -> int:
+        """Windows of one pass over the cases."""
+        return sum(self.repeats)
+
     def read(self, step: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Images (B, C, *size) and targets (B, M, *size) of one step; outside the volume images are 0."""
         random = np.random.default_rng((self.seed, 1, step))

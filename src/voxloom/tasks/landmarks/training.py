@@ -1,12 +1,11 @@
-"""One landmark training from prepared cases to weights; the counterpart of ``voxloom.training.fit``.
+"""One landmark training from prepared cases: its network, loss, windows and validation.
 
-Knows the folder of one fold. Does not know recipes or data sets.
+Knows the settings of a fold; the loop is ``voxloom.training.fit``. Does not know recipes or data sets.
 """
 
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,24 +19,23 @@ from voxloom.augment import Augmenter, AugmentSettings
 from voxloom.errors import BadInput
 from voxloom.landmarks import LandmarkSettings, Layout
 from voxloom.losses.landmarks import BalancedCrossEntropy, FuzzyDiceLoss, HeatMapLoss, count_weights
-from voxloom.networks import NetworkSettings, build_network
+from voxloom.networks import NetworkSettings, SegmentationNetwork, build_network
 from voxloom.networks.initial import expect_rarely
 from voxloom.networks.slabnet import SLAB, SlabNet, SlabSettings, multi_net, single_net
 from voxloom.points import centers
-from voxloom.tasks.landmarks.module import LandmarkModule
+from voxloom.tasks.landmarks.feed import LandmarkFeed
 from voxloom.tasks.landmarks.reading import mark_voxels, output_of, predict_maps, read_points
 from voxloom.tasks.landmarks.sampling import LandmarkCase, LandmarkSampler
-from voxloom.training.callbacks import Reporter
+from voxloom.training.first_weights import set_first_weights
+from voxloom.training.init import RANDOM, InitSettings
 from voxloom.training.log import TrainingLog
-from voxloom.training.loop import Loop, Outcome, saved_state
-from voxloom.training.pace import Pace
 from voxloom.training.sampling import window_size
 from voxloom.training.settings import InferenceSettings, TrainingSettings
 
 
 @dataclass(frozen=True)
 class LandmarkTraining:
-    """Everything that decides the weights of one fold.
+    """Everything that decides the weights of one fold; a :class:`voxloom.training.job.Job`.
 
     Parameters
     ----------
@@ -50,6 +48,7 @@ class LandmarkTraining:
     description : written into ``model.json`` beside the weights.
     repeats : how often cases are drawn in a pass, by id; others once.
     pace : corrections of the number of steps to replay, from an earlier run under a budget.
+    init : where the first weights of a U-Net come from.
     """
 
     folder: Path
@@ -67,6 +66,87 @@ class LandmarkTraining:
     description: dict[str, Any]
     repeats: Mapping[str, int] = field(default_factory=dict)
     pace: tuple[tuple[int, int], ...] = ()
+    init: InitSettings = RANDOM
+
+    @property
+    def dims(self) -> int:
+        """Spatial axes of the network: slabs of three slices are volumes too."""
+        return 3
+
+    @property
+    def cases(self) -> int:
+        """Number of training cases."""
+        return len(self.train)
+
+    @property
+    def voxels_of_mark(self) -> float:
+        """How many voxels of the training's grid a mark covers."""
+        return max(1.0, mark_voxels(np.diag([*self.spacing, 1.0]), self.landmarks))
+
+    def build_network(self) -> nn.Module:
+        """The network, drawn from torch's global generator; one that answers with heat maps expects few marks."""
+        network = build_landmark_network(self.landmarks, self.network, self.channels, self.layout.count)
+        if self.landmarks.loss == "heatmap":
+            expect_rarely(network, min(0.5, self.voxels_of_mark / math.prod(self.training.patch)))
+        return network
+
+    def set_first_weights(self, network: nn.Module) -> None:
+        """Load the first weights that the recipe names: of U-Nets, since three-slice networks have no encoder to fill."""
+        if self.init == RANDOM:
+            return
+        if not isinstance(network, SegmentationNetwork):
+            what = f"`init:` fills encoders, and {self.landmarks.network} has none"
+            raise BadInput(what, self.folder, "Leave `init:` out, or set landmarks.network=unet")
+        set_first_weights(network, self.init)
+
+    def build_loss(self) -> nn.Module:
+        """The loss of the recipe; markers are counted over the training cases."""
+        s = self.landmarks
+        if s.loss == "heatmap":
+            return HeatMapLoss(self.voxels_of_mark)
+        if s.loss != "fuzzy_dice":
+            return BalancedCrossEntropy("sigmoid" if s.loss == "sigmoid_ce" else "softmax")
+        counts = self.layout.counts(case.points for case in self.train.values())
+        if min(counts) == 0:
+            missing = [str(key) for key in self.layout.keys if counts[self.layout.map_of(key)] == 0]
+            what = f"no training case has {', '.join(missing)}"
+            raise BadInput(what, self.folder, "Leave it out of landmarks.names")
+        weights = {"counts": count_weights(counts), "equal": [1.0] * len(counts), "whole": None}[s.weighting]
+        return FuzzyDiceLoss(weights, output_of(s))
+
+    def build_feed(self) -> LandmarkFeed:
+        """Windows changed at random."""
+        augmenter = Augmenter(self.augment, self.spacing, self.channels)
+        binary = self.landmarks.target != "gaussian"
+        return LandmarkFeed(augmenter, self.training, self.landmarks.is_slab, binary, self.seed)
+
+    def build_sampler(self) -> LandmarkSampler:
+        """The windows of a training, read large enough for the augmentation."""
+        t, slab = self.training, self.landmarks.is_slab
+        shapes = [case.source.shape for case in self.train.values()]
+        i, j, k = window_size(t.patch, self.spacing, self.augment.angles, self.augment.largest_scale, shapes)
+        return LandmarkSampler(
+            cases=list(self.train.values()),
+            layout=self.layout,
+            kind=self.landmarks.target,
+            radius=self.landmarks.radius,
+            size=(i, j, SLAB if slab else k),
+            patch=t.patch,
+            batch=t.batch,
+            foreground=t.foreground,
+            seed=self.seed,
+            slab=slab,
+            repeats=tuple(self.repeats.get(name, 1) for name in self.train),
+        )
+
+    def build_log(self) -> TrainingLog:
+        """Rows of recall per level."""
+        path, gain = self.folder / "log.csv", self.training.least_gain
+        return TrainingLog(path, self.layout.names, score="recall", monitor="val_recall", least_gain=gain)
+
+    def build_validator(self, device: torch.device) -> LandmarkValidator | None:
+        """Recall on whole validation cases."""
+        return LandmarkValidator(self, device) if self.validation else None
 
 
 def slab_settings(landmarks: LandmarkSettings, channels: int, outputs: int) -> SlabSettings:
@@ -84,64 +164,6 @@ def build_landmark_network(
         return SlabNet(slab_settings(landmarks, channels, outputs))
     assert network is not None, "a U-Net needs settings"
     return build_network(network)
-
-
-def voxels_of_mark(job: LandmarkTraining) -> float:
-    """How many voxels of the training's grid a mark covers."""
-    return max(1.0, mark_voxels(np.diag([*job.spacing, 1.0]), job.landmarks))
-
-
-def build_landmark_loss(job: LandmarkTraining) -> nn.Module:
-    """The loss of the recipe; markers are counted over the training cases."""
-    s = job.landmarks
-    if s.loss == "heatmap":
-        return HeatMapLoss(voxels_of_mark(job))
-    if s.loss != "fuzzy_dice":
-        return BalancedCrossEntropy("sigmoid" if s.loss == "sigmoid_ce" else "softmax")
-    counts = job.layout.counts(case.points for case in job.train.values())
-    if min(counts) == 0:
-        missing = [str(key) for key in job.layout.keys if counts[job.layout.map_of(key)] == 0]
-        raise BadInput(f"no training case has {', '.join(missing)}", job.folder, "Leave it out of landmarks.names")
-    weights = {"counts": count_weights(counts), "equal": [1.0] * len(counts), "whole": None}[s.weighting]
-    return FuzzyDiceLoss(weights, output_of(s))
-
-
-def build_landmark_module(job: LandmarkTraining, pace: Pace) -> LandmarkModule:
-    """Network, loss and augmentation of a training, seeded."""
-    torch.manual_seed(job.seed)
-    network = build_landmark_network(job.landmarks, job.network, job.channels, job.layout.count)
-    if job.landmarks.loss == "heatmap":
-        expect_rarely(network, min(0.5, voxels_of_mark(job) / math.prod(job.training.patch)))
-    return LandmarkModule(
-        network,
-        build_landmark_loss(job),
-        Augmenter(job.augment, job.spacing, job.channels),
-        job.training,
-        pace,
-        seed=job.seed,
-        slab=job.landmarks.is_slab,
-        binary=job.landmarks.target != "gaussian",
-    )
-
-
-def build_landmark_sampler(job: LandmarkTraining) -> LandmarkSampler:
-    """The windows of a training, read large enough for the augmentation."""
-    t, slab = job.training, job.landmarks.is_slab
-    shapes = [case.source.shape for case in job.train.values()]
-    i, j, k = window_size(t.patch, job.spacing, job.augment.angles, job.augment.largest_scale, shapes)
-    return LandmarkSampler(
-        cases=list(job.train.values()),
-        layout=job.layout,
-        kind=job.landmarks.target,
-        radius=job.landmarks.radius,
-        size=(i, j, SLAB if slab else k),
-        patch=t.patch,
-        batch=t.batch,
-        foreground=t.foreground,
-        seed=job.seed,
-        slab=slab,
-        repeats=tuple(job.repeats.get(name, 1) for name in job.train),
-    )
 
 
 @dataclass(frozen=True)
@@ -177,51 +199,3 @@ class LandmarkValidator:
             precision=self.job.training.precision,
         )
         return read_points(maps, case.affine, self.job.layout, self.job.landmarks)
-
-
-def fit_landmarks(
-    job: LandmarkTraining,
-    *,
-    device: str,
-    budget: float | None = None,
-    resume: bool = False,
-    reporter: Reporter | None = None,
-) -> Outcome:
-    """Train one fold; parameters, result and errors as in :func:`voxloom.training.fit.fit`."""
-    if not job.train:
-        raise BadInput("no case is left to train on", job.folder, "Check the folds and the excluded cases")
-    state = saved_state(job.folder, resume)
-    sampler, place = build_landmark_sampler(job), torch.device(device)
-    pace = Pace(job.training.steps_for(sum(sampler.repeats)), list(job.pace))
-    if state is None and budget is not None:
-        pace.changes.append((0, planned_steps(job, device, budget)))
-    loop = Loop(
-        job,
-        build_landmark_module(job, pace),
-        TrainingLog(
-            job.folder / "log.csv",
-            job.layout.names,
-            score="recall",
-            monitor="val_recall",
-            least_gain=job.training.least_gain,
-        ),
-        sampler,
-        sum(sampler.repeats),
-        LandmarkValidator(job, place) if job.validation else None,
-    )
-    return loop.run(state, place, budget, reporter)
-
-
-def planned_steps(job: LandmarkTraining, device: str, budget: float) -> int:
-    """As many steps as fit into a budget by the time of the second of two steps; the pace corrects it while training."""
-    module, sampler = build_landmark_module(job, Pace(2)).to(device), build_landmark_sampler(job)
-    optimizer = module.configure_optimizers()
-    seconds = 0.0
-    for step in range(2):
-        start = time.perf_counter()
-        image, target = (torch.from_numpy(a).to(device) for a in sampler.read(step))
-        optimizer.zero_grad()
-        module.training_step((step, image, target), step).backward()
-        optimizer.step()
-        seconds = time.perf_counter() - start
-    return max(1, int(0.9 * budget / seconds))

@@ -6,7 +6,7 @@ Knows both sides; decides nothing itself.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,41 +17,14 @@ from voxloom.dataset import Dataset, Labels
 from voxloom.dataset.inspect import Fingerprint, ras_order
 from voxloom.errors import BadInput
 from voxloom.networks import AnyNetworkSettings, NetworkSettings, fill_network, network_kinds, network_settings
-from voxloom.prepare import PrepareSettings, SliceSettings
 from voxloom.recipe.keys import as_bad_input
 from voxloom.recipe.recipe import PLANNED, Recipe
 from voxloom.training.grid_plan import Spacing
 from voxloom.training.planner import DataFacts, Plan, StepTimer, Wishes, build_plan
-from voxloom.training.settings import USUAL_RATES, InferenceSettings, TrainingSettings
+from voxloom.training.settings import USUAL_RATES, TrainingSettings
 
 #: Seconds of one training step of any network on this machine.
 MachineTimer = Callable[[AnyNetworkSettings, TrainingSettings, AugmentSettings, Spacing], float]
-
-
-@dataclass(frozen=True)
-class Resolved:
-    """A recipe with nothing left to choose."""
-
-    recipe: Recipe
-    prepare: PrepareSettings
-    network: AnyNetworkSettings
-    training: TrainingSettings
-    augment: AugmentSettings
-    inference: InferenceSettings
-    slices: SliceSettings
-
-
-def resolve(recipe: Recipe) -> Resolved:
-    """The settings objects of a complete recipe (pydantic's errors are turned into BadInput by ``Recipe.check``)."""
-    return Resolved(
-        recipe,
-        recipe.preparation,
-        network_settings(recipe.network),
-        TrainingSettings.model_validate(recipe.training),
-        AugmentSettings.model_validate(recipe.augment),
-        InferenceSettings.model_validate(recipe.inference),
-        recipe.slices,
-    )
 
 
 def wishes_of(recipe: Recipe) -> Wishes:

@@ -20,6 +20,7 @@ from voxloom.formats import read_label, write_volume
 from voxloom.inference.mend import DEFAULT_AMOUNT, StepName, Surroundings
 from voxloom.inference.order import name_in_order
 from voxloom.inference.postprocess import apply_step
+from voxloom.tasks.segmentation.truth import truth_of
 from voxloom.training.settings import InferenceSettings
 from voxloom.volume import Volume, spacing_of
 
@@ -186,8 +187,6 @@ def _mended(mending: Mending, path: Path, labels: Labels, activations: Activatio
 
 def _gain(dataset: Dataset, labels: Labels, label: str, case: str, before: Path, after: Volume) -> float:
     """Dice of a label after minus before; ignored voxels count nowhere."""
-    from voxloom.verbs.evaluate import truth_of
-
     truth = truth_of(dataset[case]).data[0]
     valid = labels.valid(truth)
 

@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
 
 from voxloom.dataset import Labels
-from voxloom.errors import BadInput, VoxloomError
-from voxloom.formats import write_volume
+from voxloom.errors import BadInput
 from voxloom.inference import (
     Reading,
     Slab,
@@ -34,9 +33,8 @@ from voxloom.inference.precision import pick_device
 from voxloom.inference.views import Member, View, views
 from voxloom.networks import build_network, network_settings
 from voxloom.prepare import PLAIN_SLICES, PrepareSettings, SliceSettings, Statistics
-from voxloom.progress import Progress
 from voxloom.run.run import Run
-from voxloom.run.scans import Scan, read_channels, read_scan, refuse_channels
+from voxloom.run.scans import read_channels, refuse_channels
 from voxloom.tasks.segmentation.postprocessing import Activations, Mending, used_mendings
 from voxloom.training.settings import InferenceSettings
 from voxloom.training.weights import load_weights
@@ -243,57 +241,3 @@ class Predictor:
                 restore_probabilities(self.slabs(view), view.geometry, self.labels, held)
                 add_share(total, held, len(view.networks) / len(self.members))
             yield total
-
-
-class Predicts(Protocol):
-    """What turns a scan into a label map: a run, or an ensemble of runs."""
-
-    @property
-    def channels(self) -> tuple[str, ...]:
-        """Names of the channels that a scan must have."""
-
-    def predict(self, source: str | Path | Volume | Sequence[Path], *, resample_tilt: bool = False) -> Volume:
-        """Label map of one scan on its own grid."""
-
-
-def predict_scans(
-    predictor: Predicts,
-    scans: Sequence[Scan],
-    out: Path,
-    *,
-    ending: str | None = None,
-    resample_tilt: bool = False,
-    progress: Progress | None = None,
-    failed: Callable[[Scan, VoxloomError], None] | None = None,
-) -> Iterator[Path]:
-    """Predict scans one by one into ``out``; yields the files written.
-
-    Parameters
-    ----------
-    ending : format of the results; None writes each in its input's format (NIfTI for DICOM and images that hold no labels).
-    resample_tilt : see ``Predictor.predict``.
-    failed : told of a scan that could not be predicted, so that the others go on; None lets the error through.
-    """
-    for number, scan in enumerate(scans):
-        try:
-            with _memory_named(scan):
-                labels = predictor.predict(read_scan(scan, resample_tilt), resample_tilt=resample_tilt)
-                written = write_volume(labels, out / f"{scan.name}{ending or scan.ending}")
-            yield written
-        except VoxloomError as error:
-            if failed is None:
-                raise
-            failed(scan, error)
-        if progress is not None:
-            progress(number + 1, len(scans))
-
-
-@contextlib.contextmanager
-def _memory_named(scan: Scan) -> Iterator[None]:
-    """Turn a lack of memory into an error that names the scan, so that the others go on."""
-    try:
-        yield
-    except (MemoryError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and "memory" not in str(error).lower():
-            raise
-        raise VoxloomError(f"{scan.name}: predicting it needs more memory than there is") from error

@@ -1,52 +1,47 @@
-"""One step of a landmark training: image and target are moved together, the target of discs stays 0 and 1.
+"""What a landmark network sees of a batch: image and target are moved together, the target of discs stays 0 and 1.
 
-Does not know files, validation or budgets.
+Knows no file, validation or budget.
 """
 
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from voxloom.augment import Augmenter
 from voxloom.augment.parameters import AugmentParameters
-from voxloom.training.module import SegmentationModule, step_seed, to_layout
-from voxloom.training.pace import Pace
+from voxloom.training.feed import draw_changes
+from voxloom.training.job import Batch
+from voxloom.training.module import to_layout
 from voxloom.training.settings import TrainingSettings
 
 
-class LandmarkModule(SegmentationModule):
-    """Trains on batches of (step, image (B, C, I, J, K), target (B, M, I, J, K)).
+@dataclass(frozen=True)
+class LandmarkFeed:
+    """Feeds image (B, C, *patch) and target (B, M, *patch), one slice of it for slabs.
 
     Parameters
     ----------
+    augmenter : the random changes of every window.
+    settings : patch and memory layout.
     slab : changes stay in the slice plane, and the middle slice of the target is compared.
     binary : targets are 0 and 1; heat maps are not.
+    job_seed : of the training; which batches are changed at all depends on it and the step.
     """
 
-    def __init__(
-        self,
-        network: nn.Module,
-        loss: nn.Module,
-        augmenter: Augmenter,
-        settings: TrainingSettings,
-        pace: Pace,
-        *,
-        seed: int,
-        slab: bool,
-        binary: bool,
-    ) -> None:
-        super().__init__(network, loss, augmenter, settings, pace, dims=3, seed=seed)
-        self.slab, self.binary = slab, binary
+    augmenter: Augmenter
+    settings: TrainingSettings
+    slab: bool
+    binary: bool
+    job_seed: int
 
-    def augmented(self, batch: tuple[int, Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-        """Image (B, C, *patch) and target (B, M, *patch), one slice of it for slabs, as network and loss see them."""
+    def __call__(self, batch: Batch, seed: int, progress: float) -> tuple[Tensor, Tensor]:
+        """See :class:`voxloom.training.job.Feed`."""
         step, image, target = batch
-        generator = torch.Generator().manual_seed(step_seed(self.seed, step))
-        shape = (int(image.shape[2]), int(image.shape[3]), int(image.shape[4]))
-        parameters = self.augmenter.sample(len(image), shape, generator)
+        parameters = draw_changes(self.augmenter, image, job_seed=self.job_seed, step=step, seed=seed)
         if self.slab:
             parameters = in_plane(parameters)
         with torch.autocast(image.device.type, enabled=False):

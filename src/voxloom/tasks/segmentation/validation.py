@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -20,12 +19,6 @@ from voxloom.inference.precision import autocast_dtype
 from voxloom.inference.windows import SINGLE, predict_map
 from voxloom.prepare import SliceStack
 from voxloom.training.sampling import PatchSource, Triple
-
-
-class Scorer(Protocol):
-    """What a training is validated with: one score per label, larger is better, and the loss where it is monitored."""
-
-    def scores(self, network: nn.Module) -> tuple[list[float], float]: ...
 
 
 @dataclass(frozen=True)

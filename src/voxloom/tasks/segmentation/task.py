@@ -1,0 +1,199 @@
+"""Segmentation as a task: label maps in, label maps out, on the grid of every scan; scored by overlap and surface distances."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from voxloom.dataset import Case, Dataset, Labels
+from voxloom.dataset.inspect import Fingerprint
+from voxloom.dataset.join import check_labels
+from voxloom.errors import BadInput
+from voxloom.evaluation import Evaluation, evaluate_case, robustness
+from voxloom.formats import write_volume
+from voxloom.prepare import PreparedCase, Statistics
+from voxloom.recipe.recipe import Recipe
+from voxloom.report.dice_table import dice_rows, metric_rows
+from voxloom.run.run import Run
+from voxloom.run.scans import Scan
+from voxloom.tasks.abilities import ALL
+from voxloom.tasks.segmentation.facts import complete, gather_facts, plan_rows, plan_text
+from voxloom.tasks.segmentation.material import usable_cases
+from voxloom.tasks.segmentation.noise import timed_step
+from voxloom.tasks.segmentation.predictor import Predictor
+from voxloom.tasks.segmentation.scores import read_scores
+from voxloom.tasks.segmentation.scoring import read_tables, settle
+from voxloom.tasks.segmentation.structures import score_structures, write_structures
+from voxloom.tasks.segmentation.training import SegmentationTraining
+from voxloom.tasks.segmentation.truth import truth_of
+from voxloom.tasks.settings import Settings, resolve
+from voxloom.tasks.study import Study
+from voxloom.tasks.task import Material, Planned, Table
+from voxloom.volume import Volume
+
+
+class Segmentation:
+    """See :class:`voxloom.tasks.task.Task`."""
+
+    name = "segmentation"
+    section: str | None = None
+    settings: type[BaseModel] | None = None
+    title = "Dice"
+    needed, remedy = "a label map", "Add label maps"
+    ending = ".nii.gz"
+    abilities = ALL
+
+    def material(self, dataset: Dataset, recipe: Recipe, about: Mapping[str, Any] | None = None) -> Material:
+        """The labelled cases, and the labels that the recipe asks for."""
+        return Material(*usable_cases(dataset, recipe))
+
+    def annotated(self, case: Case) -> bool:
+        """Whether it has a label map."""
+        return case.label is not None
+
+    def check_external(self, material: Material, other: Dataset) -> None:
+        """The values of a label must be the run's."""
+        check_labels(material.labels, other)
+
+    def describe(self, material: Material) -> dict[str, Any]:
+        """Labels and values."""
+        labels = labels_of(material)
+        return {"labels": labels.to_nnunet(), "regions_order": labels.regions_order}
+
+    def plan(
+        self, material: Material, recipe: Recipe, found: Fingerprint, device: str, seconds: float | None
+    ) -> Planned:
+        """nnU-Net's rules under a time budget: ``voxloom.training.planner``."""
+        facts = gather_facts(material.dataset, found, labels_of(material))
+        full, plan = complete(recipe, facts, device, seconds, partial(timed_step, device=device))
+        return Planned(full, tuple(plan_rows(recipe, plan)), plan_text(recipe, plan, facts))
+
+    def resolve(self, recipe: Recipe) -> Settings:
+        """All sections; there is none of its own."""
+        return resolve(recipe)
+
+    def job(
+        self, study: Study, number: int, prepared: Mapping[str, PreparedCase], statistics: Statistics | None
+    ) -> SegmentationTraining:
+        """The training of one fold."""
+        s, fold = study.settings, study.folds[number]
+        assert s.network is not None
+        return SegmentationTraining(
+            folder=study.folder / f"fold_{number}",
+            train={name: prepared[name] for name in fold.train},
+            validation={name: prepared[name] for name in fold.val},
+            labels=study.labels,
+            network=s.network,
+            training=s.training,
+            augment=s.augment,
+            inference=s.inference,
+            spacing=s.spacing,
+            seed=s.recipe.seed + number,
+            description=describe_model(study, number, statistics),
+            pace=s.recipe.pace.get(f"fold_{number}", ()),
+            slices=s.slices,
+            init=s.recipe.init,
+        )
+
+    def load(self, folds: Sequence[Path], *, device: str = "auto") -> Predictor:
+        """Networks of folds."""
+        return Predictor.from_folds(folds, device=device)
+
+    def open(self, run: Run, *, device: str = "auto", tta: bool = False) -> Predictor:
+        """All folds with the run's post-processing."""
+        return Predictor.of(run, device=device, mirror=(0, 1, 2) if tta else None)
+
+    def ending_of(self, scan: Scan, wanted: str | None) -> str:
+        """The scan's own format where it holds labels."""
+        return wanted or scan.ending
+
+    def measure(self, run: Run, predictor: Predictor, predictions: Sequence[Path], out: Path) -> list[Path]:
+        """Number and measure single structures."""
+        return write_structures(run, predictor.labels, predictions, out)
+
+    def write(self, prediction: Volume, folder: Path, name: str, ending: str | None = None) -> Path:
+        """A label map in any format that holds one."""
+        return write_volume(prediction, folder / f"{name}{ending or self.ending}")
+
+    def table(self, predictor: Predictor) -> Evaluation:
+        """A row per case and label."""
+        return Evaluation(predictor.labels.names)
+
+    def read_table(self, paths: Sequence[Path], run: Run) -> Evaluation:
+        """The rows of all folds."""
+        return read_tables(paths)
+
+    def score(self, table: Evaluation, case: Case, prediction: Volume, predictor: Predictor) -> None:
+        """Overlap and distances per label, on the case's own grid."""
+        table.add(case.id, evaluate_case(prediction, truth_of(case), predictor.labels), patient=case.patient)
+
+    def settle(self, study: Study, scored: Mapping[str, Evaluation]) -> tuple[dict[str, Table], dict[str, Any]]:
+        """Post-processing that raises the Dice of the held-out cases."""
+        return settle(study, scored)
+
+    def spread(self, scored: Mapping[str, Evaluation]) -> dict[str, Any]:
+        """How the folds differ."""
+        return {"robustness": robustness(scored)} if len(scored) > 1 else {}
+
+    def figures(
+        self, run: Run, predictor: Predictor, cases: Sequence[Case], folder: Path, predictions: Mapping[str, Path]
+    ) -> dict[str, Any]:
+        """Of single structures, where the recipe counts them."""
+        return score_structures(run, predictor.labels, predictions, cases, folder)
+
+    def rows(self, summary: Mapping[str, Any] | None) -> list[list[str]]:
+        """Dice per label."""
+        return dice_rows(summary or {})
+
+    def details(self, summary: Mapping[str, Any]) -> list[list[str]]:
+        """Every metric per label."""
+        return metric_rows(summary)
+
+    def sweep_scores(self, summary: Mapping[str, Any], score: str) -> dict[str, float | None]:
+        """A metric, of the mean over labels or of one label."""
+        return read_scores(dict(summary), score)
+
+    def report(self, run: Path) -> Path:
+        """Page and cards."""
+        from voxloom.report.cards import write_cards
+        from voxloom.report.run_page import write_run_report
+
+        write_cards(run)
+        return write_run_report(run)
+
+
+TASK = Segmentation()
+
+
+def labels_of(material: Material) -> Labels:
+    """The labels of segmentation's material."""
+    if material.labels is None:
+        raise BadInput("no label map to train on", material.dataset.root)
+    return material.labels
+
+
+def describe_model(study: Study, number: int, statistics: Statistics | None) -> dict[str, Any]:
+    """``model.json``: all that prediction needs beside the weights."""
+    s = study.settings
+    assert s.network is not None
+    return {
+        "format": 1,
+        "task": TASK.name,
+        "network": s.network.model_dump(mode="json"),
+        "prepare": s.prepare.model_dump(mode="json"),
+        "inference": s.inference.model_dump(mode="json"),
+        "slices": s.slices.model_dump(mode="json"),
+        "patch": list(s.training.patch),
+        "precision": s.training.precision,
+        "channels_last": s.training.channels_last,
+        "channels": list(study.dataset.channels),
+        "channel_dropout": s.augment.channel_dropout,
+        "labels": study.labels.to_nnunet(),
+        "regions_order": study.labels.regions_order,
+        "statistics": statistics.to_dict() if statistics else None,
+        "trained_on": list(study.folds[number].train),
+    }

@@ -1,0 +1,292 @@
+"""The contract: what a task tells the verbs, so that there is one train, one predict, one evaluate for all of them.
+
+A task says which cases it can use and what their targets are, plans, describes a training, predicts, writes and scores. The verbs
+own the order of things, files and folders. A task of one's own is a module with an object that has these members; a recipe names it
+``task: mypackage.mytask:TASK``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+from pydantic import BaseModel
+
+from voxloom.dataset import Case, Dataset, Labels
+from voxloom.dataset.inspect import Fingerprint
+from voxloom.errors import BadInput
+from voxloom.prepare import PreparedCase, Statistics
+from voxloom.recipe.recipe import Recipe
+from voxloom.run.run import Run
+from voxloom.run.scans import Scan
+from voxloom.tasks.settings import Settings
+from voxloom.training.job import Job
+from voxloom.volume import Volume
+
+if TYPE_CHECKING:
+    from voxloom.tasks.study import Study
+
+#: Tasks that come with Voxloom.
+TASKS = {"segmentation": "voxloom.tasks.segmentation.task:TASK", "landmarks": "voxloom.tasks.landmarks.task:TASK"}
+
+Triple = tuple[str, str, str]
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a task learns from.
+
+    Parameters
+    ----------
+    dataset : the usable training cases.
+    labels : of the label maps that are prepared beside the images; None where the targets are none.
+    """
+
+    dataset: Dataset
+    labels: Labels | None = None
+
+    def of(self, dataset: Dataset) -> Self:
+        """The same for some of the cases."""
+        return replace(self, dataset=dataset)
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A complete recipe, and why: (choice, value, reason) rows and the text of ``plan.md``."""
+
+    recipe: Recipe
+    rows: tuple[Triple, ...]
+    text: str
+
+
+class Predictor(Protocol):
+    """Networks that are ready to predict."""
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """Names of the channels that a scan must have."""
+        ...
+
+    @property
+    def may_lack(self) -> bool:
+        """Whether the networks learned to do without a channel."""
+        ...
+
+    def predict(self, source: str | Path | Volume | Sequence[Path], *, resample_tilt: bool = False) -> Any:
+        """The task's answer for one scan."""
+        ...
+
+
+class Table(Protocol):
+    """Scores of cases: rows that are summed up, written and read back."""
+
+    @property
+    def cases(self) -> list[str]:
+        """Ids of the cases, in order of first appearance."""
+        ...
+
+    def extend(self, other: Any) -> None:
+        """Add all rows of another table of the same kind."""
+        ...
+
+    def summary(self) -> dict[str, Any]:
+        """JSON-able figures."""
+        ...
+
+    def write_csv(self, path: str | Path) -> Path:
+        """Write ``metrics.csv``, whole or not at all."""
+        ...
+
+
+class Task(Protocol):
+    """One thing that can be learned."""
+
+    @property
+    def name(self) -> str:
+        """Stands in recipe, ``model.json`` and ``summary.json``."""
+        ...
+
+    @property
+    def ending(self) -> str:
+        """Of the predictions that a run keeps."""
+        ...
+
+    @property
+    def abilities(self) -> frozenset[str]:
+        """What it can do of ``voxloom.tasks.abilities``."""
+        ...
+
+    @property
+    def section(self) -> str | None:
+        """The recipe section of its own; None where it has none."""
+        ...
+
+    @property
+    def settings(self) -> type[BaseModel] | None:
+        """The keys of that section."""
+        ...
+
+    def material(self, dataset: Dataset, recipe: Recipe, about: Mapping[str, Any] | None = None) -> Material:
+        """The training cases that it can use.
+
+        Parameters
+        ----------
+        about : ``data.json``'s data set where a run is opened again: what was settled when it was started holds.
+        """
+        ...
+
+    def annotated(self, case: Case) -> bool:
+        """Whether a case has what a prediction can be compared with."""
+        ...
+
+    @property
+    def needed(self) -> str:
+        """What an annotated case has, in words: "a label", "points"."""
+        ...
+
+    @property
+    def remedy(self) -> str:
+        """How a data set comes by it."""
+        ...
+
+    def check_external(self, material: Material, other: Dataset) -> None:
+        """Refuse a set kept apart whose targets contradict those of the run (BadInput)."""
+        ...
+
+    def describe(self, material: Material) -> dict[str, Any]:
+        """What ``data.json`` holds of the targets; ``material`` takes it back."""
+        ...
+
+    def plan(
+        self, material: Material, recipe: Recipe, found: Fingerprint, device: str, seconds: float | None
+    ) -> Planned:
+        """Fill what the recipe leaves open.
+
+        Parameters
+        ----------
+        found : facts of the cases.
+        seconds : time for the training of one network; None without a budget.
+        """
+        ...
+
+    def resolve(self, recipe: Recipe) -> Settings:
+        """The settings objects of a complete recipe."""
+        ...
+
+    def job(
+        self, study: Study, number: int, prepared: Mapping[str, PreparedCase], statistics: Statistics | None
+    ) -> Job:
+        """The training of one fold."""
+        ...
+
+    def load(self, folds: Sequence[Path], *, device: str = "auto") -> Predictor:
+        """The networks of folds alone, without what a run decided after its validation."""
+        ...
+
+    def open(self, run: Run, *, device: str = "auto", tta: bool = False) -> Predictor:
+        """All folds of a run, with what was decided on its held-out cases; ``tta`` averages over the views of the training."""
+        ...
+
+    def ending_of(self, scan: Scan, wanted: str | None) -> str:
+        """The format in which the prediction of a scan is written (BadInput for one that cannot hold it)."""
+        ...
+
+    def measure(self, run: Run, predictor: Any, predictions: Sequence[Path], out: Path) -> list[Path]:
+        """What is measured on new predictions where the recipe asks for it; the files written."""
+        ...
+
+    def write(self, prediction: Any, folder: Path, name: str, ending: str | None = None) -> Path:
+        """Write a prediction; without an ending in the form that a run keeps."""
+        ...
+
+    def table(self, predictor: Any) -> Table:
+        """An empty table for the answers of networks."""
+        ...
+
+    def read_table(self, paths: Sequence[Path], run: Run) -> Table:
+        """The rows of ``metrics.csv`` files of a run."""
+        ...
+
+    def score(self, table: Any, case: Case, prediction: Any, predictor: Any) -> None:
+        """Add the rows of one case."""
+        ...
+
+    def settle(self, study: Study, scored: Mapping[str, Any]) -> tuple[dict[str, Table], dict[str, Any]]:
+        """Decide on the held-out cases what new predictions go through; predictions on disk may change.
+
+        Parameters
+        ----------
+        scored : table by the name of the fold.
+
+        Returns
+        -------
+        The tables that hold now, and entries of ``summary.json``.
+        """
+        ...
+
+    def spread(self, scored: Mapping[str, Any]) -> dict[str, Any]:
+        """Entries of the validation's summary on how the folds differ; empty where that is not measured."""
+        ...
+
+    def figures(
+        self, run: Run, predictor: Any, cases: Sequence[Case], folder: Path, predictions: Mapping[str, Path]
+    ) -> dict[str, Any]:
+        """Further figures of scored cases for their summary, e.g. of single structures; their tables go into ``folder``."""
+        ...
+
+    def report(self, run: Path) -> Path:
+        """Write ``report.html`` and the cards of a run."""
+        ...
+
+    @property
+    def title(self) -> str:
+        """Of the table of figures, e.g. "Dice"."""
+        ...
+
+    def rows(self, summary: Mapping[str, Any] | None) -> list[list[str]]:
+        """Figures of a summary for the screen, with a header row; None where no case was held out."""
+        ...
+
+    def details(self, summary: Mapping[str, Any]) -> list[list[str]]:
+        """All figures of an evaluation for the screen, with a header row."""
+        ...
+
+    def sweep_scores(self, summary: Mapping[str, Any], score: str) -> dict[str, float | None]:
+        """The figure that a sweep compares under ``score``, and further ones; BadInput where there is no such figure."""
+        ...
+
+
+def task_named(name: str) -> Task:
+    """A task that comes with Voxloom, of an installed package (entry point ``voxloom.tasks``), or named ``package.module:OBJECT``.
+
+    Raises
+    ------
+    BadInput : there is none.
+    """
+    place = TASKS.get(name) or _entry_points().get(name) or name
+    module, _, attribute = place.partition(":")
+    if not attribute:
+        known = ", ".join([*TASKS, *_entry_points()])
+        raise BadInput(
+            f"there is no task `{name}`", "`task:` of the recipe", f"Known: {known}; or package.module:OBJECT"
+        )
+    try:
+        task: Task = getattr(import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        fix = "Install the package that has it, or correct the name"
+        raise BadInput(f"task `{name}` cannot be loaded ({error})", "`task:` of the recipe", fix) from error
+    return task
+
+
+def _entry_points() -> dict[str, str]:
+    from importlib.metadata import entry_points
+
+    return {point.name: point.value for point in entry_points(group="voxloom.tasks")}
+
+
+def task_of(run: Run) -> Task:
+    """The task of a run."""
+    return task_named(run.task)

@@ -1,0 +1,23 @@
+"""The random changes of one batch, drawn as (seed, step) say. Shared by the feeds of all tasks."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from voxloom.augment import Augmenter, changes_batch
+from voxloom.augment.parameters import AugmentParameters
+
+
+def draw_changes(augmenter: Augmenter, image: Tensor, *, job_seed: int, step: int, seed: int) -> AugmentParameters:
+    """The changes of a batch of windows (B, C, I, J, K).
+
+    Parameters
+    ----------
+    job_seed, step : decide whether this batch is changed at all (``augment.batch_chance``).
+    seed : of the changes.
+    """
+    shape = (int(image.shape[2]), int(image.shape[3]), int(image.shape[4]))
+    if changes_batch(augmenter.settings, job_seed, step):
+        return augmenter.sample(len(image), shape, torch.Generator().manual_seed(seed))
+    return augmenter.none(len(image), shape)

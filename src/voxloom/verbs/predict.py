@@ -1,0 +1,214 @@
+"""``predict``: apply a run, or an ensemble, to new scans. One place for the command line, Python and services.
+
+Knows the order of things: which scans there are, what may be written, predictions one by one, then what is measured beside them.
+How a scan is predicted and written is its task's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from voxloom.ensemble import EnsemblePredictor
+from voxloom.errors import BadInput, VoxloomError
+from voxloom.progress import Progress
+from voxloom.run.listener import SILENT, Listener
+from voxloom.run.outputs import claim_outputs
+from voxloom.run.run import Run
+from voxloom.run.scans import Scan, find_scans, read_scan
+from voxloom.tasks.abilities import need
+from voxloom.tasks.task import Predictor, Task, task_named, task_of
+from voxloom.trust.quality import Quality, is_calibrated, judge
+from voxloom.trust.uncertainty import Sampling, check_sources
+from voxloom.trust.uncertainty_maps import members_of, write_uncertainties
+
+
+@dataclass(frozen=True)
+class PredictOptions:
+    """How scans are predicted.
+
+    Parameters
+    ----------
+    ending : format of the results; None takes the task's choice, e.g. the input's format for label maps.
+    tta : average over the views that training showed.
+    uncertainty : members whose disagreement is mapped, see ``Sampling``; None maps none.
+    quality : predict the Dice of each case where the run is calibrated.
+    resample_tilt : read a CT with gantry tilt or uneven slices onto an upright grid instead of refusing it.
+    device : "auto", "cpu" or "cuda".
+    """
+
+    ending: str | None = None
+    tta: bool = False
+    uncertainty: Sampling | None = None
+    quality: bool = True
+    resample_tilt: bool = False
+    device: str = "auto"
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What was predicted.
+
+    Parameters
+    ----------
+    files : result by the scan's name.
+    beside : other files that were written.
+    failed : error by the name of a scan that could not be predicted.
+    filled : channels that were missing, by the scan's name.
+    quality : rows of ``quality.csv``.
+    promise : what they promise, in words; "" where nothing was judged.
+    """
+
+    files: dict[str, Path]
+    beside: list[Path] = field(default_factory=list)
+    failed: dict[str, VoxloomError] = field(default_factory=dict)
+    filled: dict[str, list[str]] = field(default_factory=dict)
+    quality: list[dict[str, Any]] = field(default_factory=list)
+    promise: str = ""
+
+    @property
+    def written(self) -> list[Path]:
+        """All files."""
+        return [*self.files.values(), *self.beside]
+
+
+def predict(
+    folder: Path,
+    inputs: Sequence[Path],
+    out: Path,
+    options: PredictOptions = PredictOptions(),
+    listener: Listener = SILENT,
+) -> Predictions:
+    """Predict scans into ``out``.
+
+    Parameters
+    ----------
+    folder : of a run, or of an ensemble.
+    inputs : files, DICOM folders, or folders of files.
+
+    Raises
+    ------
+    BadInput : before any work, where the run or the scans cannot be used. A scan among several that cannot be predicted does not
+        stop the others: it is in ``failed``.
+    """
+    run = None if (folder / "ensemble.json").is_file() else Run(folder)
+    task, predictor = open_predictor(folder, run, options)
+    scans = find_scans(inputs, len(predictor.channels), predictor.may_lack)
+    filled = {scan.name: [predictor.channels[n] for n in scan.missing] for scan in scans if scan.missing}
+    endings = {scan.name: task.ending_of(scan, options.ending) for scan in scans}
+    claim_outputs(out, [f"{name}{e}" for name, e in endings.items()], [path for scan in scans for path in scan.source])
+    failed: dict[str, VoxloomError] = {}
+    with listener.progress("Predicting") as progress:
+        each = predict_scans(
+            task,
+            predictor,
+            scans,
+            out,
+            endings=endings,
+            resample_tilt=options.resample_tilt,
+            progress=progress,
+            failed=None if len(scans) == 1 else lambda scan, error: failed.update({scan.name: error}),
+        )
+        found = Predictions(dict(each), failed=failed, filled=filled)
+    kept = [scan for scan in scans if scan.name in found.files]
+    if run is not None:
+        found = replace(found, beside=task.measure(run, predictor, list(found.files.values()), out))
+        if options.quality and is_calibrated(folder):
+            found = with_quality(run, predictor, kept, out, found, options, listener)
+    if options.uncertainty is not None:
+        with listener.progress("Measuring the uncertainty") as progress:
+            maps = write_uncertainties(
+                predictor, kept, out / "uncertainty", options.uncertainty, resample_tilt=options.resample_tilt,
+                progress=progress,
+            )  # fmt: skip
+            found = replace(found, beside=[*found.beside, *maps])
+    return found
+
+
+def open_predictor(folder: Path, run: Run | None, options: PredictOptions) -> tuple[Task, Predictor]:
+    """The networks of a run, or of an ensemble of runs; what its task cannot do is refused."""
+    if run is None:
+        if options.tta:
+            raise BadInput("--tta is for runs", folder, "Set inference.mirror in the recipes of the members")
+        ensemble = EnsemblePredictor.of(folder, device=options.device)
+        if options.uncertainty is not None:
+            check_sources(members_of(ensemble), options.uncertainty)
+        return task_named("segmentation"), ensemble
+    if options.tta:
+        need(run, "tta")
+    if options.uncertainty is not None:
+        need(run, "uncertainty")
+    task = task_of(run)
+    predictor = task.open(run, device=options.device, tta=options.tta)
+    if options.uncertainty is not None:
+        check_sources(members_of(predictor), options.uncertainty)
+    return task, predictor
+
+
+def with_quality(
+    run: Run,
+    predictor: Any,
+    scans: Sequence[Scan],
+    out: Path,
+    found: Predictions,
+    options: PredictOptions,
+    listener: Listener,
+) -> Predictions:
+    """The same with the likely Dice of each case."""
+    quality = Quality.of(run, predictor)
+    if quality is None or not scans:
+        return found
+    asked = [(s.name, partial(read_scan, s, options.resample_tilt), found.files[s.name]) for s in scans]
+    with listener.progress("Predicting the quality") as progress:
+        judged = judge(quality, asked, out / "quality.csv", progress=progress)
+    beside = [*found.beside, out / "quality.csv"]
+    return replace(found, beside=beside, quality=judged, promise=quality.model.sentence())
+
+
+def predict_scans(
+    task: Task,
+    predictor: Predictor,
+    scans: Sequence[Scan],
+    out: Path,
+    *,
+    endings: dict[str, str] | None = None,
+    resample_tilt: bool = False,
+    progress: Progress | None = None,
+    failed: Callable[[Scan, VoxloomError], None] | None = None,
+) -> Iterator[tuple[str, Path]]:
+    """Predict scans one by one into ``out``; yields name and file of each.
+
+    Parameters
+    ----------
+    endings : format by the scan's name; None takes the task's choice.
+    resample_tilt : see ``PredictOptions``.
+    failed : told of a scan that could not be predicted, so that the others go on; None lets the error through.
+    """
+    for number, scan in enumerate(scans):
+        try:
+            with _memory_named(scan):
+                prediction = predictor.predict(read_scan(scan, resample_tilt), resample_tilt=resample_tilt)
+                ending = endings[scan.name] if endings is not None else task.ending_of(scan, None)
+                written = task.write(prediction, out, scan.name, ending)
+            yield scan.name, written
+        except VoxloomError as error:
+            if failed is None:
+                raise
+            failed(scan, error)
+        if progress is not None:
+            progress(number + 1, len(scans))
+
+
+@contextlib.contextmanager
+def _memory_named(scan: Scan) -> Iterator[None]:
+    """Turn a lack of memory into an error that names the scan, so that the others go on."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "memory" not in str(error).lower():
+            raise
+        raise VoxloomError(f"{scan.name}: predicting it needs more memory than there is") from error
