@@ -13,9 +13,10 @@ from voxloom.networks.initial import expect_rarely
 from voxloom.points import Point
 from voxloom.tasks.landmarks.feed import LandmarkFeed, in_plane
 from voxloom.tasks.landmarks.reading import mark_voxels
-from voxloom.tasks.landmarks.sampling import LandmarkCase, LandmarkSampler, read_padded
+from voxloom.tasks.landmarks.sampling import LandmarkCase, LandmarkSampler
 from voxloom.tasks.landmarks.training import build_landmark_network
 from voxloom.training.settings import TrainingSettings
+from voxloom.training.windows import read_padded
 
 
 class Block:

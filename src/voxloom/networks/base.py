@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from typing import Any
 
 from torch import nn
 
 from voxloom.networks.settings import AnyNetworkSettings
 
 
-class SegmentationNetwork(nn.Module, ABC):
-    """A network from images (B, C, ...) to logits (B, L, ...) of the same size, any size.
+class StagedNetwork(nn.Module, ABC):
+    """A network whose encoder has stages, from the image on."""
 
-    In training with deep supervision the result is a list of logits, finest first.
-    """
-
-    settings: AnyNetworkSettings
+    settings: Any
 
     @abstractmethod
     def encoder_stages(self) -> list[list[nn.Module]]:
@@ -46,3 +44,12 @@ class SegmentationNetwork(nn.Module, ABC):
         for stage in self.encoder_stages():
             for module in stage:
                 yield from module.modules()
+
+
+class SegmentationNetwork(StagedNetwork):
+    """A network from images (B, C, ...) to logits (B, L, ...) of the same size, any size.
+
+    In training with deep supervision the result is a list of logits, finest first.
+    """
+
+    settings: AnyNetworkSettings

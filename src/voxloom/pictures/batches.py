@@ -35,7 +35,8 @@ def show_batch(run: Run, path: Path | None = None, *, step: int = 0) -> Figure:
     job = training_of(study, 0)
     image, label = job.build_sampler().read(step)
     module = build_module(job, Pace(job.training.steps))
-    seen, truth = module.augmented((step, torch.from_numpy(image), torch.from_numpy(label.astype("int64"))))
+    found, truth = module.augmented((step, torch.from_numpy(image), torch.from_numpy(label.astype("int64"))))
+    seen = found[0] if isinstance(found, tuple) else found
     figure, axes = panels(len(seen), f"Training batch of step {step}, after augmentation")
     for row, (one, mask) in enumerate(zip(seen.numpy(), truth.numpy(), strict=True)):
         volume, inner = (one[0], mask) if one.ndim == 4 else (one[0][..., None], mask[..., None])

@@ -18,6 +18,7 @@ from voxloom.files import write_text
 from voxloom.prepare import PrepareSettings, SliceSettings
 from voxloom.recipe.extends import EXTENDS, recipe_mapping
 from voxloom.recipe.keys import as_bad_input, check_keys, check_values, nearest
+from voxloom.recipe.sections import OWN_SECTIONS, loaded, plugin_settings
 from voxloom.recipe.shipped import recipe_names, shipped_text
 from voxloom.training.init import RANDOM, InitSettings
 from voxloom.yamltext import read_text
@@ -141,7 +142,8 @@ class Recipe(BaseModel):
     init : where the first weights come from.
     prepare, network, training, augment, inference : keys of ``PrepareSettings``, the network's kind, ``TrainingSettings``,
         ``AugmentSettings`` and ``InferenceSettings``; the planner chooses those that are left out.
-    landmarks : keys of ``LandmarkSettings``; a recipe that has any trains on points instead of labels.
+    landmarks, classification, regression : keys of the settings of the task of that name.
+    options : keys of the settings of a task that another package has.
 
     Raises
     ------
@@ -170,6 +172,9 @@ class Recipe(BaseModel):
     augment: Section = {}
     inference: Section = {}
     landmarks: Section = {}
+    classification: Section = {}
+    regression: Section = {}
+    options: Section = {}
 
     @classmethod
     def load(cls, source: str | Path) -> Recipe:
@@ -192,12 +197,12 @@ class Recipe(BaseModel):
         check_keys(values, (*cls.model_fields, EXTENDS), "", where)
         if EXTENDS in values:
             raise BadInput(f"`{EXTENDS}` stands in recipe files only", where, "Load that recipe, and change its keys")
-        for section, model in section_models().items():
+        for section, model in section_models(values.get("task")).items():
             given = values.get(section) or {}
             if not isinstance(given, Mapping):
                 raise BadInput(f"`{section}` takes keys of its own", where, f"Write them indented below `{section}:`")
-            if section == "network" and "kind" in given:
-                model = _network_family(given["kind"], where)
+            if section == "network":
+                model = network_family(given.get("kind") or default_network(values), where)
             check_keys(given, tuple(model.model_fields), f"{section}.", where)
             check_values(given, model, section, where)
         try:
@@ -263,10 +268,14 @@ def _place_of(values: dict[str, Any], key: str) -> tuple[dict[str, Any], str]:
     return place, last
 
 
-def section_models() -> dict[str, type[BaseModel]]:
-    """The settings class of every recipe section; of ``network`` the class that holds without ``kind``."""
+def section_models(task: str | None = None) -> dict[str, type[BaseModel]]:
+    """The settings class of every recipe section; of ``network`` the class that holds without ``kind``.
+
+    Parameters
+    ----------
+    task : whose own section is read too where another package has it (``options``).
+    """
     from voxloom.augment import AugmentSettings
-    from voxloom.landmarks import LandmarkSettings
     from voxloom.networks import NetworkSettings
     from voxloom.training.settings import InferenceSettings, TrainingSettings
 
@@ -281,15 +290,23 @@ def section_models() -> dict[str, type[BaseModel]]:
         "training": TrainingSettings,
         "augment": AugmentSettings,
         "inference": InferenceSettings,
-        "landmarks": LandmarkSettings,
+        **{section: loaded(place) for section, (place, _) in OWN_SECTIONS.items()},
+        **({"options": found} if (found := plugin_settings(task)) is not None else {}),
     }
 
 
-def _network_family(kind: Any, where: str | Path) -> type[BaseModel]:
+def default_network(values: Mapping[str, Any]) -> str:
+    """The kind of network that a recipe without ``network.kind`` means."""
+    named = values.get("task") or next((section for section in OWN_SECTIONS if values.get(section)), None)
+    return OWN_SECTIONS[named][1] if named in OWN_SECTIONS else "unet"
+
+
+def network_family(kind: Any, where: str | Path) -> type[BaseModel]:
     """The settings class of a kind of network."""
     from voxloom.networks import network_kinds
+    from voxloom.networks.case_settings import CASE_FAMILIES
 
-    kinds = network_kinds()
+    kinds: dict[str, type[BaseModel]] = {**network_kinds(), **CASE_FAMILIES}
     if kind not in kinds:
         hint = nearest(str(kind), list(kinds), f"Known: {', '.join(kinds)}")
         raise BadInput(f"unknown network `network.kind: {kind}`", where, hint)

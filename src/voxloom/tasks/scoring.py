@@ -17,7 +17,7 @@ def predict_and_score(
     """Predict cases into ``out``; the table of their scores, and the file of every case."""
     table, files = task.table(predictor), {}
     for case in cases:
-        prediction = predictor.predict(case.read_image())
+        prediction = task.predict_case(predictor, case)
         files[case.id] = task.write(prediction, out, case.id)
         task.score(table, case, prediction, predictor)
         tick()

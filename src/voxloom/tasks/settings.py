@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from voxloom.augment import AugmentSettings
-from voxloom.networks import AnyNetworkSettings, network_settings
+from voxloom.networks import network_settings
 from voxloom.prepare import PrepareSettings, SliceSettings
 from voxloom.recipe.recipe import Recipe
 from voxloom.training.settings import InferenceSettings, TrainingSettings
@@ -20,13 +20,13 @@ class Settings:
 
     Parameters
     ----------
-    network : None where the task makes its network from settings of its own.
+    network : settings of its family; None where the task makes its network from settings of its own.
     own : the task's own section; None for a task that has none.
     """
 
     recipe: Recipe
     prepare: PrepareSettings
-    network: AnyNetworkSettings | None
+    network: Any
     training: TrainingSettings
     augment: AugmentSettings
     inference: InferenceSettings

@@ -30,7 +30,12 @@ if TYPE_CHECKING:
     from voxloom.tasks.study import Study
 
 #: Tasks that come with Voxloom.
-TASKS = {"segmentation": "voxloom.tasks.segmentation.task:TASK", "landmarks": "voxloom.tasks.landmarks.task:TASK"}
+TASKS = {
+    "segmentation": "voxloom.tasks.segmentation.task:TASK",
+    "landmarks": "voxloom.tasks.landmarks.task:TASK",
+    "classification": "voxloom.tasks.classification.task:TASK",
+    "regression": "voxloom.tasks.regression.task:TASK",
+}
 
 Triple = tuple[str, str, str]
 
@@ -188,6 +193,10 @@ class Task(Protocol):
 
     def open(self, run: Run, *, device: str = "auto", tta: bool = False) -> Predictor:
         """All folds of a run, with what was decided on its held-out cases; ``tta`` averages over the views of the training."""
+        ...
+
+    def predict_case(self, predictor: Any, case: Case) -> Any:
+        """The answer for a case of a data set, which may know more than its image."""
         ...
 
     def ending_of(self, scan: Scan, wanted: str | None) -> str:

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from voxloom.errors import BadInput
-from voxloom.networks import SegmentationNetwork
+from voxloom.networks.base import StagedNetwork
 from voxloom.networks.initial import adapt_stem
 from voxloom.training.init import InitSettings
 from voxloom.training.weights import WEIGHTS, load_weights
@@ -26,7 +26,7 @@ _FILE_ON_HUB = "model.safetensors"
 _ENDINGS = (".safetensors", ".pth", ".pt", ".bin", ".ckpt")
 
 
-def set_first_weights(network: SegmentationNetwork, init: InitSettings) -> None:
+def set_first_weights(network: StagedNetwork, init: InitSettings) -> None:
     """Put the weights that ``init`` names into the network; where it names none, nothing changes.
 
     The kernels that see the image are adapted to the number of its channels (``adapt_stem``).
@@ -41,7 +41,7 @@ def set_first_weights(network: SegmentationNetwork, init: InitSettings) -> None:
         _from_encoder_file(network, init.weights)
 
 
-def _from_run(network: SegmentationNetwork, init: InitSettings) -> None:
+def _from_run(network: StagedNetwork, init: InitSettings) -> None:
     assert init.run is not None
     folder = init.run / f"fold_{init.fold}"
     weights, about = load_weights(folder)
@@ -51,7 +51,7 @@ def _from_run(network: SegmentationNetwork, init: InitSettings) -> None:
     _copy(network, {name: found.get(_common_name(name)) for name in names}, folder / WEIGHTS, hint)
 
 
-def _from_encoder_file(network: SegmentationNetwork, source: str) -> None:
+def _from_encoder_file(network: StagedNetwork, source: str) -> None:
     encoder = getattr(network.settings, "encoder", None)
     if encoder is None:
         raise BadInput(

@@ -30,8 +30,8 @@ class Sampler(StepReader, Protocol):
 class Feed(Protocol):
     """From what was read to what network and loss see: moved, changed and laid out on the device."""
 
-    def __call__(self, batch: Batch, seed: int, progress: float) -> tuple[Tensor, Tensor]:
-        """Image and target of a step.
+    def __call__(self, batch: Batch, seed: int, progress: float) -> tuple[Tensor | tuple[Tensor, ...], Tensor]:
+        """Image (or all that the network takes) and target of a step.
 
         Parameters
         ----------

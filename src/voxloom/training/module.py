@@ -12,7 +12,7 @@ import torch
 from lightning import LightningModule
 from torch import Tensor, nn
 
-from voxloom.networks import SegmentationNetwork
+from voxloom.networks.base import StagedNetwork
 from voxloom.optim import EMA, lr_at, make_optimizer
 from voxloom.training.job import Batch, Feed
 from voxloom.training.pace import Pace
@@ -65,15 +65,16 @@ class TrainingModule(LightningModule):
         self.loss_sum, self.loss_count = torch.zeros(()), 0
         self.optimizer_state: dict[str, Any] | None = None
 
-    def augmented(self, batch: Batch) -> tuple[Tensor, Tensor]:
+    def augmented(self, batch: Batch) -> tuple[Tensor | tuple[Tensor, ...], Tensor]:
         """Image and target as network and loss see them."""
         return self.feed(batch, step_seed(self.seed, batch[0]), self.pace.progress)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Loss of one step."""
         torch.manual_seed(step_seed(self.seed, batch[0]))  # dropout draws from the global generator
-        image, label = self.augmented(batch)
-        loss: Tensor = self.loss(self.network(image), label)
+        seen, target = self.augmented(batch)
+        found = self.network(*seen) if isinstance(seen, tuple) else self.network(seen)
+        loss: Tensor = self.loss(found, target)
         self.loss_sum += loss.detach().float().cpu()
         self.loss_count += 1
         return loss
@@ -99,7 +100,7 @@ class TrainingModule(LightningModule):
 
     def layer_groups(self) -> list[list[nn.Parameter]]:
         """The network's own groups, from the image on."""
-        assert isinstance(self.network, SegmentationNetwork)
+        assert isinstance(self.network, StagedNetwork)
         return self.network.layer_groups()
 
     @property
@@ -121,7 +122,7 @@ class TrainingModule(LightningModule):
         if not any(phase.frozen for phase in phases):
             return
         frozen = phase_at(phases, self.pace.progress)[0].frozen
-        assert isinstance(self.network, SegmentationNetwork)
+        assert isinstance(self.network, StagedNetwork)
         for stage in self.network.encoder_stages():
             for module in stage:
                 module.requires_grad_(not frozen).train(not frozen)

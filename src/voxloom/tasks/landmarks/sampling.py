@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,16 +15,7 @@ from numpy.typing import NDArray
 from voxloom.landmarks import Layout, TargetKind, paint_target
 from voxloom.points import Point
 from voxloom.training.sampling import center_range
-
-Triple = tuple[int, int, int]
-
-
-class ImageSource(Protocol):
-    """What is asked of a prepared case (``voxloom.prepare.PreparedCase`` has it)."""
-
-    @property
-    def shape(self) -> Triple: ...
-    def image(self, slices: tuple[slice, slice, slice] | None = None) -> NDArray[np.float32]: ...
+from voxloom.training.windows import ImageSource, Triple, read_padded
 
 
 @dataclass(frozen=True)
@@ -113,12 +103,3 @@ class LandmarkSampler:
             mark = np.rint(case.voxels[random.integers(len(case.points))]).astype(int)
             center = [int(np.clip(v, a, b)) for v, (a, b) in zip(mark, ranges, strict=True)]
         return center
-
-
-def read_padded(source: ImageSource, start: Sequence[int], size: Triple) -> NDArray[np.float32]:
-    """Image (C, *size) of a window that may reach outside the volume, where it is 0."""
-    inside = [(min(max(s, 0), n), min(max(s + w, 0), n)) for s, w, n in zip(start, size, source.shape, strict=True)]
-    image = source.image((slice(*inside[0]), slice(*inside[1]), slice(*inside[2])))
-    before = [min(max(-s, 0), w) for s, w in zip(start, size, strict=True)]
-    after = [w - b - (stop - first) for w, b, (first, stop) in zip(size, before, inside, strict=True)]
-    return np.pad(image, [(0, 0), *zip(before, after, strict=True)])

@@ -115,6 +115,10 @@ class Landmarks:
         """All folds with the run's calibration."""
         return LandmarkPredictor.of(run, device=device)
 
+    def predict_case(self, predictor: Any, case: Case) -> Any:
+        """By its image."""
+        return predictor.predict(case.read_image())
+
     def ending_of(self, scan: Scan, wanted: str | None) -> str:
         """CSV, or a format of 3D Slicer."""
         if wanted not in (None, *ENDINGS):

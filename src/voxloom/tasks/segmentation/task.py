@@ -107,6 +107,10 @@ class Segmentation:
         """All folds with the run's post-processing."""
         return Predictor.of(run, device=device, mirror=(0, 1, 2) if tta else None)
 
+    def predict_case(self, predictor: Any, case: Case) -> Any:
+        """By its image."""
+        return predictor.predict(case.read_image())
+
     def ending_of(self, scan: Scan, wanted: str | None) -> str:
         """The scan's own format where it holds labels."""
         return wanted or scan.ending

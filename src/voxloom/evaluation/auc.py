@@ -1,0 +1,139 @@
+"""The area under the ROC curve with DeLong's interval and paired test, for cases that come in patients.
+
+DeLong, DeLong and Clarke-Pearson (Biometrics 1988, 44:837) by the mid-ranks of Sun and Xu (IEEE Signal Processing Letters 2014,
+21:1389); several cases of one patient after Obuchowski (Biometrics 1997, 53:567), which is DeLong's where every patient has one
+case. Knows numbers only.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from voxloom.errors import BadInput
+from voxloom.evaluation.statistics.arrays import place_in_groups
+from voxloom.evaluation.statistics.interval import Estimate, Outcome
+
+Numbers = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """Structural components of one AUC: share of negatives below each positive, and of positives above each negative."""
+
+    value: float
+    positives: Numbers
+    negatives: Numbers
+
+
+def auc(truth: ArrayLike, scores: ArrayLike) -> float:
+    """Chance that a positive case scores above a negative one, ties counted half; NaN with one class only.
+
+    Parameters
+    ----------
+    truth : (n,) whether a case is positive.
+    scores : (n,) larger for more positive.
+    """
+    positive, values = _checked(truth, scores)
+    return _parts(positive, values).value if 0 < positive.sum() < len(positive) else math.nan
+
+
+def auc_interval(
+    truth: ArrayLike, scores: ArrayLike, groups: Sequence[Any] | None = None, level: float = 0.95
+) -> Estimate:
+    """The AUC with DeLong's interval on the logit scale, which stays between 0 and 1.
+
+    Parameters
+    ----------
+    truth, scores : as in ``auc``.
+    groups : patient per case.
+
+    Returns
+    -------
+    Ends are NaN with one class only, or with fewer than two patients of either class. An AUC of exactly 0 or 1 has no variance to
+    estimate; its interval is the exact one-sided bound of "all pairs right" by the rarer class (Clopper and Pearson 1934).
+    """
+    from scipy.stats import norm
+
+    positive, values = _checked(truth, scores)
+    if not 0 < positive.sum() < len(positive):
+        return Estimate(math.nan, math.nan, math.nan, level)
+    parts, place = _parts(positive, values), place_in_groups(groups, len(positive))
+    fewest = min(len(set(place[positive])), len(set(place[~positive])))
+    if fewest < 2:
+        return Estimate(parts.value, math.nan, math.nan, level)
+    if parts.value in (0.0, 1.0):
+        bound = ((1 - level) / 2) ** (1 / fewest)
+        low, high = (bound, 1.0) if parts.value == 1.0 else (0.0, 1 - bound)
+        return Estimate(parts.value, low, high, level)
+    sd = math.sqrt(max(0.0, _covariance(parts, parts, positive, place)))
+    z = float(norm.ppf(0.5 + level / 2))
+    logit, slope = math.log(parts.value / (1 - parts.value)), 1 / (parts.value * (1 - parts.value))
+    low, high = (1 / (1 + math.exp(-(logit + s * z * sd * slope))) for s in (-1, 1))
+    return Estimate(parts.value, low, high, level)
+
+
+def compare_aucs(truth: ArrayLike, first: ArrayLike, second: ArrayLike, groups: Sequence[Any] | None = None) -> Outcome:
+    """DeLong's test of two scores of the same cases; the effect is the AUC of the second minus that of the first.
+
+    p is 1 where the scores rank all cases alike, NaN where there is one class only.
+    """
+    from scipy.stats import norm
+
+    positive, one = _checked(truth, first)
+    _, other = _checked(truth, second)
+    name, what = "DeLong's test of paired ROC curves", "difference of AUC"
+    if not 0 < positive.sum() < len(positive):
+        return Outcome(name, math.nan, math.nan, math.nan, what, len(positive))
+    a, b = _parts(positive, one), _parts(positive, other)
+    place = place_in_groups(groups, len(positive))
+    variance = (
+        _covariance(a, a, positive, place) + _covariance(b, b, positive, place) - 2 * _covariance(a, b, positive, place)
+    )
+    difference = b.value - a.value
+    if variance <= 1e-15:
+        p = 1.0 if abs(difference) < 1e-12 else math.nan
+        return Outcome(name, math.nan, p, difference, what, len(positive))
+    z = difference / math.sqrt(variance)
+    return Outcome(name, z, float(2 * norm.sf(abs(z))), difference, what, len(positive))
+
+
+def _checked(truth: ArrayLike, scores: ArrayLike) -> tuple[NDArray[np.bool_], Numbers]:
+    positive, values = np.asarray(truth).astype(bool), np.asarray(scores, dtype=float)
+    if positive.shape != values.shape or positive.ndim != 1 or not len(positive):
+        raise BadInput(f"{positive.shape} truths and {values.shape} scores make no ROC curve")
+    if not np.isfinite(values).all():
+        raise BadInput(f"{int((~np.isfinite(values)).sum())} scores are not numbers", None, "Leave those cases out")
+    return positive, values
+
+
+def _parts(positive: NDArray[np.bool_], scores: Numbers) -> _Parts:
+    from scipy.stats import rankdata
+
+    m, n = int(positive.sum()), int((~positive).sum())
+    ranks = rankdata(scores)
+    above = (ranks[positive] - rankdata(scores[positive])) / n
+    below = 1 - (ranks[~positive] - rankdata(scores[~positive])) / m
+    return _Parts(float(above.mean()), above, below)
+
+
+def _covariance(a: _Parts, b: _Parts, positive: NDArray[np.bool_], place: NDArray[np.intp]) -> float:
+    """Covariance of two AUCs over patients (Obuchowski 1997, equations 5 to 8)."""
+    count = int(place.max()) + 1
+    sums = []
+    for parts in (a, b):
+        up = np.bincount(place[positive], parts.positives - parts.value, count)
+        down = np.bincount(place[~positive], parts.negatives - parts.value, count)
+        sums.append((up, down))
+    m, n = int(positive.sum()), int((~positive).sum())
+    with_up, with_down = len(set(place[positive])), len(set(place[~positive]))
+    s10 = with_up / ((with_up - 1) * m) * float(sums[0][0] @ sums[1][0])
+    s01 = with_down / ((with_down - 1) * n) * float(sums[0][1] @ sums[1][1])
+    both = count / (count - 1) if count > 1 else 1.0
+    s11 = both * float(sums[0][0] @ sums[1][1] + sums[0][1] @ sums[1][0]) / 2
+    return s10 / m + s01 / n + 2 * s11 / (m * n)

@@ -1,0 +1,166 @@
+"""Numbers predicted for whole cases: rows that are added, summed up, written and read back.
+
+MAE, RMSE, R2, bias and limits of agreement (Bland and Altman 1986), error by band of the true value. Intervals draw whole
+patients. Knows no network and no file but its own table.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import itertools
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voxloom.errors import BadInput
+from voxloom.evaluation.classification import RESAMPLES, as_dict
+from voxloom.evaluation.statistics import bland_altman, bootstrap
+from voxloom.files import write_text
+
+Numbers = NDArray[np.float64]
+#: Bands of the true value in a table of errors.
+BANDS = 4
+
+
+@dataclass(frozen=True)
+class NumberRow:
+    """One target of one case; ``low`` and ``high`` end the interval that was given with it, NaN where there was none."""
+
+    case: str
+    patient: str
+    target: str
+    truth: float
+    prediction: float
+    low: float = math.nan
+    high: float = math.nan
+
+
+class NumberEvaluation:
+    """Rows of many cases and what they come to."""
+
+    def __init__(self, rows: Iterable[NumberRow] = ()) -> None:
+        self.rows = list(rows)
+
+    def add(self, rows: Iterable[NumberRow]) -> None:
+        """Add the targets of one case."""
+        self.rows.extend(rows)
+
+    def extend(self, other: NumberEvaluation) -> None:
+        """Add all rows of another evaluation."""
+        self.rows.extend(other.rows)
+
+    @property
+    def cases(self) -> list[str]:
+        """Ids of the cases, in order of first appearance."""
+        return list(dict.fromkeys(row.case for row in self.rows))
+
+    @property
+    def targets(self) -> list[str]:
+        """Names of the targets."""
+        return list(dict.fromkeys(row.target for row in self.rows))
+
+    def of(self, target: str) -> list[NumberRow]:
+        """The rows of one target."""
+        return [row for row in self.rows if row.target == target]
+
+    def summary(self) -> dict[str, Any]:
+        """Target -> figures: n, mae, rmse, r2, bias with intervals, limits of agreement, bands, and how often the interval held.
+
+        ``mae_of_mean`` is the error of always answering the mean of these cases: what a useless model reaches.
+        """
+        patients = {row.patient for row in self.rows}
+        found: dict[str, Any] = {"cases": len(self.cases), "patients": len(patients), "targets": {}}
+        for name in self.targets:
+            found["targets"][name] = _figures(self.of(name))
+        return found
+
+    def case_values(self, metric: str, label: str) -> dict[str, float]:
+        """Absolute error per case of one target."""
+        return {row.case: abs(row.prediction - row.truth) for row in self.of(label)}
+
+    def write_csv(self, path: str | Path) -> Path:
+        """One row per case and target."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow([f.name for f in fields(NumberRow)])
+        writer.writerows([f"{v:.6g}" if isinstance(v, float) else v for v in asdict(r).values()] for r in self.rows)
+        write_text(path, text.getvalue())
+        return Path(path)
+
+    @classmethod
+    def read_csv(cls, path: str | Path) -> NumberEvaluation:
+        """The inverse of ``write_csv`` (BadInput for another table)."""
+        try:
+            with Path(path).open(newline="", encoding="utf-8") as f:
+                rows = [_row(values) for values in csv.DictReader(f)]
+        except (OSError, KeyError, ValueError, TypeError) as error:
+            raise BadInput(f"is not a table of numbers ({error})", path, "Evaluate the run again") from error
+        return cls(rows)
+
+
+def _row(values: dict[str, str]) -> NumberRow:
+    numbers = {name: float(values[name]) for name in ("truth", "prediction", "low", "high")}
+    return NumberRow(values["case"], values["patient"], values["target"], **numbers)
+
+
+def _figures(rows: Sequence[NumberRow]) -> dict[str, Any]:
+    truth, guess = np.array([r.truth for r in rows]), np.array([r.prediction for r in rows])
+    patients = [r.patient for r in rows]
+    metrics = {"mae": mae, "rmse": rmse, "r2": r_squared, "bias": bias}
+    figures: dict[str, Any] = {"n": len(rows), "mae_of_mean": float(np.abs(truth - truth.mean()).mean())}
+    for name, metric in metrics.items():
+        figures[name] = as_dict(bootstrap(metric, truth, guess, groups=patients, resamples=RESAMPLES))
+    if len(rows) > 2:
+        limits = bland_altman(guess, truth, groups=patients)
+        figures["limits"] = [limits.lower.value, limits.upper.value]
+    figures["bands"] = error_by_band(truth, guess)
+    held = [r.low <= r.truth <= r.high for r in rows if not math.isnan(r.low)]
+    if held:
+        figures["interval"] = {"held": float(np.mean(held)), "width": float(np.mean([r.high - r.low for r in rows]))}
+    return figures
+
+
+def mae(truth: Numbers, guess: Numbers) -> float:
+    """Mean absolute error."""
+    return float(np.abs(guess - truth).mean())
+
+
+def rmse(truth: Numbers, guess: Numbers) -> float:
+    """Root of the mean squared error."""
+    return float(np.sqrt(((guess - truth) ** 2).mean()))
+
+
+def r_squared(truth: Numbers, guess: Numbers) -> float:
+    """Share of the variance that is explained; NaN where the truth does not vary."""
+    spread = float(((truth - truth.mean()) ** 2).sum())
+    return 1 - float(((guess - truth) ** 2).sum()) / spread if spread > 0 else math.nan
+
+
+def bias(truth: Numbers, guess: Numbers) -> float:
+    """Mean of prediction minus truth."""
+    return float((guess - truth).mean())
+
+
+def error_by_band(truth: Numbers, guess: Numbers, bands: int = BANDS) -> list[dict[str, float]]:
+    """Error in bands with equally many cases: from, to, n, mae, bias. Predictions drawn to the middle show here."""
+    edges = np.unique(np.quantile(truth, np.linspace(0, 1, bands + 1)))
+    found = []
+    for n, (low, high) in enumerate(itertools.pairwise(edges)):
+        inside = (truth >= low) & ((truth < high) | (n == len(edges) - 2))
+        if inside.any():
+            t, g = truth[inside], guess[inside]
+            figures = {
+                "from": float(low),
+                "to": float(high),
+                "n": float(inside.sum()),
+                "mae": mae(t, g),
+                "bias": bias(t, g),
+            }
+            found.append(figures)
+    return found

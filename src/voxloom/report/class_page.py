@@ -1,0 +1,186 @@
+"""``report.html`` of a run that answers for whole cases: the result in a sentence, figures, curves, the worst cases, provenance.
+
+Reads the files of a run folder; parts that are not there are left out. Knows nothing of training.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from voxloom.evaluation.classification import ClassEvaluation
+from voxloom.evaluation.probabilities import reliability
+from voxloom.evaluation.regression import NumberEvaluation
+from voxloom.files import read_json
+from voxloom.report.class_table import class_rows, number_text, target_rows
+from voxloom.report.figures import color_of, new_figure, tidy
+from voxloom.report.pages import write_page
+from voxloom.report.parts import Part, picture, table_of
+from voxloom.report.plots.classes import (
+    confusion_matrix,
+    decision_curves,
+    number_plot,
+    reliability_diagram,
+    risk_coverage,
+    roc_curves,
+)
+from voxloom.report.run_page import provenance
+
+#: Worst cases that are listed.
+WORST = 10
+
+
+def write_class_report(run: Path) -> Path:
+    """Write ``report.html`` of a classification run and return its path."""
+    sets = list(tables(run, ClassEvaluation.read_csv))
+    return write(run, sets, class_lead(sets), [part for name, found in sets for part in class_parts(name, found)])
+
+
+def write_number_report(run: Path) -> Path:
+    """Write ``report.html`` of a regression run and return its path."""
+    sets = list(tables(run, NumberEvaluation.read_csv))
+    return write(run, sets, number_lead(sets), [part for name, found in sets for part in number_parts(name, found)])
+
+
+def tables(run: Path, read: Callable[[Path], Any]) -> Iterator[tuple[str, Any]]:
+    """The held-out cases of all folds, the external sets, and the last test set."""
+    folds = [read(path) for path in sorted(run.glob("fold_*/metrics.csv"))]
+    if folds:
+        whole = folds[0]
+        for other in folds[1:]:
+            whole.extend(other)
+        yield "held-out cases", whole
+    summary = read_json(run / "summary.json") if (run / "summary.json").is_file() else {}
+    for name, kept in summary.get("external", {}).items():
+        yield f"external cases of {name}", read(run / kept["folder"] / "metrics.csv")
+    if (run / "test" / "metrics.csv").is_file():
+        yield "test cases", read(run / "test" / "metrics.csv")
+
+
+def write(run: Path, sets: list[tuple[str, Any]], lead: str, parts: list[Part]) -> Path:
+    """The page."""
+    data = read_json(run / "data.json")
+    plan = run / "plan.json"
+    values = {
+        "name": f"{data['dataset']['name']} · {run.name}",
+        "lead": lead,
+        "subtitle": f"{len(data['cases'])} cases, {len(list(run.glob('fold_*/model.safetensors')))} trained fold(s)",
+        "parts": [*parts, *curve_parts(run)],
+        "plan": read_json(plan) if plan.is_file() else [],
+        "provenance": provenance(run, data),
+        "cases": data["cases"],
+        "recipe": (run / "recipe.yaml").read_text(encoding="utf-8"),
+    }
+    return write_page(run / "report.html", "run.html", values)
+
+
+def class_lead(sets: list[tuple[str, ClassEvaluation]]) -> str:
+    """The result in one sentence; the test cases count where there are any."""
+    if not sets:
+        return "No case was held out, so this run has no figures yet."
+    name, found = sets[-1]
+    figures = found.summary()
+    of = f" of {found.classes[1]}" if len(found.classes) == 2 else ", mean over the classes"
+    return (
+        f"AUC{of} {number_text(figures['auc']['all'])}, accuracy {number_text(figures['accuracy']['all'])} "
+        f"on {figures['cases']} {name} of {figures['patients']} patients."
+    )
+
+
+def class_parts(name: str, found: ClassEvaluation) -> list[Part]:
+    """Table, curves and worst cases of one set."""
+    figures = found.summary()
+    head, *rows = class_rows(figures)
+    counts = ", ".join(f"{n} {c}" for c, n in figures["counts"].items())
+    pictures = [
+        picture(confusion_matrix(found.classes, found.confusion()), "Confusion matrix: cases"),
+        picture(roc_curves(found), "ROC and precision-recall curves"),
+        picture(reliability_diagram(reliability(found.probabilities, found.truth)), "Reliability of the confidence"),
+        picture(risk_coverage(found), "Risk over coverage"),
+    ]
+    if len(found.classes) == 2 and 0 < found.truth.sum() < len(found.truth):
+        pictures.append(picture(decision_curves(found), f"Decision curve for {found.classes[1]}"))
+    text = f"{counts}. Intervals draw whole patients; the AUC's is DeLong's."
+    return [Part(f"Classes of {name}", text, table_of(head, rows), pictures), worst_part(name, found)]
+
+
+def worst_part(name: str, found: ClassEvaluation) -> Part:
+    """The cases that were most confidently wrong, worst first."""
+    truth, p = found.truth, found.probabilities
+    losses = -np.log(np.clip(p[np.arange(len(p)), truth], 1e-7, 1))
+    rows = []
+    for n in np.argsort(-losses, kind="stable")[:WORST]:
+        row = found.rows[n]
+        answer = found.classes[int(p[n].argmax())]
+        rows.append([row.case, row.patient, row.truth, answer, f"{p[n].max():.3f}", f"{losses[n]:.2f}"])
+    head = ["case", "patient", "truth", "answer", "confidence", "loss"]
+    return Part(f"Top losses of {name}", "The most confidently wrong first.", table_of(head, rows))
+
+
+def number_lead(sets: list[tuple[str, NumberEvaluation]]) -> str:
+    """The result in one sentence."""
+    if not sets:
+        return "No case was held out, so this run has no figures yet."
+    name, found = sets[-1]
+    figures = found.summary()
+    told = [
+        f"{target}: mean absolute error {number_text(f['mae'], 2)} (always saying the mean: {f['mae_of_mean']:.2f})"
+        for target, f in figures["targets"].items()
+    ]
+    return f"{'; '.join(told)}, on {figures['cases']} {name} of {figures['patients']} patients."
+
+
+def number_parts(name: str, found: NumberEvaluation) -> list[Part]:
+    """Table, scatter and bands of one set."""
+    figures = found.summary()
+    head, *rows = target_rows(figures)
+    pictures = [
+        picture(number_plot(found.of(t), t), f"{t}: prediction and error over the truth") for t in found.targets
+    ]
+    parts = [Part(f"Numbers of {name}", "Intervals draw whole patients.", table_of(head, rows), pictures)]
+    for target, f in figures["targets"].items():
+        bands = [
+            [f"{b['from']:g} to {b['to']:g}", f"{b['n']:g}", f"{b['mae']:.2f}", f"{b['bias']:+.2f}"] for b in f["bands"]
+        ]
+        if len(bands) > 1:
+            told = "A bias that falls from low to high values shows predictions drawn to the middle."
+            parts.append(Part(f"{target} of {name} by band", told, table_of(["band", "n", "MAE", "bias"], bands)))
+    return parts
+
+
+def curve_parts(run: Path) -> list[Part]:
+    """Training loss and validation scores of every fold."""
+    pictures = []
+    for path in sorted(run.glob("fold_*/log.csv")):
+        with path.open(encoding="utf-8", newline="") as f:
+            rows = list(csv.DictReader(f))
+        if rows:
+            columns = {name: np.array([float(row[name]) for row in rows]) for name in rows[0]}
+            pictures.append(picture(training_curves(columns), path.parent.name))
+    return [Part("Training", "", None, pictures)] if pictures else []
+
+
+def training_curves(columns: dict[str, Any]) -> Any:
+    """Losses, and the scores of the validation cases, over the steps."""
+    figure = new_figure(9, 3.0)
+    left, right = figure.subplots(1, 2)
+    left.plot(columns["step"], columns["train_loss"], marker=".", color=color_of(6), label="training")
+    if "val_loss" in columns and not math.isnan(columns["val_loss"][-1]):
+        left.plot(columns["step"], columns["val_loss"], marker=".", color=color_of(5), label="validation")
+    left.set(xlabel="step", ylabel="loss")
+    left.legend(fontsize=8, frameon=False)
+    names = [c for c in columns if c.startswith("val_") and c.count("_") >= 2]
+    for n, name in enumerate(names):
+        right.plot(columns["step"], columns[name], marker=".", color=color_of(n), label=name.split("_", 2)[2])
+    kind = names[0].split("_")[1] if names else "score"
+    right.set(xlabel="step", ylabel=f"validation {kind.upper()}")
+    if names:
+        right.legend(fontsize=8, frameon=False)
+    for axes in (left, right):
+        tidy(axes)
+    return figure

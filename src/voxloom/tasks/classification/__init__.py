@@ -1,0 +1,1 @@
+"""Classification: one of several classes, or several findings, for every case."""

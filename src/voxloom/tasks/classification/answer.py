@@ -1,0 +1,44 @@
+"""The answer for one case: a probability per class, the classes that cannot be ruled out, and how far the networks agree."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class ClassAnswer:
+    """Probabilities of classes or findings.
+
+    Parameters
+    ----------
+    classes : names.
+    probabilities : one per class; of findings each on its own.
+    several : whether these are findings, any number of which may be true.
+    possible : classes that cannot be ruled out with the promised chance; empty without a calibration.
+    spread : per class the SD of the probability over networks and changed views.
+    promise : chance that ``possible`` holds the truth, over new patients.
+    """
+
+    classes: tuple[str, ...]
+    probabilities: tuple[float, ...]
+    several: bool = False
+    possible: tuple[str, ...] = ()
+    spread: tuple[float, ...] = ()
+    promise: float | None = None
+
+    @property
+    def prediction(self) -> str:
+        """The likeliest class, or the findings above one half."""
+        if self.several:
+            return ", ".join(c for c, p in zip(self.classes, self.probabilities, strict=True) if p > 0.5)
+        return self.classes[max(range(len(self.classes)), key=lambda n: self.probabilities[n])]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        found: dict[str, Any] = {
+            "prediction": self.prediction,
+            "probabilities": dict(zip(self.classes, self.probabilities, strict=True)),
+            "spread": dict(zip(self.classes, self.spread, strict=True)) if self.spread else {},
+        }
+        return found | ({"possible": list(self.possible), "promise": self.promise} if self.promise is not None else {})

@@ -1,0 +1,103 @@
+"""From networks' answers to a calibrated probability per class."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from voxloom.evaluation.conformal import class_set
+from voxloom.evaluation.probabilities import at_temperature
+from voxloom.files import read_json
+from voxloom.tasks.classification.answer import ClassAnswer
+from voxloom.tasks.classification.classes import Meaning
+from voxloom.tasks.classification.objective import probabilities_of
+from voxloom.tasks.whole_case.predictor import CasePredictor
+from voxloom.tasks.whole_case.task import CALIBRATION
+from voxloom.training.weights import load_weights
+from voxloom.volume import Volume
+
+
+@dataclass(frozen=True)
+class ClassCalibration:
+    """What the held-out cases taught: temperature of the probabilities, and the limit of conformal sets."""
+
+    temperature: float = 1.0
+    limit: float = float("inf")
+    promise: float | None = None
+
+    @classmethod
+    def of(cls, run: Path) -> ClassCalibration:
+        """That of a run; nothing where there is none."""
+        path = run / CALIBRATION
+        if not path.is_file():
+            return cls()
+        about = read_json(path)
+        limit = about.get("limit")
+        return cls(float(about["temperature"]), float("inf") if limit is None else float(limit), about["promise"])
+
+
+@dataclass(frozen=True)
+class ClassPredictor:
+    """The networks of a classification run."""
+
+    networks: CasePredictor
+    meaning: Meaning
+    calibration: ClassCalibration = ClassCalibration()
+
+    @classmethod
+    def load(cls, networks: CasePredictor, folders: Sequence[Path], calibration: ClassCalibration) -> ClassPredictor:
+        """With the classes that ``model.json`` names."""
+        _, about = load_weights(folders[0])
+        return cls(networks, Meaning.from_dict(about["meaning"]), calibration)
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """Names of the channels that a scan must have."""
+        return self.networks.channels
+
+    @property
+    def may_lack(self) -> bool:
+        """Whether the networks learned to do without a channel."""
+        return self.networks.may_lack
+
+    def predict(
+        self,
+        source: str | Path | Volume | Sequence[Path],
+        attributes: Mapping[str, Any] | None = None,
+        *,
+        resample_tilt: bool = False,
+    ) -> ClassAnswer:
+        """Probabilities of one scan: the mean over networks and views, at the calibrated temperature."""
+        answers = self.networks.answers(source, attributes, resample_tilt=resample_tilt)
+        flat = torch.from_numpy(answers.reshape(-1, answers.shape[-1]))
+        each = probabilities_of(flat, self.meaning)
+        mean, spread = each.mean(axis=0), each.std(axis=0)
+        several = self.meaning.kind == "findings"
+        if not several:
+            mean = at_temperature(mean, self.calibration.temperature)
+        possible: tuple[str, ...] = ()
+        if self.calibration.promise is not None and not several:
+            possible = tuple(self.meaning.classes[n] for n in class_set(mean.tolist(), self.calibration.limit))
+        return ClassAnswer(
+            self.meaning.classes,
+            tuple(float(p) for p in mean),
+            several,
+            possible,
+            tuple(float(s) for s in spread) if len(each) > 1 else (),
+            self.calibration.promise,
+        )
+
+
+def balanced_repeats(targets: Sequence[np.ndarray], share: float) -> list[int]:
+    """Draws per case so that rare classes come ``share`` of the way to as often as the most frequent."""
+    if not share:
+        return [1] * len(targets)
+    winners = np.array([int(np.nanargmax(t)) for t in targets])
+    counts = np.bincount(winners).astype(float)
+    factor = np.where(counts > 0, (counts.max() / np.maximum(counts, 1)) ** share, 1)
+    return [max(1, round(float(factor[n]))) for n in winners]

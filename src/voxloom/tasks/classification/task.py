@@ -1,0 +1,175 @@
+"""Classification as a task: a class, or several findings, for every case; scored by AUC, accuracy and their like."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel
+
+from voxloom.dataset import Case, Dataset
+from voxloom.errors import BadInput
+from voxloom.evaluation.classification import ClassEvaluation, ClassRow
+from voxloom.evaluation.conformal import class_scores, quantile
+from voxloom.evaluation.probabilities import at_temperature, fit_temperature
+from voxloom.files import write_json, write_text
+from voxloom.report.class_table import class_rows
+from voxloom.run.run import Run
+from voxloom.tasks.classification.answer import ClassAnswer
+from voxloom.tasks.classification.classes import Meaning, find_meaning
+from voxloom.tasks.classification.objective import ClassObjective
+from voxloom.tasks.classification.predictor import ClassCalibration, ClassPredictor, balanced_repeats
+from voxloom.tasks.scoring import pooled
+from voxloom.tasks.study import Study
+from voxloom.tasks.task import Table
+from voxloom.tasks.whole_case.settings import ClassificationSettings
+from voxloom.tasks.whole_case.task import CALIBRATION, WholeCaseTask
+
+
+class Classification(WholeCaseTask):
+    """See :class:`voxloom.tasks.task.Task`."""
+
+    name = "classification"
+    section: str | None = "classification"
+    settings: type[BaseModel] | None = ClassificationSettings
+    title, monitor = "Classes", "val_loss"
+
+    def meaning_of(self, dataset: Dataset, settings: ClassificationSettings) -> Meaning:
+        """The classes."""
+        return find_meaning(dataset, settings)
+
+    def meaning_from(self, values: Mapping[str, Any]) -> Meaning:
+        """The classes of a run."""
+        return Meaning.from_dict(values)
+
+    def objective(self, meaning: Meaning, settings: ClassificationSettings) -> ClassObjective:
+        """Cross-entropy and AUC."""
+        return ClassObjective(meaning, settings)
+
+    def repeats(self, targets: Sequence[np.ndarray], meaning: Meaning, settings: ClassificationSettings) -> list[int]:
+        """More of rare classes, as ``balance`` says."""
+        return balanced_repeats(targets, settings.balance if meaning.kind != "findings" else 0.0)
+
+    def load(self, folds: Sequence[Path], *, device: str = "auto") -> ClassPredictor:
+        """Networks of folds; probabilities as they come."""
+        return ClassPredictor.load(self.networks(folds, device, False), folds, ClassCalibration())
+
+    def open(self, run: Run, *, device: str = "auto", tta: bool = False) -> ClassPredictor:
+        """All folds at the temperature of the held-out cases."""
+        networks = self.networks(run.folds, device, tta)
+        return ClassPredictor.load(networks, run.folds, ClassCalibration.of(run.folder))
+
+    def predict_case(self, predictor: ClassPredictor, case: Case) -> ClassAnswer:
+        """With the covariates of the case."""
+        return predictor.predict(case.read_image(), case.attributes)
+
+    def measure(self, run: Run, predictor: Any, predictions: Sequence[Path], out: Path) -> list[Path]:
+        """One table of all answers."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        classes = predictor.meaning.classes
+        writer.writerow(["case", "prediction", *(f"p_{name}" for name in classes), "possible"])
+        for path in predictions:
+            found = json.loads(path.read_text(encoding="utf-8"))
+            p = [f"{found['probabilities'][name]:.6g}" for name in classes]
+            writer.writerow([found["case"], found["prediction"], *p, " ".join(found.get("possible", ()))])
+        write_text(out / "predictions.csv", text.getvalue())
+        return [out / "predictions.csv"]
+
+    def table(self, predictor: ClassPredictor) -> ClassEvaluation:
+        """A row per case."""
+        refuse_findings(predictor.meaning)
+        return ClassEvaluation(predictor.meaning.classes)
+
+    def read_table(self, paths: Sequence[Path], run: Run) -> ClassEvaluation:
+        """The rows of all folds."""
+        whole = ClassEvaluation.read_csv(paths[0])
+        for path in paths[1:]:
+            whole.extend(ClassEvaluation.read_csv(path))
+        return whole
+
+    def score(self, table: ClassEvaluation, case: Case, prediction: ClassAnswer, predictor: ClassPredictor) -> None:
+        """Truth and probabilities; a case whose class the run does not know is refused."""
+        target = predictor.meaning.target(case)
+        if target is None:
+            return
+        if not np.isfinite(target).all() or target.sum() == 0:
+            what = f"case {case.id} has a class that the run does not know"
+            raise BadInput(what, None, f"The run tells apart {', '.join(predictor.meaning.classes)}")
+        truth = predictor.meaning.classes[int(target.argmax())]
+        table.add(ClassRow(case.id, case.patient, truth, prediction.probabilities))
+
+    def settle(self, study: Study, scored: Mapping[str, ClassEvaluation]) -> tuple[dict[str, Table], dict[str, Any]]:
+        """Temperature and conformal limit by the held-out cases; their own figures stay uncalibrated."""
+        if not scored:
+            return {}, {}
+        found = pooled(scored.values())
+        assert isinstance(found, ClassEvaluation)
+        promise = study.settings.own.promise
+        temperature = fit_temperature(found.probabilities, found.truth)
+        calibrated = at_temperature(found.probabilities, temperature)
+        limit = quantile(class_scores(calibrated, found.truth), promise, found.patients)
+        about = {
+            "temperature": temperature,
+            "limit": None if math.isinf(limit) else limit,
+            "promise": promise,
+            "cases": len(found.rows),
+            "patients": len(set(found.patients)),
+        }
+        write_json(study.folder / CALIBRATION, about)
+        return dict(scored), {"calibration": about}
+
+    def rows(self, summary: Mapping[str, Any] | None) -> list[list[str]]:
+        """AUC, accuracy and their like."""
+        return class_rows(summary)
+
+    def details(self, summary: Mapping[str, Any]) -> list[list[str]]:
+        """The same."""
+        return class_rows(summary)
+
+    def sweep_scores(self, summary: Mapping[str, Any], score: str) -> dict[str, float | None]:
+        """A metric over all classes, or of one: "auc", "f1.mass"."""
+        return scores_of(summary, score)
+
+    def report(self, run: Path) -> Path:
+        """The page."""
+        from voxloom.report.class_page import write_class_report
+
+        return write_class_report(run)
+
+
+TASK = Classification()
+
+
+def refuse_findings(meaning: Meaning) -> None:
+    """Findings are scored one by one as classes of their own."""
+    if meaning.kind == "findings":
+        raise BadInput("several findings per case cannot be scored yet", None, "Train one run per finding")
+
+
+def scores_of(summary: Mapping[str, Any], score: str) -> dict[str, float | None]:
+    """The compared score and the same metric of every class.
+
+    Raises
+    ------
+    BadInput : the run held out no case, or has no such metric or class.
+    """
+    validation = summary.get("validation")
+    if validation is None:
+        raise BadInput("no case was held out, so there is no score", None, "Set folds.hold_out above 0, or folds.count")
+    metric, _, label = score.partition(".")
+    metrics = [name for name, v in validation.items() if isinstance(v, dict) and "value" in next(iter(v.values()), {})]
+    if metric not in metrics:
+        raise BadInput(f"there is no metric `{metric}`", None, f"There are {', '.join(metrics)}")
+    by_class = validation[metric]
+    label = label or ("all" if "all" in by_class else list(by_class)[-1])
+    if label not in by_class:
+        raise BadInput(f"`{metric}` has no class `{label}`", None, f"There are {', '.join(by_class)}")
+    found: dict[str, float | None] = {"score": by_class[label]["value"]}
+    return found | {f"{metric}.{name}": figures["value"] for name, figures in by_class.items()}

@@ -1,0 +1,117 @@
+"""From networks' answers to numbers with intervals."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from voxloom.files import read_json
+from voxloom.tasks.regression.objective import Scale
+from voxloom.tasks.whole_case.predictor import CasePredictor
+from voxloom.tasks.whole_case.task import CALIBRATION
+from voxloom.training.weights import load_weights
+from voxloom.volume import Volume
+
+
+@dataclass(frozen=True)
+class NumberAnswer:
+    """Numbers of one case.
+
+    Parameters
+    ----------
+    targets, values : names and predictions, in the units of the targets.
+    low, high : ends of the interval that holds the truth with the promised chance; NaN without a calibration.
+    spread : SD over networks and changed views.
+    sds : what the network itself says of its error (Gaussian likelihood); NaN where it says nothing.
+    promise : of the interval.
+    """
+
+    targets: tuple[str, ...]
+    values: tuple[float, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    spread: tuple[float, ...]
+    sds: tuple[float, ...]
+    promise: float | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values; what is not known is left out."""
+        found: dict[str, Any] = {}
+        for n, name in enumerate(self.targets):
+            about = {"value": self.values[n], "low": self.low[n], "high": self.high[n], "sd": self.sds[n]}
+            about["spread"] = self.spread[n]
+            found[name] = {key: value for key, value in about.items() if not math.isnan(value)}
+        return {"targets": found} | ({"promise": self.promise} if self.promise is not None else {})
+
+
+@dataclass(frozen=True)
+class NumberCalibration:
+    """Half-widths of conformal intervals per target: of the error, or of the error in SDs where the network says those."""
+
+    limits: tuple[float, ...] = ()
+    promise: float | None = None
+
+    @classmethod
+    def of(cls, run: Path) -> NumberCalibration:
+        """That of a run; nothing where there is none."""
+        path = run / CALIBRATION
+        if not path.is_file():
+            return cls()
+        about = read_json(path)
+        return cls(tuple(math.inf if v is None else float(v) for v in about["limits"]), about["promise"])
+
+
+@dataclass(frozen=True)
+class NumberPredictor:
+    """The networks of a regression run."""
+
+    networks: CasePredictor
+    meaning: Scale
+    calibration: NumberCalibration = NumberCalibration()
+
+    @classmethod
+    def load(cls, networks: CasePredictor, folders: Sequence[Path], calibration: NumberCalibration) -> NumberPredictor:
+        """With the targets that ``model.json`` names."""
+        _, about = load_weights(folders[0])
+        return cls(networks, Scale.from_dict(about["meaning"]), calibration)
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """Names of the channels that a scan must have."""
+        return self.networks.channels
+
+    @property
+    def may_lack(self) -> bool:
+        """Whether the networks learned to do without a channel."""
+        return self.networks.may_lack
+
+    def predict(
+        self,
+        source: str | Path | Volume | Sequence[Path],
+        attributes: Mapping[str, Any] | None = None,
+        *,
+        resample_tilt: bool = False,
+    ) -> NumberAnswer:
+        """Numbers of one scan: the mean over networks and views."""
+        answers = self.networks.answers(source, attributes, resample_tilt=resample_tilt)
+        each, sds = self.meaning.values(answers.reshape(-1, answers.shape[-1]))
+        values, spread = each.mean(axis=0), each.std(axis=0)
+        unsure = np.full(len(values), np.nan)
+        if sds is not None:  # law of total variance over the members
+            unsure = np.sqrt((sds**2).mean(axis=0) + each.var(axis=0))
+        half = np.array(self.calibration.limits or [np.nan] * len(values))
+        half = half * unsure if sds is not None else half
+        return NumberAnswer(
+            self.meaning.names,
+            tuple(float(v) for v in values),
+            tuple(float(v) for v in values - half),
+            tuple(float(v) for v in values + half),
+            tuple(float(v) if len(each) > 1 else math.nan for v in spread),
+            tuple(float(v) for v in unsure),
+            self.calibration.promise,
+        )

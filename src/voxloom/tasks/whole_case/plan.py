@@ -1,0 +1,257 @@
+"""What a recipe for whole cases leaves open: grid, size of the input, network, batch and number of steps, each with its reason.
+
+The whole scan is one input, so the grid is as coarse as makes it fit. Knows facts of the cases and a timer; trains nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel, ValidationError
+
+from voxloom.augment import AugmentSettings
+from voxloom.dataset.inspect import Fingerprint, ras_order
+from voxloom.errors import BadInput
+from voxloom.networks.case_settings import CaseNetworkSettings, case_network_settings
+from voxloom.prepare import PrepareSettings
+from voxloom.recipe.recipe import Recipe
+from voxloom.training.planner import normalization, possible_steps
+from voxloom.training.settings import InferenceSettings, TrainingSettings, Triple
+
+Spacing = tuple[float, float, float]
+Rows = tuple[tuple[str, str, str], ...]
+#: Voxels of an input: on a CPU what keeps a batch near a second, on a graphics card what fits beside its batch.
+LARGEST = {"cpu": 64**3, "cuda": 128**3}
+LARGEST_2D = {"cpu": 256**2, "cuda": 512**2}
+#: Passes over the cases after which more teach nothing but the cases themselves.
+MOST_PASSES = 200
+#: Without a budget.
+DEFAULT_PASSES = 60
+MULTIPLE = 16
+
+#: Seconds of one step with these settings on this machine.
+Timer = Callable[[CaseNetworkSettings, TrainingSettings, AugmentSettings, Spacing], float]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the data and the task fix: channels, their kinds, answers of the network, covariates, default monitor."""
+
+    kinds: tuple[str, ...]
+    outputs: int
+    covariates: int
+    monitor: str
+
+
+@dataclass(frozen=True)
+class WholeCasePlan:
+    """The complete recipe and its reasons."""
+
+    recipe: Recipe
+    spacing: Spacing
+    rows: Rows
+
+
+def plan_whole_case(
+    recipe: Recipe, found: Fingerprint, asked: Asked, device: str, seconds: float | None, time_step: Timer
+) -> WholeCasePlan:
+    """Fill what the recipe leaves open.
+
+    Parameters
+    ----------
+    found : facts of the cases.
+    seconds : time for the training of one network; None takes a number of passes.
+
+    Raises
+    ------
+    BadInput : no case can be read, keys do not fit together, or not even one step fits into the budget.
+    """
+    readable = [case for case in found.cases if not case.problem]
+    if not readable:
+        raise BadInput("no case could be read", recipe.name, "See why: voxloom inspect DATASET")
+    order = [ras_order(case.orientation) for case in readable]
+    shapes = np.array([[c.shape[o] for o in axes] for c, axes in zip(readable, order, strict=True)], dtype=float)
+    spacings = np.array([[c.spacing[o] for o in axes] for c, axes in zip(readable, order, strict=True)], dtype=float)
+    flat = int(recipe.network.get("dims", 2 if shapes[:, 2].max() == 1 else 3)) == 2
+    prepare, spacing, patch, rows = choose_grid(recipe, shapes, spacings, flat, device, asked.kinds)
+    dims = 2 if flat else 3
+    shared = {
+        "dims": dims,
+        "in_channels": len(asked.kinds),
+        "out_channels": asked.outputs,
+        "covariates": asked.covariates,
+    }
+    network = checked(
+        case_network_settings, {**shared, **network_defaults(recipe, patch, dims), **recipe.network}, "network"
+    )
+    augment = checked(AugmentSettings.model_validate, {**augment_defaults(dims), **recipe.augment}, "augment")
+    training = training_of(recipe, patch, dims, len(readable), asked)
+    if "precision" not in recipe.training and device == "cpu":
+        bf16 = training.model_copy(update={"precision": "bf16"})
+        timed = {t.precision: time_step(network, t, augment, spacing) for t in (training, bf16)}
+        training = bf16 if timed["bf16"] < timed["fp32"] else training
+        rows += (("precision", training.precision, "the faster arithmetic of one step timed in both"),)
+        per_step = min(timed.values())
+    else:
+        per_step = time_step(network, training, augment, spacing)
+    training, why = counted(training, recipe, len(readable), seconds, per_step)
+    inference = checked(InferenceSettings.model_validate, recipe.inference, "inference")
+    chosen = {"prepare": prepare, "network": network, "training": training, "augment": augment, "inference": inference}
+    rows += (
+        ("network", network.kind, f"{asked.outputs} answer(s) per case from {patch_text(patch)} voxels"),
+        ("batch", str(training.batch), "several cases a step, since every case has one answer"),
+        ("steps", str(training.steps), why),
+        ("optimizer", f"{training.optimizer}, rate {training.learning_rate:g}", "for whole-case networks"),
+    )
+    return WholeCasePlan(written_out(recipe, chosen), spacing, rows)
+
+
+def choose_grid(
+    recipe: Recipe, shapes: Any, spacings: Any, flat: bool, device: str, kinds: tuple[str, ...]
+) -> tuple[PrepareSettings, Spacing, Triple, Rows]:
+    """Preparation, spacing and size of the input."""
+    given = recipe.prepare
+    median = np.median(spacings, axis=0)
+    wanted = given.get("spacing") or (None, None, None)
+    spacing = np.array([own if mm is None else mm for own, mm in zip(median, wanted, strict=True)], dtype=float)
+    why = "the cases' own (median)" if not given.get("spacing") else "set by the recipe"
+    patch = recipe.training.get("patch")
+    resized = given.get("resize_to")
+    field = np.quantile(shapes * spacings, 0.9, axis=0)
+    if patch is None and resized is None and not given.get("spacing"):
+        largest = (LARGEST_2D if flat else LARGEST)[device]
+        spacing, coarser = coarsened(field, spacing, largest)
+        why = f"coarser than the median, so that a whole case has at most {largest} voxels" if coarser else why
+    if patch is None:
+        size = np.array(resized) if resized is not None else np.ceil(field / spacing)
+        patch = [int(MULTIPLE * max(1, -(-n // MULTIPLE))) if n > 1 else 1 for n in size]
+    values = {"orientation": "RAS", "normalize": list(normalization(kinds)), **given}
+    if resized is None:
+        values["spacing"] = [float(s) for s in spacing]
+    if flat:
+        patch = [patch[0], patch[1], 1]
+        if resized is None and not given.get("spacing"):
+            values["spacing"] = [float(spacing[0]), float(spacing[1]), None]
+    prepare = checked(PrepareSettings.model_validate, values, "prepare")
+    i, j, k = (float(s) for s in spacing)
+    a, b, c = (int(n) for n in patch)
+    rows = (
+        ("dimensions", "2D" if flat else "3D", "every case has one slice" if flat else "whole volumes"),
+        ("spacing", " x ".join(f"{s:.3g}" for s in (i, j, k)) + " mm", why),
+        (
+            "input",
+            patch_text((a, b, c)),
+            "the whole field of nine cases in ten; larger ones are cut around the middle, others padded",
+        ),
+    )
+    return prepare, (i, j, k), (a, b, c), rows
+
+
+def coarsened(field: Any, spacing: Any, largest: int) -> tuple[Any, bool]:
+    """A spacing at which the field has at most so many voxels; the finest axes give way first."""
+    spacing, coarser = spacing.copy(), False
+    while float(np.prod(np.maximum(1, np.ceil(field / spacing)))) > largest:
+        moving = field / spacing > 1
+        finest = spacing[moving].min()
+        spacing = np.where(moving & (spacing <= 1.05 * finest), spacing * 1.05, spacing)
+        coarser = True
+    return spacing, coarser
+
+
+def patch_text(patch: Triple) -> str:
+    """``I x J x K``."""
+    return " x ".join(map(str, patch))
+
+
+def network_defaults(recipe: Recipe, patch: Triple, dims: int) -> dict[str, Any]:
+    """An encoder with as many levels as the input can be halved, up to five, of twice the channels at each."""
+    if recipe.network.get("kind", "encoder") != "encoder":
+        return {}
+    levels, sizes = 1, list(patch[:dims])
+    strides: list[list[int]] = [[1] * dims]
+    while levels < 5 and max(sizes) >= 8:
+        step = [2 if n >= 8 else 1 for n in sizes]
+        strides.append(step)
+        sizes = [-(-n // s) for n, s in zip(sizes, step, strict=True)]
+        levels += 1
+    while levels < 3:
+        strides.append([1] * dims)
+        levels += 1
+    width = 16
+    if dims == 3:  # the first level strides: full resolution costs most and tells least of a whole case
+        strides[0] = [2 if n >= 16 else 1 for n in patch]
+        strides = strides[: max(3, levels - 1)]
+    return {
+        "kind": "encoder",
+        "features": [min(256, width * 2**n) for n in range(len(strides))],
+        "strides": strides,
+        "kernels": [[3] * dims] * len(strides),
+        "head_dropout": 0.2,
+    }
+
+
+def augment_defaults(dims: int) -> dict[str, Any]:
+    """Turned and scaled a little; no elastic change, since shape may be what is asked for."""
+    angle = [0.0, 0.0, 15.0] if dims == 2 else [15.0, 15.0, 15.0]
+    return {"rotation": angle, "scale": 0.1, "elastic_chance": 0.0, "shift": [3.0, 3.0, 3.0], "shift_chance": 0.5}
+
+
+def training_of(recipe: Recipe, patch: Triple, dims: int, cases: int, asked: Asked) -> TrainingSettings:
+    """Optimiser, batch and schedule."""
+    values = {
+        "patch": patch,
+        "batch": max(2, min(8 if dims == 3 else 32, cases)),
+        "optimizer": "adamw",
+        "learning_rate": 2e-3,
+        "weight_decay": 1e-2,
+        "monitor": asked.monitor,
+        "foreground": 0.0,
+        **recipe.training,
+    }
+    return checked(TrainingSettings.model_validate, values, "training")  # type: ignore[no-any-return]
+
+
+def counted(
+    training: TrainingSettings, recipe: Recipe, cases: int, seconds: float | None, per_step: float
+) -> tuple[TrainingSettings, str]:
+    """The training with its number of steps, validations and average, and why so many."""
+    given = recipe.training
+    per_pass = max(1.0, cases / training.batch)
+    if seconds is not None:
+        most = int(MOST_PASSES * per_pass)
+        fits = possible_steps(seconds, per_step)
+        steps = min(fits, max(most, 1))
+        why = f"{per_step:.3f} s per step measured on this machine, {seconds:.0f} s of budget"
+        why += f"; more than {MOST_PASSES} passes teach the cases by heart" if fits > most else ""
+    elif "steps" in given or "epochs" in given:
+        steps, why = training.steps_for(cases), "set by the recipe"
+    else:
+        steps, why = max(1, round(DEFAULT_PASSES * per_pass)), f"{DEFAULT_PASSES} passes over the cases"
+    update: dict[str, Any] = {"steps": steps, "epochs": None if seconds is not None else training.epochs}
+    if "validations" not in given:
+        update["validations"] = max(2, min(40, steps // 50))
+    if "ema" not in given:
+        update["ema"] = min(0.999, max(0.9, 1 - 7.0 / max(steps, 10)))
+    return training.model_copy(update=update), why
+
+
+def written_out(recipe: Recipe, chosen: dict[str, BaseModel]) -> Recipe:
+    """The recipe with every value that decides the run."""
+    values = recipe.model_dump(mode="json")
+    for section, settings in chosen.items():
+        values[section] = settings.model_dump(mode="json")
+    return Recipe.check(values, f"recipe {recipe.name}")
+
+
+def checked(make: Callable[[dict[str, Any]], Any], values: dict[str, Any], section: str) -> Any:
+    """Settings from values; what does not fit together is BadInput."""
+    try:
+        return make(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        what = f"{section}{'.' + key if key else ''}: {first['msg'].removeprefix('Value error, ')}"
+        raise BadInput(what, f"`{section}:` of the recipe") from error

@@ -1,0 +1,149 @@
+"""The networks of a whole-case run, ready to predict: answers of every fold for one scan, over changed views where asked.
+
+Knows ``model.json``. What answers mean is the task's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from voxloom.augment import Augmenter, AugmentSettings
+from voxloom.errors import BadInput
+from voxloom.inference.precision import pick_device
+from voxloom.inference.views import Member
+from voxloom.networks.case_networks import build_case_network
+from voxloom.networks.case_settings import CaseNetworkSettings, case_network_settings
+from voxloom.prepare import PrepareSettings, Statistics, prepare_image
+from voxloom.run.scans import read_channels, refuse_channels
+from voxloom.tasks.whole_case.material import scaled
+from voxloom.tasks.whole_case.training import answer
+from voxloom.training.settings import TrainingSettings
+from voxloom.training.weights import load_weights
+from voxloom.training.windows import Triple, read_padded
+from voxloom.volume import Volume
+
+#: Changed views of test-time augmentation beside the scan as it is (fastMONAI: n = 4).
+VIEWS = 4
+
+
+@dataclass(frozen=True)
+class InMemory:
+    """A prepared image (C, I, J, K) as the samplers know it."""
+
+    values: np.ndarray
+
+    @property
+    def shape(self) -> Triple:
+        """Voxels."""
+        i, j, k = self.values.shape[1:]
+        return (i, j, k)
+
+    def image(self, slices: tuple[slice, slice, slice] | None = None) -> np.ndarray:
+        """Float32 (C, I, J, K)."""
+        return self.values if slices is None else self.values[(slice(None), *slices)]
+
+
+@dataclass(frozen=True)
+class CasePredictor:
+    """Networks of folds; their answers are returned one by one.
+
+    Parameters
+    ----------
+    members : the folds, each with the statistics of its training cases.
+    network, prepare, training, augment, channels : as in ``model.json``.
+    covariates : column -> (mean, sd).
+    device : where the networks live.
+    views : changed views of test-time augmentation; 0 sees the scan as it is alone.
+    may_lack : whether the networks learned to do without a channel.
+    """
+
+    members: tuple[Member, ...]
+    network: CaseNetworkSettings
+    prepare: PrepareSettings
+    training: TrainingSettings
+    augment: AugmentSettings
+    channels: tuple[str, ...]
+    device: torch.device
+    covariates: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    views: int = 0
+    may_lack: bool = False
+
+    @classmethod
+    def from_folds(cls, folders: Sequence[Path], *, device: str = "auto", views: int = 0) -> CasePredictor:
+        """Load folds from their folders."""
+        place = torch.device(pick_device(device))
+        loaded = [load_weights(folder) for folder in folders]
+        about = loaded[0][1]
+        members = []
+        for weights, described in loaded:
+            network = build_case_network(case_network_settings(described["network"]))
+            network.load_state_dict(weights)
+            learned = described["statistics"]
+            members.append(Member(network.to(place).eval(), Statistics.from_dict(learned) if learned else None))
+        return cls(
+            members=tuple(members),
+            network=case_network_settings(about["network"]),
+            prepare=PrepareSettings.model_validate(about["prepare"]),
+            training=TrainingSettings.model_validate(about["training"]),
+            augment=AugmentSettings.model_validate(about["augment"]),
+            channels=tuple(about["channels"]),
+            device=place,
+            covariates={name: (float(m), float(s)) for name, (m, s) in about["covariates"].items()},
+            views=views,
+            may_lack=about["augment"]["channel_dropout"] > 0,
+        )
+
+    def answers(
+        self,
+        source: str | Path | Volume | Sequence[Path],
+        attributes: Mapping[str, Any] | None = None,
+        *,
+        resample_tilt: bool = False,
+    ) -> np.ndarray:
+        """Answers (members, 1 + views, L) of one scan.
+
+        Parameters
+        ----------
+        source : a volume with the run's channels, a file, a DICOM folder, or one file per channel.
+        attributes : of the case, for covariates; those that are unknown count as average.
+        """
+        volume = source if isinstance(source, Volume) else read_channels(source, resample_tilt)
+        refuse_channels(volume, self.channels, self.may_lack)
+        numbers = torch.from_numpy(scaled(attributes or {}, self.covariates))[None].to(self.device)
+        found = []
+        for member in self.members:
+            image, geometry = prepare_image(volume, self.prepare, member.statistics)
+            spacing = np.linalg.norm(geometry.affine[:3, :3], axis=0)
+            rows = [
+                answer(member.network, view, numbers, self.network.dims, self.training)
+                for view in self._views(image, spacing)
+            ]
+            found.append(torch.cat(rows).numpy())
+        return np.stack(found)
+
+    def _views(self, image: np.ndarray, spacing: np.ndarray) -> list[Tensor]:
+        """The middle of a prepared image (1, C, *patch) as it is, then changed as in training."""
+        patch = self.training.patch
+        whole = InMemory(np.asarray(image, np.float32))
+        start = [(n - s) // 2 for n, s in zip(whole.shape, patch, strict=True)]
+        seen = torch.from_numpy(read_padded(whole, start, patch))[None].to(self.device)
+        if not self.views:
+            return [seen]
+        augmenter = Augmenter(self.augment, spacing.tolist(), len(self.channels))
+        changed = []
+        for n in range(self.views):
+            drawn = augmenter.sample(1, patch, torch.Generator().manual_seed(n))
+            changed.append(augmenter.apply(seen, None, drawn, patch)[0])
+        return [seen, *changed]
+
+
+def damaged(folder: Path, error: Exception) -> BadInput:
+    """A description that does not fit the weights."""
+    return BadInput(f"model.json is damaged or does not fit the weights ({error})", folder, "Copy the run again")

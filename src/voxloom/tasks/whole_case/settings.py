@@ -1,0 +1,84 @@
+"""What tasks with one answer per case share of their recipe sections. Knows no data."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class WholeCaseSettings(BaseModel):
+    """Keys of ``classification:`` and ``regression:``.
+
+    Parameters
+    ----------
+    target : column or columns that are learned; None takes the data set's own target.
+    covariates : numeric columns that the network sees beside the image, scaled by the training cases.
+    oversample : attribute columns and how often a case is drawn in a pass where the attribute is neither empty, 0, no nor false.
+    mixup : parameter of mixup's Beta distribution (Zhang et al. 2018); 0 mixes nothing.
+    promise : chance with which conformal sets or intervals hold the truth of a new patient.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    target: tuple[str, ...] = ()
+    covariates: tuple[str, ...] = ()
+    oversample: dict[str, int] = {}
+    mixup: float = Field(0.0, ge=0)
+    promise: float = Field(0.9, gt=0.5, lt=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_or_several(cls, given: Any) -> Any:
+        if isinstance(given, dict) and isinstance(given.get("target"), str):
+            return {**given, "target": (given["target"],)}
+        return given
+
+
+class ClassificationSettings(WholeCaseSettings):
+    """Recipe section ``classification:``.
+
+    Parameters
+    ----------
+    classes : names in their order, the positive one last; None takes those of the training cases, sorted. Numbers become classes by
+        rules: ``{benign: "<3", malignant: ">3"}``, and cases that no rule takes are dropped and counted.
+    multi_label : every column of ``target`` is a finding of its own (0 or 1, empty where unknown).
+    ordinal : the classes have an order that the loss knows (Cheng et al. 2008: one output per step).
+    raters : what is made of several raters' columns in ``target``: their "median", the "majority", or their "distribution".
+    loss : cross-entropy ("ce") or "focal" (Lin et al. 2017) with ``gamma``.
+    gamma, label_smoothing : of the loss.
+    class_weights : "balanced" gives n / (k n_c) to class c; "none" one to each.
+    balance : share of the way to equally many draws of every class in a pass, 0 (as they are) to 1.
+    """
+
+    classes: tuple[str, ...] | dict[str, str] | None = None
+    multi_label: bool = False
+    ordinal: bool = False
+    raters: Literal["median", "majority", "distribution"] = "median"
+    loss: Literal["ce", "focal"] = "ce"
+    gamma: float = Field(2.0, ge=0)
+    label_smoothing: float = Field(0.0, ge=0, lt=0.5)
+    class_weights: Literal["balanced", "none"] = "none"
+    balance: float = Field(0.0, ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> ClassificationSettings:
+        if self.multi_label and self.ordinal:
+            raise ValueError("multi_label and ordinal cannot be combined")
+        return self
+
+
+class RegressionSettings(WholeCaseSettings):
+    """Recipe section ``regression:``.
+
+    Parameters
+    ----------
+    loss : "l1", "mse", "huber" with ``delta`` (in SDs of the training targets), or "gaussian": the network also says how unsure it
+        is (Nix and Weigend 1994; Kendall and Gal 2017).
+    least, most : values outside are refused as impossible, e.g. an age below 0.
+    """
+
+    loss: Literal["l1", "mse", "huber", "gaussian"] = "huber"
+    delta: float = Field(1.0, gt=0)
+    least: float | None = None
+    most: float | None = None

@@ -1,0 +1,234 @@
+"""What tasks with one answer per case share of the contract: material, plan, training, networks.
+
+A task adds what its targets mean, its loss, and how answers are read, written and scored.
+"""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel, ValidationError
+
+from voxloom.dataset import Case, Dataset
+from voxloom.dataset.inspect import Fingerprint
+from voxloom.errors import BadInput
+from voxloom.files import write_text
+from voxloom.networks.case_settings import case_network_settings
+from voxloom.prepare import PreparedCase, Statistics
+from voxloom.recipe.keys import as_bad_input
+from voxloom.recipe.recipe import Recipe
+from voxloom.run.cases import joined_cases
+from voxloom.run.run import Run
+from voxloom.run.scans import Scan
+from voxloom.tasks.settings import Settings, resolve
+from voxloom.tasks.study import Study
+from voxloom.tasks.task import Material, Planned
+from voxloom.tasks.whole_case.material import WholeCaseMaterial, scales_of
+from voxloom.tasks.whole_case.noise import step_timer
+from voxloom.tasks.whole_case.plan import Asked, plan_whole_case
+from voxloom.tasks.whole_case.predictor import VIEWS, CasePredictor
+from voxloom.tasks.whole_case.sampling import WholeCase
+from voxloom.tasks.whole_case.settings import WholeCaseSettings
+from voxloom.tasks.whole_case.training import Objective, WholeCaseTraining
+
+#: What a run learned on its held-out cases about its answers.
+CALIBRATION = "calibration.json"
+ENDINGS = (".json",)
+
+
+class WholeCaseTask(ABC):
+    """See :class:`voxloom.tasks.task.Task`."""
+
+    name: str
+    section: str | None
+    settings: type[BaseModel] | None
+    title: str
+    needed = "a target"
+    remedy = "Add a column `target` to the table of cases, or name one in the recipe"
+    ending = ".json"
+    abilities = frozenset({"tta", "compare"})
+    monitor: str
+
+    @abstractmethod
+    def meaning_of(self, dataset: Dataset, settings: Any) -> Any:
+        """What the targets of a data set are; has ``target(case)``, ``outputs`` and ``to_dict()``."""
+
+    @abstractmethod
+    def meaning_from(self, values: Mapping[str, Any]) -> Any:
+        """The inverse of its ``to_dict``."""
+
+    @abstractmethod
+    def objective(self, meaning: Any, settings: Any) -> Objective:
+        """Loss and scores."""
+
+    @abstractmethod
+    def repeats(self, targets: Sequence[np.ndarray], meaning: Any, settings: Any) -> list[int]:
+        """How often each training case is drawn in a pass, to balance what is rare."""
+
+    def material(self, dataset: Dataset, recipe: Recipe, about: Mapping[str, Any] | None = None) -> WholeCaseMaterial:
+        """The training cases that have a target; those left out are told."""
+        whole, settings = joined_cases(dataset, recipe), self.own_settings(recipe)
+        meaning = self.meaning_of(whole, settings) if about is None else self.meaning_from(about["meaning"])
+        targets = {case.id: target for case in whole if (target := meaning.target(case)) is not None}
+        if not targets:
+            raise BadInput("no case has a target to train on", dataset.root, self.remedy)
+        left = len(whole) - len(targets)
+        notes = (f"{left} of {len(whole)} cases have no target and are left out",) if left else ()
+        cases = whole.subset(list(targets))
+        plain = Dataset.from_cases(
+            whole.name,
+            cases.cases,
+            whole.channels,
+            root=whole.root,
+            channel_kinds=whole.channel_kinds,
+            notes=whole.notes,
+        )
+        if about is None:
+            covariates = scales_of(cases.cases, settings.covariates, dataset.root)
+        else:
+            covariates = {name: (float(m), float(s)) for name, (m, s) in about["covariates"].items()}
+        return WholeCaseMaterial(plain, targets=targets, covariates=covariates, meaning=meaning, notes=notes)
+
+    def annotated(self, case: Case) -> bool:
+        """Whether it has a target at all; which one is asked for is known to the run alone."""
+        return case.target is not None or bool(case.attributes)
+
+    def check_external(self, material: Material, other: Dataset) -> None:
+        """Targets are read by the run's own rules; classes that it does not know are refused when a case is scored."""
+        return None
+
+    def describe(self, material: Material) -> dict[str, Any]:
+        """What the targets mean, and the scale of the covariates."""
+        m = own(material)
+        covariates = {name: list(scale) for name, scale in m.covariates.items()}
+        return {"labels": {}, "meaning": m.meaning.to_dict(), "covariates": covariates, "notes": list(m.notes)}
+
+    def plan(
+        self, material: Material, recipe: Recipe, found: Fingerprint, device: str, seconds: float | None
+    ) -> Planned:
+        """A grid on which whole scans fit, and as many steps as the time allows."""
+        m, settings = own(material), self.own_settings(recipe)
+        objective = self.objective(m.meaning, settings)
+        asked = Asked(tuple(m.dataset.channel_kinds), m.meaning.outputs, len(m.covariates), self.monitor)
+        timer = step_timer(objective, len(next(iter(m.targets.values()))), device)
+        plan = plan_whole_case(recipe, found, asked, device, seconds, timer)
+        assert self.section is not None
+        values = plan.recipe.model_dump(mode="json") | {self.section: settings.model_dump(mode="json")}
+        full = Recipe.check(values, f"recipe {recipe.name}")
+        rows = plan.rows + tuple(("cases", str(len(m.dataset)), note) for note in m.notes)
+        return Planned(full, rows, plan_text(full, rows, len(m.dataset)))
+
+    def own_settings(self, recipe: Recipe) -> Any:
+        """The settings of the task's own section (BadInput where its keys do not fit together)."""
+        assert self.section is not None
+        assert self.settings is not None
+        try:
+            return self.settings.model_validate(getattr(recipe, self.section))
+        except ValidationError as error:
+            raise as_bad_input(error, self.section, f"recipe {recipe.name}") from error
+
+    def resolve(self, recipe: Recipe) -> Settings:
+        """All sections; the network is one for whole cases."""
+        settings = resolve(recipe.model_copy(update={"network": {}}), self.own_settings(recipe))
+        return Settings(**{**vars(settings), "recipe": recipe, "network": case_network_settings(recipe.network)})
+
+    def job(
+        self, study: Study, number: int, prepared: Mapping[str, PreparedCase], statistics: Statistics | None
+    ) -> WholeCaseTraining:
+        """The training of one fold."""
+        s, m, fold = study.settings, own(study.material), study.folds[number]
+        cases = {
+            name: WholeCase(prepared[name], m.targets[name], m.numbers(study.dataset[name]))
+            for name in (*fold.train, *fold.val)
+        }
+        repeats = self.repeats([m.targets[name] for name in fold.train], m.meaning, s.own)
+        assert s.network is not None
+        return WholeCaseTraining(
+            folder=study.folder / f"fold_{number}",
+            train={name: cases[name] for name in fold.train},
+            validation={name: cases[name] for name in fold.val},
+            objective=self.objective(m.meaning, s.own),
+            network=s.network,
+            training=s.training,
+            augment=s.augment,
+            mixup=s.own.mixup,
+            spacing=s.spacing,
+            seed=s.recipe.seed + number,
+            description=self.describe_model(study, number, statistics),
+            repeats={
+                name: n * oversampled(study.dataset[name], s.own) for name, n in zip(fold.train, repeats, strict=True)
+            },
+            pace=s.recipe.pace.get(f"fold_{number}", ()),
+            init=s.recipe.init,
+        )
+
+    def describe_model(self, study: Study, number: int, statistics: Statistics | None) -> dict[str, Any]:
+        """``model.json``: all that prediction needs beside the weights."""
+        s, m = study.settings, own(study.material)
+        assert s.network is not None
+        return {
+            "format": 1,
+            "task": self.name,
+            "network": s.network.model_dump(mode="json"),
+            "prepare": s.prepare.model_dump(mode="json"),
+            "training": s.training.model_dump(mode="json"),
+            "augment": s.augment.model_dump(mode="json"),
+            "channels": list(study.dataset.channels),
+            "covariates": {name: list(scale) for name, scale in m.covariates.items()},
+            "meaning": m.meaning.to_dict(),
+            "statistics": statistics.to_dict() if statistics else None,
+            "trained_on": list(study.folds[number].train),
+        }
+
+    def networks(self, folds: Sequence[Path], device: str, tta: bool) -> CasePredictor:
+        """The networks of folds."""
+        return CasePredictor.from_folds(folds, device=device, views=VIEWS if tta else 0)
+
+    def ending_of(self, scan: Scan, wanted: str | None) -> str:
+        """JSON."""
+        if wanted not in (None, *ENDINGS):
+            what = f"answers of a {self.name} run cannot be written as {wanted}"
+            raise BadInput(what, None, f"Use --ending {' or '.join(ENDINGS)}")
+        return wanted or self.ending
+
+    def write(self, prediction: Any, folder: Path, name: str, ending: str | None = None) -> Path:
+        """A JSON file per scan."""
+        path = folder / f"{name}{ending or self.ending}"
+        write_text(path, json.dumps({"case": name, **prediction.to_dict()}, indent=2, ensure_ascii=False) + "\n")
+        return path
+
+    def spread(self, scored: Mapping[str, Any]) -> dict[str, Any]:
+        """Not measured."""
+        return {}
+
+    def figures(
+        self, run: Run, predictor: Any, cases: Sequence[Case], folder: Path, predictions: Mapping[str, Path]
+    ) -> dict[str, Any]:
+        """None beside the table's."""
+        return {}
+
+
+def own(material: Material) -> WholeCaseMaterial:
+    """The material of these tasks."""
+    assert isinstance(material, WholeCaseMaterial)
+    return material
+
+
+def oversampled(case: Case, settings: WholeCaseSettings) -> int:
+    """The largest factor of the attributes that a case has."""
+    absent = ("", "0", "0.0", "no", "false", "none")
+    has = [n for name, n in settings.oversample.items() if str(case.attributes.get(name, "")).lower() not in absent]
+    return max(has, default=1)
+
+
+def plan_text(recipe: Recipe, rows: Sequence[tuple[str, str, str]], cases: int) -> str:
+    """``plan.md``: every choice, its value and its reason in words."""
+    budget = f"; budget {recipe.budget}." if recipe.budget else "; no time budget."
+    lines = [f"| {name} | {value} | {why} |" for name, value, why in rows]
+    head = ["# Plan", "", f"{cases} training cases; recipe `{recipe.name}`{budget}", "", "| choice | value | why |"]
+    return "\n".join([*head, "|---|---|---|", *lines, "", "Everything is written out in `recipe.yaml`.", ""])
