@@ -74,7 +74,7 @@ class TrainingSettings(BaseModel):
     precision: Literal["bf16", "fp32"] = "fp32"
     channels_last: bool = True
     validations: int = Field(10, ge=1)
-    monitor: str = Field("val_dice", pattern="^(train_loss|val_loss|val_dice(_.+)?)$")
+    monitor: str = Field("val_dice", pattern="^(train_loss|val_.+)$")
     least_gain: float = Field(0.0, ge=0)
     patience: int = Field(0, ge=0)
     workers: int = Field(0, ge=0)

@@ -141,8 +141,14 @@ class LandmarkTraining:
 
     def build_log(self) -> TrainingLog:
         """Rows of recall per level."""
+        names, wanted = self.layout.names, self.training.monitor
+        monitor = "val_recall" if wanted == "val_dice" else wanted  # recipes of old runs name the default of label maps
+        known = ["train_loss", "val_recall", *(f"val_recall_{name}" for name in names)]
+        if monitor not in known:
+            what = f"`training.monitor: {monitor}` is not in the log"
+            raise BadInput(what, self.folder, f"Known: {', '.join(known)}")
         path, gain = self.folder / "log.csv", self.training.least_gain
-        return TrainingLog(path, self.layout.names, score="recall", monitor="val_recall", least_gain=gain)
+        return TrainingLog(path, names, score="recall", monitor=monitor, least_gain=gain)
 
     def build_validator(self, device: torch.device) -> LandmarkValidator | None:
         """Recall on whole validation cases."""

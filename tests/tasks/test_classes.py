@@ -1,0 +1,104 @@
+"""What a column is taken for, and what is refused in one line: the targets of classification and regression."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from voxloom.dataset import Case, Dataset
+from voxloom.errors import BadInput
+from voxloom.tasks.classification.classes import find_meaning
+from voxloom.tasks.regression.objective import find_scale
+from voxloom.tasks.whole_case.settings import ClassificationSettings, RegressionSettings
+
+
+def dataset(**columns: list[Any]) -> Dataset:
+    count = len(next(iter(columns.values())))
+    cases = [
+        Case(f"c{n}", f"p{n}", images={"image": Path(f"c{n}.nii.gz")}, attributes={k: v[n] for k, v in columns.items()})
+        for n in range(count)
+    ]
+    return Dataset.from_cases("set", cases, ("image",))
+
+
+def classes(column: list[Any], **settings: Any) -> tuple[str, ...]:
+    return find_meaning(dataset(c=column), ClassificationSettings(target="c", **settings)).classes
+
+
+def test_names_and_numbers_become_classes_in_order() -> None:
+    assert classes(["mass", "normal", "mass", "normal"]) == ("mass", "normal")
+    assert classes(["mass", "normal", "mass"], classes=("normal", "mass")) == ("normal", "mass")
+    assert classes([10, 9, 2, 10]) == ("2", "9", "10")
+    assert classes([1.0, 0.0, 1.0]) == ("0", "1")
+
+
+@pytest.mark.parametrize(
+    ("column", "settings", "told"),
+    [
+        (["a", "a", "a"], {}, "one class only"),
+        (["Benign", "benign", "malignant"], {}, "differ by case or spaces"),
+        ([f"id{n}" for n in range(40)], {}, "40 different values.*ids"),
+        (["a", "b", "c"], {"classes": ("a", "b")}, "class c, which"),
+        (["a", "b", "a"], {"classes": ("a", "b", "c")}, "no case has the class c"),
+        (["1", "x", "3"], {"classes": {"low": "<2", "high": ">2"}}, "'x', not a number"),
+        (["1", "3"], {"classes": {"low": "small"}}, "rule 'small'"),
+    ],
+)
+def test_what_are_no_classes_is_refused(column: list[Any], settings: dict[str, Any], told: str) -> None:
+    data = dataset(c=column)
+    with pytest.raises(BadInput, match=told):
+        meaning = find_meaning(data, ClassificationSettings(target="c", **settings))
+        for case in data:
+            meaning.target(case)
+
+
+def test_an_unknown_column_names_the_known_ones() -> None:
+    with pytest.raises(BadInput, match="no column gradee") as raised:
+        find_meaning(dataset(grade=[1, 2]), ClassificationSettings(target="gradee"))
+    assert "grade" in str(raised.value)
+    with pytest.raises(BadInput, match="no column `target`"):
+        find_meaning(dataset(grade=[1, 2]), ClassificationSettings())
+
+
+def test_scores_become_classes_by_rules_and_the_middle_is_dropped() -> None:
+    data = dataset(a=[1, 3, 5, 4], b=[2, 3, 4, 2], c=[2, 3, 5, 3])
+    rules = {"benign": "<3", "malignant": ">3"}
+    meaning = find_meaning(data, ClassificationSettings(target=("a", "b", "c"), classes=rules))
+    targets = [meaning.target(case) for case in data]
+    assert [None if t is None else t.tolist() for t in targets] == [[1, 0], None, [0, 1], None]  # medians 2, 3, 5, 3
+    spread = find_meaning(data, ClassificationSettings(target=("a", "b", "c"), classes=rules, raters="distribution"))
+    assert spread.target(data["c3"]).tolist() == [0.5, 0.5]  # 4 and 2; the 3 is dropped
+
+
+def test_findings_may_be_unknown() -> None:
+    data = dataset(a=[1, 0, None], b=[0, None, None])
+    meaning = find_meaning(data, ClassificationSettings(target=("a", "b"), multi_label=True))
+    assert meaning.target(data["c0"]).tolist() == [1, 0]
+    assert np.isnan(meaning.target(data["c1"])[1])
+    assert meaning.target(data["c2"]) is None
+
+
+@pytest.mark.parametrize(
+    ("column", "told"),
+    [
+        ([30.0, "old", 50.0], "'old', not a number"),
+        ([30.0, -4.0, 50.0], "-4, beyond the possible 0"),
+        ([30.0, 30.0, 30.0], "does not vary"),
+        ([None, None, None], "no case has a value|no column age"),
+        ([30.0, float("inf"), 3.0], "infinite"),
+    ],
+)
+def test_what_are_no_ages_is_refused(column: list[Any], told: str) -> None:
+    with pytest.raises(BadInput, match=told):
+        find_scale(dataset(age=column), RegressionSettings(target="age"))
+
+
+def test_missing_ages_are_left_out_and_the_scale_is_that_of_the_others() -> None:
+    data = dataset(age=[20.0, float("nan"), 40.0])
+    scale = find_scale(data, RegressionSettings(target="age"))
+    assert (scale.means, scale.sds) == ((30.0,), (10.0,))
+    assert scale.target(data["c1"]) is None
+    assert scale.target(data["c2"]).tolist() == [1.0]
