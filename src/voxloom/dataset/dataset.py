@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from voxloom.dataset.case import Case
+from voxloom.dataset.columns import Meanings
 from voxloom.dataset.labels import Labels
 from voxloom.dataset.layouts import open_layout
 from voxloom.dataset.layouts.contents import kind_of
@@ -34,7 +35,8 @@ class Dataset:
     ------
     BadInput : the path does not exist or has no known layout; files are missing, unpaired or named twice.
 
-    Opening lists each folder once and reads no image: 10,000 cases take about a second. Picklable.
+    Opening lists each folder once and reads no image (but one file of a table's column whose name does not say whether it holds
+    images or masks): 10,000 cases take about a second. ``columns`` says what every column of a table was taken for. Picklable.
     """
 
     def __init__(self, path: str | Path, *, labels: Labels | None = None) -> None:
@@ -42,6 +44,7 @@ class Dataset:
         kinds = found.channel_kinds or tuple(kind_of(name) for name in found.channels)
         declared = labels if labels is not None else found.labels
         self._fill(found.name, Path(path), layout, found.cases, found.channels, kinds, declared, found.notes)
+        self.columns = found.columns
 
     @classmethod
     def from_cases(
@@ -74,6 +77,7 @@ class Dataset:
     ) -> None:
         self.name, self.root, self.layout, self.cases, self.notes = name, root, layout, cases, notes
         self.channels, self.channel_kinds = channels, kinds
+        self.columns: Meanings = ()
         self._labels = labels if labels is not None else LabelScan(cases)
         self._by_id = {case.id: case for case in cases}
         _check_cases(self)
@@ -162,6 +166,7 @@ class Dataset:
         chosen._fill(
             self.name, self.root, self.layout, tuple(cases), self.channels, self.channel_kinds, labels, self.notes
         )
+        chosen.columns = self.columns
         return chosen
 
 

@@ -146,7 +146,7 @@ def unlabelled_cases(inputs: Sequence[str | Path], channels: Sequence[str], may_
             images = {name: FileChannel(files[0], n) for n, name in enumerate(there)}
         cases.append(Case(scan.name, scan.name, images=images, missing=scan.missing))
     table = find_table(paths[0], ("participants",)) if len(paths) == 1 and paths[0].is_dir() else None
-    return cases if table is None else join(cases, table, ("case", "participant_id", "id"))[0]
+    return cases if table is None else join(cases, table).cases
 
 
 def leak_reasons(run: Run, cases: Sequence[Case]) -> dict[str, str]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from voxloom import files
 from voxloom.dataset.case import Case
+from voxloom.dataset.columns import Meanings
 from voxloom.dataset.labels import Labels
 from voxloom.dataset.sources import FileChannel, ImageSource, source_header
 from voxloom.dataset.tables import find_table, join, name_some
@@ -27,7 +28,8 @@ _KINDS = {"ct": "CT", "nonorm": "noNorm", "rescale_to_0_1": "rescale_to_0_1", "r
 
 @dataclass(frozen=True)
 class Contents:
-    """A data set as a layout describes it. ``labels`` None: not declared. ``notes``: what a reader should be told."""
+    """A data set as a layout describes it. ``labels`` None: not declared. ``notes``: what a reader should be told. ``columns``: what
+    each column of its table was taken for."""
 
     name: str
     cases: tuple[Case, ...]
@@ -35,6 +37,7 @@ class Contents:
     labels: Labels | None = None
     channel_kinds: tuple[str, ...] | None = None
     notes: tuple[str, ...] = ()
+    columns: Meanings = ()
 
 
 def kind_of(channel: str) -> str:
@@ -186,5 +189,6 @@ def join_participants(contents: Contents, folder: Path) -> Contents:
     table = find_table(folder, ("participants",))
     if table is None:
         return contents
-    cases, notes = join(contents.cases, table, ("case", "participant_id", "id"))
-    return replace(contents, cases=tuple(cases), notes=(*contents.notes, *notes))
+    joined = join(contents.cases, table)
+    notes = (*contents.notes, *joined.notes)
+    return replace(contents, cases=tuple(joined.cases), notes=notes, columns=joined.columns)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from voxloom.dataset.case import Case, Split
+from voxloom.dataset.columns import Roles, find_roles, meanings_of
 from voxloom.dataset.labels import Label, Labels
 from voxloom.dataset.layouts.contents import (
     Contents,
@@ -25,10 +26,13 @@ from voxloom.dataset.layouts.contents import (
     unique_names,
 )
 from voxloom.dataset.sources import FileChannel, ImageSource
+from voxloom.dataset.tables import columns_of, describe
 from voxloom.errors import BadInput
 
 NAME = "MSD"
 LOOKS_LIKE = "dataset.json with a list `training` (Medical Segmentation Decathlon)"
+#: Keys of an entry that are files of the case.
+_OWN = ("image", "label")
 _SECTIONS: tuple[tuple[str, Split], ...] = (("training", "train"), ("validation", "val"), ("test", "test"))
 
 
@@ -44,14 +48,38 @@ def read(root: Path) -> Contents:
     about = read_json(where)
     modality = about.get("modality", {"0": "image"})
     channels = _channels(modality, where)
-    cases = list(_cases(root, about, channels))
+    rows = [{k: v for k, v in entry.items() if k not in _OWN} for entry in _entries(about)]
+    roles = find_roles(rows, where)
+    cases = list(_cases(root, about, channels, roles))
     check_files(cases, where)
     labels = _labels(about.get("labels"), where)
     if labels is not None:
         require_labels(cases, where)
     kinds = tuple(kind_of(name) for name in _names(modality))
-    contents = Contents(str(about.get("name") or root.resolve().name), tuple(cases), channels, labels, kinds)
-    return join_participants(contents, root)
+    columns = meanings_of(columns_of(rows), {**_not_used(rows), **roles.meanings})
+    notes = (*roles.notes, *(f"`{key}` of the cases is {why}" for key, why in _not_used(rows).items()))
+    contents = Contents(str(about.get("name") or root.resolve().name), tuple(cases), channels, labels, kinds, notes)
+    joined = join_participants(contents, root)
+    return replace(joined, columns=(*columns, *joined.columns))
+
+
+def _entries(about: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The entries of all sections that are objects."""
+    for section, _ in _SECTIONS:
+        entries = about.get(section)
+        yield from (e for e in (entries if isinstance(entries, list) else ()) if isinstance(e, dict))
+
+
+def _not_used(rows: list[dict[str, Any]]) -> dict[str, str]:
+    """Keys of entries that hold files or structures, and why they are not used."""
+    told: dict[str, str] = {}
+    for key in columns_of(rows):
+        values = [row[key] for row in rows if row.get(key) is not None]
+        if any(isinstance(v, (dict, list)) for v in values):
+            told[key] = "not read: lists and objects say nothing to Voxloom"
+        elif any(isinstance(v, str) and split_ending(v)[1] for v in values):
+            told[key] = "not used: holds image files; an input stands in `image`, the label map in `label`"
+    return told
 
 
 def _names(modality: Any) -> list[str]:
@@ -80,21 +108,21 @@ def _labels(declared: Any, where: Path) -> Labels | None:
     return Labels(foreground, ignore=ignore) if foreground else None
 
 
-def _cases(root: Path, about: dict[str, Any], channels: tuple[str, ...]) -> Iterator[Case]:
+def _cases(root: Path, about: dict[str, Any], channels: tuple[str, ...], roles: Roles) -> Iterator[Case]:
     seen: set[str] = set()
     for section, split in _SECTIONS:
         entries = about.get(section) or []
         if not isinstance(entries, list):
             raise BadInput(f"`{section}` is not a list", root / "dataset.json", "Write a list of {image, label}")
         for entry in entries:
-            case = _case(root, entry if isinstance(entry, dict) else {"image": entry}, split, channels)
+            case = _case(root, entry if isinstance(entry, dict) else {"image": entry}, split, channels, roles)
             if case.id in seen:
                 raise BadInput(f"case {case.id} is listed twice", root / "dataset.json", "Keep one entry per case")
             seen.add(case.id)
             yield case
 
 
-def _case(root: Path, entry: dict[str, Any], split: Split, channels: tuple[str, ...]) -> Case:
+def _case(root: Path, entry: dict[str, Any], split: Split, channels: tuple[str, ...], roles: Roles) -> Case:
     files = entry.get("image")
     files = [files] if isinstance(files, str) else files
     if not isinstance(files, list) or not files or not all(isinstance(f, str) for f in files):
@@ -113,11 +141,10 @@ def _case(root: Path, entry: dict[str, Any], split: Split, channels: tuple[str, 
             root / "dataset.json",
             "List one per modality",
         )
-    label = entry.get("label")
-    known = {"image", "label", "patient", "group"}
-    attributes = {k: v for k, v in entry.items() if k not in known and isinstance(v, (str, int, float))}
-    case = Case(id=name, patient=str(entry.get("patient", name)), images=images, attributes=attributes, split=split)
-    case = replace(case, group=str(entry["group"])) if "group" in entry else case
-    return (
-        replace(case, label=file_in(root, label, root / "dataset.json")) if isinstance(label, str) and label else case
-    )
+    where, label = root / "dataset.json", entry.get("label")
+    label = label[0] if isinstance(label, list) and len(label) == 1 else label
+    if label is not None and not isinstance(label, str):
+        raise BadInput(f"the label of case {name} is {label!r}, not one file", where, "Name one label map")
+    known = {k: v for k, v in entry.items() if k not in _OWN and isinstance(v, (str, int, float))}
+    case = describe(Case(id=name, patient=name, images=images, split=split), known, where, roles)
+    return replace(case, label=file_in(root, label, where)) if label else case
