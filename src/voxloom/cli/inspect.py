@@ -38,10 +38,11 @@ def command(
         "fingerprint": found.to_dict(),
         "problems": [asdict(problem) for problem in problems],
         "suggestion": asdict(suggestion),
+        "columns": dict(opened.columns),
         "page": str(wrote[0]) if wrote else None,
     }
     if not json_output:
-        typer.echo(inspect_text(found, problems, suggestion) + "\n")
+        typer.echo(inspect_text(found, problems, suggestion, opened.columns) + "\n")
     broken = any(problem.severity == "error" for problem in problems)
     step = f"voxloom inspect {dataset} -o inspect.html" if out is None else f"voxloom train {dataset} -o RUN"
     output.done(

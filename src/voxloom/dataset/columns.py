@@ -96,7 +96,9 @@ def find_roles(rows: Sequence[Mapping[str, Any]], where: Path | None, taken: Col
         for column in columns
         if column not in splits and _all_splits(rows, column)
     ]
-    return Roles(patient, group, split, target, fold, (*notes, *_patient_notes(rows, patient), *_odd_ids(rows, columns)))
+    return Roles(
+        patient, group, split, target, fold, (*notes, *_patient_notes(rows, patient), *_odd_ids(rows, columns))
+    )
 
 
 def _only(
@@ -137,7 +139,9 @@ def _patient_notes(rows: Sequence[Mapping[str, Any]], column: str | None) -> lis
     names = [str(row[column]) for row in rows if column in row]
     if len(names) < len(rows):
         told.append(f"{len(rows) - len(names)} rows name no patient (column {column}): each counts as one of its own")
-    unknown = [name for name in dict.fromkeys(names) if name.lower() in ("na", "nan", "none", "null", "unknown", "?", "-")]
+    unknown = [
+        name for name in dict.fromkeys(names) if name.lower() in ("na", "nan", "none", "null", "unknown", "?", "-")
+    ]
     told += [f"{names.count(n)} rows are of the patient {n!r}; empty the cells if it means unknown" for n in unknown]
     alike: dict[str, list[str]] = {}
     for name in dict.fromkeys(names):

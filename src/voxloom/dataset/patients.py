@@ -39,7 +39,9 @@ def alike_ids(ids: Sequence[str]) -> dict[str, list[str]]:
             if start and any(c.isdigit() for c in start):
                 groups[start].append(name)
         several = {start: names for start, names in groups.items() if len(names) > 1}
-        counted = way is _without_last and sum(map(len, groups.values())) > _MOST_SCANS * len(groups)  # by site, not person
+        counted = way is _without_last and sum(map(len, groups.values())) > _MOST_SCANS * len(
+            groups
+        )  # by site, not person
         if several and not counted and (len(groups) > 1 or len(ids) > len(next(iter(several.values())))):
             return several
     return {}

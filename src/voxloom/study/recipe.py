@@ -80,7 +80,8 @@ class FoldSettings(BaseModel):
     Parameters
     ----------
     count : number of folds; 1 trains once, with a hold-out for validation.
-    hold_out : share of the patients that is held out when ``count`` is 1 (at least 4 where there are 20); 0 trains on all.
+    hold_out : share of the patients that is held out when ``count`` is 1 (at least 4 patients, or a quarter of them where there are
+        fewer than 16); 0 trains on all. A validation split that the data set itself declares is used instead.
     stratify : an attribute column, or ``label_volume``.
     sort_by : worst-case folds: patients sorted by ``slices``, ``slice_thickness``, ``pixel_spacing``, ``field_of_view``,
         ``label_volume`` or an attribute column and cut into ``count`` blocks, so that every fold tests on unlike cases.

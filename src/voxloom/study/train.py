@@ -27,6 +27,7 @@ from voxloom.study.environment import describe_environment
 from voxloom.study.external import evaluate_external, kept_apart, open_external
 from voxloom.study.facts import Resolved, complete, gather_facts, plan_rows, plan_text, resolve
 from voxloom.study.guard import Records, guard_folds, guard_outside
+from voxloom.study.notes import data_notes
 from voxloom.study.recipe import Recipe
 from voxloom.study.run import Run, cache_folder
 from voxloom.training.callbacks import Reporter
@@ -182,10 +183,13 @@ def start_study(dataset: Dataset, recipe: Recipe, folder: Path, listener: Listen
     folds = first_patients(choose_folds(cases, recipe), cases, recipe.folds.train_patients, seed=recipe.seed)
     with listener.progress("Inspecting") as progress:
         found = fingerprint(cases, progress=progress)
-    records = describe_cases(cases, found.image_hashes)
+    records = describe_cases(cases, found.likenesses)
     guard_folds(records, folds, recipe.data)
     outside = guard_outside(records, kept_apart(recipe, dataset, labels), recipe.data)
     facts = gather_facts(cases, found, labels)
+    notes = data_notes(cases, recipe, found)
+    for note in notes:
+        listener.stage(f"Note: {note}")
     listener.stage("Planning: timing training steps on this machine")
     seconds = None if recipe.budget_seconds is None else recipe.budget_seconds / len(folds)
     full, plan = complete(recipe, facts, device, seconds, partial(seconds_per_step, device=device))
@@ -194,7 +198,8 @@ def start_study(dataset: Dataset, recipe: Recipe, folder: Path, listener: Listen
     write_json(folder / "plan.json", [dict(zip(("choice", "value", "why"), row, strict=True)) for row in rows])
     write_json(folder / "environment.json", describe_environment(device))
     write_splits(folds, folder / "splits_final.json")
-    write_json(folder / "data.json", describe_data(dataset, labels, folds, found, records, outside))
+    about = describe_data(dataset, labels, folds, found, records, outside)
+    write_json(folder / "data.json", {**about, "notes": notes})
     full.save(folder / "recipe.yaml")
     return Study(folder, cases, labels, folds, resolve(full), device)
 
@@ -213,6 +218,7 @@ def describe_data(
             "name": dataset.name,
             "root": str(dataset.root.resolve()),
             "layout": dataset.layout,
+            "columns": dict(dataset.columns),
             "channels": list(dataset.channels),
             "channel_kinds": list(dataset.channel_kinds),
             "labels": labels.to_nnunet(),

@@ -44,6 +44,7 @@ class ChannelFacts:
     dtype : as stored, e.g. ``"int16"``.
     whole, foreground : intensities of all voxels and of those inside a label (None without one).
     nonfinite : number of NaN and infinite voxels.
+    few_values : all values, where there are few and they are whole numbers from 0 up, as in a mask; else empty.
     histogram : counts over ``HISTOGRAM_BINS`` bins of ``HISTOGRAM_RANGE`` standard deviations around the mean.
     """
 
@@ -52,6 +53,7 @@ class ChannelFacts:
     foreground: Intensities | None = None
     nonfinite: int = 0
     histogram: tuple[int, ...] = ()
+    few_values: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -62,11 +64,14 @@ class CaseFacts:
     ----------
     id : the case.
     shape, spacing, orientation : grid of the image, axes as stored (spacing in mm); zeros and "" where unreadable.
-    sha256 : of the voxel values (not of the file: a copy with other compression or number type has the same).
+    sha256 : of the voxel values on the grid in RAS order (not of the file: a copy with other compression, number type or axes has the
+        same); "" for an image that is constant.
+    sketch : some values of the image, by which a copy with other slope or rounding is recognized (``likeness``).
     channels : facts by channel name.
     label_values : voxels per outer value in the label map, background included.
     label_voxels, components : voxels and connected pieces (26 neighbors) per label name.
     ignore_voxels : voxels that nobody annotated.
+    label_channels : channels that equal the label map or follow from it.
     has_label : whether the case has a label map.
     target, split : as in the data set.
     problem, fix : why the case cannot be used and what mends it.
@@ -77,11 +82,13 @@ class CaseFacts:
     spacing: tuple[float, float, float] = (0.0, 0.0, 0.0)
     orientation: str = ""
     sha256: str = ""
+    sketch: str = ""
     channels: Mapping[str, ChannelFacts] = field(default_factory=dict)
     label_values: Mapping[int, int] = field(default_factory=dict)
     label_voxels: Mapping[str, int] = field(default_factory=dict)
     components: Mapping[str, int] = field(default_factory=dict)
     ignore_voxels: int = 0
+    label_channels: tuple[str, ...] = ()
     has_label: bool = False
     target: float | int | str | None = None
     split: str | None = None
@@ -129,6 +136,7 @@ class CaseFacts:
         """From ``to_dict``."""
         known = dict(values)
         known["shape"], known["spacing"] = tuple(known["shape"]), tuple(known["spacing"])
+        known["label_channels"] = tuple(known.get("label_channels", ()))
         known["label_values"] = {int(v): n for v, n in known["label_values"].items()}
         known["channels"] = {name: _channel(c) for name, c in known["channels"].items()}
         return cls(**known)
@@ -148,6 +156,7 @@ def _channel(values: Mapping[str, Any]) -> ChannelFacts:
         foreground=None if inside is None else _intensities(inside),
         nonfinite=values["nonfinite"],
         histogram=tuple(values["histogram"]),
+        few_values=tuple(values.get("few_values", ())),
     )
 
 

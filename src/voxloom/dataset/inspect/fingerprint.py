@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from voxloom.dataset.inspect.facts import PERCENTILES, CaseFacts
+from voxloom.dataset.inspect.likeness import Likeness
 from voxloom.dataset.inspect.measure import measure_case
 from voxloom.dataset.labels import Labels
 from voxloom.errors import BadInput, VoxloomError
@@ -64,9 +65,12 @@ class Fingerprint:
         return tuple(case for case in self.readable if channel in case.channels)
 
     @property
-    def image_hashes(self) -> dict[str, str]:
-        """Hash of the voxels per case; "" for images that cannot be read or are constant, which recognize nobody."""
-        return {case.id: case.sha256 if case.readable and not case.is_constant else "" for case in self.cases}
+    def likenesses(self) -> dict[str, Likeness]:
+        """What recognizes the image of each case; empty for images that cannot be read or are constant."""
+        return {
+            case.id: Likeness(case.sha256, case.sketch) if case.readable and not case.is_constant else Likeness()
+            for case in self.cases
+        }
 
     @property
     def orientations(self) -> dict[str, int]:

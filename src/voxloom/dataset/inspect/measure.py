@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 from voxloom.dataset.case import Case, grid_difference
 from voxloom.dataset.inspect.components import count_components
 from voxloom.dataset.inspect.facts import CaseFacts
-from voxloom.dataset.inspect.intensities import content_hash, describe_channel
+from voxloom.dataset.inspect.intensities import describe_channel
+from voxloom.dataset.inspect.likeness import likeness
+from voxloom.dataset.inspect.masks import follows_label
 from voxloom.dataset.labels import Labels
 from voxloom.dataset.sources import read_label_source
 from voxloom.errors import BadInput
@@ -30,13 +32,15 @@ def measure_case(task: tuple[Case, Labels | None]) -> CaseFacts:
     image = _image(case, faults)
     label = _label(case, faults)
     facts = CaseFacts(case.id, has_label=case.label is not None, target=case.target, split=case.split)
-    inside = None
+    inside, names = None, dict(zip(case.channel_numbers, case.images, strict=True))
     if label is not None:
         facts = _add_label(facts, label, declared, faults)
         if image is not None and _on_one_grid(case, image, label, faults):
             inside = _foreground(label.data[0], declared)
+            told = tuple(name for n, name in names.items() if follows_label(image.data[n], label.data[0]))
+            facts = replace(facts, label_channels=told)
     if image is not None:
-        facts = _add_image(facts, image, dict(zip(case.channel_numbers, case.images, strict=True)), inside)
+        facts = _add_image(facts, image, names, inside)
     if faults:
         facts = replace(facts, problem="; ".join(_told(f) for f in faults), fix=faults[0].fix)
     return facts
@@ -70,12 +74,14 @@ def _on_one_grid(case: Case, image: Volume, label: Volume, faults: list[BadInput
 
 def _add_image(facts: CaseFacts, image: Volume, names: dict[int, str], inside: NDArray[np.bool_] | None) -> CaseFacts:
     """The facts with those of the image; ``names`` by channel number, without the missing ones."""
+    like = likeness(image.data, image.affine)
     return replace(
         facts,
         shape=image.shape,
         spacing=image.spacing,
         orientation=image.orientation,
-        sha256=content_hash(image.data),
+        sha256=like.digest,
+        sketch=like.sketch,
         channels={name: describe_channel(image.data[n], inside) for n, name in names.items()},
     )
 

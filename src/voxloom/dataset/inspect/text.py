@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from voxloom.dataset.columns import Meanings
 from voxloom.dataset.inspect.fingerprint import Fingerprint
 from voxloom.dataset.inspect.problem import Problem
 from voxloom.dataset.inspect.suggest import Suggestion
@@ -13,9 +14,18 @@ from voxloom.dataset.inspect.suggest import Suggestion
 _SHOWN = 40
 
 
-def inspect_text(found: Fingerprint, problems: Sequence[Problem], suggestion: Suggestion) -> str:
-    """Everything in readable lines, without a case by case table."""
-    parts = [_heading(found), *_tables(found), _problems(problems), "Suggestion\n" + _bullets(suggestion.reasons)]
+def inspect_text(
+    found: Fingerprint, problems: Sequence[Problem], suggestion: Suggestion, columns: Meanings = ()
+) -> str:
+    """Everything in readable lines, without a case by case table; ``columns``: what those of the data set's table were taken for."""
+    taken = "Columns of the table\n" + _bullets([f"{c}: {meaning}" for c, meaning in columns]) if columns else ""
+    parts = [
+        _heading(found),
+        taken,
+        *_tables(found),
+        _problems(problems),
+        "Suggestion\n" + _bullets(suggestion.reasons),
+    ]
     return "\n\n".join(part for part in parts if part)
 
 

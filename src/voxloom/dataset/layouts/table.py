@@ -61,7 +61,9 @@ def read(path: Path) -> Contents:
     if any(case.label is not None for case in cases):
         require_labels(cases, table)
     name = table.parent.resolve().name if path.is_dir() else table.stem
-    labels = Labels(tuple(Label(s, (n,)) for n, s in enumerate(media.structures.values(), 1))) if media.structures else None
+    labels = (
+        Labels(tuple(Label(s, (n,)) for n, s in enumerate(media.structures.values(), 1))) if media.structures else None
+    )
     notes = (*roles.notes, *(f"column {c} is {why}" for c, why in media.unused.items()))
     told = meanings_of(columns, {**roles.meanings, **named})
     return Contents(name, tuple(cases), channels, labels, notes=notes, columns=told)
@@ -119,7 +121,9 @@ class _Reader:
     def _label(self, row: Row, name: str) -> ImageSource | None:
         """The label map of a row, or the pile of its structures' maps."""
         if self.media.label is not None:
-            return _path(self.table, _file(row[self.media.label], name, self.table)) if self.media.label in row else None
+            return (
+                _path(self.table, _file(row[self.media.label], name, self.table)) if self.media.label in row else None
+            )
         structures: Mapping[str, str] = self.media.structures
         lacking = [structure for column, structure in structures.items() if column not in row]
         if len(lacking) == len(structures):

@@ -12,9 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from voxloom.dataset.columns import plain
+from voxloom.dataset.inspect.intensities import few_values
 from voxloom.dataset.layouts.contents import split_ending
 from voxloom.dataset.written import is_empty
 from voxloom.errors import BadInput, VoxloomError
@@ -42,7 +41,6 @@ _MODALITIES = re.compile(
     r"b\d+|hbv|xray|dx|cr|mg|red|green|blue|low|high|post\w*|pre\w*|arterial|venous|portal\w*|delayed|native|nac|ac|suv)",
     re.IGNORECASE,
 )
-_FEW_VALUES = 8
 
 
 @dataclass(frozen=True)
@@ -98,7 +96,9 @@ def media_columns(rows: Sequence[Row], columns: Sequence[str], table: Path) -> M
 
 def _with_labels(rows: Sequence[Row], masks: list[str], found: MediaColumns, table: Path) -> MediaColumns:
     """The columns with the label map, or with the maps of single structures."""
-    main = sorted((c for c in masks if plain(_bare(c)) in _LABELS), key=lambda c: (c not in ("label", "mask"), c != "label"))
+    main = sorted(
+        (c for c in masks if plain(_bare(c)) in _LABELS), key=lambda c: (c not in ("label", "mask"), c != "label")
+    )
     main += [c for c in masks if c not in main and _structure(c) in {n.lower() for n in found.images.values()}]
     if main:
         differing = [c for c in main[1:] if any(row.get(c) != row.get(main[0]) for row in rows)]
@@ -147,7 +147,7 @@ def _refuse_hidden_mask(rows: Sequence[Row], column: str, table: Path) -> None:
         return
     cell = next(str(row[column]) for row in rows if not is_empty(row.get(column)))
     named = any(word in _MASK_WORDS for word in _words(split_ending(Path(cell.replace("\\", "/")).name)[0]))
-    values = None if named else few_values(table.parent / cell.replace("\\", "/"))
+    values = None if named else _mask_values(table.parent / cell.replace("\\", "/"))
     if named or values:
         why = f"files named like masks ({Path(cell).name})" if named else f"only the values {values}"
         raise BadInput(
@@ -157,21 +157,14 @@ def _refuse_hidden_mask(rows: Sequence[Row], column: str, table: Path) -> None:
         )
 
 
-def few_values(path: Path) -> str:
+def _mask_values(path: Path) -> str:
     """The values of a file that looks like a mask (a few whole numbers from 0 up), as text; "" for others."""
     from voxloom.formats import read_volume
 
     try:
-        data = read_volume(str(path)).data
+        return ", ".join(f"{v:g}" for v in few_values(read_volume(str(path)).data))
     except VoxloomError:
         return ""  # told when the case is read
-    first = np.unique(data.ravel()[: 1 << 16])
-    if len(first) > _FEW_VALUES:
-        return ""
-    values = np.unique(data)
-    if not 1 < len(values) <= _FEW_VALUES or values[0] != 0 or (values != np.round(values)).any():
-        return ""
-    return ", ".join(f"{v:g}" for v in values)
 
 
 def _holds_files(rows: Sequence[Row], column: str, table: Path) -> bool:

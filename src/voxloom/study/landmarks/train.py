@@ -24,6 +24,7 @@ from voxloom.study.environment import describe_environment
 from voxloom.study.external import kept_apart, open_external
 from voxloom.study.guard import Records, guard_folds, guard_outside
 from voxloom.study.landmarks.plan import LandmarkPlan, checked, headers_of, plan_landmarks
+from voxloom.study.notes import data_notes
 from voxloom.study.recipe import Recipe
 from voxloom.study.run import Run, cache_folder
 from voxloom.training.landmarks.fit import LandmarkTraining, fit_landmarks
@@ -84,6 +85,9 @@ def start(dataset: Dataset, recipe: Recipe, folder: Path, listener: Listener) ->
     records = describe_cases(cases)
     guard_folds(records, folds, recipe.data)
     outside = guard_outside(records, kept_apart(recipe, dataset, None), recipe.data)
+    notes = data_notes(cases, recipe)
+    for note in notes:
+        listener.stage(f"Note: {note}")
     listener.stage("Planning")
     plan = plan_landmarks(recipe, headers_of(cases), layout.count)
     if plan.prepare.needs_statistics:
@@ -92,7 +96,8 @@ def start(dataset: Dataset, recipe: Recipe, folder: Path, listener: Listener) ->
     write_json(folder / "plan.json", [dict(zip(("choice", "value", "why"), r, strict=True)) for r in plan.reasons])
     write_json(folder / "environment.json", describe_environment(device))
     write_splits(folds, folder / "splits_final.json")
-    write_json(folder / "data.json", describe_data(dataset, layout, folds, records, outside))
+    about = describe_data(dataset, layout, folds, records, outside)
+    write_json(folder / "data.json", {**about, "notes": notes})
     plan.recipe.save(folder / "recipe.yaml")
     return LandmarkStudy(folder, cases, points, layout, folds, plan, device)
 
@@ -122,6 +127,7 @@ def describe_data(
             "name": dataset.name,
             "root": str(dataset.root.resolve()),
             "layout": dataset.layout,
+            "columns": dict(dataset.columns),
             "channels": list(dataset.channels),
             "channel_kinds": list(dataset.channel_kinds),
             "labels": {},
