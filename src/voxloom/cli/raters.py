@@ -106,7 +106,8 @@ def read_factors(
     table: Path | None, factors: str | None
 ) -> tuple[dict[str, str] | None, dict[str, dict[str, float]] | None]:
     """Case -> patient, and factor -> case -> number, from a table with a column ``case``."""
-    from voxloom.dataset.tables import read_table
+    from voxloom.dataset.columns import called, find_roles
+    from voxloom.dataset.tables import columns_of, read_table
     from voxloom.errors import BadInput
 
     if table is None:
@@ -114,12 +115,14 @@ def read_factors(
             raise BadInput("--factors names columns of a table", None, "Give it with --table FILE")
         return None, None
     lines = read_table(table)
-    if "case" not in lines[0]:
+    key = next(iter(called(columns_of(lines), ("case", "caseid", "casename"))), None)
+    if key is None:
         raise BadInput("has no column `case`", table, "Its cells are the names of the files without their ending")
-    patients = {str(line["case"]): str(line["patient"]) for line in lines if "patient" in line}
+    roles = find_roles(lines, table, (key,))
+    patients = {str(line[key]): str(line[roles.patient]) for line in lines if roles.patient in line}
     columns: dict[str, dict[str, float]] = {}
     for name in (part.strip() for part in (factors or "").split(",") if part.strip()):
-        known = {str(line["case"]): line[name] for line in lines if name in line}
+        known = {str(line[key]): line[name] for line in lines if name in line}
         words = [value for value in known.values() if not isinstance(value, (int, float))]
         if not known or words:
             raise BadInput(

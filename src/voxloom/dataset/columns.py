@@ -6,6 +6,7 @@ that could be meant twice is asked for. Does not know columns of files (``layout
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,10 @@ SPLITS = {
     **dict.fromkeys(("val", "valid", "validation", "validate", "dev"), "val"),
     **dict.fromkeys(("test", "testing", "ts", "te", "holdout", "hold-out", "held-out"), "test"),
 }
+#: Names of patients that may stand for an unknown one.
+_NOBODY = ("na", "nan", "none", "null", "unknown", "?", "-")
+#: What a column of fold numbers is taken for.
+FOLD = "number of the fold that validates it"
 #: Column -> what it was taken for, in words, in the order of the table.
 Meanings = tuple[tuple[str, str], ...]
 
@@ -67,7 +72,7 @@ class Roles:
         """What each of these columns was taken for."""
         pairs = ((self.patient, "patient"), (self.group, "group"), (self.split, "split"), (self.target, "target"))
         named = {column: meaning for column, meaning in pairs if column is not None}
-        return named if self.fold is None else {**named, self.fold: "number of the fold that validates it"}
+        return named if self.fold is None else {**named, self.fold: FOLD}
 
 
 def find_roles(rows: Sequence[Mapping[str, Any]], where: Path | None, taken: Collection[str] = ()) -> Roles:
@@ -139,10 +144,11 @@ def _patient_notes(rows: Sequence[Mapping[str, Any]], column: str | None) -> lis
     names = [str(row[column]) for row in rows if column in row]
     if len(names) < len(rows):
         told.append(f"{len(rows) - len(names)} rows name no patient (column {column}): each counts as one of its own")
-    unknown = [
-        name for name in dict.fromkeys(names) if name.lower() in ("na", "nan", "none", "null", "unknown", "?", "-")
+    counts = Counter(names)
+    doubtful = [name for name, n in counts.items() if n > 1 and name.lower() in _NOBODY]
+    told += [
+        f"{counts[name]} rows are of the patient {name!r}; empty the cells if it means unknown" for name in doubtful
     ]
-    told += [f"{names.count(n)} rows are of the patient {n!r}; empty the cells if it means unknown" for n in unknown]
     alike: dict[str, list[str]] = {}
     for name in dict.fromkeys(names):
         alike.setdefault(_spelling(name), []).append(name)

@@ -44,7 +44,7 @@ class Dataset:
         kinds = found.channel_kinds or tuple(kind_of(name) for name in found.channels)
         declared = labels if labels is not None else found.labels
         self._fill(found.name, Path(path), layout, found.cases, found.channels, kinds, declared, found.notes)
-        self.columns = found.columns
+        self.columns: Meanings = found.columns
 
     @classmethod
     def from_cases(
@@ -57,11 +57,16 @@ class Dataset:
         root: str | Path = ".",
         channel_kinds: Sequence[str] | None = None,
         notes: Sequence[str] = (),
+        columns: Meanings = (),
     ) -> Dataset:
-        """A data set of given cases. Raises BadInput when ids repeat or a case lacks a channel."""
+        """A data set of given cases; ``columns``: what those of their table were taken for.
+
+        Raises BadInput when ids repeat or a case lacks a channel.
+        """
         made = cls.__new__(cls)
         kinds = tuple(channel_kinds) if channel_kinds is not None else tuple(kind_of(c) for c in channels)
         made._fill(name, Path(root), "cases", tuple(cases), tuple(channels), kinds, labels, tuple(notes))
+        made.columns = columns
         return made
 
     def _fill(
@@ -77,7 +82,7 @@ class Dataset:
     ) -> None:
         self.name, self.root, self.layout, self.cases, self.notes = name, root, layout, cases, notes
         self.channels, self.channel_kinds = channels, kinds
-        self.columns: Meanings = ()
+        self.columns = ()
         self._labels = labels if labels is not None else LabelScan(cases)
         self._by_id = {case.id: case for case in cases}
         _check_cases(self)
@@ -117,6 +122,12 @@ class Dataset:
     def test(self) -> Dataset:
         """The cases that the data set sets aside for testing; may be empty."""
         return self._select(case for case in self.cases if case.split == "test")
+
+    @property
+    def names_patients(self) -> bool:
+        """Whether the data set says who was scanned, rather than every case being taken as a patient."""
+        named = "patient" in dict(self.columns).values() or self.layout == "BIDS"
+        return named or any(case.patient != case.id for case in self.cases)
 
     def subset(self, ids: Iterable[str]) -> Dataset:
         """The cases with these ids, in the given order (BadInput for unknown or repeated ids)."""

@@ -67,7 +67,9 @@ def make_folds(dataset: Dataset, k: int = 5, *, seed: int = 0, stratify: str | N
 def hold_out(dataset: Dataset, fraction: float, *, seed: int = 0, stratify: str | None = None, fewest: int = 1) -> Fold:
     """One split with about ``fraction`` of the cases for validation; patients and ``stratify`` as in ``make_folds``.
 
-    ``fewest`` patients at least are held out, but always one less than there are. Raises BadInput when the fraction is not between 0 and 1 or there are fewer than two patients.
+    ``fewest`` patients at least are held out, but always one less than there are.
+
+    Raises BadInput when the fraction is not between 0 and 1 or there are fewer than two patients.
     """
     patients = by_patient(dataset)
     if not 0 < fraction < 1 or len(patients) < 2:

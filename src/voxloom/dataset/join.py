@@ -35,9 +35,19 @@ def join_datasets(first: Dataset, others: Sequence[Dataset]) -> Dataset:
                 )
             origin[case.id] = name
             cases.append(replace(case, origin=name))
-    kinds = first.channel_kinds
+    notes = [
+        *first.notes,
+        *(f"{name}: {note}" for one, name in zip(others, names[1:], strict=True) for note in one.notes),
+    ]
     return Dataset.from_cases(
-        first.name, cases, first.channels, first.labels, root=first.root, channel_kinds=kinds, notes=first.notes
+        first.name,
+        cases,
+        first.channels,
+        first.labels,
+        root=first.root,
+        channel_kinds=first.channel_kinds,
+        notes=notes,
+        columns=first.columns,
     )
 
 

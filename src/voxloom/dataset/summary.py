@@ -39,8 +39,11 @@ def columns_told(columns: Meanings) -> str:
 
 
 def _cases(dataset: Dataset) -> str:
-    named = any(case.patient != case.id for case in dataset)
-    patients = f"{len({case.patient for case in dataset})} patients" if named else "patients not named, one per case"
+    patients = (
+        f"{len({case.patient for case in dataset})} patients"
+        if dataset.names_patients
+        else "patients not named, one per case"
+    )
     labeled = sum(case.label is not None for case in dataset)
     return f"{len(dataset)}, {patients}, {labeled} with a label map"
 

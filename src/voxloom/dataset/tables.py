@@ -17,6 +17,7 @@ from typing import Any
 from voxloom.dataset.case import Case
 from voxloom.dataset.columns import (
     CASE,
+    FOLD,
     PATIENT,
     SPLITS,
     Meanings,
@@ -134,24 +135,21 @@ def describe(case: Case, row: Mapping[str, Any], where: Path, roles: Roles, used
 
     ``used`` names the columns that are used up elsewhere. Raises BadInput for an unknown split.
     """
-    split = case.split
-    cell = row.get(roles.split) if roles.split is not None else None
+    told = {meaning: row[c] for c, meaning in roles.meanings.items() if c in row}
+    split, cell = case.split, told.get("split")
     if not is_empty(cell):
         split = SPLITS.get(str(cell).lower())  # type: ignore[assignment]
         if split is None:
             raise BadInput(f"case {case.id} has the split {cell!r}", where, "Use train, val or test")
-    target = row.get(roles.target, case.target) if roles.target is not None else case.target
     used = {*roles.meanings, *used}
     attributes = {**case.attributes, **{k: v for k, v in row.items() if k not in used}}
-    if roles.fold in row:
-        attributes["fold"] = row[roles.fold]
     return replace(
         case,
-        patient=str(row[roles.patient]) if roles.patient in row else case.patient,
-        group=str(row[roles.group]) if roles.group in row else case.group,
-        target=case.target if is_empty(target) else target,
+        patient=str(told.get("patient", case.patient)),
+        group=str(told["group"]) if "group" in told else case.group,
+        target=case.target if is_empty(told.get("target")) else told["target"],
         split=split,
-        attributes=attributes,
+        attributes={**attributes, "fold": told[FOLD]} if FOLD in told else attributes,
     )
 
 

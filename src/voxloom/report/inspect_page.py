@@ -101,8 +101,7 @@ def _draw(
 def _tiles(dataset: Dataset, found: Fingerprint) -> list[tuple[str, str, str]]:
     """Key figures: title, value, explanation."""
     patients = {case.patient for case in dataset}
-    named = any(case.patient != case.id for case in dataset)
-    told = f"{len(patients)} patients" if named else "no patient numbers"
+    told = f"{len(patients)} patients" if dataset.names_patients else "no patient numbers"
     tiles = [("Cases", str(len(found.cases)), f"{told}, {found.task}")]
     tiles.append(("Channels", str(len(found.channels)), ", ".join(found.channels)))
     if found.readable:

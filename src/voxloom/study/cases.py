@@ -102,10 +102,17 @@ def usable_cases(dataset: Dataset, recipe: Recipe) -> tuple[Dataset, Labels]:
     labels = recipe.labels.apply(labels)
     if labels == dataset.labels:
         return dataset, labels
-    kinds = dataset.channel_kinds
-    return Dataset.from_cases(
-        dataset.name, dataset.cases, dataset.channels, labels, root=dataset.root, channel_kinds=kinds
-    ), labels
+    changed = Dataset.from_cases(
+        dataset.name,
+        dataset.cases,
+        dataset.channels,
+        labels,
+        root=dataset.root,
+        channel_kinds=dataset.channel_kinds,
+        notes=dataset.notes,
+        columns=dataset.columns,
+    )
+    return changed, labels
 
 
 def divided_ids(dataset: Dataset, over: str) -> list[str]:
@@ -174,7 +181,8 @@ def own_division(dataset: Dataset, recipe: Recipe) -> list[Fold] | None:
     are taken if there are so many. BadInput when they put a patient on both sides.
     """
     f = recipe.folds
-    ways = (f.leave_out, f.group_by, f.sort_by, f.stratify, f.file)
+    drawn = f.stratify if f.count > 1 else None  # a hold-out is drawn only where none is declared
+    ways = (f.leave_out, f.group_by, f.sort_by, f.file, drawn)
     if any(way is not None for way in ways) or (f.count == 1 and f.hold_out == 0):
         return None
     folds = declared_folds(dataset)

@@ -23,7 +23,7 @@ def data_notes(cases: Dataset, recipe: Recipe, found: Fingerprint | None = None)
     found : their facts, where they were measured.
     """
     masks = [f"{problem.what}. {problem.fix}" for problem in masks_as_channels(found)] if found is not None else []
-    doubt = suspicion(suspected_patients(cases))
+    doubt = suspicion({} if cases.names_patients else suspected_patients(cases))
     if doubt:
         doubt += (
             "; every case is taken as a patient of its own. A table with the columns case and patient tells them apart"

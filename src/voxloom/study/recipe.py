@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from voxloom.errors import BadInput
 from voxloom.files import write_text
@@ -48,6 +48,16 @@ class DataSettings(BaseModel):
     add: tuple[Path, ...] = ()
     external: tuple[Path, ...] = ()
     patients: Literal["shared", "separate"] = "shared"
+
+    @field_validator("exclude", mode="before")
+    @classmethod
+    def _ids_are_text(cls, value: Any) -> Any:
+        """Refuse ids that YAML made numbers of: 1.10 would be 1.1, and 007 is 7."""
+        if isinstance(value, (list, tuple)) and (odd := [v for v in value if not isinstance(v, str)]):
+            raise ValueError(
+                f'YAML does not read the id {odd[0]!r} as text; write ids in quotes, as in ["007", "1.10"]'
+            )
+        return value
 
 
 class LabelSettings(BaseModel):

@@ -88,10 +88,10 @@ def few_cases(dataset: Dataset) -> Iterator[Problem]:
             f"only {counted(count)} to train on",
             "Use as many folds as cases can bear and report the spread",
         )
-    suspicious = suspicion(suspected_patients(dataset))
+    suspicious = suspicion({} if dataset.names_patients else suspected_patients(dataset))
     fix = "If a patient has several cases, add a table with the columns case and patient"
     if suspicious:
         yield Problem("warning", None, suspicious, f"Every case counts as a patient of its own. {fix}")
-    elif len(dataset) > 1 and all(case.patient == case.id for case in dataset):
+    elif len(dataset) > 1 and not dataset.names_patients:
         what = "no patient numbers are given, so every case counts as a patient of its own"
         yield Problem("note", None, what, fix)

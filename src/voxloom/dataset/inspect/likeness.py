@@ -48,7 +48,7 @@ def in_ras_order(data: NDArray[Any], affine: NDArray[np.float64]) -> NDArray[Any
     order = [next(n for n, (world, _) in enumerate(axes) if world == axis) for axis in range(3)]
     turned = data.transpose(0, *(n + 1 for n in order))
     flips = [n + 1 for n, axis in enumerate(order) if axes[axis][1] < 0]
-    return np.flip(turned, flips) if flips else turned
+    return np.flip(turned, tuple(flips)) if flips else turned
 
 
 def _sketch(data: NDArray[Any]) -> str:

@@ -84,7 +84,7 @@ def _one(root: Path, names: Sequence[str], meant: str) -> Path | None:
 def _refuse_masks_among(images: Mapping[str, str], folder: Path | None) -> None:
     """Refuse a mask that lies among the images beside its scan, where it would be a case of its own."""
     for stem in images:
-        scan = next((stem.removesuffix(s) for s in _MASK_SUFFIXES if stem.endswith(s)), None)
+        scan = next((stem.removesuffix(s) for s in _MASK_SUFFIXES if stem.endswith(s)), "")
         if scan in images:
             what = f"{Path(images[stem]).name} is named like the mask of {Path(images[scan]).name}"
             raise BadInput(what, folder, "Move the masks into a folder masks/ beside it")

@@ -244,8 +244,8 @@ def evaluation(facts: RunFacts) -> Iterator[str]:
         return
     yield (
         "Overlap was measured by Dice, the distance of surfaces by the 95th percentile of the Hausdorff distance and the average "
-        f"symmetric surface distance in mm. Intervals are 95 % bootstrap intervals of the mean that draw {drawn_units(facts)}. A missed "
-        "structure counts as Dice 0 and an infinite distance; no case was left out."
+        f"symmetric surface distance in mm. Intervals are 95 % bootstrap intervals of the mean that draw {drawn_units(facts)}. "
+        "A missed structure counts as Dice 0 and an infinite distance; no case was left out."
     )
 
 
