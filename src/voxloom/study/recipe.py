@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from voxloom.errors import BadInput
 from voxloom.files import write_text
@@ -24,6 +24,13 @@ from voxloom.yamltext import read_text
 
 if TYPE_CHECKING:
     from voxloom.dataset.labels import Labels
+
+
+def _ids_are_text(value: Any) -> Any:
+    """Refuse ids that YAML made numbers of: 1.10 would be 1.1, and 007 is 7."""
+    if isinstance(value, (list, tuple)) and (odd := [v for v in value if not isinstance(v, str)]):
+        raise ValueError(f'YAML does not read the id {odd[0]!r} as text; write ids in quotes, as in ["007", "1.10"]')
+    return value
 
 
 class DataSettings(BaseModel):
@@ -44,20 +51,10 @@ class DataSettings(BaseModel):
 
     labels: dict[str, int | tuple[int, ...]] | None = None
     ignore: int | None = None
-    exclude: tuple[str, ...] | Path = ()
+    exclude: Annotated[tuple[str, ...] | Path, BeforeValidator(_ids_are_text)] = ()
     add: tuple[Path, ...] = ()
     external: tuple[Path, ...] = ()
     patients: Literal["shared", "separate"] = "shared"
-
-    @field_validator("exclude", mode="before")
-    @classmethod
-    def _ids_are_text(cls, value: Any) -> Any:
-        """Refuse ids that YAML made numbers of: 1.10 would be 1.1, and 007 is 7."""
-        if isinstance(value, (list, tuple)) and (odd := [v for v in value if not isinstance(v, str)]):
-            raise ValueError(
-                f'YAML does not read the id {odd[0]!r} as text; write ids in quotes, as in ["007", "1.10"]'
-            )
-        return value
 
 
 class LabelSettings(BaseModel):
