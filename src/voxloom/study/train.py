@@ -33,6 +33,7 @@ from voxloom.training.callbacks import Reporter
 from voxloom.training.checkpoint import CHECKPOINT
 from voxloom.training.fit import Training, fit
 from voxloom.training.loop import Outcome
+from voxloom.training.skipping import skipped_sentence
 from voxloom.training.timing import seconds_per_step
 
 
@@ -275,7 +276,8 @@ def _train_folds(study: Study, listener: Listener, *, resume: bool = False) -> R
         listener.stage(
             f"Fold {number}: {len(study.folds[number].train)} cases to train on, {len(study.folds[number].val)} held out"
         )
-        outcomes[f"fold_{number}"] = _train_fold(study, number, listener, resume)
+        outcome = outcomes[f"fold_{number}"] = _train_fold(study, number, listener, resume)
+        tell_skipped(listener, number, outcome)
     repeat = study.settings.recipe.model_copy(update={"budget": None, "pace": {k: v.pace for k, v in outcomes.items()}})
     repeat.save(study.folder / "repeat.yaml")
     with listener.progress("Predicting the held-out cases") as progress:
@@ -285,6 +287,12 @@ def _train_folds(study: Study, listener: Listener, *, resume: bool = False) -> R
         evaluate_external(study.folder, external, progress)
     report_run(study.folder)
     return Run(study.folder)
+
+
+def tell_skipped(listener: Listener, number: int, outcome: Outcome) -> None:
+    """Say how many steps of a fold were left out, and why; nothing where all were taken."""
+    if outcome.skipped:
+        listener.stage(f"Fold {number}: {skipped_sentence(outcome.skipped, outcome.steps)}")
 
 
 def _train_fold(study: Study, number: int, listener: Listener, resume: bool) -> Outcome:

@@ -156,11 +156,13 @@ def reopen(dataset: Dataset, run: Run) -> LandmarkStudy:
 def train_folds(study: LandmarkStudy, listener: Listener, *, resume: bool = False) -> Run:
     """Prepare the cases, train every fold, score the held-out cases, report."""
     from voxloom.study.landmarks.evaluate import evaluate_external_points, report_landmarks, validate_landmarks
+    from voxloom.study.train import tell_skipped
 
     outcomes: dict[str, Outcome] = {}
     for number, fold in enumerate(study.folds):
         listener.stage(f"Fold {number}: {len(fold.train)} cases to train on, {len(fold.val)} held out")
-        outcomes[f"fold_{number}"] = _train_fold(study, number, listener, resume)
+        outcome = outcomes[f"fold_{number}"] = _train_fold(study, number, listener, resume)
+        tell_skipped(listener, number, outcome)
     repeat = study.plan.recipe.model_copy(update={"budget": None, "pace": {k: v.pace for k, v in outcomes.items()}})
     repeat.save(study.folder / "repeat.yaml")
     with listener.progress("Predicting the held-out cases") as progress:
