@@ -58,9 +58,11 @@ class QualityReader:
     @classmethod
     def of(cls, run: Run, predictor: Predictor, sampling: Sampling) -> QualityReader:
         """All networks of a run, of which ``predictor`` holds the folds in order; mirrored as the run says, whatever it does."""
-        mirror = tuple(run.recipe.inference.get("mirror", ()))
+        mirror = tuple(axis for axis in run.recipe.inference.get("mirror", ()) if axis in predictor.trained_mirror)
         inference = predictor.inference.model_copy(update={"mirror": mirror})
-        voices = tuple(replace(predictor, members=(member,), inference=inference) for member in predictor.members)
+        voices = tuple(
+            replace(predictor, members=(member,), inference=inference, looks=()) for member in predictor.members
+        )
         return cls(voices, tuple(usual_volumes(run, fold) for fold in run.folds), sampling)
 
     def features(self, scan: Volume, prediction: Volume) -> dict[str, float]:

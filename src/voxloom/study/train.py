@@ -27,6 +27,7 @@ from voxloom.study.environment import describe_environment
 from voxloom.study.external import evaluate_external, kept_apart, open_external
 from voxloom.study.facts import Resolved, complete, gather_facts, plan_rows, plan_text, resolve
 from voxloom.study.guard import Records, guard_folds, guard_outside
+from voxloom.study.mirroring import without_sided_mirrors
 from voxloom.study.recipe import Recipe
 from voxloom.study.run import Run, cache_folder
 from voxloom.training.callbacks import Reporter
@@ -180,6 +181,9 @@ def start_study(dataset: Dataset, recipe: Recipe, folder: Path, listener: Listen
     """Inspect, plan and write the files that define the run."""
     device = pick_device(recipe.device)
     cases, labels = usable_cases(dataset, recipe)
+    recipe, told = without_sided_mirrors(recipe, labels.names)
+    if told:
+        listener.stage(told)
     folds = first_patients(choose_folds(cases, recipe), cases, recipe.folds.train_patients, seed=recipe.seed)
     with listener.progress("Inspecting") as progress:
         found = fingerprint(cases, progress=progress)
@@ -369,6 +373,7 @@ def describe_model(study: Study, fold: Fold, statistics: Statistics | None) -> d
         "channels_last": s.training.channels_last,
         "channels": list(study.dataset.channels),
         "channel_dropout": s.augment.channel_dropout,
+        "augment": s.augment.model_dump(mode="json"),
         "labels": study.labels.to_nnunet(),
         "regions_order": study.labels.regions_order,
         "statistics": statistics.to_dict() if statistics else None,

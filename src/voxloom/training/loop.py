@@ -98,9 +98,7 @@ class Loop:
             self._steps(clock, device, budget, reporter)
         weights, _ = load_weights(self.job.folder)
         corrections, digest = tuple(pace.changes), weights_hash(weights)
-        return Outcome(
-            pace.step, corrections, self.log.best(), clock.seconds, digest, self.module.skips.counts()
-        )
+        return Outcome(pace.step, corrections, self.log.best(), clock.seconds, digest, self.module.skips.counts())
 
     def _steps(self, clock: Clock, device: torch.device, budget: float | None, reporter: Reporter | None) -> None:
         """Hand the parts to Lightning and translate how it ended."""

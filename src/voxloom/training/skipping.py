@@ -188,5 +188,8 @@ def _too_many(count: int, step: int, fault: Fault, precision: str, network: nn.M
         )
     arose = f"{told}It arose in {where}, with weights and images that are finite and small. "
     if precision == "bf16":
-        return arose + "A bfloat16 kernel of this machine may be wrong: set training.precision to fp32, and report the layer"
+        return (
+            arose
+            + "A bfloat16 kernel of this machine may be wrong: set training.precision to fp32, and report the layer"
+        )
     return arose + "Look at the loss and the labels, and report the layer"
