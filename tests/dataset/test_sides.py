@@ -29,7 +29,14 @@ def test_pairs(left: str, right: str) -> None:
 
 @pytest.mark.parametrize(
     "names",
-    [["left atrium"], ["liver", "lung"], ["L1", "L2", "R"], ["anterior", "posterior"], ["rib_left_7", "rib_right_8"], []],
+    [
+        ["left atrium"],
+        ["liver", "lung"],
+        ["L1", "L2", "R"],
+        ["anterior", "posterior"],
+        ["rib_left_7", "rib_right_8"],
+        [],
+    ],
 )
 def test_no_pair(names: list[str]) -> None:
     assert side_pairs(names) == ()

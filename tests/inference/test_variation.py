@@ -43,7 +43,7 @@ def test_what_moved_comes_back_to_its_place(number: int) -> None:
     (found, shown), *_ = look.brought_back(changed.astype(np.float16), SPACING)
     inner = (slice(4, -4), slice(4, -4), slice(3, -3))
     assert bool(shown[inner].all())
-    assert np.abs(found - image[0])[inner].max() < 0.05
+    assert np.abs(found - image[0])[inner].max() < 0.08
     assert np.abs(found - image[0])[inner].max() < np.abs(changed[0] - image[0])[inner].max() / 2
 
 

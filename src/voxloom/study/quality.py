@@ -32,7 +32,15 @@ from voxloom.formats import read_label
 from voxloom.progress import Progress
 from voxloom.study.predict import Predictor
 from voxloom.study.run import Run
-from voxloom.study.uncertainty import DRAWS, Sampling, Source, check_sources, default_sources, scan_disagreement
+from voxloom.study.uncertainty import (
+    DRAWS,
+    VIEWS,
+    Sampling,
+    Source,
+    check_sources,
+    default_sources,
+    scan_disagreement,
+)
 from voxloom.volume import Volume
 
 QUALITY = "quality.json"
@@ -99,9 +107,14 @@ class Quality:
             sampling = about["members"]
             members = Sampling(tuple(sampling["sources"]), int(sampling["draws"]), int(sampling["seed"]))
             model = QualityModel.from_dict(about["model"])
+            old = "tta" in members.sources and sampling.get("views") != VIEWS
         except (KeyError, TypeError, ValueError) as error:
             fix = f"Calibrate the run again: voxloom calibrate {run.folder}"
             raise BadInput(f"the calibration is damaged ({error})", run.folder / QUALITY, fix) from error
+        if old:
+            what = "the run was calibrated by an earlier version, whose changed views of a scan were others"
+            fix = f"Calibrate it again: voxloom calibrate {run.folder}, or leave the quality out with --no-quality"
+            raise BadInput(what, run.folder / QUALITY, fix)
         return cls(QualityReader.of(run, predictor, members), model)
 
     def row(self, case: str, scan: Volume, prediction: Volume) -> dict[str, Any]:

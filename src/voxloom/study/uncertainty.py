@@ -27,6 +27,8 @@ from voxloom.volume import Volume
 Source = Literal["folds", "tta", "dropout"]
 #: Draws with active dropout.
 DRAWS = 8
+#: How the views of "tta" are made; those of earlier versions were others.
+VIEWS = "as trained"
 
 
 @dataclass(frozen=True)
@@ -58,8 +60,8 @@ class Sampling:
         return cls(tuple(source for source in get_args(Source) if source in named), draws, seed)
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-able; the arguments of the class."""
-        return {**asdict(self), "sources": list(self.sources)}
+        """JSON-able: the arguments of the class, and how views were made."""
+        return {**asdict(self), "sources": list(self.sources), "views": VIEWS}
 
 
 def default_sources(predictor: Predictor) -> tuple[Source, ...]:
