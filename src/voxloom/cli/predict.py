@@ -24,7 +24,9 @@ def command(
             help="Format, e.g. .nii.gz or .mha [default: the input's]; of points .csv, .mrk.json or .fcsv.",
         ),
     ] = None,
-    tta: Annotated[bool, typer.Option("--tta", help="Average over mirror images along all axes (slower).")] = False,
+    tta: Annotated[
+        bool, typer.Option("--tta", help="Average over views of the scan, changed as in training (slower).")
+    ] = False,
     uncertainty: Annotated[
         Optional[str],
         typer.Option(
@@ -33,7 +35,7 @@ def command(
         ),
     ] = None,
     draws: Annotated[int, typer.Option(help="Draws with active dropout.")] = 8,
-    seed: Annotated[int, typer.Option(help="Of the noise of tta and of dropout.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of the views of tta and of dropout.")] = 0,
     quality: Annotated[
         bool, typer.Option("--quality/--no-quality", help="Predict the Dice of each case, if RUN is calibrated (slow).")
     ] = True,
@@ -48,9 +50,10 @@ def command(
     from voxloom.cli.predict_points import predict_points
     from voxloom.errors import VoxloomError
     from voxloom.study.outputs import claim_outputs
-    from voxloom.study.predict import predict_scans
+    from voxloom.study.predict import Predictor, predict_scans
     from voxloom.study.run import is_landmark_run
     from voxloom.study.scans import find_scans
+    from voxloom.study.tta import views_told
     from voxloom.study.uncertainty import Sampling, check_sources
     from voxloom.study.uncertainty_maps import voices_of, write_uncertainties
 
@@ -58,9 +61,12 @@ def command(
         predict_points(run, inputs, out, ending, resample_tilt, device, json_output)
         return
     sampling = None if uncertainty is None else Sampling.parse(uncertainty, draws, seed)
-    predictor = open_predictor(run, device, tta)
+    predictor = open_predictor(run, device, tta, seed)
     if sampling is not None:
         check_sources(voices_of(predictor), sampling)
+    told_views = None if not isinstance(predictor, Predictor) else views_told(predictor)
+    if told_views:
+        output.note(told_views)
     scans = find_scans(inputs, len(predictor.channels), predictor.may_lack)
     filled = output.filled_channels(scans, predictor.channels)
     names = [f"{scan.name}{ending or scan.ending}" for scan in scans]
@@ -93,7 +99,7 @@ def command(
             )
     for scan, error in failures:
         output.note(f"{scan.name} was not predicted: {error}")
-    told = {"filled": filled} if filled else {}
+    told = {key: value for key, value in (("filled", filled), ("views", told_views)) if value}
     result = {
         "written": [str(p) for p in written],
         **told,
@@ -105,19 +111,22 @@ def command(
         raise VoxloomError(f"{len(failures)} of {len(scans)} scans could not be predicted")
 
 
-def open_predictor(folder: Path, device: str, tta: bool) -> Predictor | EnsemblePredictor:
+def open_predictor(folder: Path, device: str, tta: bool, seed: int) -> Predictor | EnsemblePredictor:
     """The networks of a run, or of an ensemble of runs."""
     from voxloom.errors import BadInput
     from voxloom.study.predict import Predictor
     from voxloom.study.run import Run
+    from voxloom.study.tta import with_tta
 
     if (folder / "ensemble.json").is_file():
         if tta:
-            raise BadInput("--tta is for runs", folder, "Set inference.mirror in the recipes of the members")
+            fix = "Predict with its members, or set augment.mirror and inference.mirror in their recipes"
+            raise BadInput("--tta is for runs", folder, fix)
         from voxloom.study.ensemble import EnsemblePredictor  # brings Lightning along
 
         return EnsemblePredictor.of(folder, device=device)
-    return Predictor.of(Run(folder), device=device, mirror=(0, 1, 2) if tta else None)
+    predictor = Predictor.of(Run(folder), device=device)
+    return with_tta(predictor, seed) if tta else predictor
 
 
 def count_structures(run: Path, predictor: Predictor | EnsemblePredictor, maps: list[Path], out: Path) -> list[Path]:

@@ -27,6 +27,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 from torch.nn import functional
 
+from voxloom.networks.convolution import Conv3d, ConvTranspose3d
+
 #: Slices of the slab.
 SLAB = 3
 _STRIDE = (1, 2, 2)
@@ -105,7 +107,7 @@ class Conv(nn.Module):
     ) -> None:
         super().__init__()
         self.before = Before(settings, inside)
-        self.conv = nn.Conv3d(self.before.width, outside, 3, stride=stride, padding=1)
+        self.conv = Conv3d(self.before.width, outside, 3, stride=stride, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, 3, h, w) to (B, C', 3, h', w')."""
@@ -133,7 +135,7 @@ class Expand(nn.Module):
     def __init__(self, settings: SlabSettings, inside: int, outside: int) -> None:
         super().__init__()
         self.before = Before(settings, inside)
-        self.conv = nn.ConvTranspose3d(self.before.width, outside, 3, _STRIDE, padding=1, bias=False)
+        self.conv = ConvTranspose3d(self.before.width, outside, 3, _STRIDE, padding=1, bias=False)
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
         """(B, C, 3, h, w) and the skip (B, S, 3, H, W) to (B, C' + S, 3, H, W)."""
@@ -146,7 +148,7 @@ class Head(nn.Module):
     def __init__(self, settings: SlabSettings, inside: int) -> None:
         super().__init__()
         self.before = Before(settings, inside)
-        self.conv = nn.Conv3d(self.before.width, settings.outputs, (SLAB, 1, 1))
+        self.conv = Conv3d(self.before.width, settings.outputs, (SLAB, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, 3, h, w) to (B, outputs, h, w)."""
@@ -162,7 +164,7 @@ class SlabNet(nn.Module):
         self.settings = settings
         widths = settings.widths
         self.norm = nn.BatchNorm3d(settings.in_channels) if settings.batch_norm else nn.Identity()
-        self.first = nn.Conv3d(settings.in_channels, widths[0], 3, padding=1)
+        self.first = Conv3d(settings.in_channels, widths[0], 3, padding=1)
         self.left = nn.ModuleList(Residual(settings, w, 1 if n == 0 else 2) for n, w in enumerate(widths))
         self.compress = nn.ModuleList(Conv(settings, a, b, _STRIDE) for a, b in pairwise(widths))
         inside = [*(2 * w for w in widths[1:-1]), widths[-1]]  # what comes up from the level below

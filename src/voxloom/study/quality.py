@@ -32,7 +32,15 @@ from voxloom.formats import read_label
 from voxloom.progress import Progress
 from voxloom.study.predict import Predictor
 from voxloom.study.run import Run
-from voxloom.study.uncertainty import DRAWS, Sampling, Source, check_sources, default_sources, scan_disagreement
+from voxloom.study.uncertainty import (
+    DRAWS,
+    VIEWS,
+    Sampling,
+    Source,
+    check_sources,
+    default_sources,
+    scan_disagreement,
+)
 from voxloom.volume import Volume
 
 QUALITY = "quality.json"
@@ -58,9 +66,11 @@ class QualityReader:
     @classmethod
     def of(cls, run: Run, predictor: Predictor, sampling: Sampling) -> QualityReader:
         """All networks of a run, of which ``predictor`` holds the folds in order; mirrored as the run says, whatever it does."""
-        mirror = tuple(run.recipe.inference.get("mirror", ()))
+        mirror = tuple(axis for axis in run.recipe.inference.get("mirror", ()) if axis in predictor.trained_mirror)
         inference = predictor.inference.model_copy(update={"mirror": mirror})
-        voices = tuple(replace(predictor, members=(member,), inference=inference) for member in predictor.members)
+        voices = tuple(
+            replace(predictor, members=(member,), inference=inference, looks=()) for member in predictor.members
+        )
         return cls(voices, tuple(usual_volumes(run, fold) for fold in run.folds), sampling)
 
     def features(self, scan: Volume, prediction: Volume) -> dict[str, float]:
@@ -97,9 +107,14 @@ class Quality:
             sampling = about["members"]
             members = Sampling(tuple(sampling["sources"]), int(sampling["draws"]), int(sampling["seed"]))
             model = QualityModel.from_dict(about["model"])
+            old = "tta" in members.sources and sampling.get("views") != VIEWS
         except (KeyError, TypeError, ValueError) as error:
             fix = f"Calibrate the run again: voxloom calibrate {run.folder}"
             raise BadInput(f"the calibration is damaged ({error})", run.folder / QUALITY, fix) from error
+        if old:
+            what = "the run was calibrated by an earlier version, whose changed views of a scan were others"
+            fix = f"Calibrate it again: voxloom calibrate {run.folder}, or leave the quality out with --no-quality"
+            raise BadInput(what, run.folder / QUALITY, fix)
         return cls(QualityReader.of(run, predictor, members), model)
 
     def row(self, case: str, scan: Volume, prediction: Volume) -> dict[str, Any]:

@@ -28,12 +28,14 @@ from voxloom.study.external import evaluate_external, kept_apart, open_external
 from voxloom.study.facts import Resolved, complete, gather_facts, plan_rows, plan_text, resolve
 from voxloom.study.guard import Records, guard_folds, guard_outside
 from voxloom.study.notes import data_notes
+from voxloom.study.mirroring import without_sided_mirrors
 from voxloom.study.recipe import Recipe
 from voxloom.study.run import Run, cache_folder
 from voxloom.training.callbacks import Reporter
 from voxloom.training.checkpoint import CHECKPOINT
 from voxloom.training.fit import Training, fit
 from voxloom.training.loop import Outcome
+from voxloom.training.skipping import skipped_sentence
 from voxloom.training.timing import seconds_per_step
 
 
@@ -180,6 +182,9 @@ def start_study(dataset: Dataset, recipe: Recipe, folder: Path, listener: Listen
     """Inspect, plan and write the files that define the run."""
     device = pick_device(recipe.device)
     cases, labels = usable_cases(dataset, recipe)
+    recipe, told = without_sided_mirrors(recipe, labels.names)
+    if told:
+        listener.stage(told)
     folds = first_patients(choose_folds(cases, recipe), cases, recipe.folds.train_patients, seed=recipe.seed)
     with listener.progress("Inspecting") as progress:
         found = fingerprint(cases, progress=progress)
@@ -281,7 +286,8 @@ def _train_folds(study: Study, listener: Listener, *, resume: bool = False) -> R
         listener.stage(
             f"Fold {number}: {len(study.folds[number].train)} cases to train on, {len(study.folds[number].val)} held out"
         )
-        outcomes[f"fold_{number}"] = _train_fold(study, number, listener, resume)
+        outcome = outcomes[f"fold_{number}"] = _train_fold(study, number, listener, resume)
+        tell_skipped(listener, number, outcome)
     repeat = study.settings.recipe.model_copy(update={"budget": None, "pace": {k: v.pace for k, v in outcomes.items()}})
     repeat.save(study.folder / "repeat.yaml")
     with listener.progress("Predicting the held-out cases") as progress:
@@ -291,6 +297,12 @@ def _train_folds(study: Study, listener: Listener, *, resume: bool = False) -> R
         evaluate_external(study.folder, external, progress)
     report_run(study.folder)
     return Run(study.folder)
+
+
+def tell_skipped(listener: Listener, number: int, outcome: Outcome) -> None:
+    """Say how many steps of a fold were left out, and why; nothing where all were taken."""
+    if outcome.skipped:
+        listener.stage(f"Fold {number}: {skipped_sentence(outcome.skipped, outcome.steps)}")
 
 
 def _train_fold(study: Study, number: int, listener: Listener, resume: bool) -> Outcome:
@@ -367,6 +379,7 @@ def describe_model(study: Study, fold: Fold, statistics: Statistics | None) -> d
         "channels_last": s.training.channels_last,
         "channels": list(study.dataset.channels),
         "channel_dropout": s.augment.channel_dropout,
+        "augment": s.augment.model_dump(mode="json"),
         "labels": study.labels.to_nnunet(),
         "regions_order": study.labels.regions_order,
         "statistics": statistics.to_dict() if statistics else None,

@@ -14,7 +14,6 @@ from typing import Any
 
 from lightning import Callback, Trainer
 
-from voxloom.errors import VoxloomError
 from voxloom.training.checkpoint import save_checkpoint
 from voxloom.training.log import VAL_LOSS, TrainingLog
 from voxloom.training.module import SegmentationModule
@@ -185,17 +184,6 @@ class Save(Callback):
 
 #: ``report(step, steps, seconds_left, train_loss, {label: Dice})``
 Reporter = Callable[[int, int, float, float, dict[str, float]], None]
-
-
-class Watch(Callback):
-    """Ends a training whose loss is not a number any more, naming the step."""
-
-    def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
-        if batch_idx % 20 == 0 and not math.isfinite(pl_module.loss_sum):
-            raise VoxloomError(
-                f"the training loss is not finite at step {pl_module.pace.step}. "
-                "Lower training.learning_rate, or set training.precision to fp32"
-            )
 
 
 class Report(Callback):

@@ -6,6 +6,7 @@ files, validation or budgets; callbacks do.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -20,6 +21,15 @@ from voxloom.optim import EMA, lr_at, make_optimizer
 from voxloom.training.pace import Pace
 from voxloom.training.phases import phase_at
 from voxloom.training.settings import TrainingSettings
+from voxloom.training.skipping import (
+    Fault,
+    SkippedSteps,
+    buffers_kept,
+    gradient_fault,
+    norm_buffers,
+    output_fault,
+    restore_buffers,
+)
 
 
 def step_seed(seed: int, step: int) -> int:
@@ -78,6 +88,9 @@ class SegmentationModule(LightningModule):
         self.ema = EMA(self.network, settings.ema) if settings.ema else None
         self.loss_sum, self.loss_count = torch.zeros(()), 0
         self.optimizer_state: dict[str, Any] | None = None
+        self.skips = SkippedSteps()
+        self._batch: tuple[int, Tensor, Tensor] | None = None
+        self._loss_is_finite, self._before = True, list[Tensor]()
 
     def augmented(self, batch: tuple[int, Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         """Image (B, C, *patch) and label (B, *patch) as the network sees them; 2D networks get two spatial axes."""
@@ -108,11 +121,47 @@ class SegmentationModule(LightningModule):
     def training_step(self, batch: tuple[int, Tensor, Tensor], batch_idx: int) -> Tensor:
         """Loss of one step."""
         torch.manual_seed(step_seed(self.seed, batch[0]))  # dropout draws from the global generator
+        self._batch, self._before = batch, norm_buffers(self.network)
         image, label = self.augmented(batch)
         loss: Tensor = self.loss(self.network(image), label)
-        self.loss_sum += loss.detach().float().cpu()
-        self.loss_count += 1
+        value = loss.detach().float().cpu()
+        self._loss_is_finite = math.isfinite(value)
+        if self._loss_is_finite:
+            self.loss_sum += value
+            self.loss_count += 1
         return loss
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip the gradient by its norm; where that is not finite, leave the step out.
+
+        Without gradients no optimizer moves a weight or its own state. The norm is the one that clipping needs anyway.
+        """
+        weights = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+        norm = torch.nn.utils.get_total_norm([p.grad for p in weights if p.grad is not None])
+        if math.isfinite(norm):
+            if gradient_clip_val:
+                torch.nn.utils.clip_grads_with_norm_(weights, gradient_clip_val, norm)
+            self.skips.taken()
+            return
+        fault = self._fault()
+        optimizer.zero_grad(set_to_none=True)
+        restore_buffers(self.network, self._before)
+        self.skips.add(self.pace.step + 1, fault, self.settings.precision, self.network)
+
+    def _fault(self) -> Fault:
+        """What made the gradient of the present step not finite."""
+        if self._loss_is_finite:
+            return gradient_fault(self.network)
+        assert self._batch is not None
+        torch.manual_seed(step_seed(self.seed, self._batch[0]))
+        bf16 = self.settings.precision == "bf16"
+        with buffers_kept(self.network), torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
+            return output_fault(self.network, self.augmented(self._batch)[0])
 
     def take_mean_loss(self) -> float:
         """Mean training loss since the last call."""
@@ -180,11 +229,13 @@ class SegmentationModule(LightningModule):
             "pace": self.pace.state_dict(),
             "ema": self.ema.state_dict() if self.ema is not None else None,
             "loss": [float(self.loss_sum), self.loss_count],
+            "skips": self.skips.state_dict(),
         }
 
     def load_progress_state(self, state: dict[str, Any]) -> None:
         """Continue from ``progress_state``."""
         self.pace.load_state_dict(state["pace"])
         self.loss_sum, self.loss_count = torch.tensor(state["loss"][0]), int(state["loss"][1])
+        self.skips.load_state_dict(state.get("skips", {}))
         if self.ema is not None:
             self.ema.load_state_dict(state["ema"])

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from voxloom.dataset import Case, Dataset, Fold, read_splits, write_splits
 from voxloom.dataset.leaks import describe_cases
 from voxloom.dataset.nested import first_patients
+from voxloom.dataset.sides import left_right_axes
 from voxloom.errors import BadInput
 from voxloom.files import write_json, write_text
 from voxloom.inference.precision import pick_device
@@ -25,6 +26,7 @@ from voxloom.study.external import kept_apart, open_external
 from voxloom.study.guard import Records, guard_folds, guard_outside
 from voxloom.study.landmarks.plan import LandmarkPlan, checked, headers_of, plan_landmarks
 from voxloom.study.notes import data_notes
+from voxloom.study.mirroring import kept_mirrors
 from voxloom.study.recipe import Recipe
 from voxloom.study.run import Run, cache_folder
 from voxloom.training.landmarks.fit import LandmarkTraining, fit_landmarks
@@ -81,6 +83,9 @@ def start(dataset: Dataset, recipe: Recipe, folder: Path, listener: Listener) ->
     points = {case.id: case.read_points() for case in cases}
     settings = checked_landmarks(recipe)
     layout = Layout.of(points.values(), settings.chosen_maps, settings.names)
+    recipe, told = without_sided_marks(recipe, layout)
+    if told:
+        listener.stage(told)
     folds = first_patients(choose_folds(cases, recipe), cases, recipe.folds.train_patients, seed=recipe.seed)
     records = describe_cases(cases)
     guard_folds(records, folds, recipe.data)
@@ -100,6 +105,13 @@ def start(dataset: Dataset, recipe: Recipe, folder: Path, listener: Listener) ->
     write_json(folder / "data.json", {**about, "notes": notes})
     plan.recipe.save(folder / "recipe.yaml")
     return LandmarkStudy(folder, cases, points, layout, folds, plan, device)
+
+
+def without_sided_marks(recipe: Recipe, layout: Layout) -> tuple[Recipe, str | None]:
+    """No mirror images along left-right where the two sides have maps of their own."""
+    parted = layout.sided and layout.maps == "landmark"
+    sided = left_right_axes(recipe.preparation.orientation) if parted else ()
+    return kept_mirrors(recipe, sided, layout.sides)
 
 
 def checked_landmarks(recipe: Recipe) -> Any:
@@ -162,11 +174,13 @@ def reopen(dataset: Dataset, run: Run) -> LandmarkStudy:
 def train_folds(study: LandmarkStudy, listener: Listener, *, resume: bool = False) -> Run:
     """Prepare the cases, train every fold, score the held-out cases, report."""
     from voxloom.study.landmarks.evaluate import evaluate_external_points, report_landmarks, validate_landmarks
+    from voxloom.study.train import tell_skipped
 
     outcomes: dict[str, Outcome] = {}
     for number, fold in enumerate(study.folds):
         listener.stage(f"Fold {number}: {len(fold.train)} cases to train on, {len(fold.val)} held out")
-        outcomes[f"fold_{number}"] = _train_fold(study, number, listener, resume)
+        outcome = outcomes[f"fold_{number}"] = _train_fold(study, number, listener, resume)
+        tell_skipped(listener, number, outcome)
     repeat = study.plan.recipe.model_copy(update={"budget": None, "pace": {k: v.pace for k, v in outcomes.items()}})
     repeat.save(study.folder / "repeat.yaml")
     with listener.progress("Predicting the held-out cases") as progress:
