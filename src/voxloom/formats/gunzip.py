@@ -38,7 +38,8 @@ def is_gzip(path: Path) -> bool:
 class ByteStream:
     """The content of a file from byte ``offset`` on, read forward once; compression is undone on the way.
 
-    ``compressed`` tells how: None (not at all), ``GZIP``, ``ZLIB_OR_GZIP`` or ``BZIP2``. Raises BadInput when the data is cut or damaged.
+    ``compressed`` tells how: None (not at all), ``GZIP``, ``ZLIB_OR_GZIP`` or ``BZIP2``. Raises BadInput
+    when the data is cut or damaged.
     """
 
     def __init__(self, path: Path, *, compressed: int | None, offset: int = 0) -> None:

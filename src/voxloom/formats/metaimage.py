@@ -14,7 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxloom.errors import BadInput
-from voxloom.formats.textheader import LONGEST_HEADER, Encoding, TextHeader, detached, lps_affine, numbers, sizes, unit_mm
+from voxloom.formats.textheader import (
+    LONGEST_HEADER,
+    Encoding,
+    TextHeader,
+    detached,
+    lps_affine,
+    numbers,
+    sizes,
+    unit_mm,
+)
 
 _TYPES = {
     "MET_CHAR": "i1", "MET_UCHAR": "u1", "MET_SHORT": "i2", "MET_USHORT": "u2", "MET_INT": "i4", "MET_UINT": "u4",

@@ -171,9 +171,7 @@ def _in_space(fields: Mapping[str, str], wanted: list[int], count: int) -> tuple
     return axes, origin
 
 
-def _upright(
-    fields: Mapping[str, str], wanted: list[int], count: int, path: Path
-) -> tuple[NDArray[Any], NDArray[Any]]:
+def _upright(fields: Mapping[str, str], wanted: list[int], count: int, path: Path) -> tuple[NDArray[Any], NDArray[Any]]:
     """Axes and origin of a file without directions: spacings, and minima of voxels (``cell``) or of centers (``node``)."""
     scale = _units(fields.get("units"), count, path)
     steps = _of_axes(fields.get("spacings"), count, math.nan)

@@ -147,7 +147,7 @@ _UNITS_MM = {name: mm for mm, names in _UNIT_NAMES.items() for name in names.spl
 
 def unit_mm(name: str, path: Path) -> float:
     """Millimetres per unit; an empty name or ``?`` says nothing, which is mm. Raises BadInput for an unknown unit."""
-    known = name.strip().strip("\"").lower()
+    known = name.strip().strip('"').lower()
     if known in ("", "?", "???"):
         return 1.0
     if known not in _UNITS_MM:
