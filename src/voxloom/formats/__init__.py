@@ -5,9 +5,9 @@ Geometry is RAS+ millimetres on both ways. Heavy libraries are imported by the r
 
 from voxloom.formats.dispatch import (
     ENDINGS,
+    IMAGE_ENDINGS,
     LOSSY,
     PICTURE_ENDINGS,
-    WRITABLE,
     ending_of,
     format_of,
     read_channels,
@@ -23,9 +23,9 @@ from voxloom.formats.header import Header
 
 __all__ = [
     "ENDINGS",
+    "IMAGE_ENDINGS",
     "LOSSY",
     "PICTURE_ENDINGS",
-    "WRITABLE",
     "Header",
     "ending_of",
     "format_of",

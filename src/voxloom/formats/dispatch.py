@@ -43,9 +43,9 @@ _FORMATS = {
 #: Endings of the second file of a pair: read when named, but not a scan of its own in a folder.
 _SECOND = (".img.gz", ".img")
 #: Endings that ``write_volume`` knows, longest first.
-WRITABLE: tuple[str, ...] = (".nii.gz", ".nii", ".mha", ".mhd", ".nrrd", ".nhdr", ".png", ".tif", ".tiff")
-#: Endings of images that a data set may hold, longest first.
-ENDINGS: tuple[str, ...] = tuple(e for e, name in _FORMATS.items() if name != "dicom" and e not in _SECOND)
+ENDINGS: tuple[str, ...] = (".nii.gz", ".nii", ".mha", ".mhd", ".nrrd", ".nhdr", ".png", ".tif", ".tiff")
+#: Endings of images that a data set or a folder of scans may hold, longest first.
+IMAGE_ENDINGS: tuple[str, ...] = tuple(e for e, name in _FORMATS.items() if name != "dicom" and e not in _SECOND)
 #: Endings of 2D pictures.
 PICTURE_ENDINGS: tuple[str, ...] = tuple(e for e, name in _FORMATS.items() if name == "picture")
 #: Endings of pictures that compression changes: images, never label maps.
@@ -65,18 +65,19 @@ def format_of(path: str | Path) -> str:
     if path.is_dir() or _is_dicom(path):
         return "dicom"
     check_file(path)
-    raise BadInput(f"the ending is none of {', '.join(ENDINGS)}", path, "Give such a file or a folder of DICOM files")
+    known = ", ".join(IMAGE_ENDINGS)
+    raise BadInput(f"the ending is none of {known}", path, "Give such a file or a folder of DICOM files")
 
 
 def ending_of(path: Path) -> str | None:
     """The known image ending of a file name, the longest that fits (``.nii.gz`` before ``.gz``), or None."""
-    return max((e for e in ENDINGS if path.name.lower().endswith(e)), key=len, default=None)
+    return max((e for e in IMAGE_ENDINGS if path.name.lower().endswith(e)), key=len, default=None)
 
 
 def result_ending(ending: str) -> str:
     """The ending for a label map of an image with this one: its own, or of a format that holds labels and can be written."""
     known = ending.lower()
-    if known in WRITABLE:
+    if known in ENDINGS:
         return ending
     return ".png" if known in LOSSY else ".nii.gz"
 
@@ -169,13 +170,13 @@ def _integers(source: Source) -> Volume:
 
 
 def write_volume(volume: Volume, path: str | Path) -> Path:
-    """Write a volume by the ending of ``path`` (one of ``WRITABLE``), whole or not at all; returns the path.
+    """Write a volume by the ending of ``path`` (one of ``ENDINGS``), whole or not at all; returns the path.
 
     PNG and TIFF hold one slice (K = 1) and no geometry. Raises BadInput when the format cannot hold the volume.
     """
     path = Path(path)
-    if not path.name.lower().endswith(WRITABLE):
-        raise BadInput(f"the ending is none of {', '.join(WRITABLE)}", path, "Choose one of them")
+    if not path.name.lower().endswith(ENDINGS):
+        raise BadInput(f"the ending is none of {', '.join(ENDINGS)}", path, "Choose one of them")
     _reader(path).write(volume, path)
     return path
 

@@ -21,6 +21,7 @@ from voxloom.formats.checks import check_bomb, check_file, check_finite, check_r
 from voxloom.formats.gunzip import GZIP, ByteStream, empty_like_file, gzip_pieces, is_gzip
 from voxloom.formats.header import Header
 from voxloom.formats.nifti_header import COLORS, TYPES, Fields, geometry, parse
+from voxloom.formats.nifti_pair import pair_of
 from voxloom.formats.quaternion import to_quaternion
 from voxloom.volume import Volume
 
@@ -101,23 +102,6 @@ def _open(path: Path) -> tuple[Fields, ByteStream]:
 
 def _stream(path: Path) -> ByteStream:
     return ByteStream(path, compressed=GZIP if is_gzip(path) else None)
-
-
-def pair_of(path: Path) -> tuple[Path, Path] | None:
-    """The header and the voxels of an .hdr/.img pair, whichever of the two is named; None for one file."""
-    name = path.name.lower()
-    for packed in ("", ".gz"):
-        for ending in (f".hdr{packed}", f".img{packed}"):
-            if name.endswith(ending):
-                stem = path.name[: -len(ending)]
-                return tuple(_beside(path, stem, kind) for kind in ("hdr", "img"))  # type: ignore[return-value]
-    return None
-
-
-def _beside(path: Path, stem: str, kind: str) -> Path:
-    """The file of a pair with this ending, packed or not, in the case of the file that is there."""
-    names = [f"{stem}.{kind}", f"{stem}.{kind}.gz", f"{stem}.{kind.upper()}"]
-    return next((p for name in names if (p := path.with_name(name)).is_file()), path.with_name(names[0]))
 
 
 def _check_size(fields: Fields, size: int, path: Path, compressed: bool) -> None:

@@ -24,6 +24,7 @@ from voxloom.volume import Volume
 
 #: Affine of every picture.
 PICTURE_AFFINE = np.diag([-1.0, -1.0, 1.0, 1.0])
+_EXIF_ORIENTATION = 0x0112
 _GREY = {"1": "uint8", "L": "uint8", "LA": "uint8", "F": "float32", "I": "int32"}
 
 
@@ -137,9 +138,23 @@ def _open(path: Path) -> Any:
         raise BadInput(reason, path, "Check the file, or copy it again") from None
     check_shape(image.size, path)
     check_bomb(image.width * image.height * 4, path.stat().st_size, path)
+    if image.format == "JPEG":
+        _check_jpeg(image, path)
     if image.mode in ("RGB", "RGBA") and ";16" in str(image.tile[:1]):
         raise BadInput("is a color picture of 16 bits per channel", path, "Save it with 8 bits per channel")
     return image
+
+
+def _check_jpeg(image: Any, path: Path) -> None:
+    """Refuse a JPEG whose decoded pixels would not be what viewers show: printing colors, or a turn noted in EXIF (BadInput)."""
+    if image.mode not in ("L", "RGB"):
+        raise BadInput(f"is a JPEG with {image.mode} colors", path, "Save it as grey or RGB")
+    try:
+        turn = image.getexif().get(_EXIF_ORIENTATION, 1)
+    except Exception:  # damaged EXIF says nothing about a turn
+        turn = 1
+    if turn not in (0, 1):
+        raise BadInput(f"is stored turned (EXIF orientation {turn})", path, "Save it upright, e.g. as .png")
 
 
 def _target(image: Any) -> str:

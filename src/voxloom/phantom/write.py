@@ -16,7 +16,7 @@ import numpy as np
 from voxloom.dataset.labels import Labels
 from voxloom.errors import BadInput
 from voxloom.files import write_json
-from voxloom.formats import WRITABLE, read_label, write_dicom_series, write_volume
+from voxloom.formats import ENDINGS, read_label, write_dicom_series, write_volume
 from voxloom.phantom.case import PhantomCase, ScanSize
 from voxloom.phantom.kinds import Kind, kind_named, make_phantom
 from voxloom.phantom.rater import simulate_rater
@@ -166,7 +166,7 @@ def _write_table(rows: Sequence[dict[str, Any]], path: Path) -> None:
 
 def _find_masks(folder: Path, count: int) -> list[Path]:
     where = folder / "labelsTr" if (folder / "labelsTr").is_dir() else folder
-    found = sorted(p for p in where.iterdir() if p.name.endswith(WRITABLE)) if where.is_dir() else []
+    found = sorted(p for p in where.iterdir() if p.name.endswith(ENDINGS)) if where.is_dir() else []
     if len(found) < count:
         raise BadInput(
             f"holds {len(found)} masks, {count} were asked for", folder, f"Use -n {max(1, len(found))} or fewer"
@@ -181,7 +181,7 @@ def _names(kind: Kind, count: int, masks: Sequence[Path] | None) -> Iterator[tup
         yield from ((f"{stem}_{index:03d}", None) for index in range(count))
         return
     for path in masks:
-        ending = max((e for e in WRITABLE if path.name.endswith(e)), key=len)
+        ending = max((e for e in ENDINGS if path.name.endswith(e)), key=len)
         yield path.name[: -len(ending)], read_label(path)
 
 
