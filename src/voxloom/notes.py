@@ -45,6 +45,11 @@ def collect() -> Iterator[list[Note]]:
         _listening[:] = [listener for listener in _listening if listener is not heard]
 
 
+def heard() -> list[Note]:
+    """What the innermost listener has heard so far; nothing without one."""
+    return list(_listening[-1]) if _listening else []
+
+
 def grouped(notes: Iterable[Note]) -> list[tuple[str, list[str]]]:
     """The remarks with their sources; those that differ in their numbers only are one (the first one's numbers are shown)."""
     groups: dict[str, tuple[str, list[str]]] = {}
