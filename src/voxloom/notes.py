@@ -21,11 +21,12 @@ class Note:
 
     source: str
     text: str
+    is_warning: bool = False
 
 
-def tell(source: object, text: str) -> None:
+def tell(source: object, text: str, *, warning: bool = False) -> None:
     """Tell the innermost listener of a file, once."""
-    pass_on([Note(str(source), text)])
+    pass_on([Note(str(source), text, warning)])
 
 
 def pass_on(notes: Iterable[Note]) -> None:

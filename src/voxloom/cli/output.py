@@ -60,8 +60,9 @@ def filled_channels(scans: Sequence[Scan], channels: Sequence[str]) -> dict[str,
 def done(wrote: Sequence[Path], next_step: str | None, as_json: Any = None) -> None:
     """Say what was written and the next sensible command, or print the result as JSON; in both what readers noted on files."""
     told = grouped(heard())
+    warnings = {found.text for found in heard() if found.is_warning}
     for text, sources in told:
-        note(f"Note: {sentence(text, sources)}")
+        note(f"{'Warning' if text in warnings else 'Note'}: {sentence(text, sources)}")
     if as_json is not None:
         notes = {"notes": [{"note": text, "files": sources} for text, sources in told]}
         whole = {**as_json, **notes} if told and isinstance(as_json, dict) else as_json

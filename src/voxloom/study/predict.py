@@ -36,6 +36,7 @@ from voxloom.prepare import PLAIN_SLICES, PrepareSettings, SliceSettings, Statis
 from voxloom.progress import Progress
 from voxloom.study.mending import Activations, Mending, used_mendings
 from voxloom.study.run import Run
+from voxloom.study.scan_check import TrainedOn
 from voxloom.study.scans import Scan, read_channels, read_scan, refuse_channels
 from voxloom.study.views import Member, View, views
 from voxloom.training.settings import InferenceSettings
@@ -56,6 +57,7 @@ class Predictor:
     slices : which slices the networks see, as in ``model.json``.
     mendings : post-processing steps of the run.
     trained_mirror : axes along which training mirrored patches.
+    trained_on : what the training cases were like; scans that differ are told.
     may_lack : whether the networks learned to do without a channel (``augment.channel_dropout``).
     """
 
@@ -73,6 +75,7 @@ class Predictor:
     mendings: tuple[Mending, ...] = ()
     trained_mirror: tuple[int, ...] = ()
     may_lack: bool = False
+    trained_on: TrainedOn | None = None
 
     @classmethod
     def of(cls, run: Run, *, device: str = "auto", mirror: Sequence[int] | None = None) -> Predictor:
@@ -84,7 +87,8 @@ class Predictor:
     def with_run(self, run: Run) -> Predictor:
         """The same networks with what the run knows beside them: its post-processing, and how it was trained."""
         mirrored = tuple(run.recipe.augment.get("mirror", ()))
-        return replace(self, mendings=used_mendings(run.summary), trained_mirror=mirrored)
+        known = TrainedOn.of(run.data)
+        return replace(self, mendings=used_mendings(run.summary), trained_mirror=mirrored, trained_on=known)
 
     @classmethod
     def from_folds(
@@ -157,6 +161,8 @@ class Predictor:
         """
         volume = source if isinstance(source, Volume) else read_channels(source, resample_tilt)
         refuse_channels(volume, self.channels, self.may_lack)
+        if self.trained_on is not None:
+            self.trained_on.warn(volume)
         labels = self._labels(volume)
         with self.activations(volume) as activations:
             for mending in self.mendings:

@@ -17,7 +17,6 @@ from voxloom.dataset.inspect.components import count_components
 from voxloom.dataset.inspect.facts import CaseFacts
 from voxloom.dataset.inspect.intensities import content_hash, describe_channel
 from voxloom.dataset.labels import Labels
-from voxloom.dataset.sources import read_label_source
 from voxloom.errors import BadInput
 from voxloom.notes import collect
 from voxloom.volume import Volume
@@ -58,7 +57,7 @@ def _label(case: Case, faults: list[BadInput]) -> Volume | None:
     if case.label is None:
         return None
     try:
-        return read_label_source(case.label)
+        return case.label_alone()
     except BadInput as fault:
         faults.append(fault)
         return None
