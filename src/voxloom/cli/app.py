@@ -136,12 +136,14 @@ def run(arguments: list[str]) -> int:
     debug = "--debug" in arguments
     arguments = [a for a in arguments if a != "--debug"]
     from voxloom.errors import BadInput, VoxloomError
+    from voxloom.notes import collect
 
     if any(argument == "" or _OPTION_OF_NOTHING.fullmatch(argument) for argument in arguments):
         typer.echo("Error: an argument is empty. Is a variable of the shell not set?", err=True)
         return 2
     try:
-        result = typer.main.get_command(app).main(arguments, prog_name="voxloom", standalone_mode=False)
+        with collect():  # what readers were not sure of; ``output.done`` says it
+            result = typer.main.get_command(app).main(arguments, prog_name="voxloom", standalone_mode=False)
         code = result if isinstance(result, int) else 0
         if code == 130:  # how Typer itself ends on Ctrl-C
             typer.echo("Interrupted.", err=True)

@@ -213,11 +213,24 @@ def structure_rows(structures: dict[str, Any]) -> list[list[str]]:
 
 def rows(summary: dict[str, Any]) -> list[list[str]]:
     """A table for the screen: a row per label; infinite distances are shown and counted."""
+    from voxloom.evaluation.units import distance_unit, named, unit_of, volume_unit
+
+    unit = unit_of(summary)
+    mm, ml = distance_unit(unit), volume_unit(unit)
     lines = [
-        ["label", "Dice mean [95 % CI]", "median", "SD", "HD95 mm", "ASSD mm", "volume error ml", "one mask empty"]
+        [
+            "label",
+            "Dice mean [95 % CI]",
+            "median",
+            "SD",
+            f"HD95 {mm}",
+            f"ASSD {mm}",
+            f"volume error {ml}",
+            "one mask empty",
+        ]
     ]
     for label, dice in summary["dice"].items():
-        hd, assd, error = (summary[m][label] for m in ("hd95", "assd", "volume_error_ml"))
+        hd, assd, error = (summary[m][label] for m in ("hd95", "assd", named("volume_error_ml", unit)))
         kinds = summary["kinds"].get(label, {})
         lines.append(
             [

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from voxloom.notes import grouped, heard, sentence
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -56,9 +58,15 @@ def filled_channels(scans: Sequence[Scan], channels: Sequence[str]) -> dict[str,
 
 
 def done(wrote: Sequence[Path], next_step: str | None, as_json: Any = None) -> None:
-    """Say what was written and the next sensible command, or print the result as JSON."""
+    """Say what was written and the next sensible command, or print the result as JSON; in both what readers noted on files."""
+    told = grouped(heard())
+    warnings = {found.text for found in heard() if found.is_warning}
+    for text, sources in told:
+        note(f"{'Warning' if text in warnings else 'Note'}: {sentence(text, sources)}")
     if as_json is not None:
-        typer.echo(json.dumps(plain(as_json), indent=2))
+        notes = {"notes": [{"note": text, "files": sources} for text, sources in told]}
+        whole = {**as_json, **notes} if told and isinstance(as_json, dict) else as_json
+        typer.echo(json.dumps(plain(whole), indent=2))
         return
     for path in list(wrote)[:10]:
         typer.echo(f"Wrote {path}")

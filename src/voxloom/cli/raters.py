@@ -55,7 +55,7 @@ def command(
     figures = summarize_raters(study, columns)
     wrote = _write(study, figures, out) if out is not None else []
     for label, found in figures["labels"].items():
-        output.table(rows(found["pairs"]), title=f"{label}, {figures['cases']} cases: medians")
+        output.table(rows(found["pairs"], study.unit), title=f"{label}, {figures['cases']} cases: medians")
     for warning in figures["warnings"]:
         output.note(warning)
     output.done(wrote, f"open {out / 'raters.html'}" if out is not None else None, figures if json_output else None)
@@ -143,9 +143,12 @@ def _write(study: Any, figures: dict[str, Any], out: Path) -> list[Path]:
     return wrote + sorted((out / "figures").glob("*.svg"))
 
 
-def rows(pairs: list[dict[str, Any]]) -> list[list[str]]:
+def rows(pairs: list[dict[str, Any]], unit: str) -> list[list[str]]:
     """A table for the screen: a row per pair."""
-    lines = [["pair", "cases", "Dice", "HD mm", "HD95 mm", "ASSD mm", "one mask empty"]]
+    from voxloom.evaluation.units import distance_unit
+
+    mm = distance_unit(unit)
+    lines = [["pair", "cases", "Dice", f"HD {mm}", f"HD95 {mm}", f"ASSD {mm}", "one mask empty"]]
     for p in pairs:
         medians = [f"{p[m]['median']:.{3 if m == 'dice' else 2}f}" for m in ("dice", "hd", "hd95", "assd")]
         lines.append([f"{p['first']} - {p['second']}", str(p["cases"]), *medians, str(p["hd"]["infinite"])])

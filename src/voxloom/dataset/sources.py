@@ -18,6 +18,7 @@ import numpy as np
 
 from voxloom.errors import BadInput
 from voxloom.formats.checks import check_bomb, check_room
+from voxloom.formats.nifti_pair import pair_of
 from voxloom.volume import Volume
 
 if TYPE_CHECKING:
@@ -69,9 +70,9 @@ class NpzItem:
     channel: int | None = None
 
     def read(self) -> Volume:
-        """The item as a Volume: pictures (C, W, H, 1), volumes as stored; voxels of 1 mm, as sizes are not recorded."""
+        """The item as a Volume: pictures (C, W, H, 1), volumes as stored; sizes are not recorded, so lengths count pixels."""
         data = _npz_member(self.path, self.array, os.getpid()).item(self.index)
-        meta = {"source": f"{self.path}:{self.array}[{self.index}]"}
+        meta = {"source": f"{self.path}:{self.array}[{self.index}]", "unit": "pixel"}
         if data.ndim == 3 and data.shape[-1] != 3:
             return Volume(data[None], np.eye(4), meta)
         picture = data[..., None] if data.ndim == 2 else data
@@ -84,9 +85,7 @@ class NpzItem:
         from voxloom.formats import Header
 
         v = self.read()
-        return Header(
-            shape=v.shape, channels=v.channels, affine=v.affine, dtype=str(v.data.dtype), source=v.meta["source"]
-        )
+        return Header(v.shape, v.channels, v.affine, str(v.data.dtype), v.meta["source"], {"unit": v.unit})
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,12 +158,16 @@ def source_files(source: ImageSource) -> list[Path]:
 
 
 def _data_file(path: Path) -> Path | None:
-    """The separate data file of an .mhd header, if it is there."""
-    if path.suffix.lower() != ".mhd" or not path.is_file():
+    """The separate file with the voxels of an .mhd, .nhdr or .hdr header, if it is there."""
+    ending = path.suffix.lower()
+    if ending in (".hdr", ".gz") and (pair := pair_of(path)):
+        return pair[1] if pair[1].is_file() else None
+    key, sign = {".mhd": ("elementdatafile", "="), ".nhdr": ("data file", ":")}.get(ending, ("", ""))
+    if not key or not path.is_file():
         return None
     for line in path.read_text(errors="replace").splitlines():
-        key, _, value = line.partition("=")
-        if key.strip() == "ElementDataFile" and os.path.isfile(path.parent / value.strip()):
+        name, _, value = line.partition(sign)
+        if name.strip().lower() in (key, key.replace(" ", "")) and os.path.isfile(path.parent / value.strip()):
             return path.parent / value.strip()
     return None
 

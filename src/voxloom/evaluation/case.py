@@ -10,6 +10,7 @@ from voxloom.dataset.labels import Labels
 from voxloom.errors import BadInput
 from voxloom.evaluation.metrics import MaskMetrics, mask_metrics
 from voxloom.evaluation.surface import common_box, flat_axes
+from voxloom.evaluation.units import distance_unit
 from voxloom.volume import Volume, grid_distance
 
 #: Writers round affines; further apart than this two label maps are on different grids.
@@ -33,7 +34,7 @@ def evaluate_case(prediction: Volume, truth: Volume, labels: Labels) -> dict[str
     found, true = _labelled(prediction.data[0], truth.data[0], labels)
     valid = labels.valid(true)
     pairs = zip(labels.masks(found), labels.masks(true), strict=True)
-    return {name: mask_metrics(a, b, truth.spacing, valid, flat) for (name, a), (_, b) in pairs}
+    return {name: mask_metrics(a, b, truth.spacing, valid, flat, truth.unit) for (name, a), (_, b) in pairs}
 
 
 def _labelled(prediction: NDArray[Any], truth: NDArray[Any], labels: Labels) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -54,5 +55,7 @@ def check_grids(prediction: Volume, truth: Volume) -> None:
     apart = grid_distance(prediction.affine, truth.affine, truth.shape)
     if apart > TOLERANCE_MM:
         raise BadInput(
-            f"its voxels lie up to {apart:.3g} mm from the truth's", where, "Check the headers of both files"
+            f"its voxels lie up to {apart:.3g} {distance_unit(truth.unit)} from the truth's",
+            where,
+            "Check the headers of both files",
         )

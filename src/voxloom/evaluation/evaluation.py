@@ -18,10 +18,11 @@ import numpy as np
 from voxloom.errors import BadInput
 from voxloom.evaluation.metrics import METRICS, MaskMetrics
 from voxloom.evaluation.summary import summarize
+from voxloom.evaluation.units import MM, common, named
 from voxloom.files import write_json, write_text
 
 #: Columns of ``metrics.csv``.
-COLUMNS = ("case", "patient", "label", *METRICS, "kind")
+COLUMNS = ("case", "patient", "label", *METRICS, "kind", "unit")
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,11 @@ class Evaluation:
         """Ids of the cases, in order of first appearance."""
         return list(dict.fromkeys(row.case for row in self.rows))
 
+    @property
+    def unit(self) -> str:
+        """Of distances: ``mm``, ``pixel`` where the images have no voxel size, or ``mixed``."""
+        return common(row.metrics.unit for row in self.rows)
+
     def values(self, metric: str, label: str) -> list[float]:
         """One metric of one label, in row order."""
         return [float(getattr(row.metrics, metric)) for row in self.rows if row.label == label]
@@ -79,7 +85,9 @@ class Evaluation:
 
         ``kinds`` counts, per label, how often which mask was empty; ``missing`` lists cases without a prediction.
         """
-        result: dict[str, Any] = {metric: self._metric_summary(metric) for metric in METRICS}
+        unit = self.unit
+        result: dict[str, Any] = {named(metric, unit): self._metric_summary(metric) for metric in METRICS}
+        result["unit"] = unit
         result["kinds"] = {label: self._kinds(label) for label in self.labels}
         result["cases"] = len(self.cases)
         result["missing"] = list(self.missing)
@@ -109,10 +117,10 @@ class Evaluation:
         """Write ``metrics.csv``, whole or not at all."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(COLUMNS)
+        writer.writerow([named(column, self.unit) for column in COLUMNS])
         for row in self.rows:
             numbers = [str(float(getattr(row.metrics, name))) for name in METRICS]
-            writer.writerow([row.case, row.patient, row.label, *numbers, row.metrics.kind])
+            writer.writerow([row.case, row.patient, row.label, *numbers, row.metrics.kind, row.metrics.unit])
         write_text(path, text.getvalue())
         return Path(path)
 
@@ -150,8 +158,10 @@ class Evaluation:
 
 
 def _parse(line: Mapping[str, str]) -> Row:
-    numbers = {name: float(line[name]) for name in METRICS}
-    return Row(line["case"], line["patient"], line["label"], MaskMetrics(**numbers, kind=line["kind"]))  # type: ignore[arg-type]
+    unit = line.get("unit") or MM  # earlier versions wrote none
+    numbers = {name: float(line[named(name, unit) if named(name, unit) in line else name]) for name in METRICS}
+    metrics = MaskMetrics(**numbers, kind=line["kind"], unit=unit)  # type: ignore[arg-type]
+    return Row(line["case"], line["patient"], line["label"], metrics)
 
 
 def _nnunet_metrics(m: MaskMetrics) -> dict[str, float]:

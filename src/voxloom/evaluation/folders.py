@@ -11,7 +11,8 @@ from voxloom.errors import BadInput, VoxloomError
 from voxloom.evaluation.case import evaluate_case
 from voxloom.evaluation.evaluation import Evaluation
 from voxloom.evaluation.metrics import MaskMetrics
-from voxloom.formats import ENDINGS, ending_of, read_label
+from voxloom.formats import IMAGE_ENDINGS, LOSSY, ending_of, read_label
+from voxloom.notes import tell
 from voxloom.parallel import map_outcomes
 from voxloom.progress import Progress
 from voxloom.volume import Volume
@@ -26,7 +27,31 @@ class PairScorer:
     def __call__(self, pair: tuple[Path | None, Path]) -> dict[str, MaskMetrics]:
         truth = read_label(pair[1])
         found = read_label(pair[0]) if pair[0] is not None else nothing_like(truth, self.labels)
+        check_values(found, self.labels)
         return evaluate_case(found, truth, self.labels)
+
+
+def check_values(prediction: Volume, labels: Labels) -> None:
+    """Compare the values of a prediction with the labels: other ones are told, and refused where none is the same.
+
+    Raises
+    ------
+    BadInput : everything that was found has a value that no label has, such as 255 where the truth has 1.
+    """
+    import numpy as np
+
+    known = {labels.background, *labels.declared}
+    values = [int(v) for v in np.unique(prediction.data)]
+    other = [v for v in values if v not in known]
+    if not other:
+        return
+    told = f"{', '.join(map(str, other[:5]))}{', ...' if len(other) > 5 else ''}"
+    wanted = ", ".join(str(v) for v in sorted(known)[:8])
+    where = prediction.meta.get("source")
+    if not set(values) & (known - {labels.background}):
+        fix = "Give both folders the same values, or name them: --labels NAME=VALUE"
+        raise BadInput(f"holds the values {told}, the truth {wanted}: nothing could agree", where, fix)
+    tell(where, f"holds values that are not among the labels and are not scored: {told} (labels: {wanted})")
 
 
 def nothing_like(truth: Volume, labels: Labels) -> Volume:
@@ -43,14 +68,16 @@ def label_files(folder: Path) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
         ending = ending_of(path)
-        if ending is None or path.name.startswith(".") or not path.is_file():
+        if ending is None or ending in LOSSY or path.name.startswith(".") or not path.is_file():
             continue
         case = path.name[: -len(ending)]
         if case in found:
             raise BadInput(f"case {case} has two files, {found[case].name} and {path.name}", folder, "Remove one")
         found[case] = path
     if not found:
-        raise BadInput(f"no label map in it (looked for {', '.join(ENDINGS)})", folder)
+        raise BadInput(
+            f"no label map in it (looked for {', '.join(e for e in IMAGE_ENDINGS if e not in LOSSY)})", folder
+        )
     return found
 
 

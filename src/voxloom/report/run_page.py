@@ -16,6 +16,7 @@ import numpy as np
 from voxloom.dataset.labels import Labels
 from voxloom.errors import VoxloomError
 from voxloom.evaluation import Evaluation
+from voxloom.evaluation.units import distance_unit, named, unit_of, volume_unit
 from voxloom.files import read_json
 from voxloom.formats import read_label, read_volume
 from voxloom.report import figures
@@ -145,15 +146,17 @@ def subtitle(run: Path, data: dict[str, Any]) -> str:
 def result_parts(cases: CaseSet) -> Iterator[Part]:
     """Table and box plots per label, and the failures."""
     summary = cases.evaluation.summary()
+    unit = unit_of(summary)
+    mm = distance_unit(unit)
     head = [
         "Label",
         "Dice mean",
         "95 % CI",
         "median",
         "SD",
-        "HD95 mm (median)",
-        "ASSD mm (median)",
-        "volume error ml",
+        f"HD95 {mm} (median)",
+        f"ASSD {mm} (median)",
+        f"volume error {volume_unit(unit)}",
         "one mask empty",
     ]
     rows = []
@@ -162,7 +165,7 @@ def result_parts(cases: CaseSet) -> Iterator[Part]:
         lost = kinds.get("prediction_empty", 0) + kinds.get("truth_empty", 0) if kinds else ""
         medians = [number(summary[m][label]["median"], 2) for m in ("hd95", "assd")]
         interval = f"{number(dice['ci'][0])} to {number(dice['ci'][1])}"
-        error = f"{summary['volume_error_ml'][label]['mean']:+.3f}"
+        error = f"{summary[named('volume_error_ml', unit)][label]['mean']:+.3f}"
         rows.append(
             [label, number(dice["mean"]), interval, number(dice["median"]), number(dice["sd"]), *medians, error, lost]
         )
@@ -178,7 +181,7 @@ def result_parts(cases: CaseSet) -> Iterator[Part]:
             [r.case, r.label, number(r.metrics.dice), number(r.metrics.hd95, 1), r.metrics.kind.replace("_", " ")]
             for r in failures
         ]
-        table: dict[str, Any] = {"head": ["Case", "Label", "Dice", "HD95 mm", "Masks"], "rows": listed}
+        table: dict[str, Any] = {"head": ["Case", "Label", "Dice", f"HD95 {mm}", "Masks"], "rows": listed}
         text = "One mask empty, or Dice below 0.5; worst first."
         yield Part(f"{cases.name}: failures", text, table, longest=FAILURES)
 
@@ -187,7 +190,9 @@ def box_pictures(evaluation: Evaluation) -> list[dict[str, str]]:
     """Dice and HD95 per label."""
     labels = list(evaluation.labels)[:20]
     dice = figures.box_and_strip({name: evaluation.values("dice", name) for name in labels}, "Dice", limits=(0, 1.02))
-    distance = figures.box_and_strip({name: evaluation.values("hd95", name) for name in labels}, "HD95 (mm)")
+    distance = figures.box_and_strip(
+        {name: evaluation.values("hd95", name) for name in labels}, f"HD95 ({distance_unit(evaluation.unit)})"
+    )
     return [
         {"caption": "Dice per label; every point is a case", "data": figures.data_uri(dice, "svg")},
         {"caption": "95th percentile Hausdorff distance per label", "data": figures.data_uri(distance, "svg")},

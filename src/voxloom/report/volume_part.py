@@ -9,6 +9,7 @@ import numpy as np
 
 from voxloom.evaluation import Evaluation
 from voxloom.evaluation.statistics import ICC_DEFAULT, bland_altman, holm, icc, p_text, spearman
+from voxloom.evaluation.units import volume_unit
 from voxloom.report.parts import Part, picture, table_of
 from voxloom.report.plots import bland_altman_plot
 
@@ -25,6 +26,7 @@ def volume_part(name: str, evaluation: Evaluation) -> Part | None:
     """
     rows: list[dict[str, Any]] = []
     pictures: list[dict[str, str]] = []
+    ml = volume_unit(evaluation.unit)
     for label in evaluation.labels:
         found, true = (np.array(evaluation.values(f"volume_ml_{side}", label)) for side in ("prediction", "truth"))
         if len(true) < _LEAST or not np.ptp(true):
@@ -32,7 +34,7 @@ def volume_part(name: str, evaluation: Evaluation) -> Part | None:
         groups = [row.patient for row in evaluation.rows if row.label == label]
         rows.append(_row(label, found, true, evaluation.values("dice", label), groups))
         if len(pictures) < _DRAWN:
-            figure, _ = bland_altman_plot(found, true, ("prediction", "truth"), "ml", groups=groups)
+            figure, _ = bland_altman_plot(found, true, ("prediction", "truth"), ml, groups=groups)
             pictures.append(picture(figure, f"Volume of {label}: difference over mean"))
     if not rows:
         return None
@@ -41,8 +43,8 @@ def volume_part(name: str, evaluation: Evaluation) -> Part | None:
     head = [
         "Label",
         "Cases",
-        "Bias, ml [95 % CI]",
-        "Limits of agreement, ml",
+        f"Bias, {ml} [95 % CI]",
+        f"Limits of agreement, {ml}",
         "ICC(A,1)",
         "ρ of volume and Dice",
         "p, Holm",

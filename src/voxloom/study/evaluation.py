@@ -20,6 +20,7 @@ from voxloom.evaluation import Evaluation, dice_score, evaluate_case, robustness
 from voxloom.files import write_json, write_text
 from voxloom.formats import read_label, write_volume
 from voxloom.inference.postprocess import keep_largest
+from voxloom.notes import Note, collect, grouped, pass_on, sentence
 from voxloom.progress import Progress
 from voxloom.study.guard import refuse_leak
 from voxloom.study.mending import Activations, Mending, as_json, mend_predictions, planned_mendings
@@ -211,7 +212,9 @@ def evaluate_run(folder: Path, data: str | Path | Dataset | None = None, out: Pa
     warnings = refuse_leak(run, test)
     place = out or folder / "test"
     predictor = Predictor.of(run)
-    evaluation = predict_and_score(predictor, test, place / "predictions", predictor.labels)
+    with collect() as heard:
+        evaluation = predict_and_score(predictor, test, place / "predictions", predictor.labels)
+    warnings = [*warnings, *told_warnings(heard)]
     evaluation.write_csv(place / "metrics.csv")
     write_json(place / "cases.json", [describe_case(case) for case in test])
     paths = {case.id: place / "predictions" / f"{case.id}.nii.gz" for case in test}
@@ -222,6 +225,12 @@ def evaluate_run(folder: Path, data: str | Path | Dataset | None = None, out: Pa
         told = {"name": dataset.name, **evaluation.summary(), **structures, **noted}
         write_json(folder / "summary.json", {**run.summary, "test": told})
     return RunEvaluation(folder, dataset.name, evaluation, tuple(warnings), structures.get("structures"))
+
+
+def told_warnings(notes: Sequence[Note]) -> list[str]:
+    """The warnings among what readers and predictors told, as lines; the other notes are passed on."""
+    pass_on(note for note in notes if not note.is_warning)
+    return [sentence(text, sources) for text, sources in grouped(note for note in notes if note.is_warning)]
 
 
 def held_out_figures(run: Run) -> Evaluation:

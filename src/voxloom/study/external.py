@@ -13,9 +13,10 @@ from voxloom.dataset import Case, Dataset, Labels
 from voxloom.dataset.join import check_labels, set_names, with_channels
 from voxloom.errors import BadInput
 from voxloom.files import write_json
+from voxloom.notes import collect
 from voxloom.progress import Progress
 from voxloom.report.parts import file_stem
-from voxloom.study.evaluation import predict_and_score
+from voxloom.study.evaluation import predict_and_score, told_warnings
 from voxloom.study.predict import Predictor
 from voxloom.study.recipe import Recipe
 from voxloom.study.run import Run
@@ -82,12 +83,15 @@ def evaluate_external(folder: Path, external: dict[str, Dataset], progress: Prog
 
     for name, dataset in external.items():
         place = folder / FOLDER / file_stem(name)
-        evaluation = predict_and_score(predictor, list(dataset), place / "predictions", predictor.labels, tick)
+        with collect() as heard:
+            evaluation = predict_and_score(predictor, list(dataset), place / "predictions", predictor.labels, tick)
+        warnings = told_warnings(heard)
         evaluation.write_csv(place / "metrics.csv")
         write_json(place / "cases.json", records[name])
         paths = {case.id: place / "predictions" / f"{case.id}.nii.gz" for case in dataset}
         structures = score_structures(run, predictor.labels, paths, list(dataset), place)
         figures[name] = {"name": name, "folder": f"{FOLDER}/{place.name}", **evaluation.summary(), **structures}
+        figures[name] |= {"warnings": warnings} if warnings else {}
     if figures:
         write_json(folder / "summary.json", {**run.summary, "external": figures})
     return figures

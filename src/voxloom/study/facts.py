@@ -93,7 +93,8 @@ def gather_facts(dataset: Dataset, fingerprint: Fingerprint, labels: Labels) -> 
     medians = {name: float(np.median(v)) for name, v in volumes.items() if v}
     smallest = min(medians.items(), key=lambda item: item[1]) if medians else None
     outputs = labels.count if labels.has_regions else labels.count + 1
-    return DataFacts(len(dataset), shapes, spacings, tuple(dataset.channel_kinds), outputs, smallest)
+    kinds = tuple(dataset.channel_kinds)
+    return DataFacts(len(dataset), shapes, spacings, kinds, outputs, smallest, fingerprint.unit)
 
 
 def _pick(values: Any, order: tuple[int, int, int]) -> Any:

@@ -40,6 +40,7 @@ from voxloom.progress import Progress
 from voxloom.study.mending import Activations, Mending, used_mendings
 from voxloom.study.mirroring import sided_axes
 from voxloom.study.run import Run
+from voxloom.study.scan_check import TrainedOn
 from voxloom.study.scans import Scan, read_channels, read_scan, refuse_channels
 from voxloom.study.views import Member, View, views
 from voxloom.training.settings import InferenceSettings
@@ -61,6 +62,7 @@ class Predictor:
     mendings : post-processing steps of the run.
     augment : the random changes of training; None where a run of an earlier version does not say.
     looks : views of the scan whose mean is taken, see ``voxloom.study.tta``; none for the scan alone.
+    trained_on : what the training cases were like; scans that differ are told.
     may_lack : whether the networks learned to do without a channel (``augment.channel_dropout``).
     """
 
@@ -79,6 +81,7 @@ class Predictor:
     augment: AugmentSettings | None = None
     looks: tuple[Variation, ...] = ()
     may_lack: bool = False
+    trained_on: TrainedOn | None = None
 
     @classmethod
     def of(cls, run: Run, *, device: str = "auto") -> Predictor:
@@ -87,12 +90,13 @@ class Predictor:
         return cls.from_folds(run.folds, device=device, largest=largest).with_run(run)
 
     def with_run(self, run: Run) -> Predictor:
-        """The same networks with what the run knows beside them: its post-processing, and how it was trained.
+        """The same networks with what the run knows beside them: its post-processing, and how and on what it was trained.
 
         Mirror images that training never showed are left out, which a run of an earlier version may ask for.
         """
         augment = AugmentSettings.model_validate(run.recipe.augment)
-        known = replace(self, mendings=used_mendings(run.summary), augment=augment)
+        on = TrainedOn.of(run.data)
+        known = replace(self, mendings=used_mendings(run.summary), augment=augment, trained_on=on)
         mirror = tuple(axis for axis in self.inference.mirror if axis in known.trained_mirror)
         return replace(known, inference=self.inference.model_copy(update={"mirror": mirror}))
 
@@ -171,6 +175,8 @@ class Predictor:
         """
         volume = source if isinstance(source, Volume) else read_channels(source, resample_tilt)
         refuse_channels(volume, self.channels, self.may_lack)
+        if self.trained_on is not None:
+            self.trained_on.warn(volume)
         labels = self._labels(volume)
         with self.activations(volume) as activations:
             for mending in self.mendings:

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from voxloom.errors import BadInput
-from voxloom.formats import ending_of, read_volume
+from voxloom.formats import ending_of, read_volume, result_ending
 from voxloom.volume import Volume
 
 _CHANNEL = re.compile(r"^(?P<case>.+)_(?P<channel>\d{4})$")
@@ -118,7 +118,7 @@ def group_channels(files: Sequence[Path], channels: int, may_lack: bool = False)
             fix = None if may_lack else "Add the file, or train with augment.channel_dropout to do without"
             raise BadInput(f"case {name} has {len(paths)} channel file(s), the run needs {channels}", paths[0], fix)
     return [
-        Scan(name, tuple(sorted(paths)), ending_of(paths[0]) or ".nii.gz", missing[name])
+        Scan(name, tuple(sorted(paths)), result_ending(ending_of(paths[0]) or ""), missing[name])
         for name, paths in groups.items()
     ]
 

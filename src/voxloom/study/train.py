@@ -31,6 +31,7 @@ from voxloom.study.notes import data_notes
 from voxloom.study.mirroring import without_sided_mirrors
 from voxloom.study.recipe import Recipe
 from voxloom.study.run import Run, cache_folder
+from voxloom.study.sound import refuse_unsound
 from voxloom.training.callbacks import Reporter
 from voxloom.training.checkpoint import CHECKPOINT
 from voxloom.training.fit import Training, fit
@@ -188,6 +189,7 @@ def start_study(dataset: Dataset, recipe: Recipe, folder: Path, listener: Listen
     folds = first_patients(choose_folds(cases, recipe), cases, recipe.folds.train_patients, seed=recipe.seed)
     with listener.progress("Inspecting") as progress:
         found = fingerprint(cases, progress=progress)
+    refuse_unsound(found)
     records = describe_cases(cases, found.likenesses)
     guard_folds(records, folds, recipe.data)
     outside = guard_outside(records, kept_apart(recipe, dataset, labels), recipe.data)

@@ -74,6 +74,10 @@ class CaseFacts:
     label_channels : channels that equal the label map or follow from it.
     has_label : whether the case has a label map.
     target, split : as in the data set.
+    unit : of ``spacing``: ``"mm"``, or ``"pixel"`` where the image has no voxel size.
+    modality : of DICOM, where the image says it.
+    segments : names that the label file itself gives to its values (3D Slicer).
+    notes : what the readers of its files were not sure of.
     problem, fix : why the case cannot be used and what mends it.
     """
 
@@ -92,6 +96,10 @@ class CaseFacts:
     has_label: bool = False
     target: float | int | str | None = None
     split: str | None = None
+    unit: str = "mm"
+    modality: str = ""
+    segments: Mapping[int, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
     problem: str | None = None
     fix: str | None = None
 
@@ -112,7 +120,9 @@ class CaseFacts:
 
     @property
     def voxel_ml(self) -> float:
-        """Volume of one voxel in ml."""
+        """Volume of one voxel in ml; 1 where the unit is the pixel."""
+        if self.unit == "pixel":
+            return 1.0
         return self.spacing[0] * self.spacing[1] * self.spacing[2] / 1000
 
     @property
@@ -129,7 +139,8 @@ class CaseFacts:
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON values."""
-        return {**asdict(self), "label_values": {str(v): n for v, n in self.label_values.items()}}
+        keyed = {key: {str(v): n for v, n in getattr(self, key).items()} for key in ("label_values", "segments")}
+        return {**asdict(self), **keyed}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> CaseFacts:
@@ -137,6 +148,8 @@ class CaseFacts:
         known = dict(values)
         known["shape"], known["spacing"] = tuple(known["shape"]), tuple(known["spacing"])
         known["label_channels"] = tuple(known.get("label_channels", ()))
+        known["segments"] = {int(v): name for v, name in known.get("segments", {}).items()}
+        known["notes"] = tuple(known.get("notes", ()))
         known["label_values"] = {int(v): n for v, n in known["label_values"].items()}
         known["channels"] = {name: _channel(c) for name, c in known["channels"].items()}
         return cls(**known)

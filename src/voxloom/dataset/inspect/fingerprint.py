@@ -60,6 +60,11 @@ class Fingerprint:
         """Median grid size in voxels."""
         return _median3([case.ras_shape for case in self.readable])
 
+    @property
+    def unit(self) -> str:
+        """``"pixel"`` where no readable case has a voxel size, else ``"mm"``."""
+        return "pixel" if self.readable and all(case.unit == "pixel" for case in self.readable) else "mm"
+
     def having(self, channel: str) -> tuple[CaseFacts, ...]:
         """The readable cases that have a channel."""
         return tuple(case for case in self.readable if channel in case.channels)
@@ -124,6 +129,7 @@ class Fingerprint:
             "task": self.task,
             "channels": list(self.channels),
             "labels": None if self.labels is None else dict(self.labels),
+            "unit": self.unit,
             "median_spacing": list(self.median_spacing),
             "median_shape": list(self.median_shape),
             "orientations": self.orientations,

@@ -73,8 +73,10 @@ def _heading(found: Fingerprint) -> str:
         lines.append("size         " + " x ".join(_from_to(a, b) for a, b in zip(low, high, strict=True)) + " voxels")
         spacings = np.array([case.spacing for case in found.readable])
         pairs = zip(spacings.min(axis=0), spacings.max(axis=0), strict=True)
-        lines.append("voxel        " + " x ".join(_from_to(f"{a:.3g}", f"{b:.3g}") for a, b in pairs) + " mm")
-        lines.append("orientation  " + ", ".join(f"{n} {code}" for code, n in found.orientations.items()))
+        unit = " pixels (no voxel size)" if found.unit == "pixel" else " mm"
+        lines.append("voxel        " + " x ".join(_from_to(f"{a:.3g}", f"{b:.3g}") for a, b in pairs) + unit)
+        lying = ", ".join(f"{n} {code}" for code, n in found.orientations.items())
+        lines.append("orientation  " + ("not known" if found.unit == "pixel" else lying))
     if found.class_counts and found.task == "classification":
         lines.append("classes      " + ", ".join(f"{name}: {n}" for name, n in found.class_counts.items()))
     return "\n".join(lines)

@@ -16,12 +16,10 @@ from voxloom.dataset.labels import Labels
 from voxloom.dataset.sources import FileChannel, ImageSource, source_header
 from voxloom.dataset.tables import find_table, join, name_some
 from voxloom.errors import BadInput
+from voxloom.formats import IMAGE_ENDINGS, PICTURE_ENDINGS
 from voxloom.points import point_ending
 from voxloom.points.table import cases_of
 
-#: Endings of image files.
-IMAGE_ENDINGS = (".nii.gz", ".nii", ".mha", ".mhd", ".nrrd", ".png", ".tiff", ".tif")
-PICTURE_ENDINGS = (".png", ".tiff", ".tif")
 RGB = ("red", "green", "blue")
 _KINDS = {"ct": "CT", "nonorm": "noNorm", "rescale_to_0_1": "rescale_to_0_1", "rgb_to_0_1": "rgb_to_0_1"}
 

@@ -28,6 +28,7 @@ from voxloom.evaluation.statistics import (
 )
 from voxloom.evaluation.statistics.arrays import rankable
 from voxloom.evaluation.summary import summarize
+from voxloom.evaluation.units import volume_unit
 
 #: What is reported of every pair.
 PAIR_METRICS = ("dice", "hd", "hd95", "assd")
@@ -59,6 +60,7 @@ def summarize_raters(study: RaterStudy, factors: Mapping[str, Mapping[str, float
         "model": study.model,
         "consensus": study.consensus,
         "cases": len(study.cases),
+        "unit": study.unit,
         "patients": len(set(study.patients().values())),
         "icc_form": f"{ICC_DEFAULT}: {ICC_FORMS[ICC_DEFAULT]}",
         "labels": labels,
@@ -200,11 +202,12 @@ def _iccs(study: RaterStudy, label: str) -> list[dict[str, Any]]:
     if len(study.readers) > 2:
         groups.append(study.readers)
     rows = []
+    ml = volume_unit(study.unit)
     for names in groups:
         _, volumes = paired_volumes(study, label, names)
         table = np.array(volumes).reshape(-1, len(names))
         filled = table[(table > 0).all(axis=1)]
-        for scale, values in (("ml", table), ("log ml", np.log(filled))):
+        for scale, values in ((ml, table), (f"log {ml}", np.log(filled))):
             if len(values) >= 5 and np.ptp(values) > 0:
                 found = {form: estimate.to_dict() for form, estimate in icc(values).items()}
                 rows.append(

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from voxloom.dataset.patients import alike_ids
+from voxloom.evaluation.units import PIXEL, common, distance_unit, unit_of
 from voxloom.prepare.windows import HU_WINDOWS, PERCENTILE_WINDOWS
 from voxloom.report.cards.facts import RunFacts
 from voxloom.report.cards.words import (
@@ -42,7 +43,12 @@ def data(facts: RunFacts) -> Iterator[str]:
         f"{'was' if len(labels) == 1 else 'were'} labelled."
     )
     found = facts.fingerprint
-    if found.get("median_spacing"):
+    if found.get("unit") == PIXEL:
+        yield (
+            f"The images have no voxel size; the median image had {size(found['median_shape'][:2], 'pixels')}, and distances are "
+            "in pixels."
+        )
+    elif found.get("median_spacing"):
         yield (
             f"The median voxel was {size([round(v, 3) for v in found['median_spacing']], 'mm')} and the median volume "
             f"{size(found['median_shape'], 'voxels')} (left-right, front-back, feet-head)."
@@ -128,7 +134,8 @@ def preparation(facts: RunFacts) -> Iterator[str]:
         order = {"linear": "linear interpolation", "cubic": "cubic B-splines"}.get(
             p.get("image_order", ""), "interpolation"
         )
-        steps.append(f"resampled to {size(p['spacing'], 'mm')} with {order}")
+        mm = "times a pixel" if facts.fingerprint.get("unit") == PIXEL else "mm"
+        steps.append(f"resampled to {size(p['spacing'], mm)} with {order}")
     if p.get("crop") not in (None, "none"):
         steps.append(f"cropped to the {p['crop']} region")
     if p.get("pad_to"):
@@ -242,10 +249,11 @@ def evaluation(facts: RunFacts) -> Iterator[str]:
     """Metrics and intervals."""
     if not any("dice" in summary for _, summary, _ in facts.figures):
         return
+    unit = common(unit_of(summary) for _, summary, _ in facts.figures if "dice" in summary)
     yield (
         "Overlap was measured by Dice, the distance of surfaces by the 95th percentile of the Hausdorff distance and the average "
-        f"symmetric surface distance in mm. Intervals are 95 % bootstrap intervals of the mean that draw {drawn_units(facts)}. "
-        "A missed structure counts as Dice 0 and an infinite distance; no case was left out."
+        f"symmetric surface distance in {distance_unit(unit)}. Intervals are 95 % bootstrap intervals of the mean that draw "
+        f"{drawn_units(facts)}. A missed structure counts as Dice 0 and an infinite distance; no case was left out."
     )
 
 
@@ -272,8 +280,9 @@ def structure_words(figures: dict[str, Any]) -> str:
 
 def surface_words(summary: Mapping[str, Any]) -> str:
     """Median HD95 of every label."""
+    mm = distance_unit(unit_of(summary))
     medians = [
-        f"{float(f['median']):.1f} mm for {label}" for label, f in summary.get("hd95", {}).items() if label != "mean"
+        f"{float(f['median']):.1f} {mm} for {label}" for label, f in summary.get("hd95", {}).items() if label != "mean"
     ]
     return f"; the median HD95 was {listed(medians)}" if medians else ""
 
