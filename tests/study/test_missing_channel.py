@@ -20,7 +20,7 @@ from voxloom.prepare import PrepareSettings, measure_statistics, prepare_image
 from voxloom.study.predict import Predictor
 from voxloom.study.recipe import Recipe
 from voxloom.study.run import Run
-from voxloom.study.scans import find_scans
+from voxloom.study.find_scans import find_scans
 from voxloom.study.train import train
 
 LEARNS = {"augment.channel_dropout": 0.3}

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from voxloom.dataset.case import Case
 from voxloom.dataset.dataset import Dataset
 from voxloom.dataset.inspect.intensities import content_hash
+from voxloom.dataset.records import sources_of
 from voxloom.digests import file_digests
 from voxloom.parallel import map_named
 
@@ -115,7 +116,8 @@ def describe_case(case: Case, image: str | None = None) -> dict[str, Any]:
     """What recognizes a case later, as JSON values: id, patient, files with their hashes and the hash of the voxels.
 
     What the patient table says (numbers and words) is kept too, to describe the patients of a partition. ``images`` is the number
-    of image files, which come first. The voxels are read unless their hash is given.
+    of image files, which come first; ``sources`` says how they are read (``recorded_case``). The voxels are read unless their
+    hash is given.
     """
     known = {k: v for k, v in case.attributes.items() if isinstance(v, (int, float, str)) and v == v}
     return {
@@ -123,6 +125,7 @@ def describe_case(case: Case, image: str | None = None) -> dict[str, Any]:
         "patient": case.patient,
         "files": {str(path): digest for path, digest in file_digests(case.source_files).items()},
         "images": len(case.image_files),
+        "sources": sources_of(case),
         "image": image_hash(case) if image is None else image,
         **({"origin": case.origin} if case.origin is not None else {}),
         **({"pseudo": True} if case.is_pseudo else {}),

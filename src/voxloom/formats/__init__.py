@@ -5,6 +5,7 @@ Geometry is RAS+ millimetres on both ways. Heavy libraries are imported by the r
 
 from voxloom.formats.dispatch import (
     ENDINGS,
+    IMAGE_ENDINGS,
     ending_of,
     format_of,
     read_channels,
@@ -18,6 +19,7 @@ from voxloom.formats.header import Header
 
 __all__ = [
     "ENDINGS",
+    "IMAGE_ENDINGS",
     "Header",
     "ending_of",
     "format_of",

@@ -27,10 +27,16 @@ _FORMATS = {
     ".png": "picture",
     ".tif": "picture",
     ".tiff": "picture",
+    ".jpg": "picture",
+    ".jpeg": "picture",
     ".dcm": "dicom",
 }
-#: Endings that ``write_volume`` knows and a dataset may hold, longest first.
-ENDINGS: tuple[str, ...] = tuple(ending for ending, name in _FORMATS.items() if name != "dicom")
+#: Endings of images that are read but never written.
+_READ_ONLY = (".jpg", ".jpeg")
+#: Endings of image files that a data set or a folder of scans may hold, longest first.
+IMAGE_ENDINGS: tuple[str, ...] = tuple(ending for ending, name in _FORMATS.items() if name != "dicom")
+#: Endings that ``write_volume`` knows, longest first.
+ENDINGS: tuple[str, ...] = tuple(ending for ending in IMAGE_ENDINGS if ending not in _READ_ONLY)
 
 
 def format_of(path: str | Path) -> str:
@@ -46,7 +52,8 @@ def format_of(path: str | Path) -> str:
     if path.is_dir() or _is_dicom(path):
         return "dicom"
     check_file(path)
-    raise BadInput(f"the ending is none of {', '.join(ENDINGS)}", path, "Give such a file or a folder of DICOM files")
+    known = ", ".join(IMAGE_ENDINGS)
+    raise BadInput(f"the ending is none of {known}", path, "Give such a file or a folder of DICOM files")
 
 
 def ending_of(path: Path) -> str | None:

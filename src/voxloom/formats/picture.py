@@ -1,4 +1,4 @@
-"""2D pictures: PNG and TIFF of one page, grey or color.
+"""2D pictures: PNG, JPEG and TIFF of one page, grey or color.
 
 Knows that a picture has no geometry: column is i, row is j, K is 1, and a pixel is 1 mm, growing to the left and to the
 back of the patient (LPS). Transparency is dropped. Does not know stacks of pages or resolution tags.
@@ -22,6 +22,8 @@ from voxloom.volume import Volume
 
 #: Affine of every picture.
 PICTURE_AFFINE = np.diag([-1.0, -1.0, 1.0, 1.0])
+_JPEG = (".jpg", ".jpeg")
+_EXIF_ORIENTATION = 0x0112
 _GREY = {"1": "uint8", "L": "uint8", "LA": "uint8", "F": "float32", "I": "int32"}
 
 
@@ -34,7 +36,12 @@ def read(path: Path) -> Volume:
 
 
 def read_indices(path: Path) -> Volume:
-    """Read a label picture: like ``read``, but a palette picture gives its indices instead of its colors."""
+    """Read a label picture: like ``read``, but a palette picture gives its indices instead of its colors.
+
+    Raises BadInput as ``read``, and for JPEG, which changes values at every edge.
+    """
+    if path.suffix.lower() in _JPEG:
+        raise BadInput("is a JPEG, which changes label values at every edge", path, "Save label maps as .png")
     return _read(path, palette=True)
 
 
@@ -96,11 +103,25 @@ def _open(path: Path) -> Any:
         raise BadInput(reason, path, "Check the file, or copy it again") from None
     if pages > 1:
         raise BadInput(f"has {pages} pages, one is read", path, "Save it as .nii.gz or one file per page")
+    if path.suffix.lower() in _JPEG:
+        _check_jpeg(image, path)
     check_shape(image.size, path)
     check_bomb(image.width * image.height * 4, path.stat().st_size, path)
     if image.mode in ("RGB", "RGBA") and ";16" in str(image.tile[:1]):
         raise BadInput("is a color picture of 16 bits per channel", path, "Save it with 8 bits per channel")
     return image
+
+
+def _check_jpeg(image: Any, path: Path) -> None:
+    """Refuse a JPEG whose decoded pixels would not be what viewers show: printing colors, or a turn noted in EXIF (BadInput)."""
+    if image.mode not in ("L", "RGB"):
+        raise BadInput(f"is a JPEG with {image.mode} colors", path, "Save it as grey or RGB")
+    try:
+        turn = image.getexif().get(_EXIF_ORIENTATION, 1)
+    except Exception:  # damaged EXIF says nothing about a turn
+        turn = 1
+    if turn not in (0, 1):
+        raise BadInput(f"is stored turned (EXIF orientation {turn})", path, "Save it upright, e.g. as .png")
 
 
 def _target(image: Any) -> str:

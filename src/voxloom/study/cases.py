@@ -45,6 +45,7 @@ def joined_cases(dataset: Dataset, recipe: Recipe) -> Dataset:
     whole = dataset.training
     if recipe.data.add:
         whole = join_datasets(whole, [Dataset(path).training for path in recipe.data.add])
+    whole = whole.with_series(recipe.data.series)
     left_out = excluded_ids(recipe)
     if unknown := sorted(set(left_out) - {case.id for case in whole}):
         raise BadInput(f"excluded cases that do not exist: {', '.join(unknown)}", dataset.root, "Check data.exclude")
@@ -93,6 +94,7 @@ def usable_cases(dataset: Dataset, recipe: Recipe) -> tuple[Dataset, Labels]:
     dataset = joined_cases(dataset, recipe)
     if dataset.task != "segmentation" or dataset.labels is None:
         raise BadInput(f"a {dataset.task} data set cannot be trained yet, only segmentation", dataset.root)
+    dataset = dataset.subset([case.id for case in dataset if case.label is not None])
     labels = dataset.labels
     if recipe.data.labels is not None:
         named = recipe.data.labels.items()

@@ -105,6 +105,8 @@ def train(
             fix = "Leave --add and --external out, or start a new run"
             raise BadInput("a run goes on with the data sets that it was started with", folder, fix)
         return _resume(dataset, folder, budget, listener)
+    for note in dataset.notes:
+        listener.stage(f"Note: {note}")
     chosen = recipe if isinstance(recipe, Recipe) else Recipe.load(recipe)
     chosen = chosen.changed({key: value for key, value in changes.items() if value is not None})
     chosen = settled(chosen.for_budget())

@@ -1,4 +1,4 @@
-"""A folder pair: images/ with masks/ (or labels/), volumes or pictures, matched by file name.
+"""A folder pair: images/ with masks/ (labels/, segs/ ...), volumes or pictures, matched by file name.
 
 Knows the usual folder names, the endings ``_mask``, ``_seg`` and ``_label`` of mask names, and a table (``*.csv``) with
 a column of file names beside the folders that gives patient, group, split, target and attributes. Color pictures become
@@ -17,65 +17,85 @@ from voxloom.dataset.layouts.contents import (
     channels_of,
     images_of,
     join_points,
-    list_images,
     refuse_unused_labels,
-    require_labels,
     split_ending,
+    unlabeled_notes,
 )
+from voxloom.dataset.listing import images_by_stem, list_folder
+from voxloom.dataset.names import is_clutter
 from voxloom.dataset.tables import TABLE_ENDINGS, Row, describe, name_some, read_table
 from voxloom.errors import BadInput
 
 NAME = "folder pair"
-LOOKS_LIKE = "folders images/ and masks/ or labels/ with files of the same names"
-_IMAGES = ("images", "image", "imgs", "img")
-_MASKS = ("masks", "labels", "mask", "label", "segmentations", "annotations")
+LOOKS_LIKE = "folders images/ and masks/, labels/ or segs/ with files of the same names"
+_IMAGES = ("images", "image", "imgs", "img", "scans", "volumes")
+_MASKS = (
+    *("masks", "labels", "mask", "label", "segmentations", "segmentation", "segs", "seg", "annotations", "annotation"),
+    *("lbls", "lbl", "truth", "truths", "groundtruth", "ground_truth", "gt", "gts", "annots", "annot"),
+)
 _MASK_SUFFIXES = ("_mask", "_seg", "_label", "_segmentation", "-mask", "-seg", "-label")
 _KEYS = ("file", "filename", "case", "image", "id")
 
 
 def matches(root: Path) -> bool:
     """Whether there is a folder of images."""
-    return _find(root, _IMAGES) is not None
+    return bool(_find(root, _IMAGES))
 
 
 def read(root: Path) -> Contents:
     """The set in ``root``.
 
-    Raises BadInput for images without mask, masks without image, two files of one name, or a table that does not fit.
+    Raises BadInput for masks without image, two files of one name, two folders of one kind, or a table that does not fit.
     """
-    images_folder, masks_folder = _find(root, _IMAGES), _find(root, _MASKS)
-    images = list_images(images_folder) if images_folder else {}
+    images_folder, masks_folder = _only(root, _IMAGES, "images"), _only(root, _MASKS, "masks")
+    images, notes = images_by_stem(images_folder) if images_folder else ({}, [])
     if not images:
-        raise BadInput("holds no image", images_folder, "Put .nii.gz, .mha, .nrrd, .png or .tif files into it")
-    masks = _masks(masks_folder, set(images)) if masks_folder else {}
+        raise BadInput("holds no image", images_folder, "Put .nii.gz, .mha, .nrrd, .png, .jpg or .tif files into it")
+    masks, more = _masks(masks_folder, set(images)) if masks_folder else ({}, [])
+    notes += [*more, *_other_folders(root, images_folder, masks_folder)]
     channels = channels_of(next(iter(images.values())), "image")
     cases = [
         Case(id=stem, patient=stem, images=images_of(path, channels), label=masks.get(stem))
         for stem, path in images.items()
     ]
-    if masks_folder is not None:
-        require_labels(cases, masks_folder)
-    cases, notes = _describe(cases, _tables(root))
-    return join_points(Contents(root.resolve().name, tuple(cases), channels, notes=tuple(notes)), root)
+    cases, told = _describe(cases, _tables(root))
+    contents = join_points(Contents(root.resolve().name, tuple(cases), channels), root)
+    return replace(contents, notes=(*notes, *unlabeled_notes(contents.cases), *told))
 
 
-def _find(root: Path, names: Iterable[str]) -> Path | None:
+def _find(root: Path, names: Iterable[str]) -> list[Path]:
+    """The folders that have one of the names, in any case of letters."""
     if not root.is_dir():
-        return None
-    folders = {p.name.lower(): p for p in root.iterdir() if p.is_dir()}
-    return next((folders[name] for name in names if name in folders), None)
+        return []
+    return sorted(p for p in root.iterdir() if p.name.lower() in names and p.is_dir())
 
 
-def _masks(folder: Path, images: set[str]) -> dict[str, str]:
+def _only(root: Path, names: Iterable[str], kind: str) -> Path | None:
+    found = [p for p in _find(root, names) if any(not is_clutter(child.name) for child in p.iterdir())]
+    if len(found) > 1:
+        listed = " and ".join(f"{p.name}/" for p in found)
+        raise BadInput(f"{listed} could both hold the {kind}", root, "Keep one of them here, or give a table of cases")
+    return next(iter(found or _find(root, names)), None)
+
+
+def _other_folders(root: Path, *used: Path | None) -> list[str]:
+    """A note on further folders of images, which are not read."""
+    listing = list_folder(root)
+    names = [name for name in (*listing.closed, *listing.series) if root / name not in used and name != "points"]
+    return [f"folders beside that were not read: {name_some(names)}"] if names else []
+
+
+def _masks(folder: Path, images: set[str]) -> tuple[dict[str, str], list[str]]:
     masks: dict[str, str] = {}
-    for stem, path in list_images(folder).items():
+    found, notes = images_by_stem(folder)
+    for stem, path in found.items():
         plain = next((stem.removesuffix(s) for s in _MASK_SUFFIXES if stem.endswith(s)), stem)
         name = stem if stem in images else plain
         if name in masks:
             raise BadInput(f"two masks for {name}: {Path(masks[name]).name} and {Path(path).name}", folder, "Keep one")
         masks[name] = path
     refuse_unused_labels(set(masks) - images, folder)
-    return masks
+    return masks, notes
 
 
 def _tables(root: Path) -> list[tuple[Path, str, list[Row]]]:
