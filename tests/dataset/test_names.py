@@ -25,7 +25,12 @@ from voxloom.dataset.names import NO_NUMBER, composed, is_clutter, number_channe
         (["P1_2021_0000", "P1_2021_0001"], 2, (), ["P1_2021:0", "P1_2021:1"]),
         (["P1_2021"], 3, (), ["P1_2021"]),
         # labels tell, also for the files without a label
-        (["amos_0001", "amos_0600", "amos_0002"], 1, ("amos_0001", "amos_0600"), ["amos_0001", "amos_0600", "amos_0002"]),
+        (
+            ["amos_0001", "amos_0600", "amos_0002"],
+            1,
+            ("amos_0001", "amos_0600"),
+            ["amos_0001", "amos_0600", "amos_0002"],
+        ),
         (["amos_0001", "amos_0002"], None, ("amos_0001",), ["amos_0001", "amos_0002"]),
         (["a_0000", "b_0000", "amos_0002"], None, ("a",), ["a:0", "b:0", "amos_0002"]),
         (["a_0000", "a_0001", "b_0001"], None, ("a",), ["a:0", "a:1", "b:1"]),

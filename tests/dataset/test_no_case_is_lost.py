@@ -132,7 +132,9 @@ def test_version_1_of_nnunet_and_what_it_does_not_list(one: Path, nifti: Make) -
     assert Dataset(one)["b"].read_image().data[:, 0, 0, 0].tolist() == [7, 8]
 
 
-@pytest.mark.parametrize("names", [("img", "seg"), ("imgs", "segs"), ("image", "label"), ("Images", "Masks"), ("scans", "gt")])
+@pytest.mark.parametrize(
+    "names", [("img", "seg"), ("imgs", "segs"), ("image", "label"), ("Images", "Masks"), ("scans", "gt")]
+)
 def test_folder_pairs_by_many_names(tmp_path: Path, nifti: Make, names: tuple[str, str]) -> None:
     nifti(tmp_path / names[0] / "a.nii.gz", 7)
     nifti(tmp_path / names[0] / "b.nii.gz", 7)

@@ -17,10 +17,10 @@ from voxloom.errors import BadInput
 from voxloom.evaluation import dice_score
 from voxloom.formats import read_label, read_volume, write_volume
 from voxloom.prepare import PrepareSettings, measure_statistics, prepare_image
+from voxloom.study.find_scans import find_scans
 from voxloom.study.predict import Predictor
 from voxloom.study.recipe import Recipe
 from voxloom.study.run import Run
-from voxloom.study.find_scans import find_scans
 from voxloom.study.train import train
 
 LEARNS = {"augment.channel_dropout": 0.3}

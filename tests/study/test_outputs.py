@@ -36,7 +36,11 @@ def test_earlier_predictions_may_be_written_over(tmp_path: Path) -> None:
 
 
 def test_the_prediction_of_another_scan_is_never_written_over(tmp_path: Path) -> None:
-    out, one, other = tmp_path / "out", origin(tmp_path / "p1" / "s.nii", "one"), origin(tmp_path / "p2" / "s.nii", "two")
+    out, one, other = (
+        tmp_path / "out",
+        origin(tmp_path / "p1" / "s.nii", "one"),
+        origin(tmp_path / "p2" / "s.nii", "two"),
+    )
     claim(out, s=one)
     (out / "s.nii.gz").write_text("a prediction")
     with pytest.raises(BadInput, match=r"s\.nii\.gz: is the prediction of another scan, .*p1.s\.nii"):
@@ -45,6 +49,7 @@ def test_the_prediction_of_another_scan_is_never_written_over(tmp_path: Path) ->
     assert claim(out, s=copy) == []
     (told,) = claim(out, s=origin(copy.path, "changed"))
     assert "s.nii.gz is predicted anew" in told
+    assert claim(out, s=Origin(copy.path, [copy.path], ("T2",))) != []
     (out / "s.nii.gz").unlink()
     assert claim(out, s=other) == []
 

@@ -30,7 +30,7 @@ def predict_points(
     predictor = LandmarkPredictor.of(Run(folder), device=device)
     scans = find_scans(inputs, len(predictor.channels), predictor.may_lack, series=series, tell=output.note)
     filled = output.filled_channels(scans, predictor.channels)
-    origins = {f"{scan.name}{ending or '.csv'}": Origin(scan.source[0], scan.files) for scan in scans}
+    origins = {f"{scan.name}{ending or '.csv'}": Origin(scan.source[0], scan.files, scan.series) for scan in scans}
     claim_outputs(out, origins, output.note)
     failures: list[tuple[Scan, VoxloomError]] = []
     alone = len(scans) == 1

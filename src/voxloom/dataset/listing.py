@@ -63,12 +63,13 @@ def is_picture(name: str) -> bool:
 
 def list_folder(folder: Path) -> Listing:
     """What lies in a folder. Raises BadInput for an image that is a dead link, and a folder that cannot be listed."""
-    images, series, closed, others = [], [], [], []
+    images: list[str] = []
+    others: list[str] = []
+    inside: dict[str, list[str]] = {"dicom": [], "images": [], "": []}
     for entry in _entries(folder):
         path = folder / entry.name
         if entry.is_dir():
-            kind = _inside(path)
-            (series if kind == "dicom" else closed if kind == "images" else []).append(entry.name)
+            inside[_inside(path)].append(entry.name)
         elif not split_ending(entry.name)[1]:
             others += [entry.name] if entry.is_file() else []
         elif entry.is_file():
@@ -77,7 +78,7 @@ def list_folder(folder: Path) -> Listing:
             refuse_dead_link(path)
     headers = {name.lower() for name in others}
     others = [name for name in others if not _is_data(name, headers | {n.lower() for n in images})]
-    return Listing(folder, tuple(images), tuple(series), tuple(closed), tuple(others))
+    return Listing(folder, tuple(images), tuple(inside["dicom"]), tuple(inside["images"]), tuple(others))
 
 
 def refuse_dead_link(path: Path) -> None:

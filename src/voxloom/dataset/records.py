@@ -5,7 +5,7 @@ Knows the JSON form of sources, and what records of earlier versions say instead
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,9 @@ from voxloom.dataset.case import Case
 from voxloom.dataset.names import split_ending
 from voxloom.dataset.sources import DicomSeries, FileChannel, ImageSource, MaskStack, NpzItem
 
-_KINDS = {kind.__name__: kind for kind in (DicomSeries, FileChannel, MaskStack, NpzItem)}
+_KINDS: dict[str, Callable[..., ImageSource]] = {
+    kind.__name__: kind for kind in (DicomSeries, FileChannel, MaskStack, NpzItem)
+}
 
 
 def sources_of(case: Case) -> dict[str, Any]:
@@ -47,8 +49,7 @@ def _source(written: Any) -> ImageSource:
     if isinstance(written, str):
         return written
     values = {k: tuple(v) if isinstance(v, list) else v for k, v in written.items() if k != "kind"}
-    found: ImageSource = _KINDS[written["kind"]](**values)
-    return found
+    return _KINDS[written["kind"]](**values)
 
 
 def _case_of_files(record: Mapping[str, Any]) -> Case:

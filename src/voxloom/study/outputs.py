@@ -22,14 +22,15 @@ NOTE = "predictions.json"
 
 @dataclass(frozen=True)
 class Origin:
-    """The scan of a prediction: its files, and the file or folder that names it."""
+    """The scan of a prediction: its files, the file or folder that names it, and the series that is read of a folder."""
 
     path: Path
     files: Sequence[Path]
+    series: tuple[str, ...] = ()
 
     def digest(self) -> str:
-        """SHA-256 over the content of the files, whatever their names and order."""
-        digests = sorted(file_digests(self.files).values())
+        """SHA-256 over the content of the files, whatever their names and order, and over the choice of the series."""
+        digests = [*sorted(file_digests(self.files).values()), *self.series]
         return hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
@@ -76,7 +77,7 @@ def _refuse_other(path: Path, old: Mapping[str, Any], new: Mapping[str, str], te
     if old.get("scan") != new["scan"]:
         what = f"is the prediction of another scan, {old.get('scan')}"
         raise BadInput(what, path, "Choose another folder with -o, or remove the file")
-    tell(f"{path.name} is predicted anew: {new['scan']} has changed since")
+    tell(f"{path.name} is predicted anew: {new['scan']}, or the series that is read of it, has changed since")
 
 
 def _noted(note: Path) -> tuple[set[str], dict[str, dict[str, Any]]]:
