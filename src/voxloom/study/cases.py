@@ -94,13 +94,13 @@ def usable_cases(dataset: Dataset, recipe: Recipe) -> tuple[Dataset, Labels]:
     dataset = joined_cases(dataset, recipe)
     if dataset.task != "segmentation" or dataset.labels is None:
         raise BadInput(f"a {dataset.task} data set cannot be trained yet, only segmentation", dataset.root)
-    dataset = dataset.subset([case.id for case in dataset if case.label is not None])
     labels = dataset.labels
     if recipe.data.labels is not None:
         named = recipe.data.labels.items()
         foreground = tuple(Label(n, (v,) if isinstance(v, int) else tuple(v)) for n, v in named if v not in (0, (0,)))
         labels = Labels(foreground, ignore=recipe.data.ignore)
     labels = recipe.labels.apply(labels)
+    dataset = dataset.subset([case.id for case in dataset if case.label is not None])
     if labels == dataset.labels:
         return dataset, labels
     kinds = dataset.channel_kinds
