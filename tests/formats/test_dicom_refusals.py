@@ -70,8 +70,8 @@ def test_several_series(series: Series) -> None:
         slice_.SeriesDescription = ["T1", "T2"][k // 4]
 
     reason = (
-        r"holds 2 series: 1\.2\.0 \(T1, 4 files such as 0001\.dcm\); 1\.2\.1 \(T2, 2 files such as 0005\.dcm\)\. "
-        "Give the files of one series"
+        r"holds 2 series: 1\.2\.0 \(number 1, T1, 4 files such as 0001\.dcm\); "
+        r"1\.2\.1 \(number 1, T2, 2 files such as 0005\.dcm\)\. Choose one"
     )
     refused(series(split), reason)
 

@@ -15,9 +15,9 @@ import voxloom as vx
 from voxloom.errors import BadInput
 from voxloom.evaluation import dice_score
 from voxloom.formats import read_label, read_volume, write_volume
+from voxloom.study.find_scans import find_scans
 from voxloom.study.predict import Predictor, predict_scans
 from voxloom.study.run import Run
-from voxloom.study.scans import find_scans
 from voxloom.study.train import locked, train
 from voxloom.training.weights import load_weights, weights_hash
 from voxloom.volume import Volume

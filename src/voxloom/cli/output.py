@@ -9,13 +9,15 @@ import contextlib
 import json
 import math
 import sys
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
+from voxloom.errors import BadInput, VoxloomError
 from voxloom.notes import grouped, heard, sentence
 
 if TYPE_CHECKING:
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
 
     from voxloom.progress import Progress
     from voxloom.study.scans import Scan
+
+#: Names that are listed in one sentence.
+NAMED = 5
 
 
 @cache
@@ -52,9 +57,40 @@ def table(rows: Sequence[Sequence[str]], title: str | None = None) -> None:
 def filled_channels(scans: Sequence[Scan], channels: Sequence[str]) -> dict[str, list[str]]:
     """The channels that scans lack, by the scan's name; said for each."""
     filled = {scan.name: [channels[n] for n in scan.missing] for scan in scans if scan.missing}
-    for name, lost in filled.items():
-        note(f"{name}: no file of {', '.join(lost)}; filled as in training, where channels were left out at random")
+    note_once(
+        (name, f"no file of {', '.join(lost)}; filled as in training, where channels were left out at random")
+        for name, lost in filled.items()
+    )
     return filled
+
+
+def note_once(notes: Iterable[tuple[str, str]]) -> None:
+    """Say each sentence once, with the names that it holds for: the first few and their count."""
+    from voxloom.dataset.tables import name_some
+
+    by_text: dict[str, list[str]] = {}
+    for name, text in notes:
+        by_text.setdefault(text, []).append(name)
+    for text, names in by_text.items():
+        count = f" ({len(names)})" if len(names) > NAMED else ""
+        note(f"{name_some(names, NAMED)}{count}: {text}")
+
+
+def not_predicted(failures: Iterable[tuple[Scan, VoxloomError]]) -> None:
+    """Say which scans were not predicted and why; a reason that many share is said once."""
+    failures = list(failures)
+    shared = Counter(_reason(error) for _, error in failures)
+    note_once(
+        (scan.name, f"not predicted: {_reason(error) if shared[_reason(error)] > 1 else error}")
+        for scan, error in failures
+    )
+
+
+def _reason(error: VoxloomError) -> str:
+    """The error without the file that it names."""
+    if not isinstance(error, BadInput):
+        return str(error)
+    return error.what if error.fix is None else f"{error.what}. {error.fix}"
 
 
 def done(wrote: Sequence[Path], next_step: str | None, as_json: Any = None) -> None:

@@ -42,6 +42,13 @@ def command(
     resample_tilt: Annotated[
         bool, typer.Option("--resample-tilt", help="Read CT with gantry tilt or uneven slices onto an upright grid.")
     ] = False,
+    series: Annotated[
+        Optional[list[str]],
+        typer.Option(
+            "--series",
+            help="Of DICOM folders with several series, read this one: UID, number or description; repeatable.",
+        ),
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
@@ -49,16 +56,16 @@ def command(
     from voxloom.cli import output
     from voxloom.cli.predict_points import predict_points
     from voxloom.errors import VoxloomError
-    from voxloom.study.outputs import claim_outputs
+    from voxloom.study.find_scans import find_scans
+    from voxloom.study.outputs import Origin, claim_outputs
     from voxloom.study.predict import Predictor, predict_scans
     from voxloom.study.run import is_landmark_run
-    from voxloom.study.scans import find_scans
     from voxloom.study.tta import views_told
     from voxloom.study.uncertainty import Sampling, check_sources
     from voxloom.study.uncertainty_maps import voices_of, write_uncertainties
 
     if is_landmark_run(run):
-        predict_points(run, inputs, out, ending, resample_tilt, device, json_output)
+        predict_points(run, inputs, out, ending, resample_tilt, device, json_output, series or ())
         return
     sampling = None if uncertainty is None else Sampling.parse(uncertainty, draws, seed)
     predictor = open_predictor(run, device, tta, seed)
@@ -67,10 +74,10 @@ def command(
     told_views = None if not isinstance(predictor, Predictor) else views_told(predictor)
     if told_views:
         output.note(told_views)
-    scans = find_scans(inputs, len(predictor.channels), predictor.may_lack)
+    scans = find_scans(inputs, len(predictor.channels), predictor.may_lack, series=series or (), tell=output.note)
     filled = output.filled_channels(scans, predictor.channels)
-    names = [f"{scan.name}{ending or scan.ending}" for scan in scans]
-    claim_outputs(out, names, [path for scan in scans for path in scan.source])
+    origins = {f"{scan.name}{ending or scan.ending}": Origin(scan.source[0], scan.files, scan.series) for scan in scans}
+    claim_outputs(out, origins, output.note)
     failures: list[tuple[Scan, VoxloomError]] = []
     alone = len(scans) == 1
     with output.progress_bar("Predicting") as progress:
@@ -97,8 +104,7 @@ def command(
             written += write_uncertainties(
                 predictor, kept, out / "uncertainty", sampling, resample_tilt=resample_tilt, progress=progress
             )
-    for scan, error in failures:
-        output.note(f"{scan.name} was not predicted: {error}")
+    output.not_predicted(failures)
     told = {key: value for key, value in (("filled", filled), ("views", told_views)) if value}
     result = {
         "written": [str(p) for p in written],

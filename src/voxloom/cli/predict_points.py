@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 
 def predict_points(
-    folder: Path, inputs: list[Path], out: Path, ending: str | None, resample_tilt: bool, device: str, json_output: bool
+    folder: Path,
+    inputs: list[Path],
+    out: Path,
+    ending: str | None,
+    resample_tilt: bool,
+    device: str,
+    json_output: bool,
+    series: Sequence[str] = (),
 ) -> None:
     """Predict the points of scans into ``out``."""
     from voxloom.cli import output
     from voxloom.errors import BadInput, VoxloomError
+    from voxloom.study.find_scans import find_scans
     from voxloom.study.landmarks.predict import LandmarkPredictor, predict_point_scans
-    from voxloom.study.outputs import claim_outputs
+    from voxloom.study.outputs import Origin, claim_outputs
     from voxloom.study.run import Run
-    from voxloom.study.scans import Scan, find_scans
+    from voxloom.study.scans import Scan
 
     if ending not in (None, ".csv", ".mrk.json", ".fcsv"):
         raise BadInput(f"points cannot be written as {ending}", None, "Use --ending .csv, .mrk.json or .fcsv")
     predictor = LandmarkPredictor.of(Run(folder), device=device)
-    scans = find_scans(inputs, len(predictor.channels), predictor.may_lack)
+    scans = find_scans(inputs, len(predictor.channels), predictor.may_lack, series=series, tell=output.note)
     filled = output.filled_channels(scans, predictor.channels)
-    names = [f"{scan.name}{ending or '.csv'}" for scan in scans]
-    claim_outputs(out, names, [path for scan in scans for path in scan.source])
+    origins = {f"{scan.name}{ending or '.csv'}": Origin(scan.source[0], scan.files, scan.series) for scan in scans}
+    claim_outputs(out, origins, output.note)
     failures: list[tuple[Scan, VoxloomError]] = []
     alone = len(scans) == 1
     with output.progress_bar("Predicting") as progress:
@@ -37,8 +46,7 @@ def predict_points(
                 failed=None if alone else lambda scan, error: failures.append((scan, error)),
             )
         )
-    for scan, error in failures:
-        output.note(f"{scan.name} was not predicted: {error}")
+    output.not_predicted(failures)
     told = {"filled": filled} if filled else {}
     result = {
         "written": [str(p) for p in written],

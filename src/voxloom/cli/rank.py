@@ -38,10 +38,10 @@ def command(
     """Order scans without labels for annotation: uncertain ones first that are unlike each other."""
     from voxloom.cli import output
     from voxloom.report.rank_page import write_rank_page
+    from voxloom.study.find_scans import find_scans
     from voxloom.study.predict import Predictor
     from voxloom.study.rank import rank_scans, without_known, write_rank
     from voxloom.study.run import Run
-    from voxloom.study.scans import find_scans
     from voxloom.study.uncertainty import Sampling, default_sources
 
     opened = Run(run)
@@ -49,7 +49,9 @@ def command(
     predictor = Predictor.of(opened, device=device)
     chosen = members or ",".join(default_sources(predictor))
     sampling = Sampling.parse(chosen, draws, seed)
-    scans, known = without_known(opened, find_scans(unlabelled, len(predictor.channels), predictor.may_lack))
+    scans, known = without_known(
+        opened, find_scans(unlabelled, len(predictor.channels), predictor.may_lack, tell=output.note)
+    )
     if known:
         output.note(
             f"{len(known)} scans are cases of the run and are left out: {', '.join(known[:5])}{', ...' * (len(known) > 5)}"

@@ -5,8 +5,9 @@ Knows how the channels and the label of a case are read and that they must lie o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxloom.dataset.sources import (
+    DicomSeries,
     FileChannel,
     ImageSource,
     read_label_source,
@@ -156,6 +158,15 @@ class Case:
                 whole[source.path] = source.read_whole()
             volumes[name] = source.pick(whole[source.path])
         return volumes
+
+
+def in_series(case: Case, wanted: Sequence[str]) -> Case:
+    """The case with one series of each DICOM folder among its images: that which any of ``wanted`` names."""
+    images = {
+        name: DicomSeries(source, tuple(wanted)) if isinstance(source, str) and os.path.isdir(source) else source
+        for name, source in case.images.items()
+    }
+    return replace(case, images=images)
 
 
 def grid_difference(

@@ -7,10 +7,11 @@ know any layout, and never opens an image to be built.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from voxloom.dataset.case import Case
+from voxloom.dataset.case import Case, in_series
 from voxloom.dataset.columns import Meanings
 from voxloom.dataset.labels import Labels
 from voxloom.dataset.layouts import open_layout
@@ -30,6 +31,8 @@ class Dataset:
     path : a folder in MSD, nnU-Net v2 raw or BIDS layout, a folder with images/ and masks/, a table (.csv, .tsv,
         .parquet), or a MedMNIST .npz.
     labels : what the label values mean; None takes what the layout declares, or else the values in the label files.
+    series : of each DICOM folder that is a case's image, the one series that any of these names: SeriesInstanceUID, SeriesNumber
+        or SeriesDescription. Without it a folder must hold one series.
 
     Raises
     ------
@@ -39,8 +42,10 @@ class Dataset:
     images or masks): 10,000 cases take about a second. ``columns`` says what every column of a table was taken for. Picklable.
     """
 
-    def __init__(self, path: str | Path, *, labels: Labels | None = None) -> None:
+    def __init__(self, path: str | Path, *, labels: Labels | None = None, series: Sequence[str] = ()) -> None:
         layout, found = open_layout(path)
+        if series:
+            found = replace(found, cases=tuple(in_series(case, series) for case in found.cases))
         kinds = found.channel_kinds or tuple(kind_of(name) for name in found.channels)
         declared = labels if labels is not None else found.labels
         self._fill(found.name, Path(path), layout, found.cases, found.channels, kinds, declared, found.notes)
@@ -115,8 +120,17 @@ class Dataset:
 
     @property
     def training(self) -> Dataset:
-        """The cases that the data set does not set aside for testing (its validation cases included)."""
-        return self._select(case for case in self.cases if case.split != "test")
+        """The cases that the data set does not set aside for testing (its validation cases included).
+
+        Where some of them have labels or points, those without are left out; ``notes`` names them.
+        """
+        kept = [case for case in self.cases if case.split != "test"]
+        annotated = [case for case in kept if case.label is not None or case.points is not None]
+        return self._select(annotated or kept)
+
+    def with_series(self, wanted: Sequence[str]) -> Dataset:
+        """The set with one series of each DICOM folder, as ``series`` of the constructor chooses it."""
+        return self._select(in_series(case, wanted) for case in self.cases) if wanted else self
 
     @property
     def test(self) -> Dataset:

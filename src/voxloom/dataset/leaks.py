@@ -14,6 +14,7 @@ from voxloom.dataset.case import Case
 from voxloom.dataset.dataset import Dataset
 from voxloom.dataset.inspect.intensities import content_hash
 from voxloom.dataset.inspect.likeness import Likeness, groups_of, likeness
+from voxloom.dataset.records import sources_of
 from voxloom.digests import file_digests
 from voxloom.parallel import map_named
 
@@ -128,7 +129,8 @@ def describe_case(case: Case, image: Likeness | None = None) -> dict[str, Any]:
     """What recognizes a case later, as JSON values: id, patient, files with their hashes and the hash of the voxels.
 
     What the patient table says (numbers and words) is kept too, to describe the patients of a partition. ``images`` is the number
-    of image files, which come first. The voxels are read unless their likeness is given.
+    of image files, which come first; ``sources`` says how they are read (``recorded_case``). The voxels are read unless their
+    likeness is given.
     """
     like = image_likeness(case) if image is None else image
     known = {k: v for k, v in case.attributes.items() if isinstance(v, (int, float, str)) and v == v}
@@ -137,6 +139,7 @@ def describe_case(case: Case, image: Likeness | None = None) -> dict[str, Any]:
         "patient": case.patient,
         "files": {str(path): digest for path, digest in file_digests(case.source_files).items()},
         "images": len(case.image_files),
+        "sources": sources_of(case),
         "image": like.digest,
         "sketch": like.sketch,
         **({"origin": case.origin} if case.origin is not None else {}),

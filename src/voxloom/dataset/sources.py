@@ -1,4 +1,4 @@
-"""Where the voxels of a case come from: a file, one channel of a file, one item of an .npz, or a pile of masks.
+"""Where the voxels of a case come from: a file, one channel of a file, one item of an .npz, a pile of masks, a DICOM series.
 
 Knows how each is read into a Volume, and which files it touches. Sources are small picklable values; nothing is opened
 before ``read``. Does not know what a case is.
@@ -16,6 +16,7 @@ from typing import IO, TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from voxloom.dataset.names import is_clutter
 from voxloom.errors import BadInput
 from voxloom.formats.checks import check_bomb, check_room
 from voxloom.formats.nifti_pair import pair_of
@@ -115,8 +116,34 @@ class MaskStack:
         return source_header(self.paths[0])
 
 
+@dataclass(frozen=True, slots=True)
+class DicomSeries:
+    """One series of a DICOM folder that holds several: that which any of ``wanted`` names (UID, number or description)."""
+
+    path: str
+    wanted: tuple[str, ...]
+
+    def files(self) -> list[Path]:
+        """The files of the series, sorted (BadInput when no series, or several, are named so)."""
+        from voxloom.formats.dicom import choose_series
+
+        return sorted(choose_series(self.path, self.wanted))
+
+    def read(self) -> Volume:
+        """The series, (1, I, J, K)."""
+        from voxloom.formats import read_volume
+
+        return read_volume(self.files())
+
+    def header(self) -> Header:
+        """Grid of the series."""
+        from voxloom.formats import read_header
+
+        return read_header(self.files())
+
+
 #: A path (file or DICOM folder), or one of the values above.
-ImageSource: TypeAlias = str | FileChannel | NpzItem | MaskStack
+ImageSource: TypeAlias = str | FileChannel | NpzItem | MaskStack | DicomSeries
 
 
 def read_source(source: ImageSource) -> Volume:
@@ -150,9 +177,11 @@ def source_files(source: ImageSource) -> list[Path]:
     """The files behind a source; a DICOM folder gives its files, sorted."""
     if isinstance(source, MaskStack):
         return [Path(p) for p in source.paths]
+    if isinstance(source, DicomSeries):
+        return source.files()
     path = Path(source if isinstance(source, str) else source.path)
     if path.is_dir():
-        return sorted(p for p in path.rglob("*") if p.is_file() and not p.name.startswith("."))
+        return sorted(p for p in path.rglob("*") if p.is_file() and not is_clutter(p.name))
     raw = _data_file(path)
     return [path] if raw is None else [path, raw]
 

@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 
 from voxloom.dataset.labels import Labels
+from voxloom.dataset.records import recorded_case
 from voxloom.errors import VoxloomError
 from voxloom.evaluation import Evaluation
 from voxloom.evaluation.units import distance_unit, named, unit_of, volume_unit
 from voxloom.files import read_json
-from voxloom.formats import read_label, read_volume
+from voxloom.formats import read_label
 from voxloom.report import figures
 from voxloom.report.cards.facts import RunFacts
 from voxloom.report.cards.flow import flow_plot, flow_steps
@@ -38,12 +39,12 @@ FAILURES = 12
 
 @dataclass(frozen=True)
 class CaseSet:
-    """Evaluated cases: their figures, where their predictions and files are, and whether they were kept wholly apart."""
+    """Evaluated cases: their figures, where their predictions are, what a run keeps of them, and whether they were wholly apart."""
 
     name: str
     evaluation: Evaluation
     predictions: Mapping[str, Path]
-    files: Mapping[str, list[str]]
+    records: Mapping[str, Mapping[str, Any]]
     external: bool = False
 
 
@@ -88,7 +89,7 @@ def held_out_set(run: Path, data: dict[str, Any]) -> CaseSet | None:
     if not evaluation.rows:
         return None
     predictions = {p.name.removesuffix(".nii.gz"): p for p in run.glob("fold_*/predictions/*.nii.gz")}
-    return CaseSet("Held-out cases", evaluation, predictions, {c["id"]: list(c["files"]) for c in data["cases"]})
+    return CaseSet("Held-out cases", evaluation, predictions, {c["id"]: c for c in data["cases"]})
 
 
 def test_set(run: Path) -> CaseSet | None:
@@ -112,7 +113,7 @@ def kept_set(folder: Path, name: str, *, external: bool = False) -> CaseSet | No
         return None
     predictions = {p.name.removesuffix(".nii.gz"): p for p in (folder / "predictions").glob("*.nii.gz")}
     cases = _json(folder / "cases.json") or []
-    return CaseSet(name, evaluation, predictions, {c["id"]: list(c["files"]) for c in cases}, external)
+    return CaseSet(name, evaluation, predictions, {c["id"]: c for c in cases}, external)
 
 
 def lead_sentence(sets: list[CaseSet]) -> str:
@@ -246,11 +247,13 @@ def case_parts(cases: CaseSet, labels: Labels | None) -> Iterator[Part]:
 
 def case_picture(cases: CaseSet, case: str, labels: Labels) -> str | None:
     """Slices of a case with the contours of truth and prediction; None when its files are gone."""
-    files = [Path(p) for p in cases.files.get(case, [])]
-    if case not in cases.predictions or len(files) < 2 or not all(p.exists() for p in files):
+    if case not in cases.predictions or case not in cases.records:
         return None
+    recorded = recorded_case(cases.records[case])
     try:
-        image, truth, found = read_volume(files[0]), read_label(files[-1]), read_label(cases.predictions[case])
+        image, truth, found = recorded.read_image(), recorded.read_label(), read_label(cases.predictions[case])
+        if truth is None:
+            return None
         figure = case_slices(image, [(truth, "-"), (found, "--")], labels)
     except VoxloomError:
         return None

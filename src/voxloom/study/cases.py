@@ -46,6 +46,7 @@ def joined_cases(dataset: Dataset, recipe: Recipe) -> Dataset:
     whole = dataset.training
     if recipe.data.add:
         whole = join_datasets(whole, [Dataset(path).training for path in recipe.data.add])
+    whole = whole.with_series(recipe.data.series)
     left_out = excluded_ids(recipe)
     if unknown := sorted(set(left_out) - {case.id for case in whole}):
         raise BadInput(f"excluded cases that do not exist: {', '.join(unknown)}", dataset.root, "Check data.exclude")
@@ -100,6 +101,7 @@ def usable_cases(dataset: Dataset, recipe: Recipe) -> tuple[Dataset, Labels]:
         foreground = tuple(Label(n, (v,) if isinstance(v, int) else tuple(v)) for n, v in named if v not in (0, (0,)))
         labels = Labels(foreground, ignore=recipe.data.ignore)
     labels = recipe.labels.apply(labels)
+    dataset = dataset.subset([case.id for case in dataset if case.label is not None])
     if labels == dataset.labels:
         return dataset, labels
     changed = Dataset.from_cases(

@@ -205,8 +205,8 @@ def evaluate_run(folder: Path, data: str | Path | Dataset | None = None, out: Pa
     if data is None:
         structures = run.summary.get("validation", {}).get("structures")
         return RunEvaluation(folder, "validation", held_out_figures(run), structures=structures)
-    dataset = data if isinstance(data, Dataset) else Dataset(data)
-    test = [case for case in dataset.test if case.label is not None] if len(dataset.test) else list(dataset)
+    dataset = (data if isinstance(data, Dataset) else Dataset(data)).with_series(run.recipe.data.series)
+    test = [case for case in dataset.test if case.label is not None] if len(dataset.test) else list(dataset.training)
     if not test:
         raise BadInput("no labelled case to evaluate on", dataset.root)
     warnings = refuse_leak(run, test)
@@ -224,7 +224,7 @@ def evaluate_run(folder: Path, data: str | Path | Dataset | None = None, out: Pa
         noted = {**({"warnings": warnings} if warnings else {}), **({"quality": checked} if checked else {})}
         told = {"name": dataset.name, **evaluation.summary(), **structures, **noted}
         write_json(folder / "summary.json", {**run.summary, "test": told})
-    return RunEvaluation(folder, dataset.name, evaluation, tuple(warnings), structures.get("structures"))
+    return RunEvaluation(folder, dataset.name, evaluation, (*warnings, *dataset.notes), structures.get("structures"))
 
 
 def told_warnings(notes: Sequence[Note]) -> list[str]:

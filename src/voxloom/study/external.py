@@ -36,7 +36,7 @@ def open_external(recipe: Recipe, dataset: Dataset, labels: Labels | None) -> di
     ------
     BadInput : a set has no annotated case, other channels, or other values for a label of the run.
     """
-    sets = [Dataset(path) for path in recipe.data.external]
+    sets = [Dataset(path, series=recipe.data.series) for path in recipe.data.external]
     found = {}
     for one, name in zip(sets, set_names(sets), strict=True):
         check_labels(labels, one)

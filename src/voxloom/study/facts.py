@@ -80,7 +80,8 @@ def gather_facts(dataset: Dataset, fingerprint: Fingerprint, labels: Labels) -> 
     """Shapes and spacings in RAS axis order, and the smallest label, over the readable cases."""
     readable = [case for case in fingerprint.cases if not case.problem]
     if not readable:
-        raise BadInput("no case could be read", dataset.root, f"See why: voxloom inspect {dataset.root}")
+        why = next((f"; {case.id}: {case.problem}" for case in fingerprint.cases), "")
+        raise BadInput(f"no case could be read{why}", dataset.root, f"See all: voxloom inspect {dataset.root}")
     orders = [ras_order(case.orientation) for case in readable]
     shapes = tuple(_pick(case.shape, order) for case, order in zip(readable, orders, strict=True))
     spacings = tuple(_pick(case.spacing, order) for case, order in zip(readable, orders, strict=True))

@@ -24,10 +24,10 @@ from voxloom.files import new_folder, write_json, write_text
 from voxloom.formats import write_volume
 from voxloom.progress import Progress
 from voxloom.study.agreement import Sureness, sureness
+from voxloom.study.find_scans import find_scans
 from voxloom.study.guard import never_trained
 from voxloom.study.predict import Predictor
 from voxloom.study.run import Run
-from voxloom.study.scans import find_scans
 
 #: The list of kept and refused cases in the data set.
 LIST = "pseudo.csv"

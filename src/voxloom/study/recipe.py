@@ -33,6 +33,11 @@ def _ids_are_text(value: Any) -> Any:
     return value
 
 
+def one_or_several(value: Any) -> Any:
+    """A word, or a number as a person writes one in YAML, as a list of one text."""
+    return [str(value)] if isinstance(value, (str, int)) else value
+
+
 class DataSettings(BaseModel):
     """Which cases and labels a run uses; recipe section ``data:``.
 
@@ -43,6 +48,8 @@ class DataSettings(BaseModel):
     exclude : case ids that are left out, or the ``review.csv`` of ``voxloom review``.
     add : further data sets that are trained on too; ``folds.over`` says which cases are divided.
     external : data sets that are kept wholly apart, and only evaluated when everything is trained.
+    series : of DICOM folders with several series, those that a case is read from: SeriesInstanceUID, SeriesNumber or
+        SeriesDescription, as one word or a list of alternatives. Holds for all data sets of the run.
     patients : whether one patient name in two data sets is one person ("shared", who is refused on two sides) or every set
         numbers its own people ("separate").
     """
@@ -54,6 +61,7 @@ class DataSettings(BaseModel):
     exclude: Annotated[tuple[str, ...] | Path, BeforeValidator(_ids_are_text)] = ()
     add: tuple[Path, ...] = ()
     external: tuple[Path, ...] = ()
+    series: Annotated[tuple[str, ...], BeforeValidator(one_or_several)] = ()
     patients: Literal["shared", "separate"] = "shared"
 
 

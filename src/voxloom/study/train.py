@@ -27,8 +27,8 @@ from voxloom.study.environment import describe_environment
 from voxloom.study.external import evaluate_external, kept_apart, open_external
 from voxloom.study.facts import Resolved, complete, gather_facts, plan_rows, plan_text, resolve
 from voxloom.study.guard import Records, guard_folds, guard_outside
-from voxloom.study.notes import data_notes
 from voxloom.study.mirroring import without_sided_mirrors
+from voxloom.study.notes import data_notes
 from voxloom.study.recipe import Recipe
 from voxloom.study.run import Run, cache_folder
 from voxloom.study.sound import refuse_unsound
@@ -109,6 +109,8 @@ def train(
             fix = "Leave --add and --external out, or start a new run"
             raise BadInput("a run goes on with the data sets that it was started with", folder, fix)
         return _resume(dataset, folder, budget, listener)
+    for note in dataset.notes:
+        listener.stage(f"Note: {note}")
     chosen = recipe if isinstance(recipe, Recipe) else Recipe.load(recipe)
     chosen = chosen.changed({key: value for key, value in changes.items() if value is not None})
     chosen = settled(chosen.for_budget())

@@ -15,7 +15,9 @@ from pathlib import Path
 from voxloom.dataset.case import Case
 from voxloom.dataset.columns import Meanings, called, find_roles, meanings_of
 from voxloom.dataset.labels import Label, Labels
-from voxloom.dataset.layouts.contents import Contents, kind_of, read_json, refuse_unused_labels, split_ending
+from voxloom.dataset.layouts.contents import Contents, kind_of, read_json, refuse_unused_labels, unlabeled_notes
+from voxloom.dataset.listing import refuse_dead_link
+from voxloom.dataset.names import is_clutter, split_ending
 from voxloom.dataset.sources import ImageSource, MaskStack
 from voxloom.dataset.tables import columns_of, describe, name_some, read_table
 from voxloom.errors import BadInput
@@ -67,10 +69,11 @@ def read(root: Path) -> Contents:
     if not images:
         raise BadInput("no image beside the labels", root, "Put the derivative into derivatives/ of the raw data set")
     refuse_unused_labels(set(labels) - set(images), root)
-    used = {name: images[name] for name in images if name in labels or not labels}
+    labelled = {name: images[name] for name in images if name in labels or not labels}
+    channels, more = _common_channels(labelled, root)
+    used = {name: found for name, found in images.items() if name in labelled or set(channels) <= set(found)}
     if left_out := sorted(set(images) - set(used)):
-        notes.append(f"left out, without a label: {name_some(left_out)}")
-    channels, more = _common_channels(used, root)
+        notes.append(f"left out, without a label and without {' and '.join(channels)}: {name_some(left_out)}")
     cases = [
         Case(
             id=name,
@@ -83,7 +86,9 @@ def read(root: Path) -> Contents:
     cases, told, columns = _with_participants(cases, trees)
     title = _description(root).get("Name") or root.resolve().name
     kinds = tuple(kind_of(channel) for channel in channels)
-    return Contents(str(title), tuple(cases), channels, declared, kinds, (*notes, *more, *told), columns)
+    return Contents(
+        str(title), tuple(cases), channels, declared, kinds, (*notes, *more, *told, *unlabeled_notes(cases)), columns
+    )
 
 
 def _description(root: Path) -> dict[str, object]:
@@ -116,8 +121,9 @@ def _files(tree: Path) -> Iterator[BidsFile]:
 
 def _parse(folder: Path, name: str, case: str) -> BidsFile | None:
     stem, ending = split_ending(name)
-    if not ending or name.startswith("."):
+    if not ending or is_clutter(name):
         return None
+    refuse_dead_link(folder / name)
     *parts, suffix = stem.split("_")
     entities = tuple((k, v) for k, _, v in (part.partition("-") for part in parts) if v)
     return BidsFile(case, entities, suffix, str(folder / name))

@@ -1,4 +1,4 @@
-"""A folder pair: images/ with masks/ (or labels/), volumes or pictures, matched by file name.
+"""A folder pair: images/ with masks/ (labels/, segs/ ...), volumes or pictures, matched by file name.
 
 Knows the usual folder names, the endings ``_mask``, ``_seg`` and ``_label`` of mask names, and a table (``*.csv``) with
 a column of file names beside the folders that gives patient, group, split, target and attributes. Color pictures become
@@ -8,6 +8,7 @@ the channels red, green and blue. A folder or table that is not used is told. Do
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from voxloom.dataset.case import Case
@@ -17,21 +18,37 @@ from voxloom.dataset.layouts.contents import (
     channels_of,
     images_of,
     join_points,
-    list_images,
     refuse_unused_labels,
-    require_labels,
     split_ending,
+    unlabeled_notes,
 )
+from voxloom.dataset.listing import images_by_stem, list_folder
+from voxloom.dataset.names import is_clutter
 from voxloom.dataset.tables import TABLE_ENDINGS, Row, columns_of, describe, name_some, read_table
 from voxloom.errors import BadInput
 
 NAME = "folder pair"
-LOOKS_LIKE = "folders images/ and masks/ or labels/ with files of the same names"
+LOOKS_LIKE = "folders images/ and masks/, labels/ or segs/ with files of the same names"
 _IMAGES = ("images", "image", "imgs", "img", "scans", "volumes")
 _MASKS = (
-    "masks", "labels", "mask", "label", "segmentations", "segmentation", "seg", "segs", "annotations", "annotation", "groundtruth",
-    "gt", "truth", "labelmaps", "msk", "msks", "lbl", "lbls", "rois", "contours",
-)  # fmt: skip
+    *("masks", "labels", "mask", "label", "segmentations", "segmentation", "segs", "seg", "annotations", "annotation"),
+    *(
+        "groundtruth",
+        "gt",
+        "gts",
+        "truth",
+        "truths",
+        "labelmaps",
+        "msk",
+        "msks",
+        "lbl",
+        "lbls",
+        "rois",
+        "contours",
+        "annots",
+        "annot",
+    ),
+)
 _MASK_SUFFIXES = tuple(f"{s}{w}" for w in ("mask", "seg", "label", "segmentation", "labels", "gt") for s in "_-")
 _KEYS = (*FILE, "case", "caseid", "casename", "image", "imageid", "imagename", "imagefile", "id", "scanid", "path")
 
@@ -44,26 +61,24 @@ def matches(root: Path) -> bool:
 def read(root: Path) -> Contents:
     """The set in ``root``.
 
-    Raises BadInput for images without mask, masks without image, two files of one name, or a table that does not fit.
+    Raises BadInput for masks without image, two files of one name, two folders of one kind, or a table that does not fit.
     """
     images_folder, masks_folder = _one(root, _IMAGES, "images"), _one(root, _MASKS, "masks")
-    images = list_images(images_folder) if images_folder else {}
+    images, notes = images_by_stem(images_folder) if images_folder else ({}, [])
     if not images:
-        raise BadInput("holds no image", images_folder, "Put .nii.gz, .mha, .nrrd, .png or .tif files into it")
+        raise BadInput("holds no image", images_folder, "Put .nii.gz, .mha, .nrrd, .png, .jpg or .tif files into it")
     _refuse_masks_among(images, images_folder)
-    masks = _masks(masks_folder, set(images)) if masks_folder else {}
+    masks, more = _masks(masks_folder, set(images)) if masks_folder else ({}, [])
+    notes += [*more, *_other_folders(root, images_folder, masks_folder)]
     channels = channels_of(next(iter(images.values())), "image")
     cases = [
         Case(id=stem, patient=stem, images=images_of(path, channels), label=masks.get(stem))
         for stem, path in images.items()
     ]
-    if masks_folder is not None:
-        require_labels(cases, masks_folder)
-    tables, notes = _tables(root)
+    tables, told = _tables(root)
     cases, more, columns = _describe(cases, tables)
-    notes += [*more, *_unused_folders(root, (images_folder, masks_folder))]
-    found = Contents(root.resolve().name, tuple(cases), channels, notes=tuple(notes), columns=columns)
-    return join_points(found, root)
+    contents = join_points(Contents(root.resolve().name, tuple(cases), channels, columns=columns), root)
+    return replace(contents, notes=(*notes, *unlabeled_notes(contents.cases), *told, *more))
 
 
 def _find(root: Path, names: Iterable[str]) -> list[Path]:
@@ -74,7 +89,7 @@ def _find(root: Path, names: Iterable[str]) -> list[Path]:
 
 def _one(root: Path, names: Sequence[str], meant: str) -> Path | None:
     """The folder of this kind (BadInput when two could be meant and none has the usual name)."""
-    found = [folder for folder in _find(root, names) if any(not p.name.startswith(".") for p in folder.iterdir())]
+    found = [folder for folder in _find(root, names) if any(not is_clutter(p.name) for p in folder.iterdir())]
     if len(found) > 1 and found[0].name != meant:
         told = " and ".join(p.name for p in found)
         raise BadInput(f"the folders {told} could both hold the {meant}", root, f"Name the right one {meant}")
@@ -90,23 +105,24 @@ def _refuse_masks_among(images: Mapping[str, str], folder: Path | None) -> None:
             raise BadInput(what, folder, "Move the masks into a folder masks/ beside it")
 
 
-def _unused_folders(root: Path, used: Iterable[Path | None]) -> list[str]:
-    """Notes on folders of images beside the two that are read."""
-    others = [p for p in sorted(root.iterdir()) if p.is_dir() and p not in used and not p.name.startswith(".")]
-    counts = {p.name: sum(bool(split_ending(f.name)[1]) for f in p.iterdir()) for p in others}
-    return [f"the folder {name} is not used ({n} image files)" for name, n in counts.items() if n]
+def _other_folders(root: Path, *used: Path | None) -> list[str]:
+    """A note on further folders of images, which are not read."""
+    listing = list_folder(root)
+    names = [name for name in (*listing.closed, *listing.series) if root / name not in used and name != "points"]
+    return [f"folders beside that were not read: {name_some(names)}"] if names else []
 
 
-def _masks(folder: Path, images: set[str]) -> dict[str, str]:
+def _masks(folder: Path, images: set[str]) -> tuple[dict[str, str], list[str]]:
     masks: dict[str, str] = {}
-    for stem, path in list_images(folder).items():
+    found, notes = images_by_stem(folder)
+    for stem, path in found.items():
         plain = next((stem.removesuffix(s) for s in _MASK_SUFFIXES if stem.endswith(s)), stem)
         name = stem if stem in images else plain
         if name in masks:
             raise BadInput(f"two masks for {name}: {Path(masks[name]).name} and {Path(path).name}", folder, "Keep one")
         masks[name] = path
     refuse_unused_labels(set(masks) - images, folder)
-    return masks
+    return masks, notes
 
 
 def _tables(root: Path) -> tuple[list[tuple[Path, str, list[Row]]], list[str]]:

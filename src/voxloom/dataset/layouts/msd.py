@@ -1,11 +1,13 @@
 """Medical Segmentation Decathlon: ``dataset.json`` that lists its files, with MONAI's ``fold`` and ``validation``.
 
 Knows ``training``, ``validation``, ``test``, ``modality`` and ``labels`` {"0": name}. A file may hold several
-modalities (4D), or ``image`` may be a list of one file per modality (MONAI). Voxels are not opened.
+modalities (4D), or ``image`` may be a list of one file per modality (MONAI). nnU-Net 1 lists ``case.nii.gz`` where the files are
+``case_0000.nii.gz``, ``case_0001.nii.gz``. Voxels are not opened.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +15,6 @@ from typing import Any
 
 from voxloom.dataset.case import Case, Split
 from voxloom.dataset.columns import Roles, find_roles, meanings_of
-from voxloom.dataset.labels import Label, Labels
 from voxloom.dataset.layouts.contents import (
     Contents,
     check_files,
@@ -21,12 +22,15 @@ from voxloom.dataset.layouts.contents import (
     join_participants,
     kind_of,
     read_json,
-    require_labels,
     split_ending,
     unique_names,
+    unlabeled_notes,
 )
+from voxloom.dataset.layouts.declared import declared_labels, modality_names
+from voxloom.dataset.listing import images_by_stem
+from voxloom.dataset.names import composed
 from voxloom.dataset.sources import FileChannel, ImageSource
-from voxloom.dataset.tables import columns_of, describe
+from voxloom.dataset.tables import columns_of, describe, name_some
 from voxloom.errors import BadInput
 
 NAME = "MSD"
@@ -47,17 +51,17 @@ def read(root: Path) -> Contents:
     where = root / "dataset.json"
     about = read_json(where)
     modality = about.get("modality", {"0": "image"})
-    channels = _channels(modality, where)
+    names = modality_names(modality, where)
+    channels = unique_names(names)
     rows = [{k: v for k, v in entry.items() if k not in _OWN} for entry in _entries(about)]
     roles = find_roles(rows, where)
     cases = list(_cases(root, about, channels, roles))
     check_files(cases, where)
-    labels = _labels(about.get("labels"), where)
-    if labels is not None:
-        require_labels(cases, where)
-    kinds = tuple(kind_of(name) for name in _names(modality))
+    labels = declared_labels(about.get("labels"), where)
+    kinds = tuple(kind_of(name) for name in names)
     columns = meanings_of(columns_of(rows), {**_not_used(rows), **roles.meanings})
-    notes = (*roles.notes, *(f"`{key}` of the cases is {why}" for key, why in _not_used(rows).items()))
+    told = (f"`{key}` of the cases is {why}" for key, why in _not_used(rows).items())
+    notes = (*unlabeled_notes(cases), *_unlisted_notes(cases), *roles.notes, *told)
     contents = Contents(str(about.get("name") or root.resolve().name), tuple(cases), channels, labels, kinds, notes)
     joined = join_participants(contents, root)
     return replace(joined, columns=(*columns, *joined.columns))
@@ -82,30 +86,22 @@ def _not_used(rows: list[dict[str, Any]]) -> dict[str, str]:
     return told
 
 
-def _names(modality: Any) -> list[str]:
-    if isinstance(modality, dict) and modality:
-        return [str(modality[key]) for key in sorted(modality, key=lambda k: (len(str(k)), str(k)))]
-    return [str(modality)] if isinstance(modality, str) else ["image"]
+def _unlisted_notes(cases: list[Case]) -> Iterator[str]:
+    """A note on images that lie beside the listed ones, but that dataset.json does not list."""
+    listed = {path for case in cases for path in map(_path_of, case.images.values())}
+    for folder in sorted({path.parent for path in listed}):
+        found, _ = images_by_stem(folder, split_ending(next(p.name for p in listed if p.parent == folder))[1])
+        if unlisted := sorted({Path(path) for path in found.values()} - listed - _labels_of(cases)):
+            yield f"{folder.name}: not in dataset.json, and not taken: {name_some(path.name for path in unlisted)}"
 
 
-def _channels(modality: Any, where: Path) -> tuple[str, ...]:
-    if not isinstance(modality, (dict, str)):
-        raise BadInput(f"`modality` is {modality!r}", where, 'Write {"0": "MRI"}')
-    return unique_names(_names(modality))
+def _path_of(source: ImageSource) -> Path:
+    return Path(source.path if isinstance(source, FileChannel) else str(source))
 
 
-def _labels(declared: Any, where: Path) -> Labels | None:
-    """Labels of {"0": "background", "1": name} or of nnU-Net's {name: value}; None when there is only background."""
-    if not declared:
-        return None
-    if not isinstance(declared, dict):
-        raise BadInput(f"`labels` is {declared!r}", where, 'Write {"0": "background", "1": "name"}')
-    if not all(str(key).isdecimal() for key in declared):
-        return Labels.from_nnunet(declared)
-    named = {int(key): str(name) for key, name in declared.items()}
-    foreground = tuple(Label(name, (v,)) for v, name in named.items() if v != 0 and name.lower() != "ignore")
-    ignore = next((v for v, name in named.items() if name.lower() == "ignore"), None)
-    return Labels(foreground, ignore=ignore) if foreground else None
+def _labels_of(cases: list[Case]) -> set[Path]:
+    """Label files, which may lie in the folder of the images."""
+    return {Path(str(case.label)) for case in cases if case.label is not None}
 
 
 def _cases(root: Path, about: dict[str, Any], channels: tuple[str, ...], roles: Roles) -> Iterator[Case]:
@@ -128,11 +124,14 @@ def _case(root: Path, entry: dict[str, Any], split: Split, channels: tuple[str, 
     if not isinstance(files, list) or not files or not all(isinstance(f, str) for f in files):
         raise BadInput(f"an entry has no image: {entry!r}", root / "dataset.json", "Write {image, label}")
     paths = [file_in(root, f, root / "dataset.json") for f in files]
-    name = split_ending(Path(paths[0]).name)[0]
+    name, label = composed(split_ending(Path(paths[0]).name)[0]), entry.get("label")
+    if len(paths) == 1:
+        paths = _numbered(paths[0], len(channels)) or paths
     images: dict[str, ImageSource]
     if len(paths) == len(channels):
         images = dict(zip(channels, paths, strict=True))
-        name = name.removesuffix("_0000")
+        same = isinstance(label, str) and composed(split_ending(Path(label).name)[0]) == name
+        name = name if same else name.removesuffix("_0000")
     elif len(paths) == 1:
         images = {channel: FileChannel(paths[0], n) for n, channel in enumerate(channels)}
     else:
@@ -148,3 +147,10 @@ def _case(root: Path, entry: dict[str, Any], split: Split, channels: tuple[str, 
     known = {k: v for k, v in entry.items() if k not in _OWN and isinstance(v, (str, int, float))}
     case = describe(Case(id=name, patient=name, images=images, split=split), known, where, roles)
     return replace(case, label=file_in(root, label, where)) if label else case
+
+
+def _numbered(path: str, count: int) -> list[str]:
+    """The files ``CASE_0000`` ... that nnU-Net 1 means by CASE, where CASE itself is not there and they all are; else none."""
+    stem, ending = split_ending(path)
+    numbered = [f"{stem}_{n:04d}{ending}" for n in range(count)]
+    return numbered if ending and not os.path.exists(path) and all(map(os.path.exists, numbered)) else []

@@ -11,6 +11,7 @@ import numpy as np
 
 from voxloom.errors import BadInput
 from voxloom.formats.checks import format_shape
+from voxloom.formats.dicom.choose import group_series, list_series
 from voxloom.formats.dicom.files import Found
 from voxloom.formats.dicom.frames import Frame
 
@@ -18,23 +19,15 @@ from voxloom.formats.dicom.frames import Frame
 ECHO_TOLERANCE_MS = 0.1
 #: Direction cosines closer than this are one direction.
 DIRECTION_TOLERANCE = 1e-3
+_CHOOSE = "Choose one: predict --series NAME, or train --set data.series=NAME (UID, number or description)"
 _ONE = "Give the files of one series, or a folder that holds only these"
 
 
 def check_one_series(images: Sequence[Found], where: str) -> None:
     """Refuse objects of several series, listing each with its UID, description and number of files (BadInput)."""
-    series: dict[str, list[Found]] = {}
-    for image in images:
-        series.setdefault(str(image.header.get("SeriesInstanceUID", "")), []).append(image)
-    if len(series) == 1:
-        return
-    listed = [
-        f"{uid or 'no UID'} ({members[0].header.get('SeriesDescription') or 'no description'}, {len(members)} files"
-        f" such as {members[0].path.name})"
-        for uid, members in sorted(series.items())
-    ]
-    more = f"; and {len(listed) - 10} more" if len(listed) > 10 else ""
-    raise BadInput(f"holds {len(listed)} series: {'; '.join(listed[:10])}{more}", where, _ONE)
+    series = group_series(images)
+    if len(series) > 1:
+        raise BadInput(f"holds {len(series)} series: {list_series(series)}", where, _CHOOSE)
 
 
 def check_one_contrast(frames: Sequence[Frame], where: str) -> None:

@@ -132,7 +132,7 @@ def evaluate_landmarks(
     within = float(run.recipe.landmarks.get("within", 5.0))
     if data is None:
         return LandmarkEvaluation(folder, "validation", held_out_points(run, within))
-    dataset = data if isinstance(data, Dataset) else Dataset(data)
+    dataset = (data if isinstance(data, Dataset) else Dataset(data)).with_series(run.recipe.data.series)
     chosen = dataset.test if len(dataset.test) else dataset
     test = [case for case in chosen if case.points is not None]
     if not test:

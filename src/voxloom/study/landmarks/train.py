@@ -25,8 +25,8 @@ from voxloom.study.environment import describe_environment
 from voxloom.study.external import kept_apart, open_external
 from voxloom.study.guard import Records, guard_folds, guard_outside
 from voxloom.study.landmarks.plan import LandmarkPlan, checked, headers_of, plan_landmarks
-from voxloom.study.notes import data_notes
 from voxloom.study.mirroring import kept_mirrors
+from voxloom.study.notes import data_notes
 from voxloom.study.recipe import Recipe
 from voxloom.study.run import Run, cache_folder
 from voxloom.training.landmarks.fit import LandmarkTraining, fit_landmarks

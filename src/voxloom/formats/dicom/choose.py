@@ -1,0 +1,72 @@
+"""One series among several in a folder, chosen by its UID, number or description.
+
+Knows how a series is named and listed. Does not know whether its slices belong together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from voxloom.errors import BadInput
+from voxloom.formats.dicom.files import Found, find_images, looks_like_dicom, read_dataset
+
+_LISTED = 10
+
+
+def group_series(images: Sequence[Found]) -> dict[str, list[Found]]:
+    """Image objects by SeriesInstanceUID ("" where there is none), sorted by UID."""
+    series: dict[str, list[Found]] = {}
+    for image in images:
+        series.setdefault(str(image.header.get("SeriesInstanceUID", "")), []).append(image)
+    return dict(sorted(series.items()))
+
+
+def list_series(series: dict[str, list[Found]]) -> str:
+    """The series in words, ten at most: UID, number, description, count of files and one of them."""
+    listed = [
+        f"{uid or 'no UID'} ({_number(members[0])}{members[0].header.get('SeriesDescription') or 'no description'},"
+        f" {len(members)} files such as {members[0].path.name})"
+        for uid, members in series.items()
+    ]
+    more = f"; and {len(listed) - _LISTED} more" if len(listed) > _LISTED else ""
+    return f"{'; '.join(listed[:_LISTED])}{more}"
+
+
+def choose_series(folder: str | Path, wanted: Sequence[str]) -> list[Path]:
+    """The files of the one series that any of ``wanted`` names: a SeriesInstanceUID, SeriesNumber or SeriesDescription.
+
+    Descriptions are compared as wholes, without regard to case. Raises BadInput when no series or several are named, listing
+    all that are there.
+    """
+    series = group_series(find_images(folder))
+    named = {uid: members for uid, members in series.items() if any(_is_named(uid, members[0], w) for w in wanted)}
+    if len(named) != 1:
+        count = "no series is" if not named else f"{len(named)} series are"
+        what = f"{count} named {' or '.join(wanted)}; there are {list_series(series)}"
+        raise BadInput(what, folder, "Choose by the UID, the number or the whole description")
+    return [found.path for members in named.values() for found in members]
+
+
+def first_series_uid(folder: str | Path) -> str:
+    """SeriesInstanceUID of the first DICOM file in a folder or, where it has none itself, its subfolders; "" if unknown."""
+    own = sorted(p for p in Path(folder).iterdir() if p.is_file())
+    for path in (*own, *sorted(p for p in Path(folder).rglob("*") if p.is_file())):
+        if path.name.upper() != "DICOMDIR" and looks_like_dicom(path):
+            try:
+                return str(read_dataset(path, headers_only=True).get("SeriesInstanceUID") or "")
+            except BadInput:  # a damaged file is told when it is read
+                return ""
+    return ""
+
+
+def _is_named(uid: str, first: Found, wanted: str) -> bool:
+    number, description = first.header.get("SeriesNumber"), str(first.header.get("SeriesDescription") or "")
+    if wanted.strip() == uid or (number is not None and wanted.strip() == str(number)):
+        return True
+    return bool(description) and description.strip().casefold() == wanted.strip().casefold()
+
+
+def _number(found: Found) -> str:
+    number = found.header.get("SeriesNumber")
+    return "" if number in (None, "") else f"number {number}, "
