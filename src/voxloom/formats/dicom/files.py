@@ -25,7 +25,7 @@ _DEFLATED_BYTES, _DEFLATED_RATIO = 4 << 20, 100
 _DICOMDIR = "1.2.840.10008.1.3.10"
 _TAGS = [
     "SOPClassUID", "SOPInstanceUID", "Modality", "PatientID", "StudyInstanceUID", "SeriesInstanceUID",
-    "SeriesDescription", "FrameOfReferenceUID", "InstanceNumber", "ImageType", "Manufacturer", "StudyDate",
+    "SeriesNumber", "SeriesDescription", "FrameOfReferenceUID", "InstanceNumber", "ImageType", "Manufacturer", "StudyDate",
     "PatientSex", "PatientAge", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing",
     "ImagerPixelSpacing", "SliceThickness", "Rows", "Columns", "SamplesPerPixel", "PhotometricInterpretation",
     "BitsAllocated", "PixelRepresentation", "NumberOfFrames", "RescaleSlope", "RescaleIntercept", "ModalityLUTSequence",

@@ -16,7 +16,7 @@ from voxloom.formats.checks import check_finite
 from voxloom.formats.dicom.files import Found, find_images, name_of
 from voxloom.formats.dicom.frames import frames_of
 from voxloom.formats.dicom.pixels import load_voxels
-from voxloom.formats.dicom.series import check_one_contrast, check_one_series
+from voxloom.formats.dicom.series import check_one_contrast, choose_series
 from voxloom.formats.dicom.stack import TILT_HELP, Stack, check_complete, fault_of, stack_up
 from voxloom.formats.dicom.tilt import straighten
 from voxloom.formats.header import Header
@@ -47,43 +47,47 @@ class _Series:
     where: str
 
 
-def read(source: str | Path | Sequence[str | Path], *, resample_tilt: bool = False) -> Volume:
+def read(
+    source: str | Path | Sequence[str | Path], *, resample_tilt: bool = False, series: str | None = None
+) -> Volume:
     """Read one series: a folder (names and endings do not matter), one file, or a list of files.
 
     i grows along the rows of the image, j down its columns, k along their normal; every plane's slope and intercept is
     applied. ``meta["dicom"]`` lists files, SOP instance UIDs and frame numbers in the order of k. With
-    ``resample_tilt`` a tilted or unequally spaced stack is resampled linearly.
+    ``resample_tilt`` a tilted or unequally spaced stack is resampled linearly. ``series`` names the wanted one of several
+    series, by its UID, number or description.
 
     Raises
     ------
     BadInput : several series, echoes, sizes or directions; missing, double or unequally spaced slices; a tilted gantry;
         time frames; no pixel data; damaged files; NaN or infinite values.
     """
-    series, fault = _open(source, resample_tilt=resample_tilt)
-    stack = series.stack
+    opened, fault = _open(source, resample_tilt=resample_tilt, series=series)
+    stack = opened.stack
     data = load_voxels(stack.frames)
-    check_finite(data, series.where)
+    check_finite(data, opened.where)
     if fault is None:
-        return Volume(data, stack.affine, _meta(series))
+        return Volume(data, stack.affine, _meta(opened))
     data, affine = straighten(data, stack)
-    return Volume(data, affine, {**_meta(series), "geometry_note": f"resampled to an upright grid: {fault}"})
+    return Volume(data, affine, {**_meta(opened), "geometry_note": f"resampled to an upright grid: {fault}"})
 
 
-def read_header(source: str | Path | Sequence[str | Path]) -> Header:
+def read_header(source: str | Path | Sequence[str | Path], *, series: str | None = None) -> Header:
     """Grid, channels and stored type of a series; pixels are not decoded. Raises BadInput as ``read``."""
-    series, _ = _open(source, resample_tilt=False)
-    stack, header = series.stack, series.first.header
+    opened, _ = _open(source, resample_tilt=False, series=series)
+    stack, header = opened.stack, opened.first.header
     sign = "int" if int(header.get("PixelRepresentation") or 0) else "uint"
     i, j = stack.frames[0].shape
     shape, channels = (i, j, len(stack.frames)), int(header.get("SamplesPerPixel") or 1)
-    return Header(shape, channels, stack.affine, f"{sign}{int(header.get('BitsAllocated') or 16)}", series.where)
+    return Header(shape, channels, stack.affine, f"{sign}{int(header.get('BitsAllocated') or 16)}", opened.where)
 
 
-def _open(source: str | Path | Sequence[str | Path], *, resample_tilt: bool) -> tuple[_Series, str | None]:
+def _open(
+    source: str | Path | Sequence[str | Path], *, resample_tilt: bool, series: str | None
+) -> tuple[_Series, str | None]:
     """The checked series, and the fault of its stack that ``resample_tilt`` is to mend."""
     where = name_of(source)
-    images = find_images(source)
-    check_one_series(images, where)
+    images = choose_series(find_images(source), where, series)
     frames = [frame for image in images for frame in frames_of(image)]
     check_one_contrast(frames, where)
     stack = stack_up(frames, where)

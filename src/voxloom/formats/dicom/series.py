@@ -5,7 +5,7 @@ Knows series, echoes, sizes and directions. Does not know the order of planes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -19,22 +19,53 @@ ECHO_TOLERANCE_MS = 0.1
 #: Direction cosines closer than this are one direction.
 DIRECTION_TOLERANCE = 1e-3
 _ONE = "Give the files of one series, or a folder that holds only these"
+_CHOOSE = "Choose one by its UID, number or description: --series, in Python series="
 
 
-def check_one_series(images: Sequence[Found], where: str) -> None:
-    """Refuse objects of several series, listing each with its UID, description and number of files (BadInput)."""
-    series: dict[str, list[Found]] = {}
+def choose_series(images: Sequence[Found], where: str, series: str | None = None) -> list[Found]:
+    """The objects of one series.
+
+    Parameters
+    ----------
+    images : objects of one folder, or of one list of files.
+    series : SeriesInstanceUID, SeriesNumber or SeriesDescription (in any case) of the wanted series; the UID is asked
+        first, then the number, then the description. None takes the only one.
+
+    Raises BadInput, listing each series with UID, number, description and number of files, when there are several and
+    none is named, when none is of that name, and when several are.
+    """
+    known: dict[str, list[Found]] = {}
     for image in images:
-        series.setdefault(str(image.header.get("SeriesInstanceUID", "")), []).append(image)
-    if len(series) == 1:
-        return
-    listed = [
-        f"{uid or 'no UID'} ({members[0].header.get('SeriesDescription') or 'no description'}, {len(members)} files"
-        f" such as {members[0].path.name})"
-        for uid, members in sorted(series.items())
-    ]
-    more = f"; and {len(listed) - 10} more" if len(listed) > 10 else ""
-    raise BadInput(f"holds {len(listed)} series: {'; '.join(listed[:10])}{more}", where, _ONE)
+        known.setdefault(str(image.header.get("SeriesInstanceUID") or ""), []).append(image)
+    if series is None:
+        if len(known) == 1:
+            return list(images)
+        raise BadInput(f"holds {len(known)} series: {_listed(known)}", where, _CHOOSE)
+    wanted = series.strip()
+    found = [uid for uid in known if uid == wanted]
+    for keyword in ("SeriesNumber", "SeriesDescription"):
+        found = found or [uid for uid, members in known.items() if _told(members[0], keyword) == wanted.casefold()]
+    if len(found) != 1:
+        what = f"{len(found)} series are called {wanted!r}" if found else f"no series is called {wanted!r}"
+        among = {uid: known[uid] for uid in found or known}
+        raise BadInput(f"{what}: {_listed(among)}", where, "Name one by its UID")
+    return known[found[0]]
+
+
+def _told(image: Found, keyword: str) -> str:
+    value = image.header.get(keyword)
+    return "" if value is None else str(value).strip().casefold()
+
+
+def _listed(series: Mapping[str, Sequence[Found]]) -> str:
+    listed = []
+    for uid, members in sorted(series.items()):
+        first = members[0].header
+        number = f"number {first.SeriesNumber}, " if first.get("SeriesNumber") is not None else ""
+        about = f"{number}{first.get('SeriesDescription') or 'no description'}"
+        files = f"{len(members)} file{'s' if len(members) > 1 else ''} such as {members[0].path.name}"
+        listed.append(f"{uid or 'no UID'} ({about}, {files})")
+    return "; ".join(listed[:10]) + (f"; and {len(listed) - 10} more" if len(listed) > 10 else "")
 
 
 def check_one_contrast(frames: Sequence[Frame], where: str) -> None:
