@@ -37,6 +37,10 @@ _DICOM = {
     "patient_sex": "PatientSex",
     "patient_age": "PatientAge",
     "repetition_time": "RepetitionTime",
+    "units": "Units",
+    "rescale_type": "RescaleType",
+    "dose_units": "DoseUnits",
+    "dose_summation_type": "DoseSummationType",
 }
 
 
@@ -64,12 +68,13 @@ def read(
     """
     opened, fault = _open(source, resample_tilt=resample_tilt, series=series)
     stack = opened.stack
-    data = load_voxels(stack.frames)
+    data, notes = load_voxels(stack.frames)
     check_finite(data, opened.where)
-    if fault is None:
-        return Volume(data, stack.affine, _meta(opened))
-    data, affine = straighten(data, stack)
-    return Volume(data, affine, {**_meta(opened), "geometry_note": f"resampled to an upright grid: {fault}"})
+    affine = stack.affine
+    if fault is not None:
+        data, affine = straighten(data, stack)
+        notes = [f"resampled to an upright grid: {fault}", *notes]
+    return Volume(data, affine, _meta(opened, notes))
 
 
 def read_header(source: str | Path | Sequence[str | Path], *, series: str | None = None) -> Header:
@@ -78,14 +83,28 @@ def read_header(source: str | Path | Sequence[str | Path], *, series: str | None
     stack, header = opened.stack, opened.first.header
     sign = "int" if int(header.get("PixelRepresentation") or 0) else "uint"
     i, j = stack.frames[0].shape
-    shape, channels = (i, j, len(stack.frames)), int(header.get("SamplesPerPixel") or 1)
-    return Header(shape, channels, stack.affine, f"{sign}{int(header.get('BitsAllocated') or 16)}", opened.where)
+    palette = stack.frames[0].photometric == "PALETTE COLOR"
+    shape, channels = (i, j, len(stack.frames)), 3 if palette else int(header.get("SamplesPerPixel") or 1)
+    dtype = "uint8" if palette else f"{sign}{int(header.get('BitsAllocated') or 16)}"
+    return Header(shape, channels, stack.affine, dtype, opened.where)
 
 
 def _open(
     source: str | Path | Sequence[str | Path], *, resample_tilt: bool, series: str | None
 ) -> tuple[_Series, str | None]:
     """The checked series, and the fault of its stack that ``resample_tilt`` is to mend."""
+    try:
+        return _checked(source, resample_tilt, series)
+    except (BadInput, OSError):
+        raise
+    except Exception as error:  # pydicom hands out whatever a damaged header holds
+        what = f"the DICOM header is damaged ({type(error).__name__}: {error})"
+        raise BadInput(what, name_of(source), "Export the series again") from None
+
+
+def _checked(
+    source: str | Path | Sequence[str | Path], resample_tilt: bool, series: str | None
+) -> tuple[_Series, str | None]:
     where = name_of(source)
     images = choose_series(find_images(source), where, series)
     frames = [frame for image in images for frame in frames_of(image)]
@@ -98,14 +117,12 @@ def _open(
     return _Series(images[0], stack, where), fault
 
 
-def _meta(series: _Series) -> dict[str, Any]:
+def _meta(series: _Series, notes: Sequence[str]) -> dict[str, Any]:
     header, frames = series.first.header, series.stack.frames
     meta: dict[str, Any] = {"source": series.where, "geometry_from": "dicom"}
     meta |= {name: str(value) for name, key in _META.items() if (value := header.get(key)) not in (None, "")}
-    if "MOSAIC" in frames[0].marks.get("ImageType", ""):
-        meta["geometry_note"] = "a Siemens mosaic: many slices in one picture, shown as one slice"
-    if series.stack.note:
-        meta["geometry_note"] = series.stack.note
+    if told := [*([series.stack.note] if series.stack.note else []), *notes, *_units(header)]:
+        meta["geometry_note"] = "; ".join(told)
     meta["dicom"] = {
         **{name: str(value) for name, key in _DICOM.items() if (value := header.get(key)) not in (None, "")},
         "echo_time": frames[0].echo_time,
@@ -114,3 +131,14 @@ def _meta(series: _Series) -> dict[str, Any]:
         "frame_numbers": tuple(f.index + 1 for f in frames),
     }
     return meta
+
+
+def _units(header: Any) -> list[str]:
+    """What the values of PET and dose measure, for people."""
+    if header.get("Modality") == "PT":
+        units = str(header.get("Units") or "an unknown unit")
+        return [] if units == "GML" else [f"PET values in {units}, not SUV"]
+    if header.get("DoseGridScaling") is not None:
+        units = {"GY": "Gy", "RELATIVE": "shares of a reference"}.get(str(header.get("DoseUnits")), "an unknown unit")
+        return [f"dose in {units}"]
+    return []

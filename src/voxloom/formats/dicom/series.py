@@ -81,9 +81,30 @@ def check_one_contrast(frames: Sequence[Frame], where: str) -> None:
     spacings = {tuple(round(s, 4) for s in f.spacing) if f.spacing else None for f in frames}
     if len(spacings) > 1:
         raise BadInput(f"mixes {len(spacings)} pixel sizes", where, _ONE)
+    _check_scales(frames, where)
+    stacks = sorted({f.marks.get("StackID", "") for f in frames})
     count = _directions(frames)
+    if len(stacks) > 1:
+        listed = ", ".join(name or "none" for name in stacks[:5])
+        what = f"holds {len(stacks)} stacks of slices in one series (StackID {listed})"
+        raise BadInput(what, where, "Export the stacks as series of their own")
     if count > 1:
         raise BadInput(f"mixes images of {count} directions (a localizer?)", where, _ONE)
+
+
+def _check_scales(frames: Sequence[Frame], where: str) -> None:
+    """Refuse planes whose numbers mean different things (BadInput): with and without a scale, grey and color."""
+    lacking = [f for f in frames if not f.scaled]
+    if 0 < len(lacking) < len(frames):
+        what = f"{len(lacking)} of {len(frames)} slices lack RescaleSlope and RescaleIntercept, such as {lacking[0].path.name}"
+        raise BadInput(what, where, "Export the series again")
+    kinds = sorted({f.photometric for f in frames} - {"MONOCHROME1", "MONOCHROME2"})
+    if kinds and len({f.photometric for f in frames}) > 1 and len({_is_grey(f) for f in frames}) > 1:
+        raise BadInput(f"mixes grey images and {', '.join(kinds)}", where, _ONE)
+
+
+def _is_grey(frame: Frame) -> bool:
+    return frame.photometric.startswith("MONOCHROME")
 
 
 def _clusters(times: Sequence[float]) -> list[tuple[float, int]]:
