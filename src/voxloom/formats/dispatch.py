@@ -82,11 +82,12 @@ def result_ending(ending: str) -> str:
     return ".png" if known in LOSSY else ".nii.gz"
 
 
-def read_volume(source: Source, *, resample_tilt: bool = False) -> Volume:
+def read_volume(source: Source, *, resample_tilt: bool = False, series: str | None = None) -> Volume:
     """Read one volume, (C, I, J, K), from a file, a folder with one DICOM series, or a list of its files.
 
     Voxels keep their stored type where the file's intensity scale allows it. With ``resample_tilt`` a DICOM series that
     was taken with a tilted gantry, or with unequal gaps, is resampled linearly; other sources are not changed by it.
+    ``series`` names the wanted one of several DICOM series of a folder, by its UID, number or description.
 
     Raises
     ------
@@ -97,7 +98,8 @@ def read_volume(source: Source, *, resample_tilt: bool = False) -> Volume:
         if path is None or format_of(path) == "dicom":
             from voxloom.formats import dicom
 
-            return _noted(dicom.read(source if path is None else path, resample_tilt=resample_tilt))
+            return _noted(dicom.read(source if path is None else path, resample_tilt=resample_tilt, series=series))
+        _no_series(path, series)
         return _noted(_reader(path).read(path))
 
 
@@ -124,14 +126,15 @@ def _noted(volume: Volume) -> Volume:
     return volume
 
 
-def read_header(source: Source) -> Header:
+def read_header(source: Source, *, series: str | None = None) -> Header:
     """Grid, channels and type without decoding voxels. Raises BadInput as ``read_volume``, but for faults of voxels."""
     path = _single(source)
     with _there(source):
         if path is None or format_of(path) == "dicom":
             from voxloom.formats import dicom
 
-            return dicom.read_header(source if path is None else path)
+            return dicom.read_header(source if path is None else path, series=series)
+        _no_series(path, series)
         return _reader(path).read_header(path)  # type: ignore[no-any-return]
 
 
@@ -200,6 +203,11 @@ def _there(source: Source) -> Iterator[None]:
         where = error.filename or (source if isinstance(source, (str, Path)) else source[0])
         fix = "Was it moved, removed, or on a drive that is gone?"
         raise BadInput(f"cannot be read ({error.strerror or error})", where, fix) from error
+
+
+def _no_series(path: Path, series: str | None) -> None:
+    if series is not None:
+        raise BadInput(f"holds no DICOM series {series!r}, it is one image", path, "Leave the series out")
 
 
 def _single(source: Source) -> Path | None:

@@ -34,18 +34,36 @@ def list_series(series: dict[str, list[Found]]) -> str:
 
 
 def choose_series(folder: str | Path, wanted: Sequence[str]) -> list[Path]:
-    """The files of the one series that any of ``wanted`` names: a SeriesInstanceUID, SeriesNumber or SeriesDescription.
+    """The files of the one series of a folder that any of ``wanted`` names; see ``named_series``."""
+    return [found.path for found in named_series(find_images(folder), str(folder), wanted)]
+
+
+def named_series(images: Sequence[Found], where: str, wanted: Sequence[str]) -> list[Found]:
+    """The objects of the one series that any of ``wanted`` names: a SeriesInstanceUID, else a SeriesNumber, else a SeriesDescription.
 
     Descriptions are compared as wholes, without regard to case. Raises BadInput when no series or several are named, listing
     all that are there.
     """
-    series = group_series(find_images(folder))
-    named = {uid: members for uid, members in series.items() if any(_is_named(uid, members[0], w) for w in wanted)}
+    series, texts = group_series(images), [text.strip().casefold() for text in wanted]
+    ways = (
+        lambda uid: uid.casefold(),
+        *(lambda uid, k=k: told(series[uid][0], k) for k in ("SeriesNumber", "SeriesDescription")),
+    )
+    for way in ways:
+        named = [uid for uid in series if way(uid) and way(uid) in texts]
+        if named:
+            break
     if len(named) != 1:
         count = "no series is" if not named else f"{len(named)} series are"
         what = f"{count} named {' or '.join(wanted)}; there are {list_series(series)}"
-        raise BadInput(what, folder, "Choose by the UID, the number or the whole description")
-    return [found.path for members in named.values() for found in members]
+        raise BadInput(what, where, "Choose by the UID, the number or the whole description")
+    return series[named[0]]
+
+
+def told(image: Found, keyword: str) -> str:
+    """What a header says under a keyword, without regard to case."""
+    value = image.header.get(keyword)
+    return "" if value is None else str(value).strip().casefold()
 
 
 def first_series_uid(folder: str | Path) -> str:
@@ -58,13 +76,6 @@ def first_series_uid(folder: str | Path) -> str:
             except BadInput:  # a damaged file is told when it is read
                 return ""
     return ""
-
-
-def _is_named(uid: str, first: Found, wanted: str) -> bool:
-    number, description = first.header.get("SeriesNumber"), str(first.header.get("SeriesDescription") or "")
-    if wanted.strip() == uid or (number is not None and wanted.strip() == str(number)):
-        return True
-    return bool(description) and description.strip().casefold() == wanted.strip().casefold()
 
 
 def _number(found: Found) -> str:
