@@ -136,3 +136,17 @@ def test_an_untrained_network_expects_marks_to_be_rare(kind: str) -> None:
     after = network(torch.zeros(patch)).sigmoid()
     assert before.mean().item() == pytest.approx(0.5, abs=0.2)
     assert after.mean().item() == pytest.approx(0.01, abs=0.01)
+
+
+def test_a_landmark_step_without_a_finite_gradient_is_skipped_and_named() -> None:
+    training = module(AugmentSettings())
+    optimizer = training.configure_optimizers()
+    before = {name: value.clone() for name, value in training.network.state_dict().items()}
+    spoiled = training.network.compress[0].conv.weight
+    spoiled.register_hook(lambda gradient: torch.full_like(gradient, torch.inf))
+    image, target = (torch.from_numpy(a) for a in sampler().read(0))
+    training.training_step((0, image, target), 0).backward()
+    training.configure_gradient_clipping(optimizer, 12.0)
+    optimizer.step()
+    assert training.skips.rows == [(1, "compress.0.conv", "fp32", "gradient")]
+    assert all(torch.equal(before[name], value) for name, value in training.network.state_dict().items())

@@ -49,4 +49,4 @@ def _movements(matrix: Tensor, shift: Tensor) -> list[str]:
 
 
 def _text(name: str, value: float, unit: str) -> str:
-    return " ".join(filter(None, (name, f"{value:.2g}" if name != "size" else f"{value:.2f}", unit)))
+    return " ".join(filter(None, (name, f"{value:.3g}" if name != "size" else f"{value:.2f}", unit)))
