@@ -42,8 +42,9 @@ def opened(root: Path, **columns: str) -> Dataset:
 
 @pytest.mark.parametrize(
     "name",
-    ["label", "Label", "mask", "Mask", "mask_path", "MaskPath", "segmentation", "seg", "Seg", "label_file", "labels", "ground_truth", "GT", "mask_image", "label_map", "t1_seg"],
-)
+    ["label", "Label", "mask", "Mask", "mask_path", "MaskPath", "segmentation", "seg", "Seg", "label_file", "labels",
+     "ground_truth", "GT", "mask_image", "label_map", "t1_seg"],
+)  # fmt: skip
 def test_the_usual_names_of_a_label_map(root: Path, name: str) -> None:
     data = opened(root, t1="t1", flair="fl", **{name: "a"})
     assert data.channels == ("t1", "flair")
