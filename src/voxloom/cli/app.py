@@ -165,6 +165,12 @@ def run(arguments: list[str]) -> int:
     except Exception as error:
         if debug:
             raise
+        if type(error).__module__.startswith("pydantic"):  # a section that was not checked as a whole
+            from voxloom.complaints import complaint, key_of
+
+            place, text = complaint(error)  # type: ignore[arg-type]
+            typer.echo(f"Error: {f'`{key_of(place)}`: ' if place else ''}{text}", err=True)
+            return 2
         if "Symlink loop" in str(error):  # how pathlib says it before Python 3.13
             typer.echo(f"Error: {error}. {_LINKS}", err=True)
             return 2
