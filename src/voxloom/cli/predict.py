@@ -49,12 +49,15 @@ def command(
     from voxloom.errors import VoxloomError
     from voxloom.study.outputs import claim_outputs
     from voxloom.study.predict import predict_scans
-    from voxloom.study.run import is_landmark_run
+    from voxloom.study.run import Run, is_landmark_run
     from voxloom.study.scans import find_scans
     from voxloom.study.uncertainty import Sampling, check_sources
     from voxloom.study.uncertainty_maps import voices_of, write_uncertainties
 
     if is_landmark_run(run):
+        for option, given in (("--tta", tta), ("--uncertainty", uncertainty is not None)):
+            if given:
+                Run(run).ask(f"predict {option}")
         predict_points(run, inputs, out, ending, resample_tilt, device, json_output)
         return
     sampling = None if uncertainty is None else Sampling.parse(uncertainty, draws, seed)

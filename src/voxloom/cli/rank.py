@@ -45,7 +45,7 @@ def command(
     from voxloom.study.uncertainty import Sampling, default_sources
 
     opened = Run(run)
-    opened.refuse_landmarks("rank scans")
+    opened.ask("rank")
     predictor = Predictor.of(opened, device=device)
     chosen = members or ",".join(default_sources(predictor))
     sampling = Sampling.parse(chosen, draws, seed)

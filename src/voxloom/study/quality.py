@@ -154,7 +154,7 @@ def calibrate_run(
     BadInput : the run has too few held-out patients, its data are gone, or the sources do not fit.
     """
     run = Run(folder)
-    run.refuse_landmarks("be calibrated")
+    run.ask("calibrate")
     if "folds" in sources:
         raise BadInput("all folds but one have seen a held-out case", "members", "Calibrate with tta or dropout")
     rows: list[dict[str, Any]] = []

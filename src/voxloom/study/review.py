@@ -62,7 +62,7 @@ def review_run(
     BadInput : no case was held out, the run has no such label, or an earlier list is damaged.
     """
     run, place = Run(folder), out or folder / "review"
-    run.refuse_landmarks("be reviewed by Dice")
+    run.ask("review")
     earlier = read_verdicts(place / LIST) if (place / LIST).is_file() else {}
     found = suspects(run, threshold, label, earlier)
     pictures = draw(run, found, place / PICTURES, tick)

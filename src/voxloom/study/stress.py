@@ -106,6 +106,7 @@ def stress_run(
     BadInput : there is no labelled case, or the run was trained on one.
     """
     run = Run(folder)
+    run.ask("stress")
     groups = _held_out(run) if data is None else _unseen(run, data)
     chosen = evenly([case.id for _, cases in groups for case in cases], most)
     total = len(chosen) * (1 + sum(len(s.levels) for s in stresses))

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from voxloom.dataset import Dataset, Labels
 from voxloom.errors import BadInput
+from voxloom.study.abilities import ask_folders
 from voxloom.study.cases import usable_cases
 from voxloom.study.predict import Predictor
 from voxloom.study.run import Run
@@ -66,6 +67,7 @@ def find_members(paths: Sequence[Path], *, each_fold: bool = False) -> list[Ense
     ------
     BadInput : a folder is neither, there are fewer than two members, or one is named twice.
     """
+    ask_folders("ensemble", paths)
     members: list[EnsembleMember] = []
     for path in (path.resolve() for path in paths):
         if path.name.startswith("fold_") and (path / "model.safetensors").is_file():
