@@ -8,8 +8,10 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import shlex
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +23,13 @@ if TYPE_CHECKING:
 
     from voxloom.progress import Progress
     from voxloom.study.scans import Scan
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page to look at, as the next step."""
+
+    path: Path
 
 
 @cache
@@ -55,8 +64,13 @@ def filled_channels(scans: Sequence[Scan], channels: Sequence[str]) -> dict[str,
     return filled
 
 
-def done(wrote: Sequence[Path], next_step: str | None, as_json: Any = None) -> None:
-    """Say what was written and the next sensible command, or print the result as JSON."""
+def done(wrote: Sequence[Path], next_step: Sequence[object] | Page | None, as_json: Any = None) -> None:
+    """Say what was written and the next sensible command, or print the result as JSON.
+
+    Parameters
+    ----------
+    next_step : the words of a command line, which are quoted for the shell where they must be; or a page to look at.
+    """
     if as_json is not None:
         typer.echo(json.dumps(plain(as_json), indent=2))
         return
@@ -64,8 +78,15 @@ def done(wrote: Sequence[Path], next_step: str | None, as_json: Any = None) -> N
         typer.echo(f"Wrote {path}")
     if len(wrote) > 10:
         typer.echo(f"... and {len(wrote) - 10} more")
-    if next_step:
-        typer.echo(f"Next: {next_step}")
+    if isinstance(next_step, Page):
+        typer.echo(f"Next: look at {next_step.path}")
+    elif next_step is not None:
+        typer.echo(f"Next: {command_line(next_step)}")
+
+
+def command_line(words: Sequence[object]) -> str:
+    """Words as one line for a shell; ``>`` and ``|`` keep their meaning."""
+    return " ".join(str(word) if str(word) in (">", "|") else shlex.quote(str(word)) for word in words)
 
 
 def plain(value: Any) -> Any:

@@ -51,7 +51,7 @@ def refuse_places(name: str, arguments: Mapping[str, Any]) -> None:
 
 
 def _is_page(name: str, path: Path) -> bool:
-    return name == "inspect" and path.suffix == ".html"
+    return (name, path.suffix) in (("inspect", ".html"), ("export", ".zip"))
 
 
 def refuse_place(path: Path, *, file: bool) -> None:

@@ -103,7 +103,7 @@ def command(
         "failed": {scan.name: str(error) for scan, error in failures},
         "quality": judged,
     }
-    output.done(written, f"voxloom evaluate --pred {out} --truth DIR", result if json_output else None)
+    output.done(written, ["voxloom", "evaluate", "--pred", out, "--truth", "DIR"], result if json_output else None)
     if failures:
         raise VoxloomError(f"{len(failures)} of {len(scans)} scans could not be predicted")
 

@@ -182,7 +182,7 @@ def calibrate_run(
 def _known_cases(run: Run) -> dict[Path, list[Case]]:
     """Fold -> the cases that it held out, with its predictions of them."""
     about = run.data
-    dataset = Dataset(about["dataset"]["root"])
+    dataset = Dataset(run.data_root)
     known = {case.id: case for case in dataset}
     found: dict[Path, list[Case]] = {}
     for fold in run.folds:

@@ -130,7 +130,7 @@ def stress_run(
 def _held_out(run: Run) -> list[tuple[list[Path], list[Case]]]:
     """Each fold with the cases that it never saw."""
     about = run.data
-    dataset = joined_cases(Dataset(about["dataset"]["root"]), run.recipe)
+    dataset = joined_cases(Dataset(run.data_root), run.recipe)
     known = {case.id: case for case in dataset}
     groups = []
     for fold in run.folds:

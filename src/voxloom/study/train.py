@@ -330,7 +330,7 @@ def open_study(run: Run) -> Study:
     """The data, folds and settings of a run that was started before."""
     recipe = run.recipe
     about = run.data
-    cases, labels = usable_cases(Dataset(about["dataset"]["root"]), recipe)
+    cases, labels = usable_cases(Dataset(run.data_root), recipe)
     cases = cases.subset([case["id"] for case in about["cases"]])
     folds = read_splits(run.folder / "splits_final.json", cases)
     return Study(run.folder, cases, labels, folds, resolve(recipe), pick_device(recipe.device))

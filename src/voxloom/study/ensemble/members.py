@@ -102,7 +102,7 @@ def check_members(members: Sequence[EnsembleMember], predictors: Sequence[Predic
 def common_cases(members: Sequence[EnsembleMember]) -> tuple[Dataset, Labels, list[str]]:
     """The cases that no member has seen in training: held out by a fold of every one of them, with equal files."""
     first = Run(members[0].run)
-    dataset, labels = usable_cases(Dataset(first.data["dataset"]["root"]), first.recipe)
+    dataset, labels = usable_cases(Dataset(first.data_root), first.recipe)
     ids = [
         case
         for case in members[0].held_out
