@@ -106,7 +106,11 @@ def load_command(name: str) -> Any:
 
     alone = typer.Typer(add_completion=False)
     alone.command(name)(checked(name, import_module(f"voxloom.cli.{name}").command))
-    return typer.main.get_command(alone)
+    command = typer.main.get_command(alone)
+    for parameter in command.params:
+        if text := getattr(parameter, "help", None):  # Rich takes words in brackets for styles, and leaves them out
+            parameter.help = text.replace("[", r"\[")  # type: ignore[attr-defined]
+    return command
 
 
 #: The overview is plain text: Rich would be most of the time of ``voxloom --help``.

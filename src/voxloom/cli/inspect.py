@@ -48,18 +48,18 @@ def command(
     broken = any(problem.severity == "error" for problem in problems)
     if broken:
         output.note("Correct the errors above, then inspect again.")
-    step = ["voxloom", "inspect", dataset, "-o", "inspect.html"] if out is None or broken else next_training(opened)
+    step = ["voxloom", "inspect", dataset, "-o", "inspect.html"] if out is None or broken else next_training(opened, dataset)
     output.done(wrote, step, facts if json_output else None)
 
 
-def next_training(dataset: Dataset) -> list[object] | None:
+def next_training(dataset: Dataset, place: Path) -> list[object] | None:
     """The command that trains on the data set; None where none can, which is said."""
     from voxloom.cli import output
 
     if dataset.task == "segmentation" and any(case.label is not None for case in dataset.training):
-        return ["voxloom", "train", dataset.root, "-o", "RUN"]
+        return ["voxloom", "train", place, "-o", "RUN"]
     if any(case.points is not None for case in dataset.training):
         output.note("Points are trained on with a recipe that has a section landmarks: voxloom recipes lists them.")
-        return ["voxloom", "train", dataset.root, "-r", "RECIPE.yaml", "-o", "RUN"]
+        return ["voxloom", "train", place, "-r", "RECIPE.yaml", "-o", "RUN"]
     output.note("No training case has a label map or points, so nothing can be trained on it.")
     return None
