@@ -10,14 +10,26 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from tests.cli.test_bad_command_lines import LINES, filled, world  # noqa: F401  world is a fixture
+
 from voxloom.cli.app import COMMANDS, UsageError, load_command, run
 from voxloom.cli.output import command_line
 
 SOURCES = sorted((Path(__file__).parents[2] / "src" / "voxloom").rglob("*.py"))
 #: What stands for something that only the user knows.
-PLACEHOLDERS = {"SCAN", "SCANS", "OUT", "DATASET", "DIR", "NAME", "RUN", "RUN2", "RULES.yaml", "RECIPE.yaml", "my-recipe.yaml"}
+PLACEHOLDERS = {
+    "SCAN",
+    "SCANS",
+    "OUT",
+    "DATASET",
+    "DIR",
+    "NAME",
+    "RUN",
+    "RUN2",
+    "RULES.yaml",
+    "RECIPE.yaml",
+    "my-recipe.yaml",
+}
 #: Forms that cannot end well here: a download from nowhere, and a demo that trains.
 NOT_RUN = ("get", "demo")
 #: Further forms, whose next step differs.
@@ -55,12 +67,20 @@ def test_the_next_step_can_be_taken(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     text = {**LINES, **MORE}[form]
-    words = [re.sub("__", " ", word) for word in re.sub(r"\{[^}]*\}", lambda found: found[0].replace(" ", "__"), text).split()]
+    words = [
+        re.sub("__", " ", word)
+        for word in re.sub(r"\{[^}]*\}", lambda found: found[0].replace(" ", "__"), text).split()
+    ]
     if form == "compare":
         words[1] = "{run copy}"
     code = run([form.split()[0], *filled(words, place, tmp_path / "out dir")])
     said = capsys.readouterr()
-    if form in ("ensemble", "pseudo", "calibrate", "stress"):  # the tiny run has one fold; what they say is checked below
+    if form in (
+        "ensemble",
+        "pseudo",
+        "calibrate",
+        "stress",
+    ):  # the tiny run has one fold; what they say is checked below
         assert code in (0, 2)
     else:
         assert code == 0, said.err
@@ -95,7 +115,13 @@ def check_words(words: list[str]) -> None:
 
 
 def test_a_wrong_step_is_noticed(tmp_path: Path) -> None:
-    for step in ("voxloom train", "voxloom trian x", "voxloom predict RUN SCAN", "voxloom predict RUN -o OUT", "open page.html"):
+    for step in (
+        "voxloom train",
+        "voxloom trian x",
+        "voxloom predict RUN SCAN",
+        "voxloom predict RUN -o OUT",
+        "open page.html",
+    ):
         with pytest.raises((UsageError, AssertionError)):
             check_step(step, tmp_path)
 
@@ -136,7 +162,7 @@ def test_help_shows_all_that_is_said_of_an_option(
     name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Words in brackets, such as what an option is when it is left out, were taken for styles and left out."""
-    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setenv("COLUMNS", "400")
     assert run([name, "--help"]) == 0
     shown = re.sub(r"[\s│]+", "", capsys.readouterr().out)
     for parameter in load_command(name).params:

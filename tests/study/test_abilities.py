@@ -86,6 +86,19 @@ def test_methods_of_a_run_answer_for_its_points(trained: Path, tmp_path: Path) -
         opened.show_batch()
 
 
+def test_a_run_on_points_can_be_shared(trained: Path, tmp_path: Path) -> None:  # noqa: F811
+    import zipfile
+
+    made = Run(trained / "run").export(tmp_path / "points.zip", "zip")
+    with zipfile.ZipFile(made) as packed:
+        packed.extractall(tmp_path)
+    scan = trained / "elsewhere" / "images" / "s80.nii.gz"
+    assert Run(tmp_path / "points").predict_points(scan) == Run(trained / "run").predict_points(scan)
+    told = "".join(path.read_text() for path in (tmp_path / "points").rglob("*") if path.suffix in (".json", ".csv", ".yaml"))
+    assert str(trained) not in told
+    assert "s80" not in told
+
+
 def test_rates_are_not_tried_on_points(trained: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:  # noqa: F811
     recipe = ["-r", str(trained / "tiny.yaml"), "--find-lr", "-o", str(tmp_path / "out")]
     assert voxloom(["train", str(trained / "scans"), *recipe]) == 2
@@ -155,7 +168,9 @@ def test_every_other_key_is_read_by_a_training_on_points(trained: Path, tmp_path
     recipe = Recipe.load(trained / "tiny.yaml").changed({**chances, **changes})
     train(trained / "scans", recipe, out=tmp_path / "run")
     models = section_models()
-    walked = {f"{s}.{name}" for s in ("training", "augment", "inference", "landmarks") for name in models[s].model_fields}
+    walked = {
+        f"{s}.{name}" for s in ("training", "augment", "inference", "landmarks") for name in models[s].model_fields
+    }
     ignored = walked - read_keys
     #: read only where another key asks for them, as the recipe's documentation says
     on_demand = {"training.momentum", "augment.elastic_points", "augment.elastic_draw", "augment.elastic_spacing"}

@@ -34,15 +34,21 @@ def private(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("Krankenhaus Ost")
     data = write_balls(root / "archive", 10)
     for n in range(8):
-        (data / "imagesTr" / f"ball0{n}_0000.nii.gz").rename(data / "imagesTr" / f"{PEOPLE[n].split('^')[0]}_0000.nii.gz")
+        (data / "imagesTr" / f"ball0{n}_0000.nii.gz").rename(
+            data / "imagesTr" / f"{PEOPLE[n].split('^')[0]}_0000.nii.gz"
+        )
         (data / "labelsTr" / f"ball0{n}.nii.gz").rename(data / "labelsTr" / f"{PEOPLE[n].split('^')[0]}.nii.gz")
     rows = [f"{PEOPLE[n].split('^')[0]},{PEOPLE[n]},{AGES[n]},WardSeven" for n in range(8)]
-    (data / "participants.csv").write_text("\n".join(["case,patient,age,ward", *rows, "ball08,p8,50,x", "ball09,p9,51,y", ""]))
+    (data / "participants.csv").write_text(
+        "\n".join(["case,patient,age,ward", *rows, "ball08,p8,50,x", "ball09,p9,51,y", ""])
+    )
     test = write_balls(root / "test", 13)
     for n in range(11):
         (test / "imagesTr" / f"ball{n:02d}_0000.nii.gz").unlink()
         (test / "labelsTr" / f"ball{n:02d}.nii.gz").unlink()
-    recipe = Recipe.load("auto").changed({**TINY, "training.steps": 40, "inference.instances": "auto", "data.exclude": ["ball08"]})
+    recipe = Recipe.load("auto").changed(
+        {**TINY, "training.steps": 40, "inference.instances": "auto", "data.exclude": ["ball08"]}
+    )
     run = train(Dataset(data), recipe, out=root / "run", folds=2)
     run.evaluate(test)
     assert voxloom(["stress", str(run.folder), "--only", "noise", "--cases", "2"]) == 0
@@ -53,7 +59,11 @@ def private(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def opened(private: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The zip, unpacked by the command that is printed."""
     place = tmp_path_factory.mktemp("elsewhere")
-    subprocess.run([sys.executable, "-m", "voxloom", "export", str(private), "--to", "zip", "-o", "shared.zip"], cwd=place, check=True)
+    subprocess.run(
+        [sys.executable, "-m", "voxloom", "export", str(private), "--to", "zip", "-o", "shared.zip"],
+        cwd=place,
+        check=True,
+    )
     subprocess.run([sys.executable, "-m", "zipfile", "-e", "shared.zip", "."], cwd=place, check=True)
     return place / "shared"
 
@@ -80,7 +90,10 @@ def test_it_predicts_and_evaluates_as_before(private: Path, opened: Path, tmp_pa
     scan = private.parent / "test" / "imagesTr" / "ball12_0000.nii.gz"
     assert np.array_equal(Run(opened).predict(scan).data, Run(private).predict(scan).data)
     ours, theirs = Run(private).evaluate(), Run(opened).evaluate()
-    assert theirs.summary()["dice"] == ours.summary()["dice"]
+    for label, figures in ours.summary()["dice"].items():
+        told = theirs.summary()["dice"][label]
+        assert told.pop("ci") == pytest.approx(figures.pop("ci"), abs=0.1)  # it draws patients in the order of their names
+        assert told == figures
     assert all(re.fullmatch(r"case_\d{4}", case) for case in theirs.evaluation.cases)
     unseen = private.parent / "test"
     assert voxloom(["evaluate", str(opened), str(unseen), "-o", str(tmp_path / "out")]) == 0
@@ -100,13 +113,15 @@ def test_one_person_keeps_one_number(private: Path, opened: Path) -> None:
             assert number[row["case"]] == row["patient"]
     splits = read_json(opened / "splits_final.json")
     assert {name for fold in splits for part in ("train", "val") for name in fold[part]} == set(number)
-    assert {name for fold in splits for name in fold["val"]} == {case["id"] for case in cases if case["fold"] is not None}
+    assert {name for fold in splits for name in fold["val"]} == {
+        case["id"] for case in cases if case["fold"] is not None
+    }
 
 
 def test_the_card_is_there_and_says_nothing_of_ages(opened: Path) -> None:
     card = (opened / "model_card.md").read_text()
     assert "bright" in card
-    assert "age" not in re.findall(r"\w+", (opened / "claim.md").read_text().partition("34")[2][:400])
+    assert "TO FILL IN: age" in (opened / "claim.md").read_text(), "who has the table can say it"
 
 
 @pytest.mark.parametrize("words", [["show", "results"], ["review"], ["stress"], ["calibrate"]])
@@ -128,8 +143,15 @@ def test_wrong_places_are_refused(private: Path, tmp_path: Path) -> None:
 
 def test_names_in_sentences_and_tables() -> None:
     names = Names({"P-12": "case_0001", "P-1": "case_0002", "7": "case_0003"}, {"Rossi": "patient_0001"})
-    told = scrubbed({"P-12": "P-12 and P-1 of Rossi, 7 mm", "attributes": {"age": 4}, "files": {"/a/P-1.nii": "ff"}, "n": ["7"]}, names)
-    assert told == {"case_0001": "case_0001 and case_0002 of patient_0001, 7 mm", "files": {"file_0": "ff"}, "n": ["case_0003"]}
+    told = scrubbed(
+        {"P-12": "P-12 and P-1 of Rossi, 7 mm", "attributes": {"age": 4}, "files": {"/a/P-1.nii": "ff"}, "n": ["7"]},
+        names,
+    )
+    assert told == {
+        "case_0001": "case_0001 and case_0002 of patient_0001, 7 mm",
+        "files": {"file_0": "ff"},
+        "n": ["case_0003"],
+    }
     table = scrubbed_table('case,patient,label,dice\n7,Rossi,liver,0.5\n"P-1",P-1,liver,0.7\n', names)
     assert table == "case,patient,label,dice\ncase_0003,patient_0001,liver,0.5\ncase_0002,case_0002,liver,0.7\n"
     assert json.dumps(scrubbed({"dice": 0.5, "values": [1, None]}, names)) == '{"dice": 0.5, "values": [1, null]}'

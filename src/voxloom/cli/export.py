@@ -18,9 +18,12 @@ class Target(StrEnum):
 
 def command(
     run: Annotated[Path, typer.Argument(help="Folder of a run.")],
-    to: Annotated[Target, typer.Option("--to", help="monai: a bundle; zip: the run itself, without what names or shows patients.")] = Target.monai,
+    to: Annotated[
+        Target, typer.Option("--to", help="monai: a bundle; zip: the run itself, without what names or shows patients.")
+    ] = Target.monai,
     out: Annotated[
-        Optional[Path], typer.Option("-o", "--out", help="Folder of the bundle, or zip file. [default: bundle; RUN.zip]")
+        Optional[Path],
+        typer.Option("-o", "--out", help="Folder of the bundle, or zip file. [default: bundle; RUN.zip]"),
     ] = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
@@ -36,7 +39,9 @@ def command(
         return
     bundle = export_run(Run(run), out or Path("bundle"), to.value)
     if reason := own_preparation(bundle):
-        output.note(f"MONAI cannot express {reason}, so the bundle prepares scans with Voxloom: install it beside MONAI")
+        output.note(
+            f"MONAI cannot express {reason}, so the bundle prepares scans with Voxloom: install it beside MONAI"
+        )
     config = bundle / "configs" / "inference.json"
     words = ["python", "-m", "monai.bundle", "run", "--config_file", config, "--bundle_root", bundle]
     output.done([bundle], words, {"bundle": str(bundle), "needs_voxloom": reason} if json_output else None)

@@ -48,7 +48,11 @@ def command(
     broken = any(problem.severity == "error" for problem in problems)
     if broken:
         output.note("Correct the errors above, then inspect again.")
-    step = ["voxloom", "inspect", dataset, "-o", "inspect.html"] if out is None or broken else next_training(opened, dataset)
+    step = (
+        ["voxloom", "inspect", dataset, "-o", "inspect.html"]
+        if out is None or broken
+        else next_training(opened, dataset)
+    )
     output.done(wrote, step, facts if json_output else None)
 
 

@@ -53,7 +53,12 @@ def command(
         steps = choose(Archive(archive), wanted, rules).steps
         if not json_output:
             typer.echo(flow_text(steps) + "\n")
-        kept = [word for name, path in (("--key", key), ("--link", link), ("--attach", attach)) if path for word in (name, path)]
+        kept = [
+            word
+            for name, path in (("--key", key), ("--link", link), ("--attach", attach))
+            if path
+            for word in (name, path)
+        ]
         next_step = ["voxloom", "select", archive, "-r", rules, "-o", "DATASET", *kept]
         output.done([], next_step, {"steps": [asdict(step) for step in steps]} if json_output else None)
         return

@@ -106,7 +106,9 @@ def refuse_unused(recipe: Recipe) -> None:
         default = field.get_default(call_default_factory=True)
         value = given.get(name, default) if isinstance(given, Mapping) else getattr(given, name)
         if _plain(value) != _plain(default):
-            raise BadInput(f"`{key}` is not used by a training on points: {why}", f"recipe {recipe.name}", "Leave it out")
+            raise BadInput(
+                f"`{key}` is not used by a training on points: {why}", f"recipe {recipe.name}", "Leave it out"
+            )
 
 
 def _plain(value: Any) -> Any:

@@ -13,9 +13,7 @@ from voxloom.errors import BadInput
 from voxloom.study.keys import nearest
 
 
-def assign(
-    values: Mapping[str, Any], assignments: Mapping[str, Any], *, without_none: bool = False
-) -> dict[str, Any]:
+def assign(values: Mapping[str, Any], assignments: Mapping[str, Any], *, without_none: bool = False) -> dict[str, Any]:
     """The keys of a recipe with some of them changed.
 
     A network of another kind keeps the keys that it has too, and loses those that are another kind's.
@@ -42,7 +40,9 @@ def _place_of(values: dict[str, Any], key: str) -> tuple[dict[str, Any], str]:
     place, (*parents, last) = values, key.split(".")
     for depth, parent in enumerate(parents):
         if depth == 0 and parent not in values:
-            fix = nearest(parent, list(values), f"Sections: {', '.join(k for k, v in values.items() if isinstance(v, dict))}")
+            fix = nearest(
+                parent, list(values), f"Sections: {', '.join(k for k, v in values.items() if isinstance(v, dict))}"
+            )
             raise BadInput(f"there is no section `{parent}`", key, fix)
         below = place.get(parent)
         if parents[: depth + 1] == ["training", "loss"] and isinstance(below, str):

@@ -27,13 +27,13 @@ def inference_config(about: dict[str, Any]) -> dict[str, Any]:
         int(value) for given in about["labels"].values() for value in (given if isinstance(given, list) else [given])
     )
     return {
-        "imports": ["$import monai", "$import torch", f"$import {_CLASSES}"],
+        "imports": ["$import monai", "$import torch"],
         "bundle_root": ".",
         "dataset_dir": "$@bundle_root + '/images'",
         "output_dir": "$@bundle_root + '/eval'",
         "run_dir": f"$@bundle_root + '/{RUN_FOLDER}'",
         "device": "$torch.device('cuda' if torch.cuda.is_available() else 'cpu')",
-        "data": f"${_CLASSES}.scans_in(@dataset_dir, @run_dir)",
+        "data": {"_target_": f"{_CLASSES}.scans_in", "folder": "@dataset_dir", "run": "@run_dir"},
         "network_def": {"_target_": f"{_CLASSES}.BundledRun", "folder": "@run_dir", "device": "$str(@device)"},
         "network": "$@network_def.to(@device)",
         "preprocessing": {"_target_": "Compose", "transforms": [{"_target_": f"{_CLASSES}.ReadScan"}]},
@@ -61,7 +61,12 @@ def evaluate_config(about: dict[str, Any]) -> dict[str, Any]:
     truth = {"_target_": f"{_CLASSES}.ReadTruth", "labels": about["labels"], "regions_order": about["regions_order"]}
     return {
         "labels_dir": "$@bundle_root + '/labels'",
-        "data": f"${_CLASSES}.labelled_scans_in(@dataset_dir, @labels_dir, @run_dir)",
+        "data": {
+            "_target_": f"{_CLASSES}.labelled_scans_in",
+            "folder": "@dataset_dir",
+            "labels": "@labels_dir",
+            "run": "@run_dir",
+        },
         "postprocessing": {"_target_": "Compose", "transforms": ["@save", truth]},
         "evaluator": {"key_val_metric": mean_dice(include_background=True)},
         "run": ["$@evaluator.run()", "$print('mean Dice', @evaluator.state.metrics['mean_dice'])"],

@@ -99,7 +99,10 @@ class ReadTruth:
 
     def __call__(self, item: Mapping[str, Any]) -> dict[str, Any]:
         """The item with ``pred`` and ``label`` (L, I, J, K)."""
-        truth, found = read_label(item["label_file"]).data[0], np.asarray(item["pred"].cpu().numpy())[0].round().astype(np.int64)
+        truth, found = (
+            read_label(item["label_file"]).data[0],
+            np.asarray(item["pred"].cpu().numpy())[0].round().astype(np.int64),
+        )
         if truth.shape != found.shape:
             raise BadInput(f"has {truth.shape} voxels, its scan has {found.shape}", item["label_file"])
         valid = self.labels.valid(truth)

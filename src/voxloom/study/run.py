@@ -71,7 +71,9 @@ class Run:
         """Folder of the data set that the run was trained on (BadInput for a run that was shared without it)."""
         about = self.data
         if about.get("shared"):
-            raise BadInput("the run was shared without its data set, which this needs", self.folder, "Ask who shared it")
+            raise BadInput(
+                "the run was shared without its data set, which this needs", self.folder, "Ask who shared it"
+            )
         return Path(about["dataset"]["root"])
 
     @property
@@ -86,7 +88,9 @@ class Run:
         trained = [f for f in folders if (f / "model.safetensors").is_file()]
         if not trained:
             raise BadInput(
-                "no fold has trained weights yet", self.folder, f"Go on with: voxloom train DATASET --resume -o {self.folder}"
+                "no fold has trained weights yet",
+                self.folder,
+                f"Go on with: voxloom train DATASET --resume -o {self.folder}",
             )
         return trained
 

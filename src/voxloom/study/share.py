@@ -144,7 +144,13 @@ def _target(run: Run, path: Path, place: Path) -> Path:
 
 def shared_recipe(recipe: Recipe) -> Recipe:
     """A recipe without ids and paths."""
-    changes: dict[str, Any] = {"data.exclude": [], "data.add": [], "data.external": [], "folds.file": None, "init.run": None}
+    changes: dict[str, Any] = {
+        "data.exclude": [],
+        "data.add": [],
+        "data.external": [],
+        "folds.file": None,
+        "init.run": None,
+    }
     if recipe.init.weights is not None and Path(recipe.init.weights).suffix:
         changes["init.weights"] = None
     return recipe.changed(changes)
