@@ -106,7 +106,11 @@ def load_command(name: str) -> Any:
 
     alone = typer.Typer(add_completion=False)
     alone.command(name)(checked(name, import_module(f"voxloom.cli.{name}").command))
-    return typer.main.get_command(alone)
+    command = typer.main.get_command(alone)
+    for parameter in command.params:
+        if text := getattr(parameter, "help", None):  # Rich takes words in brackets for styles, and leaves them out
+            parameter.help = text.replace("[", r"\[")  # type: ignore[attr-defined]
+    return command
 
 
 #: The overview is plain text: Rich would be most of the time of ``voxloom --help``.
@@ -167,6 +171,12 @@ def run(arguments: list[str]) -> int:
     except Exception as error:
         if debug:
             raise
+        if type(error).__module__.startswith("pydantic"):  # a section that was not checked as a whole
+            from voxloom.complaints import complaint, key_of
+
+            place, text = complaint(error)  # type: ignore[arg-type]
+            typer.echo(f"Error: {f'`{key_of(place)}`: ' if place else ''}{text}", err=True)
+            return 2
         if "Symlink loop" in str(error):  # how pathlib says it before Python 3.13
             typer.echo(f"Error: {error}. {_LINKS}", err=True)
             return 2

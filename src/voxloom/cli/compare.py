@@ -43,7 +43,7 @@ def command(
     if not json_output:
         for sentence in found.conclusions:
             typer.echo(sentence)
-    output.done(wrote, f"open {out / 'compare.html'}" if out is not None else None, result if json_output else None)
+    output.done(wrote, output.Page(out / "compare.html") if out is not None else None, result if json_output else None)
 
 
 def rows(result: dict[str, Any]) -> list[list[str]]:

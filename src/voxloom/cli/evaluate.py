@@ -62,7 +62,7 @@ def _evaluate_run(run: Path, dataset: Path | None, out: Path | None, json_output
         wrote.append((run if dataset is None else out or run / "test") / "structures.csv")
     for warning in result.warnings:
         output.note(f"Warning: {warning}")
-    _show(result.evaluation, wrote, f"voxloom predict {run} SCAN -o OUT", json_output, result.structures)
+    _show(result.evaluation, wrote, ["voxloom", "predict", run, "SCAN", "-o", "OUT"], json_output, result.structures)
 
 
 def _evaluate_landmarks(run: Path, dataset: Path | None, out: Path | None, json_output: bool) -> None:
@@ -78,7 +78,7 @@ def _evaluate_landmarks(run: Path, dataset: Path | None, out: Path | None, json_
         output.note(f"Warning: {warning}")
     summary = result.summary()
     output.table(point_rows(summary), title=f"{summary['cases']} cases")
-    output.done(wrote, f"voxloom predict {run} SCAN -o OUT", summary if json_output else None)
+    output.done(wrote, ["voxloom", "predict", run, "SCAN", "-o", "OUT"], summary if json_output else None)
 
 
 def _evaluate_folders(
@@ -180,7 +180,7 @@ def parse_labels(text: str) -> Labels:
 def _show(
     evaluation: Evaluation,
     wrote: list[Path],
-    next_step: str | None,
+    next_step: list[object] | None,
     json_output: bool,
     structures: dict[str, Any] | None = None,
 ) -> None:

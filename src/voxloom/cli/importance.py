@@ -46,7 +46,7 @@ def command(
         output.note(importance_note(found))
     plain = {**found.to_dict(), "best": [{name: row.get(name) for name in (score, *names)} for row in top]}
     output.done(
-        wrote, f"voxloom aggregate {table} --scores {score} --factors {names[0]}", plain if json_output else None
+        wrote, ["voxloom", "aggregate", table, "--scores", score, "--factors", names[0]], plain if json_output else None
     )
 
 

@@ -8,9 +8,11 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import shlex
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +30,13 @@ if TYPE_CHECKING:
 
 #: Names that are listed in one sentence.
 NAMED = 5
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page to look at, as the next step."""
+
+    path: Path
 
 
 @cache
@@ -93,8 +102,13 @@ def _reason(error: VoxloomError) -> str:
     return error.what if error.fix is None else f"{error.what}. {error.fix}"
 
 
-def done(wrote: Sequence[Path], next_step: str | None, as_json: Any = None) -> None:
-    """Say what was written and the next sensible command, or print the result as JSON; in both what readers noted on files."""
+def done(wrote: Sequence[Path], next_step: Sequence[object] | Page | None, as_json: Any = None) -> None:
+    """Say what was written and the next sensible command, or print the result as JSON; in both what readers noted on files.
+
+    Parameters
+    ----------
+    next_step : the words of a command line, which are quoted for the shell where they must be; or a page to look at.
+    """
     told = grouped(heard())
     warnings = {found.text for found in heard() if found.is_warning}
     for text, sources in told:
@@ -108,8 +122,15 @@ def done(wrote: Sequence[Path], next_step: str | None, as_json: Any = None) -> N
         typer.echo(f"Wrote {path}")
     if len(wrote) > 10:
         typer.echo(f"... and {len(wrote) - 10} more")
-    if next_step:
-        typer.echo(f"Next: {next_step}")
+    if isinstance(next_step, Page):
+        typer.echo(f"Next: look at {next_step.path}")
+    elif next_step is not None:
+        typer.echo(f"Next: {command_line(next_step)}")
+
+
+def command_line(words: Sequence[object]) -> str:
+    """Words as one line for a shell; ``>`` and ``|`` keep their meaning."""
+    return " ".join(str(word) if str(word) in (">", "|") else shlex.quote(str(word)) for word in words)
 
 
 def plain(value: Any) -> Any:

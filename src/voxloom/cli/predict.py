@@ -59,12 +59,16 @@ def command(
     from voxloom.study.find_scans import find_scans
     from voxloom.study.outputs import Origin, claim_outputs
     from voxloom.study.predict import Predictor, predict_scans
-    from voxloom.study.run import is_landmark_run
+    from voxloom.study.run import Run, is_landmark_run
+    from voxloom.study.scans import find_scans
     from voxloom.study.tta import views_told
     from voxloom.study.uncertainty import Sampling, check_sources
     from voxloom.study.uncertainty_maps import voices_of, write_uncertainties
 
     if is_landmark_run(run):
+        for option, given in (("--tta", tta), ("--uncertainty", uncertainty is not None)):
+            if given:
+                Run(run).ask(f"predict {option}")
         predict_points(run, inputs, out, ending, resample_tilt, device, json_output, series or ())
         return
     sampling = None if uncertainty is None else Sampling.parse(uncertainty, draws, seed)
@@ -112,7 +116,7 @@ def command(
         "failed": {scan.name: str(error) for scan, error in failures},
         "quality": judged,
     }
-    output.done(written, f"voxloom evaluate --pred {out} --truth DIR", result if json_output else None)
+    output.done(written, ["voxloom", "evaluate", "--pred", out, "--truth", "DIR"], result if json_output else None)
     if failures:
         raise VoxloomError(f"{len(failures)} of {len(scans)} scans could not be predicted")
 

@@ -53,6 +53,6 @@ def predict_points(
         **told,
         "failed": {scan.name: str(error) for scan, error in failures},
     }
-    output.done(written, f"voxloom evaluate {folder} DATASET", result if json_output else None)
+    output.done(written, ["voxloom", "evaluate", folder, "DATASET"], result if json_output else None)
     if failures:
         raise VoxloomError(f"{len(failures)} of {len(scans)} scans could not be predicted")

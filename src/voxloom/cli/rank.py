@@ -45,7 +45,7 @@ def command(
     from voxloom.study.uncertainty import Sampling, default_sources
 
     opened = Run(run)
-    opened.refuse_landmarks("rank scans")
+    opened.ask("rank")
     predictor = Predictor.of(opened, device=device)
     chosen = members or ",".join(default_sources(predictor))
     sampling = Sampling.parse(chosen, draws, seed)
@@ -63,7 +63,7 @@ def command(
     wrote = [write_rank(rows, out), page]
     output.table([["rank", "case", "why"], *([str(r["rank"]), r["case"], r["reason"]] for r in rows[:20])])
     result = {"rows": rows, "left_out": known, "members": sampling.to_dict(), "written": [str(path) for path in wrote]}
-    output.done(wrote, f"open {page}", result if json_output else None)
+    output.done(wrote, output.Page(page), result if json_output else None)
 
 
 def draw(predictor: Predictor, scans: list[Scan], rows: list[dict[str, Any]]) -> list[dict[str, str]]:

@@ -58,7 +58,7 @@ def command(
         output.table(rows(found["pairs"], study.unit), title=f"{label}, {figures['cases']} cases: medians")
     for warning in figures["warnings"]:
         output.note(warning)
-    output.done(wrote, f"open {out / 'raters.html'}" if out is not None else None, figures if json_output else None)
+    output.done(wrote, output.Page(out / "raters.html") if out is not None else None, figures if json_output else None)
 
 
 def named_folder(text: str) -> tuple[str, Path]:

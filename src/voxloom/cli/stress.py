@@ -40,7 +40,7 @@ def command(
     output.table(table(result), title=f"{result['cases']} cases, mean Dice")
     for warning in result["warnings"]:
         output.note(warning)
-    output.done(wrote, f"open {folder / 'stress.html'}", result if json_output else None)
+    output.done(wrote, output.Page(folder / "stress.html"), result if json_output else None)
 
 
 def table(result: dict[str, Any]) -> list[list[str]]:

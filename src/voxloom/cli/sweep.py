@@ -100,7 +100,7 @@ def _show(result: SweepResult, json_output: bool) -> None:
         run = None if result.best is None else result.folder / "runs" / f"{result.best.number:04d}"
         if result.best is not None:
             typer.echo(f"Best: trial {result.best.number} with {result.best.score:.4f}")
-        output.done(result.written, None if run is None else f"voxloom predict {run} SCAN -o OUT")
+        output.done(result.written, None if run is None else ["voxloom", "predict", run, "SCAN", "-o", "OUT"])
     if failed:
         output.note(
             f"{len(failed)} of {len(result.records)} runs failed; the reasons are in {result.folder / 'table.csv'}"

@@ -18,6 +18,7 @@ from voxloom.errors import BadInput
 from voxloom.evaluation import METRICS, bootstrap_ci
 from voxloom.evaluation.statistics import Estimate, friedman, holm, p_text, wilcoxon
 from voxloom.evaluation.statistics.arrays import rankable
+from voxloom.study.abilities import ask_folders
 from voxloom.study.contenders import (
     Cases,
     Contender,
@@ -117,6 +118,7 @@ def compare_runs(paths: Sequence[str | Path], *, metric: str = "dice", cases: Ca
 
 def _chosen(paths: Sequence[str | Path], cases: Cases | None) -> list[Contender]:
     """The figures to compare; the test's where all runs have one and nothing else was asked for."""
+    ask_folders("compare", paths)
     if len(paths) < 2:
         raise BadInput("a comparison needs two runs", None, "Example: voxloom compare RUN_A RUN_B")
     tested = all(tables_of(Path(p), "test") for p in paths)

@@ -8,6 +8,7 @@ from pathlib import Path
 from voxloom.dataset import Dataset
 from voxloom.errors import BadInput
 from voxloom.files import write_text
+from voxloom.study.abilities import ask
 from voxloom.study.recipe import Recipe
 from voxloom.study.train import SILENT, Listener, free_folder, locked, start_study, training_of
 
@@ -52,6 +53,8 @@ def find_learning_rate(
     """
     from voxloom.training.steps import range_test
 
+    if recipe.landmarks:
+        ask("train --find-lr", Path(f"recipe {recipe.name}"), landmarks=True)
     dataset = data if isinstance(data, Dataset) else Dataset(data)
     folder = out if out is not None else free_folder(Path("runs"), f"{dataset.name}-find-lr")
     if folder.exists() and any(folder.iterdir()):

@@ -147,6 +147,7 @@ def _convolutions(network: nn.Module) -> list[tuple[str, Any]]:
 def _predictor(run: Run, fold: int) -> Any:
     from voxloom.study.predict import Predictor
 
+    run.ask("show")
     folder = run.folder / f"fold_{fold}"
     if folder not in run.folds:
         raise BadInput(

@@ -97,7 +97,7 @@ def pseudo_label(
     BadInput : the run has one fold, there is no unlabelled case, no case is kept, or ``out`` exists.
     """
     run = Run(folder)
-    run.refuse_landmarks("give pseudo-labels")
+    run.ask("pseudo")
     if len(run.folds) < 2:
         raise BadInput("one network has nobody to agree with", folder, "Train with --folds 2 or more")
     if out.exists():

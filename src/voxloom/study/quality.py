@@ -169,7 +169,7 @@ def calibrate_run(
     BadInput : the run has too few held-out patients, its data are gone, or the sources do not fit.
     """
     run = Run(folder)
-    run.refuse_landmarks("be calibrated")
+    run.ask("calibrate")
     if "folds" in sources:
         raise BadInput("all folds but one have seen a held-out case", "members", "Calibrate with tta or dropout")
     rows: list[dict[str, Any]] = []
@@ -197,7 +197,7 @@ def calibrate_run(
 def _known_cases(run: Run) -> dict[Path, list[Case]]:
     """Fold -> the cases that it held out, with its predictions of them."""
     about = run.data
-    dataset = Dataset(about["dataset"]["root"])
+    dataset = Dataset(run.data_root)
     known = {case.id: case for case in dataset}
     found: dict[Path, list[Case]] = {}
     for fold in run.folds:

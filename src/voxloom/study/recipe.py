@@ -11,13 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from voxloom.errors import BadInput
 from voxloom.files import write_text
 from voxloom.prepare import PrepareSettings, SliceSettings
+from voxloom.study.assign import assign
+from voxloom.study.duration import seconds_of
 from voxloom.study.extends import EXTENDS, recipe_mapping
-from voxloom.study.keys import as_bad_input, check_keys, check_values, nearest
+from voxloom.study.keys import as_bad_input, check_keys, check_together, check_values, nearest
 from voxloom.study.shipped import recipe_names, shipped_text
 from voxloom.training.init import RANDOM, InitSettings
 from voxloom.yamltext import read_text
@@ -145,7 +147,7 @@ class Recipe(BaseModel):
     name, description, reference : for people.
     seed : of folds, weights, patches and augmentation.
     device : "auto" takes a graphics card when there is one.
-    budget : training time of all folds together, e.g. "90s", "10m", "2h", "1d"; None trains ``training.steps``.
+    budget : training time of all folds together, e.g. "90s", "10m", "1h30m", "1d"; None trains ``training.steps``.
     under_budget : dotted keys that take another value where a time budget is given, since a recipe made for a large graphics card
         may not take one step in it; null leaves the choice to the planner. A key that the user sets himself is not touched.
     pace : written by a run that trained under a budget (``repeat.yaml``): per fold, (step, steps in all) corrections of the
@@ -169,7 +171,7 @@ class Recipe(BaseModel):
     reference: str = ""
     seed: int = Field(0, ge=0)
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    budget: str | None = Field(None, pattern=r"^\d+(\.\d+)?(s|m|h|d)$")
+    budget: str | None = None
     under_budget: dict[str, Any] = {}
     pace: dict[str, tuple[tuple[int, int], ...]] = {}
     data: DataSettings = DataSettings()
@@ -183,6 +185,13 @@ class Recipe(BaseModel):
     augment: Section = {}
     inference: Section = {}
     landmarks: Section = {}
+
+    @field_validator("budget")
+    @classmethod
+    def _a_time(cls, budget: str | None) -> str | None:
+        if budget is not None:
+            seconds_of(budget)
+        return budget
 
     @classmethod
     def load(cls, source: str | Path) -> Recipe:
@@ -213,6 +222,7 @@ class Recipe(BaseModel):
                 model = _network_family(given["kind"], where)
             check_keys(given, tuple(model.model_fields), f"{section}.", where)
             check_values(given, model, section, where)
+            check_together(given, model, section, where)
         try:
             recipe = cls.model_validate({k: v for k, v in values.items() if v is not None})
         except ValidationError as error:
@@ -223,32 +233,20 @@ class Recipe(BaseModel):
 
     def changed(self, assignments: Mapping[str, Any]) -> Recipe:
         """A recipe with dotted keys changed, e.g. ``{"training.batch": 4}``; checked like a file."""
-        values = self.model_dump(mode="json")
-        for key, value in assignments.items():
-            place, last = _place_of(values, key)
-            place[last] = value
+        values = assign(self.model_dump(mode="json"), assignments)
         values["under_budget"] = {key: v for key, v in values["under_budget"].items() if key not in assignments}
         return Recipe.check(values, "the changed recipe")
 
     def for_budget(self) -> Recipe:
         """The recipe that is trained: with the keys of ``under_budget`` where there is a budget, and without them afterwards."""
-        values = self.model_dump(mode="json")
-        for key, value in (self.under_budget if self.budget is not None else {}).items():
-            place, last = _place_of(values, key)
-            if value is None:
-                place.pop(last, None)
-            else:
-                place[last] = value
+        changes = self.under_budget if self.budget is not None else {}
+        values = assign(self.model_dump(mode="json"), changes, without_none=True)
         return Recipe.check({**values, "under_budget": {}}, f"recipe {self.name}, under_budget")
 
     @property
     def budget_seconds(self) -> float | None:
         """The budget in seconds."""
-        return (
-            None
-            if self.budget is None
-            else float(self.budget[:-1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[self.budget[-1]]
-        )
+        return None if self.budget is None else seconds_of(self.budget)
 
     @property
     def preparation(self) -> PrepareSettings:
@@ -263,17 +261,6 @@ class Recipe(BaseModel):
     def save(self, path: Path) -> None:
         """Write the YAML file, whole or not at all."""
         write_text(path, self.dump())
-
-
-def _place_of(values: dict[str, Any], key: str) -> tuple[dict[str, Any], str]:
-    """Where a dotted key belongs: its section, and its last part (BadInput when there is no such section)."""
-    place = values
-    *parents, last = key.split(".")
-    for parent in parents:
-        if not isinstance(place.get(parent), dict):
-            raise BadInput(f"there is no section `{parent}`", key, nearest(parent, list(values), ""))
-        place = place[parent]
-    return place, last
 
 
 def section_models() -> dict[str, type[BaseModel]]:

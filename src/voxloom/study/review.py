@@ -62,7 +62,7 @@ def review_run(
     BadInput : no case was held out, the run has no such label, or an earlier list is damaged.
     """
     run, place = Run(folder), out or folder / "review"
-    run.refuse_landmarks("be reviewed by Dice")
+    run.ask("review")
     earlier = read_verdicts(place / LIST) if (place / LIST).is_file() else {}
     found = suspects(run, threshold, label, earlier)
     pictures = draw(run, found, place / PICTURES, tick)
@@ -87,7 +87,7 @@ def suspects(run: Run, threshold: float, label: str | None, verdicts: dict[str, 
         worst = min(rows, key=lambda row: row.metrics.dice)
         dice = means[case] if label is None else next(row.metrics.dice for row in rows if row.label == label)
         if dice < threshold:
-            verdict = verdicts.get(case, "exclude")
+            verdict = verdicts.get(case, "keep")
             listed.append(Suspect(case, worst.patient, fold_of[case], dice, worst.label, worst.metrics.dice, verdict))
     return sorted(listed, key=lambda suspect: (suspect.dice, suspect.case))
 

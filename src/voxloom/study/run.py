@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from voxloom.dataset import Dataset
     from voxloom.points import Point
     from voxloom.study.evaluation import RunEvaluation
+    from voxloom.study.landmarks.evaluate import LandmarkEvaluation
     from voxloom.study.recipe import Recipe
     from voxloom.volume import Volume
 
@@ -66,6 +67,16 @@ class Run:
         return _object(self.folder / "data.json")
 
     @property
+    def data_root(self) -> Path:
+        """Folder of the data set that the run was trained on (BadInput for a run that was shared without it)."""
+        about = self.data
+        if about.get("shared"):
+            raise BadInput(
+                "the run was shared without its data set, which this needs", self.folder, "Ask who shared it"
+            )
+        return Path(about["dataset"]["root"])
+
+    @property
     def folds(self) -> list[Path]:
         """Folders of the folds that have trained weights, in order.
 
@@ -77,7 +88,9 @@ class Run:
         trained = [f for f in folders if (f / "model.safetensors").is_file()]
         if not trained:
             raise BadInput(
-                "no fold has trained weights yet", self.folder, f"Go on with: voxloom train --resume -o {self.folder}"
+                "no fold has trained weights yet",
+                self.folder,
+                f"Go on with: voxloom train DATASET --resume -o {self.folder}",
             )
         return trained
 
@@ -97,13 +110,17 @@ class Run:
 
         Raises BadInput for a run that was trained on points: ``predict_points``.
         """
-        self.refuse_landmarks("predict label maps")
+        self.ask("predict label maps")
         from voxloom.study.predict import Predictor
 
         return Predictor.of(self).predict(source)
 
-    def evaluate(self, data: str | Path | Dataset | None = None) -> RunEvaluation:
-        """Figures on another data set, or on the validation cases of the run."""
+    def evaluate(self, data: str | Path | Dataset | None = None) -> RunEvaluation | LandmarkEvaluation:
+        """Figures on another data set, or on the validation cases of the run; of its points, if it was trained on points."""
+        if self.is_landmarks:
+            from voxloom.study.landmarks.evaluate import evaluate_landmarks
+
+            return evaluate_landmarks(self.folder, data)
         from voxloom.study.evaluation import evaluate_run
 
         return evaluate_run(self.folder, data)
@@ -114,13 +131,18 @@ class Run:
 
         return LandmarkPredictor.of(self).predict(source)
 
-    def refuse_landmarks(self, what: str) -> None:
-        """Raise BadInput for a run that was trained on points and so cannot do ``what``."""
-        if self.is_landmarks:
-            raise BadInput(f"the run was trained on points and cannot {what}", self.folder, "See docs/landmarks.md")
+    def ask(self, verb: str) -> None:
+        """Raise BadInput where the run cannot do what a verb stands for; see ``voxloom.study.abilities``."""
+        from voxloom.study.abilities import ask
+
+        ask(verb, self.folder, self.is_landmarks)
 
     def report(self, path: str | Path | None = None) -> Path:
         """Write ``report.html``, self-contained."""
+        if self.is_landmarks:
+            from voxloom.study.landmarks.evaluate import report_landmarks
+
+            return report_landmarks(self.folder, Path(path) if path is not None else None)
         from voxloom.study.evaluation import report_run
 
         return report_run(self.folder, Path(path) if path is not None else None)

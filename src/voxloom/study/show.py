@@ -29,7 +29,7 @@ def show_batch(run: Run, path: Path | None = None, *, step: int = 0) -> Figure:
     from voxloom.training.fit import build_module, build_sampler
     from voxloom.training.pace import Pace
 
-    run.refuse_landmarks("show label contours")
+    run.ask("show")
     job = training_of(open_study(run), 0)
     image, label = build_sampler(job).read(step)
     module = build_module(job, Pace(job.training.steps))
@@ -46,7 +46,7 @@ def show_results(run: Run, path: Path | None = None, *, cases: Sequence[str] | N
     from voxloom.formats import read_label
     from voxloom.study.train import open_study
 
-    run.refuse_landmarks("show label contours")
+    run.ask("show")
     study = open_study(run)
     found = {p.name.removesuffix(".nii.gz"): p for p in sorted(run.folder.glob("fold_*/predictions/*.nii.gz"))}
     chosen = list(cases) if cases is not None else list(found)[:most]

@@ -76,6 +76,7 @@ def sliced_cases(run: Run, plane: Plane, cases: Sequence[str] | None = None) -> 
     """
     from voxloom.study.train import open_study
 
+    run.ask("show")
     study = open_study(run)
     found = {p.name.removesuffix(".nii.gz"): p for p in sorted(run.folder.glob("fold_*/predictions/*.nii.gz"))}
     missing = [case for case in cases or () if case not in found]
@@ -209,5 +210,6 @@ def _slices_of(case: SlicedCase, members: Sequence[int], count: int) -> list[One
 
 def labels_of(run: Run) -> Labels:
     """The labels a run was trained on."""
+    run.ask("show")
     about = run.data["dataset"]
     return Labels.from_nnunet(about["labels"], about["regions_order"])

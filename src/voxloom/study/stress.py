@@ -106,6 +106,7 @@ def stress_run(
     BadInput : there is no labelled case, or the run was trained on one.
     """
     run = Run(folder)
+    run.ask("stress")
     groups = _held_out(run) if data is None else _unseen(run, data)
     chosen = evenly([case.id for _, cases in groups for case in cases], most)
     total = len(chosen) * (1 + sum(len(s.levels) for s in stresses))
@@ -129,7 +130,7 @@ def stress_run(
 def _held_out(run: Run) -> list[tuple[list[Path], list[Case]]]:
     """Each fold with the cases that it never saw."""
     about = run.data
-    dataset = joined_cases(Dataset(about["dataset"]["root"]), run.recipe)
+    dataset = joined_cases(Dataset(run.data_root), run.recipe)
     known = {case.id: case for case in dataset}
     groups = []
     for fold in run.folds:

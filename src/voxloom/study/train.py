@@ -22,6 +22,7 @@ from voxloom.files import PART, write_json, write_text
 from voxloom.inference.precision import pick_device
 from voxloom.prepare import Cache, Statistics, measure_statistics
 from voxloom.progress import Progress
+from voxloom.study.abilities import ask_folders, refuse_unused
 from voxloom.study.cases import choose_folds, settled, usable_cases
 from voxloom.study.environment import describe_environment
 from voxloom.study.external import evaluate_external, kept_apart, open_external
@@ -114,11 +115,14 @@ def train(
     chosen = recipe if isinstance(recipe, Recipe) else Recipe.load(recipe)
     chosen = chosen.changed({key: value for key, value in changes.items() if value is not None})
     chosen = settled(chosen.for_budget())
+    if chosen.init.run is not None:
+        ask_folders("init.run", [chosen.init.run])
     if folder.exists() and not never_started(folder):
         raise BadInput("the folder is not empty", folder, "Choose another with -o, or continue the run with --resume")
     with locked(folder):
         try:
             if chosen.landmarks:
+                refuse_unused(chosen)
                 from voxloom.study.landmarks.train import start, train_folds
 
                 return train_folds(start(dataset, chosen, folder, listener), listener)
@@ -348,7 +352,7 @@ def open_study(run: Run) -> Study:
     """The data, folds and settings of a run that was started before."""
     recipe = run.recipe
     about = run.data
-    cases, labels = usable_cases(Dataset(about["dataset"]["root"]), recipe)
+    cases, labels = usable_cases(Dataset(run.data_root), recipe)
     cases = cases.subset([case["id"] for case in about["cases"]])
     folds = read_splits(run.folder / "splits_final.json", cases)
     return Study(run.folder, cases, labels, folds, resolve(recipe), pick_device(recipe.device))

@@ -6,9 +6,10 @@ Knows names, ranges and defaults. Does not know how values are chosen (``planner
 from __future__ import annotations
 
 import math
+import re
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from voxloom.inference.mend import StepName
 from voxloom.losses import LossSettings
@@ -74,7 +75,7 @@ class TrainingSettings(BaseModel):
     precision: Literal["bf16", "fp32"] = "fp32"
     channels_last: bool = True
     validations: int = Field(10, ge=1)
-    monitor: str = Field("val_dice", pattern="^(train_loss|val_loss|val_dice(_.+)?)$")
+    monitor: str = "val_dice"
     least_gain: float = Field(0.0, ge=0)
     patience: int = Field(0, ge=0)
     workers: int = Field(0, ge=0)
@@ -82,6 +83,13 @@ class TrainingSettings(BaseModel):
     def steps_for(self, per_pass: int) -> int:
         """Optimiser steps of the whole schedule, where one pass over the training cases is ``per_pass`` patches."""
         return self.steps if self.epochs is None else max(1, math.ceil(self.epochs * per_pass / self.batch))
+
+    @field_validator("monitor")
+    @classmethod
+    def _a_column(cls, monitor: str) -> str:
+        if not re.fullmatch("train_loss|val_loss|val_dice(_.+)?", monitor):
+            raise ValueError("must be train_loss, val_loss, val_dice, or val_dice_LABEL for one label")
+        return monitor
 
     @model_validator(mode="after")
     def _positive_patch(self) -> TrainingSettings:

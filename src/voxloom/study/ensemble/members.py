@@ -13,6 +13,7 @@ from pathlib import Path
 
 from voxloom.dataset import Dataset, Labels
 from voxloom.errors import BadInput
+from voxloom.study.abilities import ask_folders
 from voxloom.study.cases import usable_cases
 from voxloom.study.predict import Predictor
 from voxloom.study.run import Run
@@ -66,6 +67,7 @@ def find_members(paths: Sequence[Path], *, each_fold: bool = False) -> list[Ense
     ------
     BadInput : a folder is neither, there are fewer than two members, or one is named twice.
     """
+    ask_folders("ensemble", paths)
     members: list[EnsembleMember] = []
     for path in (path.resolve() for path in paths):
         if path.name.startswith("fold_") and (path / "model.safetensors").is_file():
@@ -100,7 +102,7 @@ def check_members(members: Sequence[EnsembleMember], predictors: Sequence[Predic
 def common_cases(members: Sequence[EnsembleMember]) -> tuple[Dataset, Labels, list[str]]:
     """The cases that no member has seen in training: held out by a fold of every one of them, with equal files."""
     first = Run(members[0].run)
-    dataset, labels = usable_cases(Dataset(first.data["dataset"]["root"]), first.recipe)
+    dataset, labels = usable_cases(Dataset(first.data_root), first.recipe)
     ids = [
         case
         for case in members[0].held_out

@@ -53,8 +53,6 @@ class LandmarkStudy:
 def usable_cases(dataset: Dataset, recipe: Recipe) -> Dataset:
     """The training cases that have points, without the excluded ones and without their label maps."""
     dataset = joined_cases(dataset, recipe)
-    if recipe.data.labels is not None:
-        raise BadInput("`data.labels` is about label maps, the recipe trains on points", f"recipe {recipe.name}")
     cases = [case for case in dataset if case.points is not None]
     if not cases:
         raise BadInput(
