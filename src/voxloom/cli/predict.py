@@ -60,7 +60,6 @@ def command(
     from voxloom.study.outputs import Origin, claim_outputs
     from voxloom.study.predict import Predictor, predict_scans
     from voxloom.study.run import Run, is_landmark_run
-    from voxloom.study.scans import find_scans
     from voxloom.study.tta import views_told
     from voxloom.study.uncertainty import Sampling, check_sources
     from voxloom.study.uncertainty_maps import voices_of, write_uncertainties

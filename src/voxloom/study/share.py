@@ -36,7 +36,7 @@ TABLES = (
 WHOLE = ("fold_*/model.safetensors", "author.yaml")
 RECIPES = ("recipe.yaml", "repeat.yaml")
 #: Keys of records that describe a patient or a place.
-PRIVATE = ("attributes", "group", "root", "path")
+PRIVATE = ("attributes", "group", "root", "path", "sources")
 NOT_SHARED = "(the data set was not shared)"
 
 
