@@ -39,7 +39,9 @@ def command(
 
         write_json(out / "compare.json", output.plain(result))
         values = case_values(runs, metric=metric, cases=cases)
-        wrote = [out / "compare.json", write_compare_report(result, values, out, ALPHA)]
+        runs = {label: found.runs for label, found in values.items()}
+        patients = {label: found.patients for label, found in values.items()}
+        wrote = [out / "compare.json", write_compare_report(result, runs, patients, out, ALPHA)]
     if not json_output:
         for sentence in found.conclusions:
             typer.echo(sentence)

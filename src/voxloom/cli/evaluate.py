@@ -204,15 +204,19 @@ def structure_title(structures: dict[str, Any]) -> str:
 
 def structure_rows(structures: dict[str, Any]) -> list[list[str]]:
     """A row per number from the head and label, and one for all."""
+    from voxloom.evaluation.statistics import interval_text
+
     lines = [["structure", "n", "Dice mean [95 % CI]", "median", "SD", "lowest"]]
     for name, dice in structures["dice"].items():
-        mean = f"{dice['mean']:.4f} [{dice['ci'][0]:.4f}, {dice['ci'][1]:.4f}]"
+        mean = f"{dice['mean']:.4f} [{interval_text(*dice['ci'], 4)}]"
         lines.append([name, str(dice["n"]), mean, f"{dice['median']:.4f}", f"{dice['sd']:.4f}", f"{dice['min']:.4f}"])
     return lines
 
 
 def rows(summary: dict[str, Any]) -> list[list[str]]:
     """A table for the screen: a row per label; infinite distances are shown and counted."""
+    from voxloom.evaluation.statistics import interval_text
+
     lines = [
         ["label", "Dice mean [95 % CI]", "median", "SD", "HD95 mm", "ASSD mm", "volume error ml", "one mask empty"]
     ]
@@ -222,7 +226,7 @@ def rows(summary: dict[str, Any]) -> list[list[str]]:
         lines.append(
             [
                 label,
-                f"{dice['mean']:.4f} [{dice['ci'][0]:.4f}, {dice['ci'][1]:.4f}]",
+                f"{dice['mean']:.4f} [{interval_text(*dice['ci'], 4)}]",
                 f"{dice['median']:.4f}",
                 f"{dice['sd']:.4f}",
                 f"{hd['mean']:.2f}",

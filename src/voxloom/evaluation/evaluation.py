@@ -17,6 +17,7 @@ import numpy as np
 
 from voxloom.errors import BadInput
 from voxloom.evaluation.metrics import METRICS, MaskMetrics
+from voxloom.evaluation.patients import patients_note
 from voxloom.evaluation.summary import summarize
 from voxloom.files import write_json, write_text
 
@@ -63,6 +64,11 @@ class Evaluation:
         """Ids of the cases, in order of first appearance."""
         return list(dict.fromkeys(row.case for row in self.rows))
 
+    @property
+    def patients(self) -> dict[str, str]:
+        """Case -> patient."""
+        return {row.case: row.patient for row in self.rows}
+
     def values(self, metric: str, label: str) -> list[float]:
         """One metric of one label, in row order."""
         return [float(getattr(row.metrics, metric)) for row in self.rows if row.label == label]
@@ -77,11 +83,14 @@ class Evaluation:
     def summary(self) -> dict[str, Any]:
         """metric -> label -> figures of ``summarize``; label ``mean`` is the mean over labels per case.
 
-        ``kinds`` counts, per label, how often which mask was empty; ``missing`` lists cases without a prediction.
+        ``kinds`` counts, per label, how often which mask was empty; ``missing`` lists cases without a prediction; ``patients``
+        counts them, and ``patients_note`` says what was taken as a patient.
         """
         result: dict[str, Any] = {metric: self._metric_summary(metric) for metric in METRICS}
         result["kinds"] = {label: self._kinds(label) for label in self.labels}
         result["cases"] = len(self.cases)
+        result["patients"] = len(set(self.patients.values()))
+        result["patients_note"] = patients_note(self.patients)
         result["missing"] = list(self.missing)
         return result
 
@@ -91,9 +100,8 @@ class Evaluation:
             patients = [row.patient for row in self.rows if row.label == label]
             figures[label] = summarize(self.values(metric, label), patients)
         if len(self.labels) > 1:
-            patient = {row.case: row.patient for row in self.rows}
             means = self.case_means(metric)
-            figures["mean"] = summarize(list(means.values()), [patient[case] for case in means])
+            figures["mean"] = summarize(list(means.values()), [self.patients[case] for case in means])
         return figures
 
     def _kinds(self, label: str) -> dict[str, int]:

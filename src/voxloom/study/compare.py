@@ -123,18 +123,28 @@ def _chosen(paths: Sequence[str | Path], cases: Cases | None) -> list[Contender]
     return read_contenders([Path(p) for p in paths], cases or ("test" if tested else "held-out"))
 
 
+@dataclass(frozen=True)
+class LabelValues:
+    """A metric of one label: the patient of every common case, and run -> value per case, in the same order."""
+
+    patients: list[str]
+    runs: dict[str, list[float]]
+
+
 def case_values(
     paths: Sequence[str | Path], *, metric: str = "dice", cases: Cases | None = None
-) -> dict[str, dict[str, list[float]]]:
-    """Label -> run -> metric of every common case, in one order, as ``compare_runs`` compares them."""
+) -> dict[str, LabelValues]:
+    """Label -> values of every common case, as ``compare_runs`` compares them."""
     contenders = _chosen(paths, cases)
     common, _ = common_cases(contenders)
-    labels = common_labels(contenders)
-    found: dict[str, dict[str, list[float]]] = {}
+    labels, _ = common_labels(contenders)
+    patient = contenders[0].evaluation.patients
+    found: dict[str, LabelValues] = {}
     for label in labels:
         columns = {c.name: values_of(c, label, labels, metric) for c in contenders}
         kept = [case for case in common if all(case in column for column in columns.values())]
-        found[label] = {name: [column[case] for case in kept] for name, column in columns.items()}
+        runs = {name: [column[case] for case in kept] for name, column in columns.items()}
+        found[label] = LabelValues([patient[case] for case in kept], runs)
     return found
 
 

@@ -7,6 +7,21 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 
+#: What stands where no interval can be given.
+NO_INTERVAL = "no interval"
+
+
+#: The same as a phrase of a sentence.
+TOO_FEW = "too few patients for a confidence interval"
+
+
+def interval_text(low: float, high: float, digits: int = 2, between: str = ", ") -> str:
+    """The ends of an interval, ``0.85, 0.97``; ``no interval`` where it is not known (``LEAST_PATIENTS``)."""
+    if math.isnan(float(low)) or math.isnan(float(high)):
+        return NO_INTERVAL
+    return f"{float(low):.{digits}f}{between}{float(high):.{digits}f}"
+
+
 @dataclass(frozen=True)
 class Estimate:
     """A number with its confidence interval.
@@ -23,8 +38,8 @@ class Estimate:
     level: float = 0.95
 
     def text(self, digits: int = 2) -> str:
-        """As in a paper: ``0.93 [0.85, 0.97]``."""
-        return f"{self.value:.{digits}f} [{self.low:.{digits}f}, {self.high:.{digits}f}]"
+        """As in a paper: ``0.93 [0.85, 0.97]``, or ``0.93 [no interval]``."""
+        return f"{self.value:.{digits}f} [{interval_text(self.low, self.high, digits)}]"
 
     def to_dict(self) -> dict[str, float]:
         """Names and values."""
