@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import math
 import sys
 from collections.abc import Iterator, Sequence
 from functools import cache
@@ -15,6 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
+
+from voxloom.files import plain
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -66,17 +67,6 @@ def done(wrote: Sequence[Path], next_step: str | None, as_json: Any = None) -> N
         typer.echo(f"... and {len(wrote) - 10} more")
     if next_step:
         typer.echo(f"Next: {next_step}")
-
-
-def plain(value: Any) -> Any:
-    """JSON has no infinity: infinite and undefined numbers become text."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    if isinstance(value, dict):
-        return {str(k): plain(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(v) for v in value]
-    return value
 
 
 @contextlib.contextmanager

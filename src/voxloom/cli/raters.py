@@ -56,8 +56,8 @@ def command(
     wrote = _write(study, figures, out) if out is not None else []
     for label, found in figures["labels"].items():
         output.table(rows(found["pairs"]), title=f"{label}, {figures['cases']} cases: medians")
-    for warning in figures["warnings"]:
-        output.note(warning)
+    for note in (f"Patients: {figures['patients_note']}", *figures["warnings"]):
+        output.note(note)
     output.done(wrote, f"open {out / 'raters.html'}" if out is not None else None, figures if json_output else None)
 
 
@@ -108,15 +108,18 @@ def read_factors(
     """Case -> patient, and factor -> case -> number, from a table with a column ``case``."""
     from voxloom.dataset.tables import read_table
     from voxloom.errors import BadInput
+    from voxloom.evaluation.truths import read_patients
 
     if table is None:
         if factors is not None:
             raise BadInput("--factors names columns of a table", None, "Give it with --table FILE")
         return None, None
     lines = read_table(table)
-    if "case" not in lines[0]:
+    if not any("case" in line for line in lines):
         raise BadInput("has no column `case`", table, "Its cells are the names of the files without their ending")
-    patients = {str(line["case"]): str(line["patient"]) for line in lines if "patient" in line}
+    lines = [line for line in lines if "case" in line]
+    named = any("patient" in line for line in lines)
+    patients = read_patients(table, [str(line["case"]) for line in lines])[0] if named else None
     columns: dict[str, dict[str, float]] = {}
     for name in (part.strip() for part in (factors or "").split(",") if part.strip()):
         known = {str(line["case"]): line[name] for line in lines if name in line}

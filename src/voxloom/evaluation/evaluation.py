@@ -44,11 +44,13 @@ class Evaluation:
     labels : names, in order.
     rows : what was added so far.
     missing : cases that have a truth but no prediction; they count as failures.
+    notes : what a reader of the figures must know.
     """
 
     labels: Sequence[str]
     rows: list[Row] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     def add(self, case: str, metrics: Mapping[str, MaskMetrics], *, patient: str | None = None) -> None:
         """Add all labels of one case."""
@@ -58,6 +60,7 @@ class Evaluation:
         """Add all rows of another evaluation with the same labels."""
         self.rows += other.rows
         self.missing += other.missing
+        self.notes += other.notes
 
     @property
     def cases(self) -> list[str]:

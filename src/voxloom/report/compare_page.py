@@ -37,7 +37,7 @@ def write_compare_report(
     page = {
         "name": " · ".join(comparison["names"]),
         "lead": " ".join(comparison["conclusions"]),
-        "subtitle": f"{comparison['metric']} on {first['cases']} common cases of {first['patients']} patients; "
+        "subtitle": f"{comparison['metric']} on {first['cases']} common {comparison['cases']} cases ({comparison['patients_note']}); "
         f"the reference is {comparison['reference']}",
         "warnings": comparison["warnings"],
         "parts": [_table_part(comparison, root, alpha), *_label_parts(comparison["metric"], values, patients, root)],
