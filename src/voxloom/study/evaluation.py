@@ -37,6 +37,8 @@ from voxloom.volume import Volume
 WORTHWHILE_GAIN = 1e-4
 #: The figures of an evaluation that is kept in a folder of its own.
 STATISTICS = "statistics.json"
+#: Where the last test set lies, in ``summary.json`` under ``test``.
+ROOT = "root"
 
 
 @dataclass(frozen=True)
@@ -240,7 +242,8 @@ def evaluate_run(folder: Path, data: str | Path | Dataset | None = None, out: Pa
     noted = {**({"warnings": warnings} if warnings else {}), **({"quality": checked} if checked else {})}
     told = {"name": dataset.name, **evaluation.summary(), **structures, **noted}
     if out is None:
-        write_json(folder / "summary.json", {**run.summary, "test": told})
+        kept = {**told, ROOT: str(Path(dataset.root).resolve())}
+        write_json(folder / "summary.json", {**run.summary, "test": kept})
     else:
         write_json(out / STATISTICS, plain(told))
     return RunEvaluation(folder, dataset.name, evaluation, tuple(warnings), structures.get("structures"))
