@@ -88,7 +88,11 @@ def test_a_calibration_keeps_the_order_of_confidences() -> None:
 def test_slices_have_one_direction() -> None:
     oblique = np.eye(4)
     turn = np.deg2rad(20)
-    oblique[:3, :3] = np.array([[np.cos(turn), -np.sin(turn), 0], [np.sin(turn), np.cos(turn), 0], [0, 0, 1]]) * [4, 1, 1]
+    oblique[:3, :3] = np.array([[np.cos(turn), -np.sin(turn), 0], [np.sin(turn), np.cos(turn), 0], [0, 0, 1]]) * [
+        4,
+        1,
+        1,
+    ]
     assert slice_axis(oblique) == 0
     assert slice_normal(oblique) == pytest.approx((np.cos(turn), np.sin(turn), 0))
     cubes = np.diag([1.0, 1.0, -1.0, 1.0])[:, [1, 2, 0, 3]]

@@ -84,7 +84,10 @@ def test_stress_and_external_sets_do_the_same(trained: Trained, swapped: Path) -
 def test_contradicting_labels_are_refused(
     trained: Trained, contrary: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for line in (["evaluate", str(trained.run.folder), str(contrary)], ["stress", str(trained.run.folder), str(contrary)]):
+    for line in (
+        ["evaluate", str(trained.run.folder), str(contrary)],
+        ["stress", str(trained.run.folder), str(contrary)],
+    ):
         assert voxloom([*line, "-o", str(tmp_path / "out")]) == 2
         assert "label bright (3) is not declared here; declared are 3 left, 207 right" in capsys.readouterr().err
     for key in ("data.add", "data.external"):
@@ -132,7 +135,9 @@ def test_pictures_of_test_cases(trained: Trained, tmp_path: Path, capsys: pytest
         picture = tmp_path / f"{what}.png"
         assert voxloom(["show", what, str(run), "--on", "test", "-o", str(picture)]) == 0
         assert picture.stat().st_size > 1000
-    assert voxloom(["show", "results", str(run), "--on", "test", "--case", "ball00", "-o", str(tmp_path / "x.png")]) == 2
+    assert (
+        voxloom(["show", "results", str(run), "--on", "test", "--case", "ball00", "-o", str(tmp_path / "x.png")]) == 2
+    )
     assert "ball10" in capsys.readouterr().err  # a held-out case is no test case
 
 

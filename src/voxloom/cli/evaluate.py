@@ -48,7 +48,9 @@ def command(
             "--instances goes with --pred and --truth", None, "A run counts what its recipe's inference.instances names"
         )
     if run is not None and table is not None:
-        raise BadInput("--table goes with --pred and --truth", None, "A data set names its patients in participants.csv")
+        raise BadInput(
+            "--table goes with --pred and --truth", None, "A data set names its patients in participants.csv"
+        )
     if run is not None and pred is None and truth is None:
         _evaluate_run(run, dataset, out, json_output)
     elif run is None and pred is not None and truth is not None:

@@ -22,7 +22,8 @@ def command(
     truth: Annotated[
         Optional[Path],
         typer.Option(
-            "--truth", help="True points, or a data set with points: score both and test the difference (exact McNemar)."
+            "--truth",
+            help="True points, or a data set with points: score both and test the difference (exact McNemar).",
         ),
     ] = None,
     scans: Annotated[

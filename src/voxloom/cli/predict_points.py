@@ -18,8 +18,8 @@ def predict_points(
     """Predict the points of scans into ``out``; those of less confidence than ``abstain`` are left out, and named."""
     from voxloom.cli import output
     from voxloom.errors import BadInput, VoxloomError
-    from voxloom.study.landmarks.predict import CALIBRATION, LandmarkPredictor, predict_point_scans
     from voxloom.points import Point
+    from voxloom.study.landmarks.predict import CALIBRATION, LandmarkPredictor, predict_point_scans
     from voxloom.study.outputs import claim_outputs
     from voxloom.study.run import Run
     from voxloom.study.scans import Scan, find_scans
@@ -29,7 +29,9 @@ def predict_points(
     predictor = LandmarkPredictor.of(Run(folder), device=device).with_abstain(abstain)
     least = predictor.settings.abstain
     if least > 0 and not (folder / CALIBRATION).is_file():
-        output.note(f"The run had no held-out case to calibrate on: {least:g} is compared with the network's own confidence")
+        output.note(
+            f"The run had no held-out case to calibrate on: {least:g} is compared with the network's own confidence"
+        )
     scans = find_scans(inputs, len(predictor.channels), predictor.may_lack)
     filled = output.filled_channels(scans, predictor.channels)
     names = [f"{scan.name}{ending or '.csv'}" for scan in scans]

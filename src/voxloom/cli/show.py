@@ -54,7 +54,8 @@ def command(
     label: Annotated[Optional[str], typer.Option(help="Of slices and gallery. [default: all]")] = None,
     case: Annotated[Optional[str], typer.Option(help="Of results, slices and activations.")] = None,
     on: Annotated[
-        OnName, typer.Option(help="Cases of results, slices and gallery: held-out, or test (after voxloom evaluate RUN SET).")
+        OnName,
+        typer.Option(help="Cases of results, slices and gallery: held-out, or test (after voxloom evaluate RUN SET)."),
     ] = OnName.held_out,
     fold: Annotated[int, typer.Option(min=0, help="Of kernels and activations.")] = 0,
     json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,

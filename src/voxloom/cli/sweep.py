@@ -23,7 +23,9 @@ def command(
     data: Annotated[Optional[Path], typer.Option(help="Data set, instead of the file's.")] = None,
     test: Annotated[
         Optional[Path],
-        typer.Option(help="Data set that no run sees: every finished run is scored on it too, and none is chosen by it."),
+        typer.Option(
+            help="Data set that no run sees: every finished run is scored on it too, and none is chosen by it."
+        ),
     ] = None,
     on: Annotated[
         str, typer.Option(help="local: processes on this machine; ray: a Ray cluster here; HOST:PORT: a running one.")

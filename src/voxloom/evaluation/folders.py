@@ -18,7 +18,6 @@ from voxloom.parallel import map_outcomes
 from voxloom.progress import Progress
 from voxloom.volume import Volume
 
-
 #: A true label map: a file, or a case of a data set.
 Truth: TypeAlias = Path | Case
 

@@ -46,7 +46,7 @@ MASK_SCORES: dict[str, Score] = {
 assert tuple(MASK_SCORES) == METRICS, "every metric has a unit and a direction"
 
 #: Figures over cases that a metric has (``voxloom.evaluation.summary``); None: as good as the metric itself.
-FIGURES: dict[str, Goal | None | Literal["none"]] = {
+FIGURES: dict[str, Goal | Literal["none"] | None] = {
     **dict.fromkeys(("mean", "finite_mean", "median", "q1", "q3", "min", "max"), None),
     **dict.fromkeys(("sd", "infinite"), "min"),
     "n": "none",
@@ -57,7 +57,9 @@ POINT_SCORES: dict[str, Score] = {
     **_scores("", "max", "recall", "recall_3d", "found"),
     **_scores("", "min", "missed", "shifted", "invented"),
     **_scores("", None, "points"),
-    **_scores("mm", "min", *(f"{name}_{kind}" for name in ("dx", "in_plane", "distance") for kind in ("mean", "median"))),
+    **_scores(
+        "mm", "min", *(f"{name}_{kind}" for name in ("dx", "in_plane", "distance") for kind in ("mean", "median"))
+    ),
 }
 
 #: Losses, in ``log.csv``; and columns that tables of runs have beside their scores.
@@ -70,7 +72,7 @@ def score_of(name: str) -> Score | None:
 
     Parameters
     ----------
-    name : ``metric``, ``metric.label``, ``metric.label.figure``, ``figure.level``; with ``test.`` or ``val_`` before it; or a column of
+    name : ``metric``, ``metric.label``, ``metric.label.figure``, ``figure.level``, also with ``test.`` before it; or a column of
         ``log.csv``.
     """
     plain = name.removeprefix("test.")

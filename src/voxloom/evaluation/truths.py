@@ -58,7 +58,9 @@ def find_truths(path: Path, table: Path | None = None) -> Truths:
     split = "test split" if len(dataset.test) else "data set"
     cases = {c.id: c for c in (dataset.test if len(dataset.test) else dataset) if c.label is not None}
     if not cases:
-        raise BadInput(f"no case of its {split} has a label", path, "Give a folder of label maps or a labelled data set")
+        raise BadInput(
+            f"no case of its {split} has a label", path, "Give a folder of label maps or a labelled data set"
+        )
     patients, notes = read_patients(table, cases) if table is not None else ({c: cases[c].patient for c in cases}, ())
     told = f"Truth: {len(cases)} labelled cases of the {split} {dataset.name}"
     return Truths({**cases}, patients, dataset.labels, (told, *notes))

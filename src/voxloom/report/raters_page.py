@@ -152,7 +152,10 @@ def _volume_parts(study: RaterStudy, label: str, found: dict[str, Any], root: Pa
             [f"{s['first']} – {s['second']}", s["n"], _interval(s["rho"]), p_text(s["p"]), p_text(s["p_holm"])]
             for s in found["spearman"]
         ]
-        text = "Are larger structures segmented better? Volume: the rater's against a model, the mean between raters. One value per patient."
+        text = (
+            "Are larger structures segmented better? Volume: the rater's against a model, the mean between raters. One value per "
+            "patient."
+        )
         pictures = [_volume_picture(study, label, s["first"], s["second"], root) for s in found["spearman"]]
         head = ["Pair", "Patients", "Spearman's ρ", "p", "p, Holm"]
         yield Part(f"{label}: Dice and volume", text, table_of(head, rows), pictures)

@@ -103,7 +103,9 @@ def common_labels(contenders: Sequence[Contender]) -> tuple[list[str], list[str]
     if not labels:
         raise BadInput("the runs have no label in common", None, "Give the labels one name: voxloom evaluate --labels")
     apart = {c.name: [n for n in c.evaluation.labels if n not in labels] for c in contenders}
-    told = [f"{', '.join(names)} of {run} is not in every run and not compared" for run, names in apart.items() if names]
+    told = [
+        f"{', '.join(names)} of {run} is not in every run and not compared" for run, names in apart.items() if names
+    ]
     return ["mean", *labels] if len(labels) > 1 else labels, told
 
 

@@ -17,7 +17,6 @@ from voxloom.evaluation.statistics.arrays import Numbers, means_of_groups, numbe
 from voxloom.evaluation.statistics.bootstrap import RESAMPLES, SEED, interval_of
 from voxloom.evaluation.statistics.interval import Estimate
 
-
 #: Up to so many patients the p-value of a rank correlation is counted over all orders (9! = 362,880).
 EXACT_ORDERS = 9
 

@@ -6,7 +6,6 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
-
 #: What stands where no interval can be given.
 NO_INTERVAL = "no interval"
 

@@ -121,6 +121,8 @@ def scatter_with_marginals(
     if len(x) >= 3:
         found = spearman(x, y)
         who = " patients" if groups_repeat(groups) else ""
-        text = "ρ undefined" if math.isnan(found.p) else f"ρ = {found.rho.text()}, {p_text(found.p)}, n = {found.n}{who}"
+        text = (
+            "ρ undefined" if math.isnan(found.p) else f"ρ = {found.rho.text()}, {p_text(found.p)}, n = {found.n}{who}"
+        )
         top.set_title(text, fontsize=9, loc="left", color=SOFT)
     return figure

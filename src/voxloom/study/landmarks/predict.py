@@ -168,9 +168,7 @@ def predict_point_scans(
     """
     for number, scan in enumerate(scans):
         try:
-            judged = predictor.judged(
-                predictor.raw_points(read_scan(scan, resample_tilt), resample_tilt=resample_tilt)
-            )
+            judged = predictor.judged(predictor.raw_points(read_scan(scan, resample_tilt), resample_tilt=resample_tilt))
             if judged.left_out:
                 left_out(scan, judged.left_out)
             yield write_points(judged.kept, out / f"{scan.name}{ending}", scan.name)
