@@ -273,7 +273,7 @@ def structure_rows(structures: dict[str, Any]) -> list[list[str]]:
 
     lines = [["structure", "n", "Dice mean [95 % CI]", "median", "SD", "lowest"]]
     for name, dice in structures["dice"].items():
-        mean = f"{dice['mean']:.4f} [{interval_text(*dice['ci'], 4)}]"
+        mean = f"{dice['mean']:.4f} [{interval_text(dice['ci'], 4)}]"
         lines.append([name, str(dice["n"]), mean, f"{dice['median']:.4f}", f"{dice['sd']:.4f}", f"{dice['min']:.4f}"])
     return lines
 
@@ -291,7 +291,7 @@ def rows(summary: dict[str, Any]) -> list[list[str]]:
         lines.append(
             [
                 label,
-                f"{dice['mean']:.4f} [{interval_text(*dice['ci'], 4)}]",
+                f"{dice['mean']:.4f} [{interval_text(dice['ci'], 4)}]",
                 f"{dice['median']:.4f}",
                 f"{dice['sd']:.4f}",
                 f"{hd['mean']:.2f}",

@@ -150,7 +150,7 @@ def dice_rows(summary: dict[str, Any]) -> list[list[str]]:
     spread = validation.get("robustness", {})
     rows = [["label", "cases", "mean Dice", "95 % CI", "SD", *(["SD of folds"] if spread else [])]]
     for label, figures in validation.get("dice", {}).items():
-        ends = interval_text(*figures["ci"], 4, " to ")
+        ends = interval_text(figures["ci"], 4, " to ")
         row = [label, str(figures["n"]), f"{figures['mean']:.4f}", ends, f"{figures['sd']:.4f}"]
         rows.append([*row, *([f"{spread[label]['sd_folds']:.4f}"] if spread else [])])
     return rows

@@ -120,7 +120,7 @@ class MaskStack:
 class RecodedLabel:
     """A label map some of whose values are others: ``table`` holds pairs (value in the file, value that is read)."""
 
-    source: str | FileChannel | NpzItem | MaskStack
+    source: ImageSource
     table: tuple[tuple[int, int], ...]
 
     def read(self) -> Volume:

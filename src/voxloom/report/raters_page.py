@@ -164,7 +164,7 @@ def _volume_parts(study: RaterStudy, label: str, found: dict[str, Any], root: Pa
 def _interval(estimate: dict[str, float]) -> str:
     if math.isnan(estimate["value"]):
         return "–"
-    return f"{estimate['value']:.2f} [{interval_text(estimate['low'], estimate['high'])}]"
+    return f"{estimate['value']:.2f} [{interval_text((estimate['low'], estimate['high']))}]"
 
 
 def _friedman_sentence(rows: list[dict[str, Any]]) -> str:

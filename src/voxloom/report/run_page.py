@@ -127,7 +127,7 @@ def figure_sentence(chosen: CaseSet) -> str:
     """Mean Dice of a set with its interval, and how many cases failed."""
     summary = chosen.evaluation.summary()
     figures_ = summary["dice"].get("mean") or next(iter(summary["dice"].values()))
-    ends = interval_text(*figures_["ci"], 3, " to ")
+    ends = interval_text(figures_["ci"], 3, " to ")
     interval = TOO_FEW if ends == NO_INTERVAL else f"95 % confidence interval {ends}"
     what = "mean Dice over all labels" if "mean" in summary["dice"] else "mean Dice"
     failures = len({row.case for row in chosen.evaluation.failures()})
@@ -164,7 +164,7 @@ def result_parts(cases: CaseSet) -> Iterator[Part]:
         kinds = summary["kinds"].get(label, {})
         lost = kinds.get("prediction_empty", 0) + kinds.get("truth_empty", 0) if kinds else ""
         medians = [number(summary[m][label]["median"], 2) for m in ("hd95", "assd")]
-        interval = interval_text(*dice["ci"], 3, " to ")
+        interval = interval_text(dice["ci"], 3, " to ")
         error = f"{summary['volume_error_ml'][label]['mean']:+.3f}"
         rows.append(
             [label, number(dice["mean"]), interval, number(dice["median"]), number(dice["sd"]), *medians, error, lost]

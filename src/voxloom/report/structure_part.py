@@ -34,7 +34,7 @@ def _part(name: str, figures: Mapping[str, Any]) -> Part:
         [
             kind,
             dice["n"],
-            f"{number(dice['mean'])} [{interval_text(*dice['ci'], 3)}]",
+            f"{number(dice['mean'])} [{interval_text(dice['ci'], 3)}]",
             number(dice["median"]),
             number(dice["sd"]),
             number(dice["min"]),

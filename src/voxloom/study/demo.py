@@ -46,7 +46,7 @@ class DemoResult:
         """A table with a header row."""
         lines = [["label", "mean Dice", "95 % CI", "worst"]]
         for label, f in self.dice.items():
-            ends = interval_text(*f["ci"], 4, " to ")
+            ends = interval_text(f["ci"], 4, " to ")
             lines.append([label, f"{f['mean']:.4f}", ends, f"{f['min']:.4f}"])
         return lines
 

@@ -213,7 +213,7 @@ def _iccs(study: RaterStudy, label: str) -> list[dict[str, Any]]:
         ):
             count = len(set(groups))
             if count >= ICC_LEAST and np.ptp(values) > 0:
-                found = {form: estimate.to_dict() for form, estimate in icc(values, groups=groups).items()}
+                found = {form: estimate.to_dict() for form, estimate in icc(values, groups=groups.tolist()).items()}
                 rows.append({"readers": list(names), "scale": scale, "n": count, **found[ICC_DEFAULT], "forms": found})
     return rows
 
@@ -230,7 +230,7 @@ def _friedman(study: RaterStudy, label: str) -> list[dict[str, Any]]:
     patients = _patients_of(study, cases)
     if len(study.readers) < 3 or len(set(patients)) < 3:
         return []
-    return [{"readers": list(study.readers), **friedman(volumes, groups=patients).to_dict()}]
+    return [{"readers": list(study.readers), **friedman(volumes, groups=patients.tolist()).to_dict()}]
 
 
 def _regression(study: RaterStudy, label: str, factors: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:

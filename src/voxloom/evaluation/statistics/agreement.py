@@ -111,7 +111,7 @@ def _growth(size: Numbers, difference: Numbers) -> tuple[float, float]:
 def _sums(difference: Numbers, place: NDArray[np.intp]) -> tuple[Numbers, Numbers, Numbers]:
     """Per patient: the number of differences, their sum, and the sum of their squares."""
     count, total, square = (
-        np.bincount(place, weights=w) for w in (np.ones_like(difference), difference, difference**2)
+        np.bincount(place, weights=w).astype(np.float64) for w in (np.ones_like(difference), difference, difference**2)
     )
     return count, total, square
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -14,11 +15,12 @@ NO_INTERVAL = "no interval"
 TOO_FEW = "too few patients for a confidence interval"
 
 
-def interval_text(low: float, high: float, digits: int = 2, between: str = ", ") -> str:
-    """The ends of an interval, ``0.85, 0.97``; ``no interval`` where it is not known (``LEAST_PATIENTS``)."""
-    if math.isnan(float(low)) or math.isnan(float(high)):
+def interval_text(ends: Sequence[float], digits: int = 2, between: str = ", ") -> str:
+    """The two ends of an interval, ``0.85, 0.97``; ``no interval`` where they are not known (``LEAST_PATIENTS``)."""
+    low, high = map(float, ends)
+    if math.isnan(low) or math.isnan(high):
         return NO_INTERVAL
-    return f"{float(low):.{digits}f}{between}{float(high):.{digits}f}"
+    return f"{low:.{digits}f}{between}{high:.{digits}f}"
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Estimate:
 
     def text(self, digits: int = 2) -> str:
         """As in a paper: ``0.93 [0.85, 0.97]``, or ``0.93 [no interval]``."""
-        return f"{self.value:.{digits}f} [{interval_text(self.low, self.high, digits)}]"
+        return f"{self.value:.{digits}f} [{interval_text((self.low, self.high), digits)}]"
 
     def to_dict(self) -> dict[str, float]:
         """Names and values."""

@@ -79,7 +79,7 @@ def _figures(facts: RunFacts) -> str:
             hd95 = _number(summary["hd95"][label]["median"], 1)
             name = f"{where} {summary.get('name', '')}".strip()
             mean, median = _number(dice["mean"], 3), _number(dice["median"], 3)
-            cells = [name, label, dice["n"], mean, interval_text(*dice["ci"], 3, " to "), median, hd95, lost]
+            cells = [name, label, dice["n"], mean, interval_text(dice["ci"], 3, " to "), median, hd95, lost]
             lines.append(f"| {' | '.join(map(str, cells))} |")
     return "\n".join(lines) if len(lines) > 2 else "No case was held out, so nothing is known about its accuracy."
 

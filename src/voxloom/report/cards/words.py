@@ -64,7 +64,7 @@ def named(names: Mapping[str, str], value: Any) -> str:
 def shown(figures: Mapping[str, Any], digits: int = 3) -> str:
     """``0.893 (95 % CI 0.887 to 0.899)`` from the figures of ``summarize``, or what stands in the place of an interval."""
     mean = f"{float(figures['mean']):.{digits}f}"
-    ends = interval_text(*figures["ci"], digits, " to ")
+    ends = interval_text(figures["ci"], digits, " to ")
     return f"{mean} ({TOO_FEW})" if ends == NO_INTERVAL else f"{mean} (95 % CI {ends})"
 
 
