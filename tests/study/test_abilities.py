@@ -94,7 +94,9 @@ def test_a_run_on_points_can_be_shared(trained: Path, tmp_path: Path) -> None:  
         packed.extractall(tmp_path)
     scan = trained / "elsewhere" / "images" / "s80.nii.gz"
     assert Run(tmp_path / "points").predict_points(scan) == Run(trained / "run").predict_points(scan)
-    told = "".join(path.read_text() for path in (tmp_path / "points").rglob("*") if path.suffix in (".json", ".csv", ".yaml"))
+    told = "".join(
+        path.read_text() for path in (tmp_path / "points").rglob("*") if path.suffix in (".json", ".csv", ".yaml")
+    )
     assert str(trained) not in told
     assert "s80" not in told
 

@@ -72,8 +72,20 @@ PLAIN: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "window": ({"prepare": {"hu_window": [60, 150], "normalize": ["minmax"]}}, {}),
     "nonzero": ({"prepare": {"normalize": ["zscore_nonzero"]}}, {}),
     "own grid": ({"prepare": {"spacing": None, "orientation": None}}, {}),
-    "dropout between": ({"network": {"kind": "unet", **LEVELS_3D, "dims": 3, "in_channels": 1, "out_channels": 3,
-                         "dropout": 0.2, "dropout_in": "contracting"}}, {}),
+    "dropout between": (
+        {
+            "network": {
+                "kind": "unet",
+                **LEVELS_3D,
+                "dims": 3,
+                "in_channels": 1,
+                "out_channels": 3,
+                "dropout": 0.2,
+                "dropout_in": "contracting",
+            }
+        },
+        {},
+    ),
     "unsorted labels": ({"labels": {"background": 0, "dark": 207, "bright": 3}}, {"largest_component": ["dark"]}),
 }
 

@@ -92,7 +92,9 @@ def test_it_predicts_and_evaluates_as_before(private: Path, opened: Path, tmp_pa
     ours, theirs = Run(private).evaluate(), Run(opened).evaluate()
     for label, figures in ours.summary()["dice"].items():
         told = theirs.summary()["dice"][label]
-        assert told.pop("ci") == pytest.approx(figures.pop("ci"), abs=0.1)  # it draws patients in the order of their names
+        assert told.pop("ci") == pytest.approx(
+            figures.pop("ci"), abs=0.1
+        )  # it draws patients in the order of their names
         assert told == figures
     assert all(re.fullmatch(r"case_\d{4}", case) for case in theirs.evaluation.cases)
     unseen = private.parent / "test"

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import math
 import shlex
 import sys
 from collections import Counter
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from voxloom.errors import BadInput, VoxloomError
+from voxloom.files import plain
 from voxloom.notes import grouped, heard, sentence
 
 if TYPE_CHECKING:
@@ -131,17 +131,6 @@ def done(wrote: Sequence[Path], next_step: Sequence[object] | Page | None, as_js
 def command_line(words: Sequence[object]) -> str:
     """Words as one line for a shell; ``>`` and ``|`` keep their meaning."""
     return " ".join(str(word) if str(word) in (">", "|") else shlex.quote(str(word)) for word in words)
-
-
-def plain(value: Any) -> Any:
-    """JSON has no infinity: infinite and undefined numbers become text."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    if isinstance(value, dict):
-        return {str(k): plain(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(v) for v in value]
-    return value
 
 
 @contextlib.contextmanager

@@ -39,6 +39,14 @@ def command(
     quality: Annotated[
         bool, typer.Option("--quality/--no-quality", help="Predict the Dice of each case, if RUN is calibrated (slow).")
     ] = True,
+    abstain: Annotated[
+        Optional[float],
+        typer.Option(
+            help="Of a run on points: leave out points of less (calibrated) confidence. [default: landmarks.abstain of the recipe]",
+            min=0,
+            max=1,
+        ),
+    ] = None,
     resample_tilt: Annotated[
         bool, typer.Option("--resample-tilt", help="Read CT with gantry tilt or uneven slices onto an upright grid.")
     ] = False,
@@ -55,7 +63,7 @@ def command(
     """Predict label maps with RUN, each on the grid of its scan; or points, if RUN was trained on points."""
     from voxloom.cli import output
     from voxloom.cli.predict_points import predict_points
-    from voxloom.errors import VoxloomError
+    from voxloom.errors import BadInput, VoxloomError
     from voxloom.study.find_scans import find_scans
     from voxloom.study.outputs import Origin, claim_outputs
     from voxloom.study.predict import Predictor, predict_scans
@@ -68,8 +76,10 @@ def command(
         for option, given in (("--tta", tta), ("--uncertainty", uncertainty is not None)):
             if given:
                 Run(run).ask(f"predict {option}")
-        predict_points(run, inputs, out, ending, resample_tilt, device, json_output, series or ())
+        predict_points(run, inputs, out, ending, abstain, resample_tilt, device, json_output, series or ())
         return
+    if abstain is not None:
+        raise BadInput("--abstain is for runs that were trained on points", run, "Leave it out")
     sampling = None if uncertainty is None else Sampling.parse(uncertainty, draws, seed)
     predictor = open_predictor(run, device, tta, seed)
     if sampling is not None:

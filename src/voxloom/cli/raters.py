@@ -56,8 +56,8 @@ def command(
     wrote = _write(study, figures, out) if out is not None else []
     for label, found in figures["labels"].items():
         output.table(rows(found["pairs"], study.unit), title=f"{label}, {figures['cases']} cases: medians")
-    for warning in figures["warnings"]:
-        output.note(warning)
+    for note in (f"Patients: {figures['patients_note']}", *figures["warnings"]):
+        output.note(note)
     output.done(wrote, output.Page(out / "raters.html") if out is not None else None, figures if json_output else None)
 
 
@@ -109,6 +109,7 @@ def read_factors(
     from voxloom.dataset.columns import called, find_roles
     from voxloom.dataset.tables import columns_of, read_table
     from voxloom.errors import BadInput
+    from voxloom.evaluation.truths import read_patients
 
     if table is None:
         if factors is not None:
@@ -118,8 +119,11 @@ def read_factors(
     key = next(iter(called(columns_of(lines), ("case", "caseid", "casename"))), None)
     if key is None:
         raise BadInput("has no column `case`", table, "Its cells are the names of the files without their ending")
+    lines = [line for line in lines if key in line]
     roles = find_roles(lines, table, (key,))
-    patients = {str(line[key]): str(line[roles.patient]) for line in lines if roles.patient in line}
+    patients = None
+    if roles.patient is not None:
+        patients = read_patients(table, [str(line[key]) for line in lines])[0]
     columns: dict[str, dict[str, float]] = {}
     for name in (part.strip() for part in (factors or "").split(",") if part.strip()):
         known = {str(line[key]): line[name] for line in lines if name in line}

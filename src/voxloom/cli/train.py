@@ -155,12 +155,14 @@ def parse_assignments(assignments: list[str]) -> dict[str, Any]:
 
 def dice_rows(summary: dict[str, Any]) -> list[list[str]]:
     """Rows of label, cases, mean, confidence interval, SD over cases and over folds, with a header row, for the screen."""
+    from voxloom.evaluation.statistics import interval_text
+
     validation = summary.get("validation", {})
     spread = validation.get("robustness", {})
     rows = [["label", "cases", "mean Dice", "95 % CI", "SD", *(["SD of folds"] if spread else [])]]
     for label, figures in validation.get("dice", {}).items():
-        low, high = figures["ci"]
-        row = [label, str(figures["n"]), f"{figures['mean']:.4f}", f"{low:.4f} to {high:.4f}", f"{figures['sd']:.4f}"]
+        ends = interval_text(figures["ci"], 4, " to ")
+        row = [label, str(figures["n"]), f"{figures['mean']:.4f}", ends, f"{figures['sd']:.4f}"]
         rows.append([*row, *([f"{spread[label]['sd_folds']:.4f}"] if spread else [])])
     return rows
 

@@ -142,8 +142,29 @@ class DicomSeries:
         return read_header(self.files())
 
 
+@dataclass(frozen=True)
+class RecodedLabel:
+    """A label map some of whose values are others: ``table`` holds pairs (value in the file, value that is read)."""
+
+    source: ImageSource
+    table: tuple[tuple[int, int], ...]
+
+    def read(self) -> Volume:
+        """The label map (1, I, J, K), in a type that holds its values."""
+        volume = read_label_source(self.source)
+        highest = max(int(volume.data.max(initial=0)), *(new for _, new in self.table))
+        values = volume.data.astype(np.result_type(volume.data.dtype, np.min_scalar_type(highest)))
+        for old, new in self.table:
+            values[volume.data == old] = new
+        return volume.with_data(values)
+
+    def header(self) -> Header:
+        """Grid of the file."""
+        return source_header(self.source)
+
+
 #: A path (file or DICOM folder), or one of the values above.
-ImageSource: TypeAlias = str | FileChannel | NpzItem | MaskStack | DicomSeries
+ImageSource: TypeAlias = str | FileChannel | NpzItem | MaskStack | DicomSeries | RecodedLabel
 
 
 def read_source(source: ImageSource) -> Volume:
@@ -179,6 +200,8 @@ def source_files(source: ImageSource) -> list[Path]:
         return [Path(p) for p in source.paths]
     if isinstance(source, DicomSeries):
         return source.files()
+    if isinstance(source, RecodedLabel):
+        return source_files(source.source)
     path = Path(source if isinstance(source, str) else source.path)
     if path.is_dir():
         return sorted(p for p in path.rglob("*") if p.is_file() and not is_clutter(p.name))

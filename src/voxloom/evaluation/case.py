@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from voxloom.dataset.labels import Labels
@@ -15,6 +16,8 @@ from voxloom.volume import Volume, grid_distance
 
 #: Writers round affines; further apart than this two label maps are on different grids.
 TOLERANCE_MM = 1e-2
+#: Values below are counted rather than sorted.
+_COUNTED = 1 << 16
 
 
 def evaluate_case(prediction: Volume, truth: Volume, labels: Labels) -> dict[str, MaskMetrics]:
@@ -43,6 +46,14 @@ def _labelled(prediction: NDArray[Any], truth: NDArray[Any], labels: Labels) -> 
         return prediction, truth
     box = common_box(prediction, truth) or (slice(0, 0),) * 3
     return prediction[box], truth[box]
+
+
+def undeclared_values(truth: Volume, labels: Labels) -> list[int]:
+    """The values of a true label map that are neither background, nor a label, nor ignored; they count as background."""
+    data = truth.data
+    small = data.dtype.kind == "u" and (not data.size or int(data.max()) < _COUNTED)
+    found = np.flatnonzero(np.bincount(data.ravel())) if small else np.unique(data)
+    return sorted({int(v) for v in found} - set(labels.declared))
 
 
 def check_grids(prediction: Volume, truth: Volume) -> None:

@@ -17,6 +17,7 @@ import numpy as np
 
 from voxloom.errors import BadInput
 from voxloom.evaluation.metrics import METRICS, MaskMetrics
+from voxloom.evaluation.patients import patients_note
 from voxloom.evaluation.summary import summarize
 from voxloom.evaluation.units import MM, common, named
 from voxloom.files import write_json, write_text
@@ -44,11 +45,13 @@ class Evaluation:
     labels : names, in order.
     rows : what was added so far.
     missing : cases that have a truth but no prediction; they count as failures.
+    notes : what a reader of the figures must know.
     """
 
     labels: Sequence[str]
     rows: list[Row] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     def add(self, case: str, metrics: Mapping[str, MaskMetrics], *, patient: str | None = None) -> None:
         """Add all labels of one case."""
@@ -58,6 +61,7 @@ class Evaluation:
         """Add all rows of another evaluation with the same labels."""
         self.rows += other.rows
         self.missing += other.missing
+        self.notes += other.notes
 
     @property
     def cases(self) -> list[str]:
@@ -68,6 +72,11 @@ class Evaluation:
     def unit(self) -> str:
         """Of distances: ``mm``, ``pixel`` where the images have no voxel size, or ``mixed``."""
         return common(row.metrics.unit for row in self.rows)
+
+    @property
+    def patients(self) -> dict[str, str]:
+        """Case -> patient."""
+        return {row.case: row.patient for row in self.rows}
 
     def values(self, metric: str, label: str) -> list[float]:
         """One metric of one label, in row order."""
@@ -83,13 +92,16 @@ class Evaluation:
     def summary(self) -> dict[str, Any]:
         """metric -> label -> figures of ``summarize``; label ``mean`` is the mean over labels per case.
 
-        ``kinds`` counts, per label, how often which mask was empty; ``missing`` lists cases without a prediction.
+        ``kinds`` counts, per label, how often which mask was empty; ``missing`` lists cases without a prediction; ``patients``
+        counts them, and ``patients_note`` says what was taken as a patient.
         """
         unit = self.unit
         result: dict[str, Any] = {named(metric, unit): self._metric_summary(metric) for metric in METRICS}
         result["unit"] = unit
         result["kinds"] = {label: self._kinds(label) for label in self.labels}
         result["cases"] = len(self.cases)
+        result["patients"] = len(set(self.patients.values()))
+        result["patients_note"] = patients_note(self.patients)
         result["missing"] = list(self.missing)
         return result
 
@@ -99,9 +111,8 @@ class Evaluation:
             patients = [row.patient for row in self.rows if row.label == label]
             figures[label] = summarize(self.values(metric, label), patients)
         if len(self.labels) > 1:
-            patient = {row.case: row.patient for row in self.rows}
             means = self.case_means(metric)
-            figures["mean"] = summarize(list(means.values()), [patient[case] for case in means])
+            figures["mean"] = summarize(list(means.values()), [self.patients[case] for case in means])
         return figures
 
     def _kinds(self, label: str) -> dict[str, int]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
+from voxloom.dataset.case import Case
 from voxloom.dataset.labels import Labels
 from voxloom.errors import BadInput, VoxloomError
 from voxloom.evaluation.case import evaluate_case
@@ -17,15 +19,25 @@ from voxloom.parallel import map_outcomes
 from voxloom.progress import Progress
 from voxloom.volume import Volume
 
+#: A true label map: a file, or a case of a data set.
+Truth: TypeAlias = Path | Case
+
+
+def read_truth(truth: Truth) -> Volume:
+    """The true label map (1, I, J, K)."""
+    volume = read_label(truth) if isinstance(truth, Path) else truth.read_label()
+    assert volume is not None, "only labelled cases are truths"
+    return volume
+
 
 @dataclass(frozen=True)
 class PairScorer:
-    """Scores one (prediction, truth) pair of files; picklable for worker processes."""
+    """Scores one (prediction, truth) pair; picklable for worker processes."""
 
     labels: Labels
 
-    def __call__(self, pair: tuple[Path | None, Path]) -> dict[str, MaskMetrics]:
-        truth = read_label(pair[1])
+    def __call__(self, pair: tuple[Path | None, Truth]) -> dict[str, MaskMetrics]:
+        truth = read_truth(pair[1])
         found = read_label(pair[0]) if pair[0] is not None else nothing_like(truth, self.labels)
         check_values(found, self.labels)
         return evaluate_case(found, truth, self.labels)
@@ -81,21 +93,22 @@ def label_files(folder: Path) -> dict[str, Path]:
     return found
 
 
-def find_labels(truths: dict[str, Path]) -> Labels:
+def find_labels(truths: Mapping[str, Truth]) -> Labels:
     """Labels named by their values, from all values that occur in the true label maps."""
     import numpy as np
 
     values: set[int] = set()
-    for path in truths.values():
-        values |= {int(v) for v in np.unique(read_label(path).data)}
+    for truth in truths.values():
+        values |= {int(v) for v in np.unique(read_truth(truth).data)}
     return Labels.from_values(sorted(values - {0}))
 
 
 def evaluate_folders(
     predictions: str | Path,
-    truths: str | Path,
+    truths: str | Path | Mapping[str, Truth],
     labels: Labels | None = None,
     *,
+    patients: Mapping[str, str] | None = None,
     workers: int | None = None,
     progress: Progress | None = None,
     failed: Callable[[str, VoxloomError], None] | None = None,
@@ -104,8 +117,9 @@ def evaluate_folders(
 
     Parameters
     ----------
-    predictions, truths : folders; files match by their name without the ending.
+    predictions, truths : folders; files match by their name without the ending. Truths may also be given by case.
     labels : None takes every value of the truth as a label of its own.
+    patients : case -> patient, for the intervals; None takes every case as a patient of its own.
     workers, progress : of ``map_named``.
     failed : told of a case that could not be scored, so that the others go on; None lets the error through.
 
@@ -113,7 +127,8 @@ def evaluate_folders(
     ------
     BadInput : a folder is missing or empty, no name matches, grids differ, or a file cannot be read.
     """
-    found, true = label_files(Path(predictions)), label_files(Path(truths))
+    found = label_files(Path(predictions))
+    true: Mapping[str, Truth] = truths if isinstance(truths, Mapping) else {**label_files(Path(truths))}
     if not set(found) & set(true):
         example = f"{next(iter(found))} and {next(iter(true))}"
         raise BadInput(
@@ -125,7 +140,7 @@ def evaluate_folders(
     scorer = PairScorer(chosen)
     for case, outcome in map_outcomes(scorer, pairs, step="evaluating", workers=workers, progress=progress):
         if not isinstance(outcome, VoxloomError):
-            evaluation.add(case, outcome)
+            evaluation.add(case, outcome, patient=(patients or {}).get(case))
         elif failed is None:
             raise outcome
         else:

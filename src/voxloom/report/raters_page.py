@@ -14,7 +14,7 @@ import numpy as np
 
 from voxloom.evaluation.raters.study import RaterStudy
 from voxloom.evaluation.raters.summary import PAIR_METRICS, paired_volumes
-from voxloom.evaluation.statistics import p_text
+from voxloom.evaluation.statistics import LEAST_PATIENTS, interval_text, p_text
 from voxloom.evaluation.units import distance_unit, volume_unit
 from voxloom.report.pages import write_page
 from voxloom.report.parts import Part, file_stem, number, picture, table_of
@@ -35,7 +35,8 @@ def write_raters_report(study: RaterStudy, figures: dict[str, Any], folder: str 
     values = {
         "name": "Agreement of raters" + (f" and of {study.model}" if study.model else ""),
         "lead": lead_sentence(figures),
-        "subtitle": f"{figures['cases']} cases of {figures['patients']} patients, read by {people}",
+        "subtitle": f"{figures['cases']} cases ({figures['patients_note']}), read by {people}; intervals over patients, none with "
+        f"fewer than {LEAST_PATIENTS}",
         "warnings": figures["warnings"],
         "parts": parts,
     }
@@ -130,46 +131,48 @@ def _volume_parts(study: RaterStudy, label: str, found: dict[str, Any], root: Pa
             [
                 f"{b['first']} − {b['second']}",
                 b["n"],
+                b["patients"],
                 *(_interval(b[k]) for k in ("bias", "lower", "upper")),
                 p_text(b["slope_p"]),
             ]
             for b in found["bland_altman"]
         ]
-        head = [
-            "Pair",
-            "Cases",
-            f"Bias, {volume_unit(study.unit)} [95 % CI]",
-            "Lower limit",
-            "Upper limit",
-            "Bias grows with size",
-        ]
-        text = "Bland-Altman: mean difference of the volumes, and the limits that hold 95 % of the differences."
+        bias = f"Bias, {volume_unit(study.unit)} [95 % CI]"
+        head = ["Pair", "Cases", "Patients", bias, "Lower limit", "Upper limit", "Bias grows with size"]
+        text = (
+            "Bland-Altman: mean difference of the volumes, and the limits that hold 95 % of the differences; where patients were "
+            "scanned more than once the limits hold both variances, between and within them."
+        )
         pictures = [_bland_altman_picture(study, label, b["first"], b["second"], root) for b in found["bland_altman"]]
         yield Part(f"{label}: volumes", text, table_of(head, rows), pictures)
     if found["icc"]:
         rows = [[" , ".join(i["readers"]), i["scale"], i["n"], _interval(i)] for i in found["icc"]]
         told = _friedman_sentence(found["friedman"])
         text = (
-            "ICC(A,1): two-way random effects, absolute agreement, single rater; empty masks have no logarithm. " + told
+            "ICC(A,1): two-way random effects, absolute agreement, single rater, one value per patient; empty masks have "
+            "no logarithm. " + told
         )
         yield Part(
-            f"{label}: intraclass correlation of volumes", text, table_of(["Readers", "Scale", "Cases", "ICC"], rows)
+            f"{label}: intraclass correlation of volumes", text, table_of(["Readers", "Scale", "Patients", "ICC"], rows)
         )
     if found["spearman"]:
         rows = [
             [f"{s['first']} – {s['second']}", s["n"], _interval(s["rho"]), p_text(s["p"]), p_text(s["p_holm"])]
             for s in found["spearman"]
         ]
-        text = "Are larger structures segmented better? Volume: the rater's against a model, the mean between raters."
+        text = (
+            "Are larger structures segmented better? Volume: the rater's against a model, the mean between raters. One value per "
+            "patient."
+        )
         pictures = [_volume_picture(study, label, s["first"], s["second"], root) for s in found["spearman"]]
-        head = ["Pair", "Cases", "Spearman's ρ", "p", "p, Holm"]
+        head = ["Pair", "Patients", "Spearman's ρ", "p", "p, Holm"]
         yield Part(f"{label}: Dice and volume", text, table_of(head, rows), pictures)
 
 
 def _interval(estimate: dict[str, float]) -> str:
     if math.isnan(estimate["value"]):
         return "–"
-    return f"{estimate['value']:.2f} [{estimate['low']:.2f}, {estimate['high']:.2f}]"
+    return f"{estimate['value']:.2f} [{interval_text((estimate['low'], estimate['high']))}]"
 
 
 def _friedman_sentence(rows: list[dict[str, Any]]) -> str:
@@ -178,7 +181,7 @@ def _friedman_sentence(rows: list[dict[str, Any]]) -> str:
     f = rows[0]
     return (
         f"Friedman test of the volumes of {', '.join(f['readers'])}: {p_text(f['p'])}, Holm-corrected over labels "
-        f"{p_text(f['p_holm'])} (Kendall's W {f['effect']:.2f}, {f['n']} cases)."
+        f"{p_text(f['p_holm'])} (Kendall's W {f['effect']:.2f}, {f['n']} patients)."
     )
 
 
@@ -194,9 +197,10 @@ def _volume_picture(study: RaterStudy, label: str, first: str, second: str, root
     cases, volumes = paired_volumes(study, label, (first, second))
     rows = study.metrics((first, second), label)
     size = np.array(volumes)[:, 1] if first == study.model else np.array(volumes).mean(axis=1)
-    figure = scatter_with_marginals(
-        size, [rows[c].dice for c in cases], f"volume ({volume_unit(study.unit)})", f"Dice {first}–{second}"
-    )
+    dice, patient = [rows[c].dice for c in cases], study.patients()
+    groups = [patient[case] for case in cases]
+    volume = f"volume ({volume_unit(study.unit)})"
+    figure = scatter_with_marginals(size, dice, volume, f"Dice {first}–{second}", groups=groups)
     return picture(
         figure, f"Dice of {label} against its volume", root / "figures" / file_stem(label, "volume", first, second)
     )

@@ -17,6 +17,8 @@ from voxloom.dataset.labels import Labels
 from voxloom.dataset.records import recorded_case
 from voxloom.errors import VoxloomError
 from voxloom.evaluation import Evaluation
+from voxloom.evaluation.statistics.bootstrap import LEAST_PATIENTS
+from voxloom.evaluation.statistics.interval import NO_INTERVAL, TOO_FEW, interval_text
 from voxloom.evaluation.units import distance_unit, named, unit_of, volume_unit
 from voxloom.files import read_json
 from voxloom.formats import read_label
@@ -127,12 +129,13 @@ def figure_sentence(chosen: CaseSet) -> str:
     """Mean Dice of a set with its interval, and how many cases failed."""
     summary = chosen.evaluation.summary()
     figures_ = summary["dice"].get("mean") or next(iter(summary["dice"].values()))
-    low, high = figures_["ci"]
+    ends = interval_text(figures_["ci"], 3, " to ")
+    interval = TOO_FEW if ends == NO_INTERVAL else f"95 % confidence interval {ends}"
     what = "mean Dice over all labels" if "mean" in summary["dice"] else "mean Dice"
     failures = len({row.case for row in chosen.evaluation.failures()})
     tail = f"{failures} of them need a look (see the list of failures)." if failures else "None of them failed."
     return (
-        f"{what[0].upper()}{what[1:]} {figures_['mean']:.3f} (95 % confidence interval {low:.3f} to {high:.3f}) on "
+        f"{what[0].upper()}{what[1:]} {figures_['mean']:.3f} ({interval}) on "
         f"{summary['cases']} {chosen.name[0].lower()}{chosen.name[1:]}. {tail}"
     )
 
@@ -165,7 +168,7 @@ def result_parts(cases: CaseSet) -> Iterator[Part]:
         kinds = summary["kinds"].get(label, {})
         lost = kinds.get("prediction_empty", 0) + kinds.get("truth_empty", 0) if kinds else ""
         medians = [number(summary[m][label]["median"], 2) for m in ("hd95", "assd")]
-        interval = f"{number(dice['ci'][0])} to {number(dice['ci'][1])}"
+        interval = interval_text(dice["ci"], 3, " to ")
         error = f"{summary[named('volume_error_ml', unit)][label]['mean']:+.3f}"
         rows.append(
             [label, number(dice["mean"]), interval, number(dice["median"]), number(dice["sd"]), *medians, error, lost]
@@ -173,7 +176,8 @@ def result_parts(cases: CaseSet) -> Iterator[Part]:
     text = (
         "Dice: overlap with the truth, from 0 (none) to 1 (the same). HD95: distance below which 95 % of the two surfaces lie from "
         "each other. ASSD: their mean distance. Volume error: prediction minus truth. Intervals are percentile bootstraps over "
-        "patients. Infinite distances (one mask empty) are counted, never dropped."
+        f"patients ({summary['patients_note']}); with fewer than {LEAST_PATIENTS} patients none can be given. Infinite distances "
+        "(one mask empty) are counted, never dropped."
     )
     yield Part(f"{cases.name}: figures", text, {"head": head, "rows": rows}, box_pictures(cases.evaluation))
     failures = cases.evaluation.failures()

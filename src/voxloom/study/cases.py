@@ -45,7 +45,9 @@ def joined_cases(dataset: Dataset, recipe: Recipe) -> Dataset:
     """
     whole = dataset.training
     if recipe.data.add:
-        whole = join_datasets(whole, [Dataset(path).training for path in recipe.data.add])
+        plain = whole.labels is None or recipe.data.labels is not None
+        merged = None if plain or whole.labels is None else recipe.labels.apply(whole.labels)
+        whole = join_datasets(whole, [Dataset(path).training for path in recipe.data.add], merged)
     whole = whole.with_series(recipe.data.series)
     left_out = excluded_ids(recipe)
     if unknown := sorted(set(left_out) - {case.id for case in whole}):

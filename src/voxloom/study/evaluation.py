@@ -15,14 +15,17 @@ import numpy as np
 
 from voxloom.dataset import Case, Dataset, Labels
 from voxloom.dataset.leaks import describe_case
+from voxloom.dataset.tables import name_some
 from voxloom.errors import BadInput
 from voxloom.evaluation import Evaluation, dice_score, evaluate_case, robustness
-from voxloom.files import write_json, write_text
+from voxloom.evaluation.case import undeclared_values
+from voxloom.files import plain, write_json, write_text
 from voxloom.formats import read_label, write_volume
 from voxloom.inference.postprocess import keep_largest
 from voxloom.notes import Note, collect, grouped, pass_on, sentence
 from voxloom.progress import Progress
 from voxloom.study.guard import refuse_leak
+from voxloom.study.matching import labelled_test, matched_cases
 from voxloom.study.mending import Activations, Mending, as_json, mend_predictions, planned_mendings
 from voxloom.study.predict import Predictor
 from voxloom.study.quality import judge_test
@@ -33,6 +36,10 @@ from voxloom.volume import Volume
 
 #: Keeping the largest component only must gain this much Dice on the validation cases to be used.
 WORTHWHILE_GAIN = 1e-4
+#: The figures of an evaluation that is kept in a folder of its own.
+STATISTICS = "statistics.json"
+#: Where the last test set lies, in ``summary.json`` under ``test``.
+ROOT = "root"
 
 
 @dataclass(frozen=True)
@@ -69,11 +76,18 @@ def predict_and_score(
 ) -> Evaluation:
     """Predict labelled cases into ``out`` and score each on its own grid; one case is in memory at a time."""
     evaluation = Evaluation(labels.names)
+    unknown: dict[int, list[str]] = {}
     for case in cases:
         prediction, truth = predictor.predict(case.read_image()), truth_of(case)
         write_volume(prediction, out / f"{case.id}.nii.gz")
         evaluation.add(case.id, evaluate_case(prediction, truth, labels), patient=case.patient)
+        for value in undeclared_values(truth, labels):
+            unknown.setdefault(value, []).append(case.id)
         tick()
+    evaluation.notes += [
+        f"value {value} of the truth is not a label of the run and counts as background ({name_some(ids)})"
+        for value, ids in sorted(unknown.items())
+    ]
     return evaluation
 
 
@@ -194,36 +208,47 @@ def evaluate_run(folder: Path, data: str | Path | Dataset | None = None, out: Pa
     Parameters
     ----------
     folder : of the run.
-    data : labelled data set; its test split where it has one. None: the held-out cases of the run.
-    out : where predictions and ``metrics.csv`` go; default: ``test`` in the run.
+    data : labelled data set; its test split where it has one. Its labels are matched with the run's by name, so that their values
+        may differ. None: the held-out cases of the run.
+    out : where ``metrics.csv``, ``statistics.json`` and predictions go; default: ``test`` in the run, and ``summary.json``. The
+        held-out cases are written only where it is given.
 
     Raises
     ------
-    BadInput : cases have no label, the labels differ from the run's, or a case or patient is one of the run's own.
+    BadInput : cases have no label, the labels contradict the run's, or a case or patient is one of the run's own.
     """
     run = Run(folder)
     if data is None:
         structures = run.summary.get("validation", {}).get("structures")
-        return RunEvaluation(folder, "validation", held_out_figures(run), structures=structures)
+        held_out = RunEvaluation(folder, "validation", held_out_figures(run), structures=structures)
+        if out is not None:
+            held_out.evaluation.write_csv(out / "metrics.csv")
+            write_json(out / STATISTICS, plain({"name": held_out.name, **held_out.summary()}))
+        return held_out
     dataset = (data if isinstance(data, Dataset) else Dataset(data)).with_series(run.recipe.data.series)
-    test = [case for case in dataset.test if case.label is not None] if len(dataset.test) else list(dataset.training)
+    test = labelled_test(dataset)
     if not test:
-        raise BadInput("no labelled case to evaluate on", dataset.root)
+        raise BadInput("no labelled case to evaluate on", dataset.root, "Give a data set with labels")
     warnings = refuse_leak(run, test)
-    place = out or folder / "test"
     predictor = Predictor.of(run)
+    matched = matched_cases(run.recipe, predictor.labels, predictor.channels, dataset, test)
+    place = out or folder / "test"
     with collect() as heard:
-        evaluation = predict_and_score(predictor, test, place / "predictions", predictor.labels)
+        evaluation = predict_and_score(predictor, matched.cases, place / "predictions", matched.labels)
     warnings = [*warnings, *told_warnings(heard)]
     evaluation.write_csv(place / "metrics.csv")
-    write_json(place / "cases.json", [describe_case(case) for case in test])
-    paths = {case.id: place / "predictions" / f"{case.id}.nii.gz" for case in test}
-    structures = score_structures(run, predictor.labels, paths, test, place)
-    checked = judge_test(run, predictor, test, place, evaluation.case_means("dice"))
+    write_json(place / "cases.json", [describe_case(case) for case in matched.cases])
+    paths = {case.id: place / "predictions" / f"{case.id}.nii.gz" for case in matched.cases}
+    structures = score_structures(run, matched.labels, paths, matched.cases, place)
+    checked = judge_test(run, predictor, matched.cases, place, evaluation.case_means("dice"))
+    warnings += [*matched.notes, *evaluation.notes]
+    noted = {**({"warnings": warnings} if warnings else {}), **({"quality": checked} if checked else {})}
+    told = {"name": dataset.name, **evaluation.summary(), **structures, **noted}
     if out is None:
-        noted = {**({"warnings": warnings} if warnings else {}), **({"quality": checked} if checked else {})}
-        told = {"name": dataset.name, **evaluation.summary(), **structures, **noted}
-        write_json(folder / "summary.json", {**run.summary, "test": told})
+        kept = {**told, ROOT: str(Path(dataset.root).resolve())}
+        write_json(folder / "summary.json", {**run.summary, "test": kept})
+    else:
+        write_json(out / STATISTICS, plain(told))
     return RunEvaluation(folder, dataset.name, evaluation, (*warnings, *dataset.notes), structures.get("structures"))
 
 

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from voxloom.dataset import Case, Dataset, Labels
-from voxloom.dataset.join import check_labels, set_names, with_channels
+from voxloom.dataset.join import set_names, with_channels
 from voxloom.errors import BadInput
 from voxloom.files import write_json
 from voxloom.notes import collect
 from voxloom.progress import Progress
 from voxloom.report.parts import file_stem
 from voxloom.study.evaluation import predict_and_score, told_warnings
+from voxloom.study.matching import matched_labels
 from voxloom.study.predict import Predictor
 from voxloom.study.recipe import Recipe
 from voxloom.study.run import Run
@@ -34,20 +35,30 @@ def open_external(recipe: Recipe, dataset: Dataset, labels: Labels | None) -> di
 
     Raises
     ------
-    BadInput : a set has no annotated case, other channels, or other values for a label of the run.
+    BadInput : a set has no annotated case, other channels, or labels that contradict those of the run.
     """
     sets = [Dataset(path, series=recipe.data.series) for path in recipe.data.external]
     found = {}
     for one, name in zip(sets, set_names(sets), strict=True):
-        check_labels(labels, one)
-        cases = [replace(c, split=None) for c in with_channels(one, dataset.channels) if annotated(c, labels)]
+        match = None if labels is None else matched_labels(recipe, labels, one)
+        ordered = with_channels(one, dataset.channels)
+        cases = [replace(c, split=None) for c in ordered if annotated(c, labels)]
         if not cases:
             what = "labels" if labels is not None else "points"
             raise BadInput("no annotated case to evaluate on", one.root, f"Give a data set with {what} to --external")
         if pseudo := [case.id for case in cases if case.is_pseudo]:
             raise BadInput(f"case {pseudo[0]} has a pseudo-label, which is no truth", one.root, "Use --add for it")
-        kinds = dataset.channel_kinds
-        found[name] = Dataset.from_cases(name, cases, dataset.channels, labels, root=one.root, channel_kinds=kinds)
+        if match is not None:
+            cases = [match.applied(case) for case in cases]
+        found[name] = Dataset.from_cases(
+            name,
+            cases,
+            dataset.channels,
+            labels if match is None else match.labels,
+            root=one.root,
+            channel_kinds=dataset.channel_kinds,
+            notes=() if match is None else match.notes,
+        )
     return found
 
 
@@ -83,15 +94,16 @@ def evaluate_external(folder: Path, external: dict[str, Dataset], progress: Prog
 
     for name, dataset in external.items():
         place = folder / FOLDER / file_stem(name)
+        labels = dataset.labels or predictor.labels
         with collect() as heard:
-            evaluation = predict_and_score(predictor, list(dataset), place / "predictions", predictor.labels, tick)
-        warnings = told_warnings(heard)
+            evaluation = predict_and_score(predictor, list(dataset), place / "predictions", labels, tick)
+        warnings = [*dataset.notes, *told_warnings(heard)]
         evaluation.write_csv(place / "metrics.csv")
         write_json(place / "cases.json", records[name])
         paths = {case.id: place / "predictions" / f"{case.id}.nii.gz" for case in dataset}
-        structures = score_structures(run, predictor.labels, paths, list(dataset), place)
-        figures[name] = {"name": name, "folder": f"{FOLDER}/{place.name}", **evaluation.summary(), **structures}
-        figures[name] |= {"warnings": warnings} if warnings else {}
+        structures = score_structures(run, labels, paths, list(dataset), place)
+        told = {"warnings": warnings} if warnings else {}
+        figures[name] = {"name": name, "folder": f"{FOLDER}/{place.name}", **evaluation.summary(), **structures, **told}
     if figures:
         write_json(folder / "summary.json", {**run.summary, "external": figures})
     return figures

@@ -217,7 +217,7 @@ def _write(
     run: Run, rows: Sequence[dict[str, Any]], model: QualityModel, predicted: Sequence[float], sampling: Sampling
 ) -> dict[str, Any]:
     true = [row["true_dice"] for row in rows]
-    kept = check_quality(true, predicted, [0.0] * len(rows), model.promise)
+    kept = check_quality(true, predicted, [0.0] * len(rows), model.promise, [row["patient"] for row in rows])
     about = {
         "format": 1,
         "sentence": model.sentence(),
@@ -244,6 +244,7 @@ def judge(
     out: Path,
     *,
     true: Mapping[str, float] | None = None,
+    patients: Mapping[str, str] | None = None,
     progress: Progress | None = None,
 ) -> list[dict[str, Any]]:
     """Predicted Dice and bound of predictions on disk, written to ``out``.
@@ -253,21 +254,24 @@ def judge(
     scans : per case its id, how to read its image, and its predicted label map.
     out : the table, ``quality.csv``.
     true : true Dice per case, where it is known.
+    patients : of the cases, where they are known; a column of the table then.
     """
     rows = []
     for case, read, path in scans:
         row = quality.row(case, read(), read_label(path))
-        rows.append({**row, "true_dice": None if true is None else true[case]})
+        known = {} if patients is None else {"patient": patients[case]}
+        rows.append({**row, **known, "true_dice": None if true is None else true[case]})
         if progress is not None:
             progress(len(rows), len(scans))
-    write_table(out, COLUMNS, rows)
+    write_table(out, COLUMNS if patients is None else ("case", "patient", *COLUMNS[1:]), rows)
     return rows
 
 
 def check_rows(rows: Sequence[Mapping[str, Any]], promise: float) -> QualityCheck:
     """How predicted Dice and bounds fared on cases with a truth."""
     true, predicted, bounds = ([float(row[name]) for row in rows] for name in ("true_dice", "predicted_dice", "bound"))
-    return check_quality(true, predicted, bounds, promise)
+    patients = [str(row["patient"]) for row in rows] if all("patient" in row for row in rows) else None
+    return check_quality(true, predicted, bounds, promise, patients)
 
 
 def judge_test(
@@ -284,4 +288,6 @@ def judge_test(
     if quality is None or not cases:
         return None
     scans = [(case.id, case.read_image, out / "predictions" / f"{case.id}.nii.gz") for case in cases]
-    return check_rows(judge(quality, scans, out / "quality.csv", true=true), quality.model.promise).to_dict()
+    patients = {case.id: case.patient for case in cases}
+    judged = judge(quality, scans, out / "quality.csv", true=true, patients=patients)
+    return check_rows(judged, quality.model.promise).to_dict()

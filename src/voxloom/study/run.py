@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from voxloom.points import Point
     from voxloom.study.evaluation import RunEvaluation
     from voxloom.study.landmarks.evaluate import LandmarkEvaluation
+    from voxloom.study.predicted import On
     from voxloom.study.recipe import Recipe
     from voxloom.volume import Volume
 
@@ -159,11 +160,13 @@ class Run:
 
         return show_batch(self, Path(path) if path is not None else None, step=step)
 
-    def show_results(self, path: str | Path | None = None, *, cases: Sequence[str] | None = None) -> Figure:
-        """Picture of validation cases with the contours of truth and prediction; also written to ``path``."""
+    def show_results(
+        self, path: str | Path | None = None, *, cases: Sequence[str] | None = None, on: On = "held-out"
+    ) -> Figure:
+        """Picture of held-out (or test) cases with the contours of truth and prediction; also written to ``path``."""
         from voxloom.study.show import show_results
 
-        return show_results(self, Path(path) if path is not None else None, cases=cases)
+        return show_results(self, Path(path) if path is not None else None, cases=cases, on=on)
 
 
 def _object(path: Path) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import csv
 import io
 import math
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -26,6 +26,7 @@ from voxloom.progress import Progress
 from voxloom.study.cases import joined_cases
 from voxloom.study.evaluation import truth_of
 from voxloom.study.guard import refuse_leak
+from voxloom.study.matching import MatchedCases, labelled_test, matched_cases
 from voxloom.study.predict import Predictor
 from voxloom.study.run import Run
 from voxloom.volume import Volume
@@ -90,6 +91,7 @@ def stress_run(
     most: int = 10,
     seed: int = 0,
     progress: Progress | None = None,
+    tell: Callable[[str], None] = lambda note: None,
 ) -> list[StressRow]:
     """Dice of a run on scans that get worse.
 
@@ -100,6 +102,7 @@ def stress_run(
         the run, each predicted by the network that never saw it.
     most : cases, evenly spread over the sorted ids; 0 takes all.
     seed : of everything random.
+    tell : told what a reader of the figures must know.
 
     Raises
     ------
@@ -107,7 +110,11 @@ def stress_run(
     """
     run = Run(folder)
     run.ask("stress")
-    groups = _held_out(run) if data is None else _unseen(run, data)
+    if data is None:
+        groups, labels = _held_out(run), None
+    else:
+        unseen = _unseen(run, data, tell)
+        groups, labels = [(run.folds, list(unseen.cases))], unseen.labels
     chosen = evenly([case.id for _, cases in groups for case in cases], most)
     total = len(chosen) * (1 + sum(len(s.levels) for s in stresses))
     rows: list[StressRow] = []
@@ -119,7 +126,7 @@ def stress_run(
         largest = tuple(run.summary.get("largest_component", ()))
         predictor = Predictor.from_folds(members, largest=largest).with_run(run)
         for case in kept:
-            for row in stress_case(predictor, case, predictor.labels, stresses, seed):
+            for row in stress_case(predictor, case, labels or predictor.labels, stresses, seed):
                 rows += row
                 done += 1
                 if progress is not None:
@@ -141,14 +148,18 @@ def _held_out(run: Run) -> list[tuple[list[Path], list[Case]]]:
     return groups
 
 
-def _unseen(run: Run, data: str | Path | Dataset) -> list[tuple[list[Path], list[Case]]]:
-    """All folds together with the labelled cases of a data set that none of them saw."""
+def _unseen(run: Run, data: str | Path | Dataset, tell: Callable[[str], None]) -> MatchedCases:
+    """The labelled cases of a data set that no fold saw, with the run's channels and label values."""
     dataset = data if isinstance(data, Dataset) else Dataset(data)
-    test = [c for c in (dataset.test if len(dataset.test) else dataset) if c.label is not None]
+    test = labelled_test(dataset)
     if not test:
-        raise BadInput("no labelled case to test on", dataset.root)
-    refuse_leak(run, test)
-    return [(run.folds, test)]
+        raise BadInput("no labelled case to test on", dataset.root, "Give a data set with labels")
+    leaks = refuse_leak(run, test)
+    predictor = Predictor.from_folds(run.folds[:1], device="cpu")
+    matched = matched_cases(run.recipe, predictor.labels, predictor.channels, dataset, test)
+    for note in (*leaks, *matched.notes):
+        tell(note)
+    return matched
 
 
 def evenly(names: Sequence[str], most: int) -> set[str]:

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from voxloom.dataset.labels import Labels
+from voxloom.dataset.tables import name_some
 from voxloom.errors import BadInput
 from voxloom.evaluation.case import check_grids
 from voxloom.evaluation.evaluation import COLUMNS, Evaluation
@@ -154,7 +155,7 @@ def study_raters(
     model : name and folder of predictions. A case that a rater read and the model lacks counts as a prediction of nothing.
     method : also build the raters' consensus where two of them read a case, and measure everyone against it.
     out : folder where the consensus is written as NIfTI; None keeps none.
-    patients : case -> patient; None takes every case as a patient.
+    patients : case -> patient, of every case; None takes every case as a patient.
     workers, progress : of ``map_named``.
 
     Raises
@@ -175,6 +176,8 @@ def study_raters(
         raise BadInput(
             "no case was read by two readers", next(iter(raters.values()), None), "Files match by their name"
         )
+    if patients is not None and (unknown := [case for case, _ in jobs if case not in patients]):
+        raise BadInput(f"no patient of {name_some(unknown)}", None, "Give every case a row with case and patient")
     reader = _Reader(labels, name, method, Path(out) if out is not None else None)
     pairs: dict[Pair, Evaluation] = {}
     for case, measured in map_named(reader, jobs, step="comparing", workers=workers, progress=progress):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from voxloom.evaluation.statistics import interval_text
 from voxloom.evaluation.units import PIXEL, distance_unit, unit_of
 from voxloom.report.cards import methods
 from voxloom.report.cards.author import answer
@@ -79,10 +80,9 @@ def _figures(facts: RunFacts) -> str:
             kinds = summary.get("kinds", {}).get(label, {})
             lost = kinds.get("truth_empty", 0) + kinds.get("prediction_empty", 0) if kinds else ""
             hd95 = f"{_number(summary['hd95'][label]['median'], 1)} {distance_unit(unit_of(summary))}"
-            low, high = (_number(v, 3) for v in dice["ci"])
             name = f"{where} {summary.get('name', '')}".strip()
             mean, median = _number(dice["mean"], 3), _number(dice["median"], 3)
-            cells = [name, label, dice["n"], mean, f"{low} to {high}", median, hd95, lost]
+            cells = [name, label, dice["n"], mean, interval_text(dice["ci"], 3, " to "), median, hd95, lost]
             lines.append(f"| {' | '.join(map(str, cells))} |")
     return "\n".join(lines) if len(lines) > 2 else "No case was held out, so nothing is known about its accuracy."
 

@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 
 from voxloom.dataset import Dataset, Labels
+from voxloom.dataset.label_match import labels_text
 from voxloom.errors import BadInput
 from voxloom.study.abilities import ask_folders
 from voxloom.study.cases import usable_cases
@@ -90,8 +91,8 @@ def check_members(members: Sequence[EnsembleMember], predictors: Sequence[Predic
     for member, predictor in zip(members, predictors, strict=True):
         if predictor.labels != first.labels:
             raise BadInput(
-                f"{member.name} has the labels {', '.join(predictor.labels.names)}, {members[0].name} has "
-                f"{', '.join(first.labels.names)}",
+                f"{member.name} has the labels {labels_text(predictor.labels)}, {members[0].name} has "
+                f"{labels_text(first.labels)}",
                 member.run,
                 "Combine runs with the same labels and values",
             )

@@ -6,7 +6,7 @@ Knows ``model.json`` and ``calibration.json`` of a run. The arithmetic is in ``v
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -29,6 +29,14 @@ from voxloom.training.weights import load_weights
 from voxloom.volume import Volume
 
 CALIBRATION = "calibration.json"
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Points with calibrated confidences: those that are sure enough, and those that are left out."""
+
+    kept: tuple[Point, ...]
+    left_out: tuple[Point, ...]
 
 
 @dataclass(frozen=True)
@@ -101,6 +109,27 @@ class LandmarkPredictor:
     ) -> tuple[Point, ...]:
         """Points of one scan in RAS mm, from head to feet, with calibrated confidences; unsure ones are left out.
 
+        Parameters and errors as of ``raw_points``.
+        """
+        return self.judged(self.raw_points(source, resample_tilt=resample_tilt)).kept
+
+    def with_abstain(self, least: float | None) -> LandmarkPredictor:
+        """The same networks that leave out points of less confidence than ``least``; None keeps the recipe's threshold."""
+        if least is None:
+            return self
+        return replace(self, settings=self.settings.model_copy(update={"abstain": least}))
+
+    def judged(self, points: Iterable[Point]) -> Judged:
+        """Raw points with calibrated confidences, those that are sure enough apart from the others (``landmarks.abstain``)."""
+        sure = [replace(p, confidence=self.calibration(p.confidence or 0.0)) for p in points]
+        kept = abstained(sure, self.settings.abstain)
+        return Judged(kept, tuple(point for point in sure if point not in kept))
+
+    def raw_points(
+        self, source: str | Path | Volume | Sequence[Path], *, resample_tilt: bool = False
+    ) -> tuple[Point, ...]:
+        """All points of one scan in RAS mm, from head to feet, with the networks' own confidences.
+
         Parameters
         ----------
         source : a volume with the run's channels, a file, a DICOM folder, or one file per channel.
@@ -119,9 +148,7 @@ class LandmarkPredictor:
             device=self.device,
             precision=self.precision,
         )
-        points = read_points(maps, geometry.affine, self.layout, self.settings)
-        sure = [replace(p, confidence=self.calibration(p.confidence or 0.0)) for p in points]
-        return abstained(sure, self.settings.abstain)
+        return read_points(maps, geometry.affine, self.layout, self.settings)
 
 
 def predict_point_scans(
@@ -133,12 +160,18 @@ def predict_point_scans(
     resample_tilt: bool = False,
     progress: Progress | None = None,
     failed: Callable[[Scan, VoxloomError], None] | None = None,
+    left_out: Callable[[Scan, tuple[Point, ...]], None] = lambda scan, points: None,
 ) -> Iterator[Path]:
-    """Predict scans one by one into ``out``; yields the files written. See ``voxloom.study.predict.predict_scans``."""
+    """Predict scans one by one into ``out``; yields the files written. See ``voxloom.study.predict.predict_scans``.
+
+    ``left_out`` is told of the points of a scan that were not sure enough.
+    """
     for number, scan in enumerate(scans):
         try:
-            points = predictor.predict(read_scan(scan, resample_tilt), resample_tilt=resample_tilt)
-            yield write_points(points, out / f"{scan.name}{ending}", scan.name)
+            judged = predictor.judged(predictor.raw_points(read_scan(scan, resample_tilt), resample_tilt=resample_tilt))
+            if judged.left_out:
+                left_out(scan, judged.left_out)
+            yield write_points(judged.kept, out / f"{scan.name}{ending}", scan.name)
         except VoxloomError as error:
             if failed is None:
                 raise
