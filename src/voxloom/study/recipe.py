@@ -211,6 +211,8 @@ class Recipe(BaseModel):
         for key, value in assignments.items():
             place, last = _place_of(values, key)
             place[last] = value
+        if "training.steps" in assignments and "training.epochs" not in assignments:
+            values["training"].pop("epochs", None)  # the recipe's epochs would stand in the place of the steps that are asked for
         values["under_budget"] = {key: v for key, v in values["under_budget"].items() if key not in assignments}
         return Recipe.check(values, "the changed recipe")
 
