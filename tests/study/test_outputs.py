@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -11,12 +12,24 @@ from voxloom.study.outputs import NOTE, claim_outputs
 
 
 def test_earlier_predictions_may_be_written_over(tmp_path: Path) -> None:
-    claim_outputs(tmp_path / "out", ["a.nii.gz", "b.nii.gz"], [tmp_path / "a.nii.gz"])
-    (tmp_path / "out" / "a.nii.gz").write_text("a prediction")
-    claim_outputs(tmp_path / "out", ["a.nii.gz"], [])
-    claim_outputs(tmp_path / "out", ["c.nii.gz"], [])
-    (tmp_path / "out" / "b.nii.gz").write_text("a prediction")
-    claim_outputs(tmp_path / "out", ["b.nii.gz"], [])
+    out = tmp_path / "out"
+
+    def noted() -> set[str]:
+        return set(json.loads((out / NOTE).read_text())["files"])
+
+    claim_outputs(out, ["a.nii.gz", "b.nii.gz"], [tmp_path / "a.nii.gz"])
+    assert noted() == {"a.nii.gz", "b.nii.gz"}
+    (out / "a.nii.gz").write_text("a prediction")
+    claim_outputs(out, ["a.nii.gz"], [])
+    assert (out / "a.nii.gz").read_text() == "a prediction"  # claiming writes nothing but the note
+    claim_outputs(out, ["c.nii.gz"], [])
+    assert noted() == {"a.nii.gz", "b.nii.gz", "c.nii.gz"}  # what an earlier command claimed stays its own
+    (out / "b.nii.gz").write_text("a prediction")
+    claim_outputs(out, ["b.nii.gz"], [])
+    (out / "d.nii.gz").write_text("the user's")
+    with pytest.raises(BadInput, match="it is no earlier prediction"):
+        claim_outputs(out, ["b.nii.gz", "d.nii.gz"], [])
+    assert noted() == {"a.nii.gz", "b.nii.gz", "c.nii.gz"}
 
 
 def test_a_scan_is_never_written_over(tmp_path: Path) -> None:
