@@ -150,3 +150,33 @@ def test_a_landmark_step_without_a_finite_gradient_is_skipped_and_named() -> Non
     optimizer.step()
     assert training.skips.rows == [(1, "compress.0.conv", "fp32", "gradient")]
     assert all(torch.equal(before[name], value) for name, value in training.network.state_dict().items())
+
+
+def test_a_softmax_output_is_trained_by_dice_and_predicted_alike() -> None:
+    """The maps compete: probabilities of one voxel sum to less than 1, in the loss and in what is predicted."""
+    from voxloom.losses.landmarks import FuzzyDiceLoss, probabilities_of
+    from voxloom.training.landmarks.reading import output_of, predict_maps
+
+    soft, plain = LandmarkSettings(output="softmax"), LandmarkSettings()
+    assert (output_of(soft), output_of(plain)) == ("softmax", "sigmoid")
+    torch.manual_seed(0)
+    network = SlabNet(single_net(channels=2, outputs=2)).eval()
+    image = Block((17, 17, 4), 0).image()
+    maps = {
+        s.chosen_output: predict_maps([network], 50 * image, s, patch=(17, 17, 3), overlap=0.0) for s in (soft, plain)
+    }
+    assert maps["softmax"].sum(0).max() <= 1 + 1e-3
+    assert not np.allclose(maps["softmax"], maps["sigmoid"], atol=1e-2)
+    logits = torch.randn(2, 2, 9, 9, 1, requires_grad=True)
+    target = (torch.rand(2, 2, 9, 9, 1) > 0.8).float()
+    loss = FuzzyDiceLoss(None, output_of(soft))(logits, target)
+    p = probabilities_of(logits, "softmax")
+    torch.testing.assert_close(loss, 1 - 2 * (p * target).sum() / (p.sum() + target.sum()), atol=1e-4, rtol=0)
+
+
+def test_windows_know_the_millimetres_of_their_case() -> None:
+    cases = [LandmarkCase(Block((30, 24, 6), n), np.diag([-2.0, 2.0, 3.0 + n, 1.0]), POINTS) for n in range(3)]
+    reader = sampler(cases=cases)
+    assert reader.spacing(0).shape == (2, 3)
+    seen = {tuple(row) for step in range(3) for row in reader.spacing(step).tolist()}
+    assert seen == {(2.0, 2.0, 3.0), (2.0, 2.0, 4.0), (2.0, 2.0, 5.0)}

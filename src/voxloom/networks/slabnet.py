@@ -44,7 +44,8 @@ class SlabSettings(BaseModel):
     channels : of the first level; doubled at each compression, up to ``max_channels``.
     max_channels : most channels that a compression or expansion gives; None for no limit.
     supervision : heads on every level, interpolated and added, instead of one at the end.
-    activation : "relu", "elu" (a = 1) or "crelu" (both signs, which doubles what a convolution reads; Shang et al. 2016).
+    activation : "relu", "elu" (a = 1), "elu_learned" (the text's, whose a is learned, one per channel) or "crelu" (both signs, which
+        doubles what a convolution reads; Shang et al. 2016).
     he : He initialization (2015); otherwise Glorot's uniform one (2010), the default of the software the authors used.
     batch_norm : before every activation.
     dropout : probability that a value behind a residual block is dropped (published: a share of 0.9 is kept).
@@ -58,7 +59,7 @@ class SlabSettings(BaseModel):
     channels: int = Field(8, ge=1)
     max_channels: int | None = Field(None, ge=1)
     supervision: bool = False
-    activation: Literal["relu", "elu", "crelu"] = "relu"
+    activation: Literal["relu", "elu", "elu_learned", "crelu"] = "relu"
     he: bool = True
     batch_norm: bool = True
     dropout: float = Field(0.1, ge=0, lt=1)
@@ -89,11 +90,26 @@ class CReLU(nn.Module):
         return torch.cat([functional.relu(x), functional.relu(-x)], dim=1)
 
 
+class LearnedELU(nn.Module):
+    """x above 0, a (exp(x) - 1) below, with one learned ``a`` per channel (equation 3.8 of the text); 1 at first."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.a = nn.Parameter(torch.ones(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, ...), same shape."""
+        a = self.a.view(-1, *[1] * (x.ndim - 2))
+        return torch.where(x > 0, x, a * torch.expm1(x.clamp(max=0)))
+
+
 class Before(nn.Sequential):
     """Batch norm and activation in front of a convolution; ``width`` is what the convolution reads."""
 
     def __init__(self, settings: SlabSettings, channels: int) -> None:
-        activation = {"relu": nn.ReLU, "elu": nn.ELU, "crelu": CReLU}[settings.activation]()
+        simple = {"relu": nn.ReLU, "elu": nn.ELU, "crelu": CReLU}
+        learned = settings.activation == "elu_learned"
+        activation = LearnedELU(channels) if learned else simple[settings.activation]()
         norm = [nn.BatchNorm3d(channels)] if settings.batch_norm else []
         super().__init__(*norm, activation)
         self.width = channels * (2 if settings.activation == "crelu" else 1)

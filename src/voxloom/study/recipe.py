@@ -234,6 +234,10 @@ class Recipe(BaseModel):
     def changed(self, assignments: Mapping[str, Any]) -> Recipe:
         """A recipe with dotted keys changed, e.g. ``{"training.batch": 4}``; checked like a file."""
         values = assign(self.model_dump(mode="json"), assignments)
+        if "training.steps" in assignments and "training.epochs" not in assignments:
+            values["training"].pop(
+                "epochs", None
+            )  # the recipe's epochs would stand in the place of the steps that are asked for
         values["under_budget"] = {key: v for key, v in values["under_budget"].items() if key not in assignments}
         return Recipe.check(values, "the changed recipe")
 

@@ -24,17 +24,15 @@ if TYPE_CHECKING:
 
 def show_batch(run: Run, path: Path | None = None, *, step: int = 0) -> Figure:
     """One training batch after augmentation: a row per patch, a column per anatomical plane, labels as contours."""
-    import torch
-
     from voxloom.study.train import open_study, training_of
+    from voxloom.training.data import batch_at
     from voxloom.training.fit import build_module, build_sampler
     from voxloom.training.pace import Pace
 
     run.ask("show")
     job = training_of(open_study(run), 0)
-    image, label = build_sampler(job).read(step)
     module = build_module(job, Pace(job.training.steps))
-    seen, truth = module.augmented((step, torch.from_numpy(image), torch.from_numpy(label.astype("int64"))))
+    seen, truth = module.augmented(batch_at(build_sampler(job), step))
     figure, axes = panels(len(seen), f"Training batch of step {step}, after augmentation")
     for row, (one, mask) in enumerate(zip(seen.numpy(), truth.numpy(), strict=True)):
         volume, inner = (one[0], mask) if one.ndim == 4 else (one[0][..., None], mask[..., None])

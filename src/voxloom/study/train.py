@@ -20,7 +20,7 @@ from voxloom.dataset.nested import first_patients
 from voxloom.errors import BadInput
 from voxloom.files import PART, write_json, write_text
 from voxloom.inference.precision import pick_device
-from voxloom.prepare import Cache, Statistics, measure_statistics
+from voxloom.prepare import Cache, PreparedCase, Statistics, measure_statistics
 from voxloom.progress import Progress
 from voxloom.study.abilities import ask_folders, refuse_unused
 from voxloom.study.cases import choose_folds, settled, usable_cases
@@ -339,7 +339,7 @@ def training_of(study: Study, number: int, progress: Progress | None = None) -> 
         training=s.training,
         augment=s.augment,
         inference=s.inference,
-        spacing=grid_spacing(s),
+        spacing=typical_spacing([prepared[name] for name in fold.train]),
         seed=s.recipe.seed + number,
         description=describe_model(study, fold, statistics),
         pace=s.recipe.pace.get(f"fold_{number}", ()),
@@ -367,9 +367,11 @@ def fold_statistics(study: Study, fold: Fold) -> Statistics | None:
     return measure_statistics(cases, study.settings.prepare, study.labels, seed=seed, folder=folder)
 
 
-def grid_spacing(settings: Resolved) -> tuple[float, float, float]:
-    """Spacing of the prepared grid; 1 mm along the axes where a recipe keeps every case's own."""
-    i, j, k = (own or 1.0 for own in settings.prepare.spacing or (None, None, None))
+def typical_spacing(cases: Sequence[PreparedCase]) -> tuple[float, float, float]:
+    """Mm of the prepared grid, the median where every case has its own (``resize_to``, or no spacing in the recipe)."""
+    if not cases:
+        return (1.0, 1.0, 1.0)
+    i, j, k = (sorted(axis)[len(cases) // 2] for axis in zip(*(case.spacing for case in cases), strict=True))
     return (i, j, k)
 
 

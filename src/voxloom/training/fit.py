@@ -27,7 +27,7 @@ from voxloom.training.log import VAL_LOSS, TrainingLog
 from voxloom.training.loop import Loop, Outcome, saved_state
 from voxloom.training.module import SegmentationModule
 from voxloom.training.pace import Pace
-from voxloom.training.sampling import PatchSampler, PatchSource, window_size
+from voxloom.training.sampling import PatchSampler, PatchSource, window_for
 from voxloom.training.settings import InferenceSettings, TrainingSettings
 from voxloom.training.validation import Validator
 
@@ -41,7 +41,7 @@ class Training:
     folder : of the fold; made when absent.
     train, validation : prepared cases by id.
     labels, network, training, augment, inference, seed : settings.
-    spacing : mm of the prepared grid, order i j k.
+    spacing : mm of the prepared grid, order i j k; typical where every case has its own.
     description : written into ``model.json`` beside the weights.
     pace : corrections of the number of steps to replay, from an earlier run under a budget.
     slices : which slices a 2D network sees.
@@ -130,9 +130,7 @@ def channels_of(job: Training) -> int:
 def build_sampler(job: Training) -> PatchSampler:
     """The patches of a training, read large enough for the augmentation."""
     cases = list(job.train.values())
-    size = window_size(
-        job.training.patch, job.spacing, job.augment.angles, job.augment.largest_scale, [case.shape for case in cases]
-    )
+    size = window_for(job.training.patch, cases, job.augment)
     if job.slices.spread:  # random slices have no neighbors to read beyond the patch
         size = (size[0], size[1], job.training.patch[2])
     t = job.training

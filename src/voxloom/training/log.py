@@ -18,6 +18,8 @@ from voxloom.files import write_text
 #: Columns before ``val_dice`` and one ``val_dice_<label>`` per label.
 COLUMNS = ("step", "seconds", "epoch", "lr", "train_loss")
 
+_EPOCH = COLUMNS.index("epoch")
+
 #: Numbers that differ by less are equal.
 _ROUNDING = 1e-12
 
@@ -85,6 +87,10 @@ class TrainingLog:
     def best(self) -> float:
         """Largest validation score so far, -1 before the first."""
         return max((row[5] for row in self.rows), default=-1.0)
+
+    def epochs_since_best(self) -> float:
+        """Passes over the training cases since the best validation."""
+        return self.rows[-1][_EPOCH] - self.rows[-1 - self.since_best()][_EPOCH] if self.rows else 0.0
 
     def since_best(self) -> int:
         """Validations since the best one."""

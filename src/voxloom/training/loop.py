@@ -112,8 +112,7 @@ class Loop:
             clock,
             job.folder,
             job.description,
-            count=job.training.validations,
-            patience=job.training.patience,
+            settings=job.training,
             cases_per_epoch=self.per_pass,
         )
         interruption = Interruption()
@@ -160,7 +159,7 @@ def make_trainer(folder: Path, training: TrainingSettings, device: torch.device,
         precision="bf16-mixed" if training.precision == "bf16" else "32-true",
         max_steps=-1,
         max_epochs=1,
-        gradient_clip_val=training.gradient_clip,
+        gradient_clip_val=training.gradient_clip or None,
         logger=TensorBoardLogger(folder, name="", version="tensorboard"),
         callbacks=callbacks,
         enable_checkpointing=False,

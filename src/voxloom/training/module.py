@@ -18,6 +18,7 @@ from voxloom.augment import Augmenter, changes_batch
 from voxloom.losses.supervision import thinned
 from voxloom.networks import SegmentationNetwork
 from voxloom.optim import EMA, lr_at, make_optimizer
+from voxloom.training.data import Batch
 from voxloom.training.pace import Pace
 from voxloom.training.phases import phase_at
 from voxloom.training.settings import TrainingSettings
@@ -52,7 +53,7 @@ def coarser(image: Tensor, label: Tensor, size: tuple[int, ...]) -> tuple[Tensor
 
 
 class SegmentationModule(LightningModule):
-    """Trains one network on batches of (step, image (B, C, I, J, K), inner label (B, I, J, K)).
+    """Trains one network on batches of (step, image (B, C, I, J, K), inner label (B, I, J, K), mm of each patch (B, 3)).
 
     Parameters
     ----------
@@ -92,13 +93,13 @@ class SegmentationModule(LightningModule):
         self._batch: tuple[int, Tensor, Tensor] | None = None
         self._loss_is_finite, self._before = True, list[Tensor]()
 
-    def augmented(self, batch: tuple[int, Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    def augmented(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Image (B, C, *patch) and label (B, *patch) as the network sees them; 2D networks get two spatial axes."""
-        step, image, label = batch
+        step, image, label, *grid = batch
         generator = torch.Generator().manual_seed(step_seed(self.seed, step))
         shape = (int(image.shape[2]), int(image.shape[3]), int(image.shape[4]))
         if changes_batch(self.augmenter.settings, self.seed, step):
-            parameters = self.augmenter.sample(len(image), shape, generator)
+            parameters = self.augmenter.sample(len(image), shape, generator, *grid)
         else:
             parameters = self.augmenter.none(len(image), shape)
         with torch.autocast(image.device.type, enabled=False):  # the image stays float32 until the network

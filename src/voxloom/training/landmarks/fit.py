@@ -25,13 +25,14 @@ from voxloom.networks.initial import expect_rarely
 from voxloom.networks.slabnet import SLAB, SlabNet, SlabSettings, multi_net, single_net
 from voxloom.points import centers
 from voxloom.training.callbacks import Reporter
+from voxloom.training.data import batch_at
 from voxloom.training.landmarks.module import LandmarkModule
 from voxloom.training.landmarks.reading import mark_voxels, output_of, predict_maps, read_points
 from voxloom.training.landmarks.sampling import LandmarkCase, LandmarkSampler
 from voxloom.training.log import TrainingLog
 from voxloom.training.loop import Loop, Outcome, saved_state
 from voxloom.training.pace import Pace
-from voxloom.training.sampling import window_size
+from voxloom.training.sampling import window_for
 from voxloom.training.settings import InferenceSettings, TrainingSettings
 
 
@@ -127,8 +128,7 @@ def build_landmark_module(job: LandmarkTraining, pace: Pace) -> LandmarkModule:
 def build_landmark_sampler(job: LandmarkTraining) -> LandmarkSampler:
     """The windows of a training, read large enough for the augmentation."""
     t, slab = job.training, job.landmarks.is_slab
-    shapes = [case.source.shape for case in job.train.values()]
-    i, j, k = window_size(t.patch, job.spacing, job.augment.angles, job.augment.largest_scale, shapes)
+    i, j, k = window_for(t.patch, list(job.train.values()), job.augment)
     return LandmarkSampler(
         cases=list(job.train.values()),
         layout=job.layout,
@@ -219,9 +219,9 @@ def planned_steps(job: LandmarkTraining, device: str, budget: float) -> int:
     seconds = 0.0
     for step in range(2):
         start = time.perf_counter()
-        image, target = (torch.from_numpy(a).to(device) for a in sampler.read(step))
+        number, *tensors = batch_at(sampler, step)
         optimizer.zero_grad()
-        module.training_step((step, image, target), step).backward()
+        module.training_step((number, *(tensor.to(device) for tensor in tensors)), step).backward()
         optimizer.step()
         seconds = time.perf_counter() - start
     return max(1, int(0.9 * budget / seconds))

@@ -12,13 +12,14 @@ from torch import Tensor, nn
 
 from voxloom.augment import Augmenter
 from voxloom.augment.parameters import AugmentParameters
+from voxloom.training.data import Batch
 from voxloom.training.module import SegmentationModule, step_seed, to_layout
 from voxloom.training.pace import Pace
 from voxloom.training.settings import TrainingSettings
 
 
 class LandmarkModule(SegmentationModule):
-    """Trains on batches of (step, image (B, C, I, J, K), target (B, M, I, J, K)).
+    """Trains on batches of (step, image (B, C, I, J, K), target (B, M, I, J, K), mm of each patch (B, 3)).
 
     Parameters
     ----------
@@ -41,12 +42,12 @@ class LandmarkModule(SegmentationModule):
         super().__init__(network, loss, augmenter, settings, pace, dims=3, seed=seed)
         self.slab, self.binary = slab, binary
 
-    def augmented(self, batch: tuple[int, Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    def augmented(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Image (B, C, *patch) and target (B, M, *patch), one slice of it for slabs, as network and loss see them."""
-        step, image, target = batch
+        step, image, target, *grid = batch
         generator = torch.Generator().manual_seed(step_seed(self.seed, step))
         shape = (int(image.shape[2]), int(image.shape[3]), int(image.shape[4]))
-        parameters = self.augmenter.sample(len(image), shape, generator)
+        parameters = self.augmenter.sample(len(image), shape, generator, *grid)
         if self.slab:
             parameters = in_plane(parameters)
         with torch.autocast(image.device.type, enabled=False):
