@@ -51,8 +51,9 @@ def test_dice(run: Path, test: Path) -> tuple[float, float]:
     import nibabel as nib
     import numpy as np
 
-    from voxloom.run.scans import find_scans
-    from voxloom.tasks.segmentation.predictor import Predictor, predict_scans
+    from voxloom.run.find_scans import find_scans
+    from voxloom.tasks.segmentation.predictor import Predictor
+    from voxloom.verbs.predict import predict_scans
     from voxloom.verbs.run import Run
 
     predictor = Predictor.of(Run(run))

@@ -33,8 +33,9 @@ def labels_in(out: Path, options: argparse.Namespace) -> list[int]:
 
 
 def voxloom(options: argparse.Namespace) -> Work:
-    from voxloom.run.scans import find_scans
-    from voxloom.tasks.segmentation.predictor import Predictor, predict_scans
+    from voxloom.run.find_scans import find_scans
+    from voxloom.tasks.segmentation.predictor import Predictor
+    from voxloom.verbs.predict import predict_scans
     from voxloom.verbs.run import Run
 
     predictor, out = Predictor.of(Run(options.run), device="cpu"), Path(tempfile.mkdtemp())

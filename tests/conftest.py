@@ -1,13 +1,58 @@
-"""Where the real test data lie. Knows nothing of any test."""
+"""Where the real test data lie, and the seed of everything random. Knows nothing of any test.
+
+Tests run in random order (pytest-randomly): files, and tests within a file, whose fixtures are then still made once. The head
+of the output names the seed of the order: ``--randomly-seed=N`` repeats it,
+and ``-p no:randomly`` keeps the order of the files. What a test draws never depends on the order.
+"""
 
 from __future__ import annotations
 
 import os
+import random
+import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import settings
 
 _DEFAULT = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+#: Of Python's, NumPy's and torch's global generators, at the start of every fixture and every test.
+SEED = 20_261_130
+
+settings.register_profile("repeatable", derandomize=True, deadline=None)
+settings.load_profile("repeatable")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Leave the order to pytest-randomly, and the seeds to ``seeded``: its own differ from run to run."""
+    if hasattr(config.option, "randomly_reset_seed"):
+        config.option.randomly_reset_seed = False
+
+
+def seed_everything() -> None:
+    """Seed what draws from global generators; torch and NumPy only where something has imported them."""
+    random.seed(SEED)
+    if numpy := sys.modules.get("numpy"):
+        numpy.random.seed(SEED)
+    if torch := sys.modules.get("torch"):
+        torch.manual_seed(SEED)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup() -> Iterator[Any]:
+    """Seed every fixture, so that what a module shares is the same whichever test asks first."""
+    seed_everything()
+    return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Iterator[Any]:
+    """Seed every test after its fixtures, which may have been made now or before."""
+    seed_everything()
+    return (yield)
 
 
 @pytest.fixture(scope="session")

@@ -23,6 +23,7 @@ from multiprocessing.connection import Connection
 from typing import Any, Generic, TypeVar, cast
 
 from voxloom.errors import BadInput, VoxloomError
+from voxloom.notes import Note, collect, pass_on
 from voxloom.progress import Progress
 
 T = TypeVar("T")
@@ -100,9 +101,13 @@ def _in_this_process(
 
 @dataclass(frozen=True)
 class _Result(Generic[R]):
+    """A result with the notes that its work told; they are told again where the result is taken."""
+
     value: R
+    notes: tuple[Note, ...] = ()
 
     def outcome(self, name: str, step: str) -> R:
+        pass_on(self.notes)
         return self.value
 
 
@@ -138,7 +143,9 @@ _Answer = _Result[Any] | _Refusal | _Failure
 
 def _attempt(function: Callable[[T], Any], value: T) -> _Answer:
     try:
-        return _Result(function(value))
+        with collect() as notes:
+            found = function(value)
+        return _Result(found, tuple(notes))
     except BadInput as error:
         return _Refusal(error.what, None if error.where is None else str(error.where), error.fix)
     except MemoryError:

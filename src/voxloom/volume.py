@@ -26,7 +26,7 @@ class Volume:
     ----------
     data : array of shape (C, I, J, K); a 2D image has K = 1.
     affine : (4, 4) float64, voxel index (i, j, k) to RAS+ millimetres; invertible.
-    meta : what is known beside the voxels (modality, source file, DICOM identifiers).
+    meta : what is known beside the voxels (modality, source file, DICOM identifiers, ``unit`` of lengths).
 
     Raises
     ------
@@ -75,6 +75,11 @@ class Volume:
         for number in sorted(numbers):
             channels.insert(number, np.full(self.shape, np.nan, np.float32))
         return self.with_data(np.stack(channels))
+
+    @property
+    def unit(self) -> str:
+        """``"mm"``, or ``"pixel"`` where the source has no voxel size: then lengths are counted in pixels, each of 1."""
+        return str(self.meta.get("unit", "mm"))
 
     @property
     def spacing(self) -> tuple[float, float, float]:

@@ -98,11 +98,13 @@ def test_participants_are_joined_on_the_case(make_nnunet: Make, text: Make) -> N
     assert "zz" in data.summary()
 
 
-def test_images_without_label_are_named(make_nnunet: Make) -> None:
+def test_images_without_label_are_read_as_unlabeled_and_named(make_nnunet: Make) -> None:
     root = make_nnunet()
     (root / "labelsTr" / "b.nii.gz").unlink()
-    with pytest.raises(BadInput, match="no label for b"):
-        Dataset(root)
+    data = Dataset(root)
+    assert [case.id for case in data] == ["a", "b", "c"]
+    assert [case.id for case in data.training] == ["a", "c"]
+    assert data.notes == ("no label for b: read as unlabeled (1 of 3), not trained on",)
 
 
 def test_labels_without_image_are_named(make_nnunet: Make, nifti: Make) -> None:
@@ -161,7 +163,8 @@ def test_a_half_copied_file_is_refused_when_it_is_read(make_nnunet: Make) -> Non
         ({"channel_names": {}}, "channel_names"),
         ({"labels": {"background": 0, "cord": 0}}, "dataset.json: value 0 means both"),
         ({"labels": [1, 2]}, "`labels` is"),
-        ({"file_ending": ".nrrd"}, "no image for the label"),
+        ({"file_ending": 5}, "`file_ending` is 5"),
+        ({"channel_names": None, "modality": 7}, "channel_names"),
     ],
 )
 def test_a_dataset_json_that_makes_no_sense_is_refused(make_nnunet: Make, about: dict[str, Any], says: str) -> None:

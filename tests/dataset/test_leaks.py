@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from voxloom.dataset import Case, Dataset, Label, Labels, join_datasets
-from voxloom.dataset.leaks import Identity, describe_cases, find_leaks, image_hash
+from voxloom.dataset.inspect.likeness import Likeness
+from voxloom.dataset.leaks import Identity, describe_cases, find_leaks, image_likeness
 from voxloom.errors import BadInput
 from voxloom.formats import write_volume
 from voxloom.volume import Volume
@@ -40,7 +41,7 @@ def test_a_copy_is_recognized_however_it_was_saved(tmp_path: Path) -> None:
 
 def test_blank_images_and_equal_masks_recognize_nobody(tmp_path: Path) -> None:
     blank = [case(write_volume(Volume(np.ones((1, 5, 4, 3)), np.eye(4)), tmp_path / f"{n}.nii.gz")) for n in "ab"]
-    assert image_hash(blank[0]) == ""
+    assert image_likeness(blank[0]) == Likeness("", "")
     mask = str(write_volume(Volume(np.zeros((1, 5, 4, 3), np.uint8), np.eye(4)), tmp_path / "mask.nii.gz"))
     cases = [case(scan(tmp_path / f"{n}.nii.gz", n), label=mask) for n in range(2)]
     one, other = describe_cases(Dataset.from_cases("x", cases, ["MR"]))

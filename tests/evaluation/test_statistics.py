@@ -59,7 +59,7 @@ def test_bland_altman_sees_a_bias_that_grows_and_patients_that_repeat() -> None:
     growing = bland_altman(size * 1.2 + noise, size)
     assert growing.slope == pytest.approx(0.18, abs=0.03)
     assert growing.slope_p < 1e-6
-    patients = [n // 10 for n in range(30)]
+    patients = [n // 5 for n in range(30)]
     shifts = np.repeat([-5.0, 0.0, 5.0], 10) + noise
     alone, clustered = bland_altman(size + shifts, size), bland_altman(size + shifts, size, groups=patients)
     assert clustered.bias.value == pytest.approx(alone.bias.value)

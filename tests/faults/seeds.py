@@ -86,6 +86,7 @@ def _images(root: Path) -> Iterator[Kind]:
     for name, file, volume, mutate in files:
         write_volume(volume, root / name / file)
         yield Kind(name, file, mutate, _read_image(file))
+    yield from _foreign(root)
     shutil.copytree(root / "mhd", root / "mhd-voxels")
     yield Kind("mhd-voxels", "a.zraw", mutants.bytewise, _read_image("a.mhd"))
     for name, text in _PLAIN_TEXT.items():
@@ -93,6 +94,36 @@ def _images(root: Path) -> Iterator[Kind]:
         header, voxels = text
         (root / name / f"a.{name.split('-')[0]}").write_bytes(header.encode() + voxels)
         yield Kind(name, f"a.{name.split('-')[0]}", mutants.wordwise, _read_image(f"a.{name.split('-')[0]}"))
+
+
+def _foreign(root: Path) -> Iterator[Kind]:
+    """Kinds that Voxloom reads but does not write."""
+    import bz2
+
+    import nibabel
+    import tifffile
+    from PIL import Image
+
+    voxels = _volume().data[0]
+    for name in ("pair", "mgz", "mgh", "bzip2", "jpeg", "wide-tiff", "nhdr"):
+        (root / name).mkdir()
+    nibabel.save(nibabel.Nifti1Pair(voxels, _volume().affine), root / "pair" / "a.hdr")
+    shutil.copytree(root / "pair", root / "pair-voxels")
+    for name in ("mgz", "mgh"):
+        nibabel.save(nibabel.MGHImage(voxels, _volume().affine), root / name / f"a.{name}")
+    packed = bz2.compress(voxels.astype("<i2").tobytes(order="F"))
+    (root / "bzip2" / "a.nrrd").write_bytes(_NRRD_RAW.replace("raw", "bzip2").encode() + packed)
+    Image.fromarray(voxels[..., 0].astype(np.uint8)).save(root / "jpeg" / "a.jpg")
+    tifffile.imwrite(root / "wide-tiff" / "a.tif", voxels[..., 0].astype(np.float64))
+    write_volume(_volume(), root / "nhdr" / "a.nhdr")
+    yield Kind("pair", "a.hdr", mutants.bytewise, _read_image("a.hdr"))
+    yield Kind("pair-voxels", "a.img", mutants.bytewise, _read_image("a.hdr"))
+    yield Kind("mgz", "a.mgz", mutants.gzipped(mutants.bytewise), _read_image("a.mgz"))
+    yield Kind("mgh", "a.mgh", mutants.bytewise, _read_image("a.mgh"))
+    yield Kind("bzip2", "a.nrrd", mutants.bytewise, _read_image("a.nrrd"))
+    yield Kind("jpeg", "a.jpg", mutants.bytewise, _read_image("a.jpg"))
+    yield Kind("wide-tiff", "a.tif", mutants.bytewise, _read_image("a.tif"))
+    yield Kind("nhdr", "a.nhdr", mutants.wordwise, _read_image("a.nhdr"))
 
 
 _NRRD_RAW = """NRRD0005

@@ -212,7 +212,7 @@ def test_one_truth_that_cannot_be_read_is_told_and_the_others_are_scored(
 
 def test_hidden_leftovers_are_no_label_maps_and_no_scans(data: Path) -> None:
     from voxloom.evaluation.folders import label_files
-    from voxloom.run.scans import find_scans
+    from voxloom.run.find_scans import find_scans
 
     (data / "labelsTr" / ".abcdef12-7-xyz.part.nii.gz").write_bytes(b"half")
     assert list(label_files(data / "labelsTr")) == [f"ball{n:02d}" for n in range(4)]

@@ -19,7 +19,7 @@ from voxloom.errors import BadInput
 from voxloom.formats import read_header, read_volume, write_dicom_series, write_volume
 from voxloom.volume import Volume, grid_distance
 
-LOSSLESS = (".nii", ".nii.gz", ".mha", ".mhd", ".nrrd")
+LOSSLESS = (".nii", ".nii.gz", ".mha", ".mhd", ".nrrd", ".nhdr")
 EXACT_MM = 1e-4
 #: 32-bit quaternions near half a turn are known to no more than 6e-4 radians, whoever writes or reads them.
 QFORM_MM = 0.1
@@ -204,4 +204,5 @@ def test_a_missing_file_is_named(ending: str, tmp_path: Path) -> None:
 def test_nothing_but_the_file_is_left(ending: str, tmp_path: Path) -> None:
     write_volume(filled(np.eye(4)), tmp_path / "deep" / f"a{ending}")
     left = sorted(p.name for p in (tmp_path / "deep").iterdir())
-    assert left == (["a.mhd", "a.zraw"] if ending == ".mhd" else [f"a{ending}"])
+    parts = {".mhd": ["a.mhd", "a.zraw"], ".nhdr": ["a.nhdr", "a.raw.gz"]}
+    assert left == parts.get(ending, [f"a{ending}"])

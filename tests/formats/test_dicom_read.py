@@ -29,7 +29,7 @@ def test_sorted_by_position_not_by_name_or_number(series: Series, upright: Volum
     for k, name in enumerate("dfaceb"):
         (folder / f"{k + 1:04d}.dcm").rename(folder / name)
     (folder / "readme.txt").write_text("not DICOM")
-    (folder / "empty").touch()
+    (folder / "empty.txt").touch()
     v = read_volume(folder)
     assert (v.data == upright.data).all()
     np.testing.assert_allclose(v.affine, upright.affine)

@@ -13,7 +13,8 @@ import pytest
 from pydicom.uid import RLELossless, generate_uid
 
 from voxloom.errors import BadInput
-from voxloom.formats import read_header, read_volume
+from voxloom.formats import read_header, read_volume, write_volume
+from voxloom.volume import Volume
 
 Series = Callable[..., Path]
 
@@ -68,12 +69,36 @@ def test_several_series(series: Series) -> None:
     def split(k: int, slice_: Any) -> None:
         slice_.SeriesInstanceUID = f"1.2.{k // 4}"
         slice_.SeriesDescription = ["T1", "T2"][k // 4]
+        slice_.SeriesNumber = [7, 8][k // 4]
 
     reason = (
-        r"holds 2 series: 1\.2\.0 \(T1, 4 files such as 0001\.dcm\); 1\.2\.1 \(T2, 2 files such as 0005\.dcm\)\. "
-        "Give the files of one series"
+        r"holds 2 series: 1\.2\.0 \(number 7, T1, 4 files such as 0001\.dcm\); "
+        r"1\.2\.1 \(number 8, T2, 2 files such as 0005\.dcm\)\. Choose one"
     )
-    refused(series(split), reason)
+    folder = series(split)
+    refused(folder, reason)
+    for name in ("1.2.1", "8", "t2"):
+        assert read_volume(folder, series=name).shape == read_header(folder, series=name).shape == (4, 5, 2)
+    with pytest.raises(BadInput, match=r"no series is named 3; there are 1\.2\.0 .* Choose by the UID"):
+        read_volume(folder, series="3")
+
+
+def test_two_series_of_one_name_are_not_guessed(series: Series) -> None:
+    def split(k: int, slice_: Any) -> None:
+        slice_.SeriesInstanceUID = f"1.2.{k // 3}"
+        slice_.SeriesDescription = "T1"
+
+    folder = series(split)
+    with pytest.raises(BadInput, match=r"2 series are called 'T1': 1\.2\.0 .*; 1\.2\.1 "):
+        read_volume(folder, series="T1")
+    assert read_volume(folder, series="1.2.1").shape == (4, 5, 3)
+
+
+def test_only_dicom_has_series(upright: Volume, tmp_path: Path) -> None:
+    path = write_volume(upright, tmp_path / "a.nii.gz")
+    for reader in (read_volume, read_header):
+        with pytest.raises(BadInput, match="holds no DICOM series 'T1'"):
+            reader(path, series="T1")
 
 
 def test_several_echoes(series: Series) -> None:

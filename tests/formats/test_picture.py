@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from voxloom.errors import BadInput
-from voxloom.formats import read_header, read_label, read_volume, write_volume
+from voxloom.formats import read_channels, read_header, read_label, read_volume, write_volume
 from voxloom.volume import Volume
 
 PIXELS = np.arange(12, dtype=np.uint8).reshape(3, 4)
@@ -70,8 +71,77 @@ def test_masks(tmp_path: Path) -> None:
 def test_one_bit_and_transparency(tmp_path: Path) -> None:
     Image.fromarray(PIXELS > 3).save(tmp_path / "bit.png")
     assert read_volume(tmp_path / "bit.png").data.max() == 1
-    Image.fromarray(PIXELS).convert("RGBA").save(tmp_path / "rgba.png")
-    assert read_volume(tmp_path / "rgba.png").channels == 3
+    colored = np.stack([PIXELS, PIXELS + 1, PIXELS * 0, PIXELS], -1)
+    Image.fromarray(colored).save(tmp_path / "rgba.png")
+    assert (read_volume(tmp_path / "rgba.png").data[..., 0].transpose(2, 1, 0) == colored[..., :3]).all()
+
+
+def test_color_with_equal_channels_is_grey(tmp_path: Path) -> None:
+    Image.fromarray(np.stack([PIXELS] * 3, -1)).save(tmp_path / "a.png")
+    v = read_volume(tmp_path / "a.png")
+    assert v.channels == read_header(tmp_path / "a.png").channels == 1
+    assert (v.data[0, :, :, 0].T == PIXELS).all()
+    assert (read_label(tmp_path / "a.png").data[0, :, :, 0].T == PIXELS).all()
+    assert read_channels(tmp_path / "a.png").channels == 3, "a data set that declares red, green, blue"
+
+
+def test_a_picture_has_no_spacing(tmp_path: Path) -> None:
+    Image.fromarray(PIXELS).save(tmp_path / "a.png")
+    assert read_volume(tmp_path / "a.png").unit == read_header(tmp_path / "a.png").unit == "pixel"
+    assert volume(np.zeros((1, 2, 2, 2))).unit == "mm"
+
+
+@pytest.mark.parametrize("packed", [None, "zlib"])
+@pytest.mark.parametrize(
+    "dtype", ["int8", "uint8", "int16", "uint16", "int32", "uint32", "uint64", "float32", "float64"]
+)
+def test_every_tiff_type_is_read_as_stored(dtype: str, packed: str | None, tmp_path: Path) -> None:
+    low, high = (-1e300, 1e300) if dtype == "float64" else (-1.5, 7e9) if dtype == "float32" else _ends(dtype)
+    pixels = np.array([[low, 0, 1], [2, 3, high]], dtype)
+    tifffile.imwrite(tmp_path / "a.tif", pixels, photometric="minisblack", compression=packed)
+    v = read_volume(tmp_path / "a.tif")
+    assert v.data.dtype == dtype == read_header(tmp_path / "a.tif").dtype
+    assert (pixels == v.data[0, :, :, 0].T).all()
+
+
+def _ends(dtype: str) -> tuple[int, int]:
+    return int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)
+
+
+@pytest.mark.parametrize("dtype", ["bool", "uint8", "uint16", "float32"])
+def test_white_is_zero_is_read_as_stored_and_told(dtype: str, tmp_path: Path) -> None:
+    pixels = (np.eye(5, 4) * (1 if dtype == "bool" else 200)).astype(dtype)
+    for way in ("miniswhite", "minisblack"):
+        tifffile.imwrite(tmp_path / f"{way}.tif", pixels, photometric=way)
+    white, black = (read_label(tmp_path / f"{way}.tif") for way in ("miniswhite", "minisblack"))
+    assert (white.data == black.data).all()
+    assert white.data.max() == (1 if dtype == "bool" else 200)
+    assert "WhiteIsZero" in white.meta["geometry_note"]
+    assert "geometry_note" not in black.meta
+
+
+def test_a_thumbnail_is_no_page(tmp_path: Path) -> None:
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        file.write(PIXELS[:1, :2].copy(), subfiletype=1)
+        file.write(PIXELS)
+    assert (read_volume(tmp_path / "a.tif").data[0, :, :, 0].T == PIXELS).all()
+    assert read_header(tmp_path / "a.tif").shape == (4, 3, 1)
+
+
+def test_an_imagej_stack_is_refused(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", PIXELS, description="ImageJ=1.53\nimages=7\n", metadata=None)
+    with pytest.raises(BadInput, match="ImageJ stack of 7 images"):
+        read_volume(tmp_path / "a.tif")
+
+
+def test_jpeg_is_an_image_never_a_label(tmp_path: Path) -> None:
+    for ending in (".jpg", ".jpeg"):
+        Image.fromarray(np.full((3, 4), 90, np.uint8)).save(tmp_path / f"a{ending}", format="JPEG")
+        assert read_volume(tmp_path / f"a{ending}").data.tolist() == np.full((1, 4, 3, 1), 90).tolist()
+        with pytest.raises(BadInput, match="is a JPEG, whose compression changes label values"):
+            read_label(tmp_path / f"a{ending}")
+        with pytest.raises(BadInput, match="the ending is none of"):
+            write_volume(volume(np.zeros((1, 3, 3, 1), np.uint8)), tmp_path / f"b{ending}")
 
 
 @pytest.mark.parametrize("data", [np.zeros((1, 3, 3, 2), np.uint8), np.zeros((2, 3, 3, 1), np.uint8)])

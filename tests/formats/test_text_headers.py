@@ -122,7 +122,7 @@ def test_nrrd_skips(more: str, before: bytes, tmp_path: Path) -> None:
     ("shape", "kinds", "directions"),
     [
         ("3 2 2 2", "vector domain domain domain", "none (1,0,0) (0,2,0) (0,0,3)"),
-        ("2 2 2 3", "domain domain domain list", "(1,0,0) (0,2,0) (0,0,3) none"),
+        ("2 2 2 3", "domain domain domain vector", "(1,0,0) (0,2,0) (0,0,3) none"),
     ],
 )
 def test_nrrd_channels_on_any_axis(shape: str, kinds: str, directions: str, tmp_path: Path) -> None:
@@ -172,6 +172,7 @@ def test_metaimage_headers_that_lie(old: str, new: str, tmp_path: Path) -> None:
         ("sizes: 2 3 4", "sizes: 2 3 4294967296"),
         ("type: short", "type: block"),
         ("encoding: raw", "encoding: bzip2"),
+        ("encoding: raw", "encoding: hex"),
         ("encoding: raw", "encoding: raw\nbyte skip: 999999999999"),
         ("encoding: raw", "encoding: raw\nline skip: 999999999999"),
         ("encoding: raw", "encoding: raw\nkinds: complex domain domain"),

@@ -17,7 +17,7 @@ from voxloom.evaluation import dice_score
 from voxloom.inference import disagreement as module
 from voxloom.inference.disagreement import disagreement
 from voxloom.inference.embedding import deepest_features, image_features
-from voxloom.inference.variation import Mirrored, Variation, variations
+from voxloom.inference.variation import Mirrored
 from voxloom.networks import MixedScaleSettings, NetworkSettings, build_network
 from voxloom.networks.dropout import active_dropout, dropout_layers
 
@@ -127,22 +127,6 @@ def test_a_network_without_dropout_is_refused() -> None:
     assert dropout_layers(network) == []
     with pytest.raises(BadInput, match="--uncertainty tta"), active_dropout([unet(dropout=0.1), network], 0):
         pass
-
-
-def test_views() -> None:
-    names = [view.name for view in variations((0, 2))]
-    assert names == ["as is", "mirror i", "mirror k", "mirror ik", "noise 0.2", "gamma 0.75", "gamma 1.33", "blur 0.6"]
-    image = np.random.default_rng(0).normal(3, 2, (2, 9, 8, 7)).astype(np.float32)
-    assert np.array_equal(Variation().image(image, 0), image)
-    noisy = Variation(noise=0.2)
-    assert np.array_equal(noisy.image(image, 5), noisy.image(image, 5))
-    assert not np.array_equal(noisy.image(image, 5), noisy.image(image, 6))
-    assert (noisy.image(image, 5) - image).std() == pytest.approx(0.4, rel=0.1)
-    darker = Variation(gamma=1.33).image(image, 0)
-    assert (darker <= image + 1e-5).all()
-    assert np.allclose([darker.min(), darker.max()], [image.min(), image.max()], atol=1e-5)
-    assert np.array_equal(Variation(gamma=2).image(np.ones_like(image), 0), np.ones_like(image))
-    assert Variation(blur=0.6).image(image, 0).std() < image.std()
 
 
 def test_a_mirrored_network_is_turned_back() -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from voxloom.networks import count_parameters
-from voxloom.networks.slabnet import SlabNet, SlabSettings, multi_net, single_net
+from voxloom.networks.slabnet import LearnedELU, SlabNet, SlabSettings, multi_net, single_net
 
 SMALL = {"levels": 2, "channels": 2, "dropout": 0.0}
 
@@ -53,6 +53,40 @@ def test_switches() -> None:
     noisy = SlabNet(single_net(dropout=0.5)).train()
     image = torch.randn(2, 1, 9, 9, 3)
     assert not torch.equal(noisy(image), noisy(image))
+
+
+def test_the_receptive_field_is_the_one_that_the_page_names() -> None:
+    """47 to 51 pixels by where a pixel lies on the coarse grids; the text says 42 (docs/recipes.md)."""
+    torch.manual_seed(0)
+    network = SlabNet(single_net(dropout=0.0, batch_norm=False, activation="elu")).double().eval()
+    widths = set()
+    for shift in range(4):
+        image = torch.randn(1, 1, 121, 121, 3, dtype=torch.double, requires_grad=True)
+        network(image)[0, 0, 60 + shift, 60 + shift, 0].backward()
+        assert image.grad is not None
+        touched = torch.nonzero(image.grad[0, 0].abs().sum(2))
+        widths |= {int(extent) for extent in touched.amax(0) - touched.amin(0) + 1}
+    assert (min(widths), max(widths)) == (47, 51)
+
+
+def test_elu_with_a_learned_a() -> None:
+    layer = LearnedELU(2)
+    x = torch.linspace(-3, 3, 24).view(2, 2, 6)
+    torch.testing.assert_close(layer(x), torch.nn.functional.elu(x))
+    with torch.no_grad():
+        layer.a.copy_(torch.tensor([0.5, 2.0]))
+    for channel, a in enumerate((0.5, 2.0)):
+        torch.testing.assert_close(layer(x)[:, channel], torch.nn.functional.elu(x[:, channel], alpha=a))
+    layer(x).sum().backward()
+    assert (layer.a.grad < 0).all()
+    learned, fixed = (SlabNet(single_net(activation=name)) for name in ("elu_learned", "elu"))
+    values = [value for name, value in learned.named_parameters() if name.endswith(".a")]
+    assert count_parameters(learned) == count_parameters(fixed) + sum(v.numel() for v in values)
+    image = torch.randn(1, 1, 17, 17, 3)
+    learned(image).square().sum().backward()
+    assert all(value.grad is not None and value.grad.abs().sum() > 0 for value in values)
+    older = dict(fixed.state_dict())
+    assert not [name for name in older if name.endswith(".a")]  # runs trained with elu have the weights they had
 
 
 def test_it_learns_a_bright_square() -> None:

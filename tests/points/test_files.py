@@ -153,3 +153,19 @@ def test_centers_average_the_marks_of_a_landmark() -> None:
     assert found[Key("L1", "left")].position == (-22.5, 3.5, 40.25)
     assert found[Key("L1", "left")].confidence is None
     assert found[Key("T12")] == Point("T12", "", (1, 0, 0), 0.5)
+
+
+@pytest.mark.parametrize(("units", "mm"), [("mm", 1.0), ("um", 1e-3), (["cm", "cm", "cm"], 10.0), (None, 1.0)])
+def test_markups_have_units(units: object, mm: float, tmp_path: Path) -> None:
+    markups = {"coordinateSystem": "LPS", "controlPoints": [{"label": "L1 left", "position": [10.0, 20.0, 30.0]}]}
+    path = tmp_path / "a.mrk.json"
+    path.write_text(json.dumps({"markups": [{**markups, **({} if units is None else {"coordinateUnits": units})}]}))
+    assert read_points(path)[0].position == pytest.approx((-10 * mm, -20 * mm, 30 * mm))
+
+
+@pytest.mark.parametrize("units", ["furlong", ["mm", "mm", "um"]])
+def test_markups_in_other_units_are_refused(units: object, tmp_path: Path) -> None:
+    path = tmp_path / "a.mrk.json"
+    path.write_text(json.dumps({"markups": [{"coordinateUnits": units, "controlPoints": []}]}))
+    with pytest.raises(BadInput, match="unit"):
+        read_points(path)

@@ -75,7 +75,6 @@ def test_other_files_are_left_alone(cache: Path) -> None:
 
 USER = """
 import sys
-from voxloom.dataset import Dataset
 from voxloom.prepare import Cache, PrepareSettings
 found = Cache(sys.argv[1]).prepare(Dataset(sys.argv[2]).subset(["case_0", "case_1"]), PrepareSettings(spacing=(1, 1, 1)))
 print("ready", found.made, flush=True)

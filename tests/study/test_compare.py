@@ -52,10 +52,72 @@ def test_a_clear_difference_is_said_clearly(tmp_path: Path) -> None:
     assert only.difference.value == pytest.approx(0.012, abs=0.002)
     assert only.difference.low < 0.012 < only.difference.high
     assert only.p_holm < 0.001
-    assert found.conclusions[0] == "B is better than A by 1.3 Dice points [1.1, 1.5], p < .001, 24 patients."
-    assert found.warnings == ()
+    unknown = "nothing is known of the training of"
+    told = f"B is better than A by 1.3 Dice points [1.1, 1.5], p < .001, 24 patients; {unknown} A and B."
+    assert found.conclusions == (told,)
+    assert found.warnings == ("No patients are named: every case is taken as a patient of its own",)
     back = compare_runs([b, a]).conclusions[0]
-    assert back == "A is worse than B by 1.3 Dice points [1.1, 1.5], p < .001, 24 patients."
+    assert back == f"A is worse than B by 1.3 Dice points [1.1, 1.5], p < .001, 24 patients; {unknown} B and A."
+
+
+def write_run(folder: Path, found: Scores, steps: int, seed: int = 0, budget: str = "", validations: int = 3) -> Path:
+    """The files of a run that a comparison reads."""
+    write_scores(folder / "fold_0", found)
+    text = f"name: auto\nseed: {seed}\ntraining: {{monitor: val_dice}}\n" + (f"budget: {budget}\n" if budget else "")
+    (folder / "recipe.yaml").write_text(text)
+    rows = [f"{n},1,1,0.1,0.5,0.8" for n in range(validations)]
+    (folder / "fold_0" / "log.csv").write_text("\n".join(["step,seconds,epoch,lr,train_loss,val_dice", *rows]) + "\n")
+    (folder / "summary.json").write_text(json.dumps({"folds": {"fold_0": {"steps": steps}}, "largest_component": []}))
+    (folder / "data.json").write_text(json.dumps({"cases": [{"id": c, "files": {}} for c in found]}))
+    return folder
+
+
+def test_the_sentence_says_what_it_rests_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    base = scores(0.85)
+    a = write_run(tmp_path / "A", base, 1000, budget="1h")
+    b = write_run(tmp_path / "B", shifted(base, -0.02), 300, budget="20m")
+    said = compare_runs([a, b]).conclusions[0]
+    assert "B is worse than A" in said
+    for phrase in (
+        "these cases also chose the weights of both",
+        "each run is one training with one seed",
+        "the budgets differ (A 1h, B 20m)",
+    ):
+        assert phrase in said
+    assert run(["compare", str(a), str(b), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["conclusions"] == [said]
+
+
+def test_the_sentence_names_only_what_applies(tmp_path: Path) -> None:
+    base = scores(0.85)
+    fewer = dict(list(base.items())[:20])
+    a = write_run(tmp_path / "A", base, 1000, validations=1)
+    same = compare_runs([a, write_run(tmp_path / "B", base, 990, validations=1)]).conclusions[0]
+    assert same.endswith("; each run is one training with one seed.")
+    steps = compare_runs([a, write_run(tmp_path / "C", fewer, 200, validations=3)]).conclusions[0]
+    assert "these cases also chose the weights of C" in steps
+    assert "the numbers of training steps differ (A 1000, C 200)" in steps
+    assert "they were made with other cases (A 24, C 20)" in steps
+    for name in "AC":
+        write_scores(tmp_path / name / "test", base)
+    tested = compare_runs([tmp_path / "A", tmp_path / "C"]).conclusions[0]
+    assert "chose" not in tested
+    assert "one training with one seed" in tested
+
+
+def test_labels_that_one_run_lacks_are_named(tmp_path: Path) -> None:
+    a = write_scores(tmp_path / "A", scores(0.9), scores(0.6))
+    b = write_scores(tmp_path / "B", scores(0.9, seed=4))
+    assert "tumor of A is not in every run and not compared" in compare_runs([a, b]).warnings
+
+
+def test_one_patient_who_differs_is_no_crash(tmp_path: Path) -> None:
+    base = scores(0.8, 8)
+    a = write_scores(tmp_path / "A", base)
+    b = write_scores(tmp_path / "B", {**base, "case03": 0.1})
+    found = compare_runs([a, b])
+    assert found.differences[0].p == 1.0
+    assert found.conclusions[0].startswith("No difference was shown")
 
 
 def test_no_difference_is_not_called_equality(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from voxloom.errors import BadInput
 from voxloom.formats import read_label, read_volume
 from voxloom.recipe.recipe import Recipe
 from voxloom.tasks.segmentation.predictor import Predictor
+from voxloom.tasks.segmentation.tta import with_tta
 from voxloom.trust.uncertainty import Eye, Sampling, check_sources, members, scan_disagreement
 from voxloom.verbs.run import Run
 from voxloom.verbs.train import train
@@ -189,9 +190,15 @@ def test_refusals(pair: Pair, tmp_path: Path) -> None:
         EnsemblePredictor.of(tmp_path)
 
 
+def as_if_mirrored(predictor: Predictor) -> Predictor:
+    """The predictor as if its training had mirrored the second prepared axis."""
+    assert predictor.augment is not None
+    return replace(predictor, augment=predictor.augment.model_copy(update={"mirror": (1,)}))
+
+
 def test_uncertainty_is_the_spread_over_members(pair: Pair) -> None:
-    """Two networks, each with the scan, its mirror image along the second prepared axis, and four changed views."""
-    predictor = Predictor.of(Run(pair.runs[0]), mirror=(1,))
+    """Two networks, each with the scan, its mirror image along the second prepared axis, and four views as in training."""
+    predictor = as_if_mirrored(Predictor.of(Run(pair.runs[0])))
     scan = read_volume(pair.scan)
     sampling = Sampling.parse("tta,folds")
     shape = (predictor.maps, *scan.shape)
@@ -207,7 +214,7 @@ def test_uncertainty_is_the_spread_over_members(pair: Pair) -> None:
         assert np.allclose(found.spread, np.std(passes, axis=0, ddof=1).max(axis=0), atol=1e-3)
     first = Predictor.from_folds([pair.runs[0] / "fold_0"])
     assert np.allclose(passes[0], first.probabilities(scan), atol=2e-3)
-    together = Predictor.from_folds([pair.runs[0] / "fold_0"], mirror=(1,)).probabilities(scan)
+    together = with_tta(as_if_mirrored(first)).probabilities(scan)
     assert np.allclose((passes[0] + passes[1]) / 2, together, atol=2e-3), "the mirror images are those of prediction"
     averaged = np.empty(shape, np.float16)
     with Eye(scan) as eye:

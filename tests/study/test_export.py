@@ -11,6 +11,7 @@ import pytest
 
 from voxloom.dataset import Dataset
 from voxloom.errors import BadInput
+from voxloom.export.export import own_preparation
 from voxloom.formats import read_label, read_volume, write_volume
 from voxloom.recipe.recipe import Recipe
 from voxloom.verbs.train import train
@@ -73,10 +74,11 @@ def check_same(bundle: Path, trained: Trained) -> None:
     parser["device"] = "$torch.device('cpu')"
     parser.parse()
     parser.get_parsed_content("run")
-    (written,) = (bundle / "eval").rglob("*.nii.gz")
+    (written,) = (bundle / "eval").rglob("ball13_seg.nii.gz")
     theirs, ours = read_label(written), trained.run.predict(scan)
     assert theirs.same_grid(ours)
-    assert np.mean(theirs.data == ours.data) > 0.999
+    least = 1.0 if own_preparation(bundle) else 0.999  # the same code, or the same arithmetic in other code
+    assert np.mean(theirs.data == ours.data) >= least
     assert set(np.unique(theirs.data)) == set(np.unique(ours.data))
 
 

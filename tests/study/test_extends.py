@@ -47,3 +47,10 @@ def test_what_cannot_be_extended_is_refused_in_one_line(tmp_path: Path, text: st
 def test_extends_is_no_key_that_can_be_changed() -> None:
     with pytest.raises(BadInput, match="recipe files only"):
         Recipe.load("auto").changed({"extends": "ct-kidney"})
+
+
+def test_steps_of_the_file_take_the_place_of_the_epochs_it_extends(tmp_path: Path) -> None:
+    path = tmp_path / "short.yaml"
+    path.write_text("extends: ct-kidney\ntraining: {steps: 50}\n")
+    assert Recipe.load(path).training["steps"] == 50
+    assert "epochs" not in Recipe.load(path).training

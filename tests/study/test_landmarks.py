@@ -212,9 +212,8 @@ def test_slices_come_last_whatever_the_plane() -> None:
 def test_recipes_that_do_not_fit_are_refused(trained: Path, tmp_path: Path, changes: dict, says: str) -> None:  # type: ignore[type-arg]
     from voxloom.verbs.train import train
 
-    recipe = Recipe.load(trained / "tiny.yaml").changed(changes)
     with pytest.raises(BadInput, match=says):
-        train(trained / "scans", recipe, out=tmp_path / "run")
+        train(trained / "scans", Recipe.load(trained / "tiny.yaml").changed(changes), out=tmp_path / "run")
     assert not (tmp_path / "run" / "recipe.yaml").exists()
 
 

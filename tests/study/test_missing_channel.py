@@ -18,7 +18,7 @@ from voxloom.evaluation import dice_score
 from voxloom.formats import read_label, read_volume, write_volume
 from voxloom.prepare import PrepareSettings, measure_statistics, prepare_image
 from voxloom.recipe.recipe import Recipe
-from voxloom.run.scans import find_scans
+from voxloom.run.find_scans import find_scans
 from voxloom.tasks.segmentation.predictor import Predictor
 from voxloom.verbs.run import Run
 from voxloom.verbs.train import train
@@ -134,7 +134,7 @@ def test_a_run_that_did_not_learn_it_refuses(learned: Run, two: Path, tmp_path: 
     predictor = Predictor.from_folds(sorted((tmp_path / "run").iterdir()))
     with pytest.raises(BadInput, match="channel T2 is missing, and the run did not learn to do without it"):
         predictor.predict(Dataset(two)["ball06"].read_image())
-    with pytest.raises(BadInput, match="has 1 channel file"):
+    with pytest.raises(BadInput, match=r"has channel 0, the run needs 0 and 1 \(channel 1 is missing\)"):
         find_scans([two / "imagesTr" / "ball06_0000.nii.gz"], 2, predictor.may_lack)
 
 

@@ -13,10 +13,12 @@ import torch
 
 from voxloom.cli.app import run as voxloom
 from voxloom.dataset.tables import read_table
+from voxloom.errors import BadInput
 from voxloom.evaluation import Evaluation
 from voxloom.evaluation.quality.features import DISAGREEMENT, FEATURES
 from voxloom.formats import read_label, read_volume
 from voxloom.tasks.segmentation.predictor import Predictor
+from voxloom.tasks.segmentation.tta import with_tta
 from voxloom.trust import quality
 from voxloom.trust.uncertainty import Sampling, default_sources
 from voxloom.verbs.run import Run
@@ -93,15 +95,22 @@ def test_predict_says_what_a_case_is_worth(calibrated: Calibrated, tmp_path: Pat
     assert not (bare / "quality.csv").exists()
 
 
-def test_mirroring_in_prediction_changes_no_feature(calibrated: Calibrated) -> None:
+def test_tta_in_prediction_changes_no_feature(calibrated: Calibrated) -> None:
     """Features must be those of calibration, whatever ``--tta`` does to the label map."""
-    found = [
-        quality.Quality.of(calibrated.run, Predictor.of(calibrated.run, mirror=mirror))
-        .reader.voices[0]
-        .inference.mirror
-        for mirror in (None, (0, 1, 2))
-    ]
-    assert found == [(), ()]
+    predictor = with_tta(Predictor.of(calibrated.run))
+    assert len(predictor.looks) == 5
+    voice = quality.Quality.of(calibrated.run, predictor).reader.voices[0]
+    assert (voice.looks, voice.inference.mirror) == ((), ())
+
+
+def test_a_calibration_by_other_views_is_refused(calibrated: Calibrated, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(calibrated.run.folder, folder)
+    about = json.loads((folder / "quality.json").read_text())
+    del about["members"]["views"]  # as an earlier version wrote it
+    (folder / "quality.json").write_text(json.dumps(about))
+    with pytest.raises(BadInput, match="Calibrate it again"):
+        quality.Quality.of(Run(folder), Predictor.of(Run(folder)))
 
 
 def test_evaluation_reports_the_coverage(calibrated: Calibrated) -> None:

@@ -154,3 +154,36 @@ def test_recipes_of_the_thesis_leave_the_planner_free_under_a_budget(name: str) 
         assert key not in held.training
     assert held.augment == recipe.augment
     assert held.inference["postprocess"] == recipe.inference["postprocess"]
+
+
+def test_steps_that_are_asked_for_take_the_place_of_a_recipes_epochs() -> None:
+    recipe = Recipe.load("cervical-spine-2d")
+    assert recipe.training["epochs"] == 15
+    assert "epochs" not in recipe.changed({"training.steps": 40}).training
+    both = recipe.changed({"training.steps": 40, "training.epochs": 2}).training
+    assert (both["steps"], both["epochs"]) == (40, 2)
+    assert recipe.changed({"training.batch": 2}).training["epochs"] == 15
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_a_budget_leaves_the_number_of_validations_to_the_plan(name: str) -> None:
+    """One per epoch is as published; in ten minutes it would leave no time to train."""
+    small = Recipe.load(name).changed({"budget": "10m"}).for_budget()
+    assert "validations" not in small.training
+
+
+def test_landmark_keys_say_how_probabilities_are_made() -> None:
+    from voxloom.landmarks import LandmarkSettings
+
+    def output(**keys: object) -> str:
+        return LandmarkSettings.model_validate(keys).chosen_output
+
+    assert output() == output(loss="sigmoid_ce") == output(network="unet") == "sigmoid"
+    assert output(loss="softmax_ce") == output(loss="fuzzy_dice", output="softmax") == "softmax"
+    for wrong in (
+        {"loss": "sigmoid_ce", "output": "softmax"},
+        {"loss": "softmax_ce", "output": "sigmoid"},
+        {"network": "unet", "output": "softmax"},
+    ):
+        with pytest.raises(ValueError, match="output"):
+            LandmarkSettings.model_validate(wrong)

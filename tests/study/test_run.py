@@ -15,8 +15,8 @@ import voxloom as vx
 from voxloom.errors import BadInput
 from voxloom.evaluation import dice_score
 from voxloom.formats import read_label, read_volume, write_volume
+from voxloom.run.find_scans import find_scans
 from voxloom.run.lifecycle import locked
-from voxloom.run.scans import find_scans
 from voxloom.tasks.segmentation.predictor import Predictor
 from voxloom.tasks.task import task_named
 from voxloom.training.weights import load_weights, weights_hash

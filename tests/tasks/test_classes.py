@@ -49,10 +49,14 @@ def test_names_and_numbers_become_classes_in_order() -> None:
 )
 def test_what_are_no_classes_is_refused(column: list[Any], settings: dict[str, Any], told: str) -> None:
     data = dataset(c=column)
-    with pytest.raises(BadInput, match=told):
+
+    def read() -> None:
         meaning = find_meaning(data, ClassificationSettings(target="c", **settings))
         for case in data:
             meaning.target(case)
+
+    with pytest.raises(BadInput, match=told):
+        read()
 
 
 def test_an_unknown_column_names_the_known_ones() -> None:

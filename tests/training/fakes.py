@@ -18,9 +18,14 @@ LABELS = Labels((Label("ball", (1,)),))
 class BallCase:
     """A volume of noise with one bright ball, labelled 1."""
 
-    def __init__(self, seed: int, shape: tuple[int, int, int] = (18, 16, 14)) -> None:
+    def __init__(
+        self,
+        seed: int,
+        shape: tuple[int, int, int] = (18, 16, 14),
+        spacing: tuple[float, float, float] = (1.0, 1.0, 1.0),
+    ) -> None:
         random = np.random.default_rng(seed)
-        self.shape = shape
+        self.shape, self.spacing = shape, spacing
         center = random.uniform(5, 9, 3)
         grid = np.stack(np.meshgrid(*(np.arange(n) for n in shape), indexing="ij"), -1)
         self._label = (((grid - center) ** 2).sum(-1) < random.uniform(9, 20)).astype(np.uint8)

@@ -114,6 +114,40 @@ def test_early_stopping(tmp_path: Path) -> None:
     assert fit(job, device="cpu").steps < 400
 
 
+@pytest.mark.parametrize("validations", [20, 40])
+def test_patience_in_epochs_does_not_depend_on_how_often_is_validated(tmp_path: Path, validations: int) -> None:
+    """Six cases, two per step: three steps an epoch. Nothing gets better, so five epochs after the first validation it ends."""
+    job = ball_training(
+        tmp_path, steps=240, validations=validations, patience_epochs=5, learning_rate=1e-12, ema=0.0, batch=2
+    )
+    ended = fit(job, device="cpu").steps
+    first = 240 // validations
+    assert first + 15 - 3 <= ended <= first + 15 + first
+    rows = (tmp_path / "log.csv").read_text().splitlines()[1:]
+    assert len(rows) == pytest.approx(ended / first, abs=1)
+
+
+def test_the_last_weights_are_kept_where_the_recipe_says_so(tmp_path: Path) -> None:
+    """The rate is so high at the end that the best weights are not the last ones."""
+    hashes = {}
+    for keep in ("best", "last"):
+        job = ball_training(
+            tmp_path / keep, steps=30, validations=6, keep=keep, ema=0.0, learning_rate=0.3, schedule="constant"
+        )
+        hashes[keep] = fit(job, device="cpu").weights_sha256
+        scores = [float(row.split(",")[5]) for row in (tmp_path / keep / "log.csv").read_text().splitlines()[1:]]
+    assert scores[-1] < max(scores), "the test needs a training whose last validation is not its best"
+    assert hashes["best"] != hashes["last"]
+
+
+def test_a_limit_of_0_does_not_limit_the_gradient(tmp_path: Path) -> None:
+    free, wide, tight = (
+        fit(ball_training(tmp_path / str(limit), steps=6, gradient_clip=limit, optimizer="sgd"), device="cpu")
+        for limit in (0.0, 1e9, 1e-3)
+    )
+    assert free.weights_sha256 == wide.weights_sha256 != tight.weights_sha256
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signal_saves_and_can_be_resumed(tmp_path: Path, number: signal.Signals) -> None:
     def interrupt(now: int, steps: int, left: float, loss: float, dice: dict[str, float]) -> None:

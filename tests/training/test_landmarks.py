@@ -10,11 +10,14 @@ from voxloom.augment import Augmenter, AugmentSettings
 from voxloom.landmarks import LandmarkSettings, Layout
 from voxloom.networks import NetworkSettings
 from voxloom.networks.initial import expect_rarely
+from voxloom.networks.slabnet import SlabNet, single_net
 from voxloom.points import Point
 from voxloom.tasks.landmarks.feed import LandmarkFeed, in_plane
 from voxloom.tasks.landmarks.reading import mark_voxels
 from voxloom.tasks.landmarks.sampling import LandmarkCase, LandmarkSampler
 from voxloom.tasks.landmarks.training import build_landmark_network
+from voxloom.training.module import TrainingModule
+from voxloom.training.pace import Pace
 from voxloom.training.settings import TrainingSettings
 from voxloom.training.windows import read_padded
 
@@ -132,3 +135,50 @@ def test_an_untrained_network_expects_marks_to_be_rare(kind: str) -> None:
     after = network(torch.zeros(patch)).sigmoid()
     assert before.mean().item() == pytest.approx(0.5, abs=0.2)
     assert after.mean().item() == pytest.approx(0.01, abs=0.01)
+
+
+def test_a_landmark_step_without_a_finite_gradient_is_skipped_and_named() -> None:
+    settings = TrainingSettings(patch=(17, 17, 3), batch=2, ema=0)
+    feed = LandmarkFeed(Augmenter(AugmentSettings(), (2.0, 2.0, 4.0)), settings, slab=True, binary=True, job_seed=0)
+    network = SlabNet(single_net(channels=2, outputs=2))
+    training = TrainingModule(network, torch.nn.BCEWithLogitsLoss(), feed, settings, Pace(3), dims=3, seed=0)
+    optimizer = training.configure_optimizers()
+    before = {name: value.clone() for name, value in training.network.state_dict().items()}
+    spoiled = training.network.compress[0].conv.weight
+    spoiled.register_hook(lambda gradient: torch.full_like(gradient, torch.inf))
+    image, target = (torch.from_numpy(a) for a in sampler().read(0))
+    training.training_step((0, image, target), 0).backward()
+    training.configure_gradient_clipping(optimizer, 12.0)
+    optimizer.step()
+    assert training.skips.rows == [(1, "compress.0.conv", "fp32", "gradient")]
+    assert all(torch.equal(before[name], value) for name, value in training.network.state_dict().items())
+
+
+def test_a_softmax_output_is_trained_by_dice_and_predicted_alike() -> None:
+    """The maps compete: probabilities of one voxel sum to less than 1, in the loss and in what is predicted."""
+    from voxloom.losses.landmarks import FuzzyDiceLoss, probabilities_of
+    from voxloom.tasks.landmarks.reading import output_of, predict_maps
+
+    soft, plain = LandmarkSettings(output="softmax"), LandmarkSettings()
+    assert (output_of(soft), output_of(plain)) == ("softmax", "sigmoid")
+    torch.manual_seed(0)
+    network = SlabNet(single_net(channels=2, outputs=2)).eval()
+    image = Block((17, 17, 4), 0).image()
+    maps = {
+        s.chosen_output: predict_maps([network], 50 * image, s, patch=(17, 17, 3), overlap=0.0) for s in (soft, plain)
+    }
+    assert maps["softmax"].sum(0).max() <= 1 + 1e-3
+    assert not np.allclose(maps["softmax"], maps["sigmoid"], atol=1e-2)
+    logits = torch.randn(2, 2, 9, 9, 1, requires_grad=True)
+    target = (torch.rand(2, 2, 9, 9, 1) > 0.8).float()
+    loss = FuzzyDiceLoss(None, output_of(soft))(logits, target)
+    p = probabilities_of(logits, "softmax")
+    torch.testing.assert_close(loss, 1 - 2 * (p * target).sum() / (p.sum() + target.sum()), atol=1e-4, rtol=0)
+
+
+def test_windows_know_the_millimetres_of_their_case() -> None:
+    cases = [LandmarkCase(Block((30, 24, 6), n), np.diag([-2.0, 2.0, 3.0 + n, 1.0]), POINTS) for n in range(3)]
+    reader = sampler(cases=cases)
+    assert reader.spacing(0).shape == (2, 3)
+    seen = {tuple(row) for step in range(3) for row in reader.spacing(step).tolist()}
+    assert seen == {(2.0, 2.0, 3.0), (2.0, 2.0, 4.0), (2.0, 2.0, 5.0)}

@@ -7,7 +7,11 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from voxloom.training.sampling import Draw, PatchSampler, center_range, read_window, window_size
+from voxloom.augment import AugmentSettings
+from voxloom.prepare import SliceSettings
+from voxloom.training.sampling import Draw, PatchSampler, center_range, read_window, window_for, window_size
+
+from .fakes import BallCase
 
 
 class FakeCase:
@@ -16,7 +20,7 @@ class FakeCase:
     def __init__(
         self, shape: tuple[int, int, int], foreground: dict[int, list[tuple[int, int, int]]] | None = None
     ) -> None:
-        self.shape = shape
+        self.shape, self.spacing = shape, (1.0, 1.0, 1.0)
         self._image = np.arange(np.prod(shape), dtype=np.float32).reshape(1, *shape)
         self._label = np.zeros(shape, dtype=np.uint8)
         for value, voxels in (foreground or {}).items():
@@ -92,3 +96,20 @@ def test_window_grows_with_rotation_but_not_beyond_the_volumes() -> None:
 
 def test_draw_is_a_value() -> None:
     assert Draw(1, (0, 0, 0)) == Draw(1, (0, 0, 0))
+
+
+def test_every_patch_comes_with_the_grid_of_its_case() -> None:
+    cases = [BallCase(n, spacing=(1.0, 1.0, 1.0 + n)) for n in range(3)]
+    s = PatchSampler(cases, (8, 8, 8), (8, 8, 8), 4, 0.0, 3)
+    for step in range(4):
+        np.testing.assert_array_equal(s.spacing(step)[:, 2], [1.0 + draw.case for draw in s.draw(step)])
+    spread = PatchSampler(cases, (8, 8, 7), (8, 8, 7), 3, 0.0, 3, SliceSettings(spread=7))
+    assert sorted(spread.spacing(0)[:, 2].tolist()) == [2.0, 4.0, 6.0]  # 14 slices in 7
+
+
+def test_windows_are_large_enough_for_the_grid_that_needs_most() -> None:
+    thick = AugmentSettings(rotation=(20, 0, 0), scale_chance=0)
+    cases = [BallCase(0, (64, 64, 64), spacing=grid) for grid in ((1.0, 1.0, 4.0), (1.0, 1.0, 1.0))]
+    both, one = (window_for((16, 16, 16), some, thick) for some in (cases, cases[1:]))
+    assert both[1] > one[1] > 16
+    assert both[2] >= one[2] > 16

@@ -136,3 +136,52 @@ def test_reading_and_changing_leave_the_same_batches_alone() -> None:
     for step in range(30):
         skipped = [draw.planes is not None for draw in s.draw(step)]
         assert skipped == [changes_batch(changes, 3, step)] * 2
+
+
+@pytest.mark.parametrize("recipe", ["ct-kidney", "ct-liver", "ct-kidney-3d", "ct-kidney-msd-3d"])
+def test_skipping_slices_changes_the_batches_of_the_ct_recipes(recipe: str) -> None:
+    """With nothing else changed, by the recipe's own share; slices that are shown stay whole ones with a label."""
+    from voxloom.recipe.recipe import Recipe
+
+    loaded = Recipe.load(recipe)
+    depth = loaded.training["patch"][2]
+    size, batch = (18, 16, depth), 28 if depth == 1 else 2
+    skipping = AugmentSettings.model_validate({**loaded.augment, "slice_interpolation_chance": 0.0})
+    still = skipping.model_copy(update={"slice_skip_chance": 0.0})
+    cases = [BallCase(n, (18, 16, 40)) for n in range(3)]
+    for case in cases:  # as many slices with a label as an organ has
+        case._label[4, 4, 5:35] = 1
+        case.foreground = {1: np.argwhere(case._label == 1)}
+    read = [PatchSampler(cases, size, size, batch, 0.0, 3, loaded.slices, settings) for settings in (skipping, still)]
+    changed = 0
+    for step in range(12):
+        (image, label), (before, _) = (one.read(step) for one in read)
+        assert label.any(axis=(1, 2)).all()
+        changed += not np.array_equal(image, before)
+        assert changes_batch(skipping, 3, step) or np.array_equal(image, before)
+    assert changed >= 4
+
+
+def test_all_slices_are_an_epoch_whatever_their_number() -> None:
+    cases = [BallCase(n, (18, 16, 10 + 3 * n)) for n in range(3)]
+    s = sampler(cases, batch=3, per_volume="all")
+    assert s.per_pass == 10 + 13 + 16
+    first, second = visits(s, range(13)), visits(s, range(13, 26))
+    assert set(first) == set(second) == {(n, k) for n in range(3) for k in range(10 + 3 * n)}
+    assert first != second
+    labelled = sampler(cases, batch=1, per_volume="all", background=False)
+    counts = [int(case.label().any(axis=(0, 1)).sum()) for case in cases]
+    assert labelled.per_pass == sum(counts) < s.per_pass
+    assert Counter(case for case, _ in visits(labelled, range(sum(counts)))) == dict(enumerate(counts))
+
+
+def test_the_three_planes_of_a_study_have_epochs_of_their_own() -> None:
+    """The steps of the cervical study follow from the slices of the plane, not from a number made for one of them."""
+    from voxloom.recipe.recipe import Recipe
+    from voxloom.training.settings import TrainingSettings
+
+    training = TrainingSettings.model_validate(Recipe.load("cervical-spine-2d").training)
+    slices = {"sagittal": 2686, "coronal": 2276, "axial": 2130}
+    assert {plane: training.steps_for(count) for plane, count in slices.items()} == {
+        "sagittal": 5037, "coronal": 4268, "axial": 3994,
+    }  # fmt: skip

@@ -23,9 +23,9 @@ from voxloom.errors import BadInput
 from voxloom.files import new_folder, write_json, write_text
 from voxloom.formats import write_volume
 from voxloom.progress import Progress
+from voxloom.run.find_scans import find_scans
 from voxloom.run.guard import never_trained
 from voxloom.run.run import Run
-from voxloom.run.scans import find_scans
 from voxloom.tasks.abilities import need
 from voxloom.tasks.segmentation.predictor import Predictor
 from voxloom.trust.agreement import Sureness, sureness
@@ -147,7 +147,7 @@ def unlabelled_cases(inputs: Sequence[str | Path], channels: Sequence[str], may_
             images = {name: FileChannel(files[0], n) for n, name in enumerate(there)}
         cases.append(Case(scan.name, scan.name, images=images, missing=scan.missing))
     table = find_table(paths[0], ("participants",)) if len(paths) == 1 and paths[0].is_dir() else None
-    return cases if table is None else join(cases, table, ("case", "participant_id", "id"))[0]
+    return cases if table is None else join(cases, table).cases
 
 
 def leak_reasons(run: Run, cases: Sequence[Case]) -> dict[str, str]:

@@ -90,7 +90,7 @@ def suspects(run: Run, threshold: float, label: str | None, verdicts: dict[str, 
         worst = min(rows, key=lambda row: row.metrics.dice)
         dice = means[case] if label is None else next(row.metrics.dice for row in rows if row.label == label)
         if dice < threshold:
-            verdict = verdicts.get(case, "exclude")
+            verdict = verdicts.get(case, "keep")
             listed.append(Suspect(case, worst.patient, fold_of[case], dice, worst.label, worst.metrics.dice, verdict))
     return sorted(listed, key=lambda suspect: (suspect.dice, suspect.case))
 

@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from voxloom.complaints import complaint, key_of
 from voxloom.errors import BadInput
 from voxloom.yamltext import read_text, read_yaml
 
@@ -143,12 +144,11 @@ def shipped_rules_text(name: str) -> str:
 
 
 def _explained(error: ValidationError, source: str | Path) -> BadInput:
-    first = error.errors()[0]
-    place = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "extra_forbidden":
+    place, text = complaint(error)
+    if error.errors()[0]["type"] == "extra_forbidden":
         known = {*SelectRules.model_fields, *Rule.model_fields, *ChannelRules.model_fields}
-        return BadInput(f"{place} is no key", source, _near(str(first["loc"][-1]), known))
-    return BadInput(f"{place}: {first['msg']}", source, "Correct the value")
+        return BadInput(f"{key_of(place)} is no key", source, _near(place[-1], known))
+    return BadInput(f"{key_of(place)}: {text}" if place else text, source, "Correct the value")
 
 
 def _near(word: str, known: Iterable[str]) -> str:

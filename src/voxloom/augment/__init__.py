@@ -3,6 +3,15 @@
 from voxloom.augment.augmenter import Augmenter
 from voxloom.augment.parameters import AugmentParameters
 from voxloom.augment.settings import AugmentSettings
-from voxloom.augment.slices import changes_batch, moved_positions, slice_positions
+from voxloom.augment.slices import among_kept, changes_batch, kept_slices, moved_positions, slice_positions
 
-__all__ = ["AugmentParameters", "AugmentSettings", "Augmenter", "changes_batch", "moved_positions", "slice_positions"]
+__all__ = [
+    "AugmentParameters",
+    "AugmentSettings",
+    "Augmenter",
+    "among_kept",
+    "changes_batch",
+    "kept_slices",
+    "moved_positions",
+    "slice_positions",
+]

@@ -14,7 +14,10 @@ import torch
 from torch import Tensor
 
 from voxloom.augment.intensity import on_chosen
+from voxloom.augment.spatial import Spacing, per_patch_mm
 
+#: Mm along i, j, k of one patch.
+Grid = list[float]
 #: Movements of the patient during one acquisition.
 MOVEMENTS = 2
 
@@ -27,7 +30,7 @@ def ghosting(image: Tensor, ghosts: Tensor) -> Tensor:
     image : (B, C, I, J, K). ghosts : (B, 3) number of ghosts, axis (0, 1, 2), strength; strength 0 changes nothing.
     """
 
-    def change(patch: Tensor, drawn: list[float], _: bool) -> Tensor:
+    def change(patch: Tensor, drawn: list[float], _: Grid) -> Tensor:
         import torchio
 
         number, axis, strength = int(drawn[0]), int(drawn[1]), drawn[2]
@@ -36,17 +39,18 @@ def ghosting(image: Tensor, ghosts: Tensor) -> Tensor:
     return _per_patch(image, ghosts, ghosts[:, 2] != 0, change)
 
 
-def motion(image: Tensor, movements: Tensor, spacing: Sequence[float]) -> Tensor:
+def motion(image: Tensor, movements: Tensor, spacing: Spacing) -> Tensor:
     """The patient moved during acquisition: parts of k-space come from a turned and shifted image (Shaw et al. 2019).
 
     Parameters
     ----------
     movements : (B, 2, 7) time of each movement (0 to 1), turns in degrees about i, j, k, shifts in mm. No turn and no shift
         change nothing; a single slice is turned about k and shifted in its plane.
-    spacing : mm, order i j k.
+    spacing : mm, order i j k, of all patches or of each.
     """
+    flat = image.shape[4] == 1
 
-    def change(patch: Tensor, drawn: list[list[float]], flat: bool) -> Tensor:
+    def change(patch: Tensor, drawn: list[list[float]], grid: Grid) -> Tensor:
         import numpy as np
         import torchio
 
@@ -57,11 +61,11 @@ def motion(image: Tensor, movements: Tensor, spacing: Sequence[float]) -> Tensor
             degrees = np.stack([degrees[:, 2], 0 * times, 0 * times], 1)
             shifts = np.stack([0 * times, shifts[:, 0], shifts[:, 1]], 1)
         moved = torchio.Motion(degrees=degrees, translation=shifts, times=times, image_interpolation="linear")
-        turned = [spacing[2], spacing[0], spacing[1]] if flat else spacing
+        turned = [grid[2], grid[0], grid[1]] if flat else grid
         found = _applied(moved, patch, turned)
         return found.movedim(1, -1) if flat else found
 
-    return _per_patch(image, movements, (movements[..., 1:] != 0).flatten(1).any(1), change)
+    return _per_patch(image, movements, (movements[..., 1:] != 0).flatten(1).any(1), change, spacing)
 
 
 def spike(image: Tensor, spikes: Tensor) -> Tensor:
@@ -72,7 +76,7 @@ def spike(image: Tensor, spikes: Tensor) -> Tensor:
     spikes : (B, 4) position in k-space (three shares of its size), strength relative to the largest value; 0 changes nothing.
     """
 
-    def change(patch: Tensor, drawn: list[float], _: bool) -> Tensor:
+    def change(patch: Tensor, drawn: list[float], _: Grid) -> Tensor:
         import numpy as np
         import torchio
 
@@ -81,7 +85,7 @@ def spike(image: Tensor, spikes: Tensor) -> Tensor:
     return _per_patch(image, spikes, spikes[:, 3] != 0, change)
 
 
-def anisotropy(image: Tensor, factors: Tensor, spacing: Sequence[float]) -> Tensor:
+def anisotropy(image: Tensor, factors: Tensor, spacing: Spacing) -> Tensor:
     """As if scanned with thicker slices along one axis: sampled ``factor`` times coarser there, and read back linearly.
 
     Parameters
@@ -89,22 +93,28 @@ def anisotropy(image: Tensor, factors: Tensor, spacing: Sequence[float]) -> Tens
     factors : (B, 2) axis and factor; 1 changes nothing.
     """
 
-    def change(patch: Tensor, drawn: list[float], _: bool) -> Tensor:
+    def change(patch: Tensor, drawn: list[float], grid: Grid) -> Tensor:
         import torchio
 
         axis, factor = int(drawn[0]), drawn[1]
-        return _applied(torchio.RandomAnisotropy(axes=axis, downsampling=(factor, factor)), patch, spacing)
+        return _applied(torchio.RandomAnisotropy(axes=axis, downsampling=(factor, factor)), patch, grid)
 
-    return _per_patch(image, factors, factors[:, 1] != 1, change)
+    return _per_patch(image, factors, factors[:, 1] != 1, change, spacing)
 
 
-def _per_patch(image: Tensor, values: Tensor, chosen: Tensor, change: Callable[[Tensor, Any, bool], Tensor]) -> Tensor:
-    """``change(patch (C, I, J, K), drawn values, whether K is 1)`` of the chosen patches."""
-    flat = image.shape[4] == 1
+def _per_patch(
+    image: Tensor,
+    values: Tensor,
+    chosen: Tensor,
+    change: Callable[[Tensor, Any, Grid], Tensor],
+    spacing: Spacing = (1.0, 1.0, 1.0),
+) -> Tensor:
+    """``change(patch (C, I, J, K), drawn values, mm along i, j, k)`` of the chosen patches."""
+    grids = per_patch_mm(spacing, len(image)).tolist()
 
     def changed(x: Tensor, indices: Tensor) -> Tensor:
         with torch.random.fork_rng(devices=[]):
-            patches = [change(p.cpu(), values[n].tolist(), flat) for p, n in zip(x, indices, strict=True)]
+            patches = [change(p.cpu(), values[n].tolist(), grids[n]) for p, n in zip(x, indices, strict=True)]
         return torch.stack(patches).to(x)
 
     return on_chosen(image, chosen, changed)

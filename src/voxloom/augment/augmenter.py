@@ -21,16 +21,29 @@ class Augmenter:
     Parameters
     ----------
     settings : chances and ranges.
-    spacing : mm of the grid, order i j k.
+    spacing : mm of the grid, order i j k; of patches that have a grid of their own, ``sample`` is told.
     channels : of the images. Patches of neighboring slices hold each channel several times, one channel after the other.
     """
 
     def __init__(self, settings: AugmentSettings, spacing: Sequence[float], channels: int = 1) -> None:
         self.settings, self.spacing, self.channels = settings, tuple(float(s) for s in spacing), channels
 
-    def sample(self, batch: int, shape: tuple[int, int, int], generator: torch.Generator) -> AugmentParameters:
-        """Draw the changes of ``batch`` patches that are read as windows of ``shape`` voxels; generator on the CPU."""
-        return draw_parameters(self.settings, self.spacing, batch, shape, generator, self.channels)
+    def sample(
+        self,
+        batch: int,
+        shape: tuple[int, int, int],
+        generator: torch.Generator,
+        spacing: Tensor | None = None,
+    ) -> AugmentParameters:
+        """Draw the changes of ``batch`` patches that are read as windows of ``shape`` voxels.
+
+        Parameters
+        ----------
+        generator : on the CPU.
+        spacing : (B, 3) mm of each patch's grid, where cases differ (``prepare.resize_to``, spacing of their own).
+        """
+        grid = self.spacing if spacing is None else spacing
+        return draw_parameters(self.settings, grid, batch, shape, generator, self.channels)
 
     def none(self, batch: int, shape: tuple[int, int, int]) -> AugmentParameters:
         """The parameters that change nothing."""
@@ -51,13 +64,13 @@ class Augmenter:
         -------
         Image (B, C, *size) float32 and label (B, *size), or maps (B, M, *size), of their type.
         """
-        there = self._there(image, parameters)
+        there, grid = self._there(image, parameters), self._grid(parameters)
         image, label = self._move(image.float(), label, parameters, size)
         image = contrast.invert(contrast.remap(image, parameters.curve), parameters.inverted)
-        image = artifacts.motion(image, parameters.motion, self.spacing)
+        image = artifacts.motion(image, parameters.motion, grid)
         image = artifacts.ghosting(image, parameters.ghosting)
         image = artifacts.spike(image, parameters.spike)
-        image = artifacts.anisotropy(image, parameters.anisotropy, self.spacing)
+        image = artifacts.anisotropy(image, parameters.anisotropy, grid)
         image = intensity.box_blur(image, parameters.box_blur)
         image = intensity.motion_blur(image, parameters.motion_blur)
         image = intensity.soften(image, parameters.blur, parameters.low_resolution)
@@ -66,6 +79,10 @@ class Augmenter:
         image = intensity.linear(image, parameters.factor, parameters.addition)
         image = intensity.add_noise(image, parameters.noise_sd, parameters.noise_seed)
         return image if there is None else image * there[:, :, None, None, None], label
+
+    def _grid(self, p: AugmentParameters) -> Tensor:
+        """(B, 3) mm of each patch."""
+        return spatial.per_patch_mm(self.spacing if p.spacing is None else p.spacing, len(p.moved))
 
     def _there(self, image: Tensor, p: AugmentParameters) -> Tensor | None:
         """(B, C) whether a channel is there and stays; None where every channel of every case is there by the recipe.
@@ -86,13 +103,14 @@ class Augmenter:
         chosen = torch.nonzero(p.moved)[:, 0]
         here = chosen.to(image.device)
         if len(chosen) == len(image):
-            return spatial.resample(image, label, self._offsets(p, chosen, image, size), self.spacing)
+            return spatial.resample(image, label, self._offsets(p, chosen, image, size), self._grid(p))
         cut = spatial.centered_crop(image, size)
         cut_label = None if label is None else spatial.centered_crop(label, size)
         if len(chosen) == 0:
             return cut, cut_label
         source = None if label is None else label[here]
-        moved, moved_label = spatial.resample(image[here], source, self._offsets(p, chosen, image, size), self.spacing)
+        offsets = self._offsets(p, chosen, image, size)
+        moved, moved_label = spatial.resample(image[here], source, offsets, self._grid(p)[chosen])
         cut = cut.clone().index_copy_(0, here, moved)
         if cut_label is not None and moved_label is not None:
             cut_label = cut_label.clone().index_copy_(0, here, moved_label)
@@ -100,13 +118,12 @@ class Augmenter:
 
     def _offsets(self, p: AugmentParameters, chosen: Tensor, image: Tensor, size: Sequence[int]) -> Tensor:
         """Where the voxels of the chosen patches are read, (n, 3, *size) in mm from the window's center."""
-        shift = p.shift[chosen] + spatial.crop_center(image.shape[2:], size, self.spacing)
-        offsets = spatial.offsets_of(p.matrix[chosen].to(image.device), shift.to(image.device), self.spacing, size)
+        grid = self._grid(p)[chosen]
+        shift = p.shift[chosen] + spatial.crop_center(image.shape[2:], size, grid)
+        offsets = spatial.offsets_of(p.matrix[chosen].to(image.device), shift.to(image.device), grid, size)
         if p.control is not None:
             control = p.control[chosen].to(image.device)
             settings, window = self.settings, tuple(image.shape[2:])
-            distances = spatial.control_distances(
-                window, self.spacing, settings.elastic_spacing, settings.elastic_points
-            )
-            offsets += spatial.displacement(control, distances, self.spacing, size)
+            distances = spatial.control_distances(window, grid, settings.elastic_spacing, settings.elastic_points)
+            offsets += spatial.displacement(control, distances, grid, size)
         return offsets

@@ -35,6 +35,7 @@ class AugmentParameters:
     box_blur : (B,) voxels, 1 for none. motion_blur : (B, 2) the line's extent along i and j in voxels.
     curve : (B, contrast.KNOTS) as ``contrast.remap`` takes it. inverted : (B,) whether dark becomes bright.
     kept : (B, C) whether a channel is there; None when none is dropped.
+    spacing : (B, 3) mm of each patch's grid, which turns the millimetres above into voxels; None takes the augmenter's.
     ghosting, motion, spike, anisotropy : (B, ...) as ``artifacts`` takes them.
     """
 
@@ -59,6 +60,7 @@ class AugmentParameters:
     curve: Tensor
     inverted: Tensor
     kept: Tensor | None = None
+    spacing: Tensor | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain lists and numbers, exact in JSON."""
@@ -98,20 +100,24 @@ class _Draws:
 
 def draw_parameters(
     settings: AugmentSettings,
-    spacing: tuple[float, ...],
+    spacing: spatial.Spacing,
     batch: int,
     shape: tuple[int, int, int],
     generator: torch.Generator,
     channels: int = 1,
 ) -> AugmentParameters:
-    """Draw the changes of ``batch`` patches of at most ``shape`` voxels; a single slice (K = 1) stays in its plane."""
+    """Draw the changes of ``batch`` patches of at most ``shape`` voxels; a single slice (K = 1) stays in its plane.
+
+    ``spacing`` in mm is that of all patches (3,), or of each (B, 3).
+    """
     s, draw, flat = settings, _Draws(generator, batch), shape[2] == 1
+    grids = spatial.per_patch_mm(spacing, batch)
     matrix, turned = _matrix(s, draw, flat)
     shifted = draw.chosen(s.shift_chance)
     shift = draw.uniform(3) * torch.tensor(s.shift) * shifted[:, None]
     bent = draw.chosen(s.elastic_chance if s.elastic > 0 else 0.0)
-    distances = spatial.control_distances(shape, spacing, s.elastic_spacing, s.elastic_points)
-    control = _control(s, draw, bent, spatial.control_points(shape, spacing, distances), distances)
+    distances = spatial.control_distances(shape, grids, s.elastic_spacing, s.elastic_points)
+    control = _control(s, draw, bent, spatial.control_points(shape, grids, distances), distances)
     if flat:
         shift[:, 2], control[:, 2] = 0, 0
     strength = draw.chosen(s.intensity_chance)
@@ -125,7 +131,7 @@ def draw_parameters(
         ln_gamma=draw.between(-s.gamma, s.gamma) * draw.chosen(s.gamma_chance),
         factor=1 + draw.between(-s.contrast, s.contrast) * strength,
         addition=draw.between(-s.brightness, s.brightness) * strength,
-        noise_sd=draw.between(0.0, s.noise) * draw.chosen(s.noise_chance),
+        noise_sd=draw.between(*s.noise_range) * draw.chosen(s.noise_chance),
         bias=draw.uniform(1, 3, 3, 3) * s.bias_field * draw.chosen(s.bias_field_chance).view(-1, 1, 1, 1, 1),
         noise_seed=int(torch.randint(2**31 - 1, (1,), generator=generator)),
         box_blur=torch.where(draw.chosen(s.box_blur_chance), float(s.box_blur), 1.0),
@@ -137,6 +143,7 @@ def draw_parameters(
         curve=_curve(s, draw),
         inverted=draw.chosen(s.invert_chance),
         kept=_kept(s, draw, channels),
+        spacing=grids.clone(),
     )
 
 
@@ -192,7 +199,10 @@ def _matrix(s: AugmentSettings, draw: _Draws, flat: bool) -> tuple[Tensor, Tenso
     """Rotation, scale and mirror (B, 3, 3), and (B,) whether it is not the identity."""
     angles = torch.deg2rad(torch.tensor(s.rotation)) * draw.uniform(3) * draw.chosen(s.rotation_chance)[:, None]
     smallest, largest = (math.log(size) for size in s.sizes)
-    sizes = draw.uniform(3) * (largest - smallest) / 2 - (largest + smallest) / 2
+    drawn = draw.uniform(3)
+    if s.scale_axes == "together":
+        drawn = drawn[:, :1].expand(-1, 3)
+    sizes = drawn * (largest - smallest) / 2 - (largest + smallest) / 2
     ln_scale = sizes * draw.chosen(s.scale_chance)[:, None]
     mirror = torch.ones(draw.batch, 3)
     for axis in s.mirror:
@@ -203,13 +213,11 @@ def _matrix(s: AugmentSettings, draw: _Draws, flat: bool) -> tuple[Tensor, Tenso
     return spatial.rotations(angles) * (ln_scale.exp() * mirror)[:, None, :], changed
 
 
-def _control(
-    s: AugmentSettings, draw: _Draws, bent: Tensor, points: tuple[int, ...], distances: tuple[float, ...]
-) -> Tensor:
-    """Displacements in mm, at most 0.4 of the distance of control points, so that neighbors do not pass each other."""
+def _control(s: AugmentSettings, draw: _Draws, bent: Tensor, points: tuple[int, ...], distances: Tensor) -> Tensor:
+    """Displacements in mm, at most 0.4 of the distance (B, 3) of control points, so that neighbors do not pass each other."""
     if s.elastic_draw == "uniform":
         values = draw.uniform(3, *points) * s.elastic
     else:
         values = torch.randn((draw.batch, 3, *points), generator=draw.generator) * s.elastic
-    limit = 0.4 * torch.tensor(distances).view(1, 3, 1, 1, 1)
+    limit = 0.4 * distances.view(-1, 3, 1, 1, 1)
     return values.clamp(-limit, limit) * bent.view(-1, 1, 1, 1, 1)

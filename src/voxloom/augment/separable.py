@@ -22,9 +22,9 @@ def along_axes(x: Tensor, matrices: Sequence[Tensor]) -> Tensor:
 
 
 def linear_matrix(positions: Tensor, count: int) -> Tensor:
-    """Weights (m, count) that read linearly at m positions (in samples), constant beyond the first and last sample."""
+    """Weights (..., m, count) that read linearly at (..., m) positions (in samples), constant beyond the first and last."""
     at = positions.clamp(0, count - 1)
-    return (1 - (at[:, None] - torch.arange(count)).abs()).clamp(min=0)
+    return (1 - (at[..., None] - torch.arange(count)).abs()).clamp(min=0)
 
 
 def gaussian_matrix(sigma: Tensor, count: int) -> Tensor:

@@ -19,6 +19,16 @@ def _ordered(sizes: Range) -> Range:
 Sizes = Annotated[Range, AfterValidator(_ordered)]
 
 
+def _rising(deviations: Range) -> Range:
+    if not 0 <= deviations[0] <= deviations[1]:
+        raise ValueError("the smaller deviation comes first, both at least 0")
+    return deviations
+
+
+#: Smallest and largest standard deviation.
+Deviations = Annotated[Range, AfterValidator(_rising)]
+
+
 class AugmentSettings(BaseModel):
     """Probability (per patch) and range of every random change. Zero probability leaves a change out.
 
@@ -26,14 +36,16 @@ class AugmentSettings(BaseModel):
     ----------
     rotation, rotation_chance : largest angle in degrees about i, j, k; negative angles as likely.
     scale, scale_chance : largest relative change of size, e.g. 0.2 for 1/1.2 to 1.2, or the smallest and largest size, e.g.
-        (1.0, 1.2) to enlarge only; each axis on its own.
+        (1.0, 1.2) to enlarge only.
+    scale_axes : "together" draws one size for all axes, so that shapes stay similar; "apart" one for each.
     shift, shift_chance : largest shift in mm along i, j, k.
     mirror : axes (0, 1, 2) that are mirrored with a chance of one half.
     elastic, elastic_spacing, elastic_chance : standard deviation of the displacement of control points in mm, and their
         distance in mm; no point moves more than 0.4 of the distance along an axis.
     elastic_points, elastic_draw : control points per axis, spread over the patch, in the place of ``elastic_spacing``; and how they
         move: "normal" with ``elastic`` as standard deviation, or "uniform" up to it.
-    noise, noise_chance : largest standard deviation of Gaussian noise, in units of the normalized image.
+    noise, noise_chance : largest standard deviation of Gaussian noise, in units of the normalized image, or the smallest and
+        largest, e.g. (0.25, 0.25) for always the same.
     blur, blur_chance : range of the Gaussian's standard deviation in voxels.
     brightness, contrast, intensity_chance : largest addition, and largest relative change of contrast about the mean.
     gamma, gamma_chance : range of ln(gamma) is +- this.
@@ -45,7 +57,8 @@ class AugmentSettings(BaseModel):
     batch_chance : share of the batches that are changed at all; the chances above hold within those.
     box_blur, box_blur_chance : mean over so many voxels along every axis.
     motion_blur, motion_blur_chance : mean along a line of up to so many voxels, in any direction of the plane i j.
-    slice_skip, slice_skip_chance : share of the slices (along k) that are left out between two that are kept (CT).
+    slice_skip, slice_skip_chance : share of the slices (along k) behind which one is left out (CT). A network of single slices, or
+        of slices spread over the volume, is shown others in the place of those that are left out.
     slice_interpolation, slice_interpolation_chance : share of the slices that are read half way to the next one (CT).
     ghosting, ghosting_chance : range of the strength of 4 to 10 ghosts along one axis (MR, TorchIO).
     motion_degrees, motion_mm, motion_chance : largest turn and shift of two movements during acquisition (MR, TorchIO).
@@ -61,6 +74,7 @@ class AugmentSettings(BaseModel):
     rotation_chance: float = Field(0.8, ge=0, le=1)
     scale: Annotated[float, Field(ge=0, lt=5)] | Sizes = 0.2
     scale_chance: float = Field(0.8, ge=0, le=1)
+    scale_axes: Literal["together", "apart"] = "together"
     shift: tuple[float, float, float] = (0.0, 0.0, 0.0)
     shift_chance: float = Field(0.0, ge=0, le=1)
     mirror: tuple[Literal[0, 1, 2], ...] = ()
@@ -69,7 +83,7 @@ class AugmentSettings(BaseModel):
     elastic_chance: float = Field(0.5, ge=0, le=1)
     elastic_points: int | None = Field(None, ge=2, le=64)
     elastic_draw: Literal["normal", "uniform"] = "normal"
-    noise: float = Field(0.1, ge=0)
+    noise: Annotated[float, Field(ge=0)] | Deviations = 0.1
     noise_chance: float = Field(0.5, ge=0, le=1)
     blur: Range = (0.5, 1.0)
     blur_chance: float = Field(0.1, ge=0, le=1)
@@ -124,6 +138,11 @@ class AugmentSettings(BaseModel):
     def sizes(self) -> Range:
         """Smallest and largest factor of an object's size."""
         return self.scale if isinstance(self.scale, tuple) else (1 / (1 + self.scale), 1 + self.scale)
+
+    @property
+    def noise_range(self) -> Range:
+        """Smallest and largest standard deviation of the noise."""
+        return self.noise if isinstance(self.noise, tuple) else (0.0, self.noise)
 
     @property
     def largest_scale(self) -> float:

@@ -106,7 +106,11 @@ def load_command(name: str) -> Any:
 
     alone = typer.Typer(add_completion=False)
     alone.command(name)(checked(name, import_module(f"voxloom.cli.{name}").command))
-    return typer.main.get_command(alone)
+    command = typer.main.get_command(alone)
+    for parameter in command.params:
+        if text := getattr(parameter, "help", None):  # Rich takes words in brackets for styles, and leaves them out
+            parameter.help = text.replace("[", r"\[")  # type: ignore[attr-defined]
+    return command
 
 
 #: The overview is plain text: Rich would be most of the time of ``voxloom --help``.
@@ -136,12 +140,14 @@ def run(arguments: list[str]) -> int:
     debug = "--debug" in arguments
     arguments = [a for a in arguments if a != "--debug"]
     from voxloom.errors import BadInput, VoxloomError
+    from voxloom.notes import collect
 
     if any(argument == "" or _OPTION_OF_NOTHING.fullmatch(argument) for argument in arguments):
         typer.echo("Error: an argument is empty. Is a variable of the shell not set?", err=True)
         return 2
     try:
-        result = typer.main.get_command(app).main(arguments, prog_name="voxloom", standalone_mode=False)
+        with collect():  # what readers were not sure of; ``output.done`` says it
+            result = typer.main.get_command(app).main(arguments, prog_name="voxloom", standalone_mode=False)
         code = result if isinstance(result, int) else 0
         if code == 130:  # how Typer itself ends on Ctrl-C
             typer.echo("Interrupted.", err=True)
@@ -165,6 +171,12 @@ def run(arguments: list[str]) -> int:
     except Exception as error:
         if debug:
             raise
+        if type(error).__module__.startswith("pydantic"):  # a section that was not checked as a whole
+            from voxloom.complaints import complaint, key_of
+
+            place, text = complaint(error)  # type: ignore[arg-type]
+            typer.echo(f"Error: {f'`{key_of(place)}`: ' if place else ''}{text}", err=True)
+            return 2
         if "Symlink loop" in str(error):  # how pathlib says it before Python 3.13
             typer.echo(f"Error: {error}. {_LINKS}", err=True)
             return 2

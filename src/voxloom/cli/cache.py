@@ -44,7 +44,7 @@ def command(
         "removed": [str(file.path) for file in removed],
         "freed_bytes": sum(file.size for file in removed),
     }
-    next_step = f"voxloom cache {folder} --days 30" if files and not removed else None
+    next_step = ["voxloom", "cache", folder, "--days", 30] if files and not removed else None
     output.done([], next_step, facts if json_output else None)
 
 

@@ -33,7 +33,7 @@ def command(
         )
     output.table(rows(about), title=about["sentence"])
     wrote = [run / QUALITY, run / "quality.csv", report_run(run)]
-    output.done(wrote, f"voxloom predict {run} SCANS -o OUT", about if json_output else None)
+    output.done(wrote, ["voxloom", "predict", run, "SCANS", "-o", "OUT"], about if json_output else None)
 
 
 def rows(about: dict[str, Any]) -> list[list[str]]:

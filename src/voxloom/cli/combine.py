@@ -42,4 +42,4 @@ def command(
     filled = {case: len(points) - len(given.get(case, ())) for case, points in joined.items()}
     output.note(f"{len(joined)} cases; {sum(filled.values())} landmarks were filled in")
     facts = {"folder": str(out), "cases": len(joined), "filled": filled}
-    output.done([out], f"voxloom points {out} {named} --truth DIR", facts if json_output else None)
+    output.done([out], ["voxloom", "points", out, named, "--truth", "DIR"], facts if json_output else None)

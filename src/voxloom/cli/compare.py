@@ -39,11 +39,13 @@ def command(
 
         write_json(out / "compare.json", output.plain(result))
         values = case_values(runs, metric=metric, cases=cases)
-        wrote = [out / "compare.json", write_compare_report(result, values, out, ALPHA)]
+        by_run = {label: one.runs for label, one in values.items()}
+        patients = {label: one.patients for label, one in values.items()}
+        wrote = [out / "compare.json", write_compare_report(result, by_run, patients, out, ALPHA)]
     if not json_output:
         for sentence in found.conclusions:
             typer.echo(sentence)
-    output.done(wrote, f"open {out / 'compare.html'}" if out is not None else None, result if json_output else None)
+    output.done(wrote, output.Page(out / "compare.html") if out is not None else None, result if json_output else None)
 
 
 def rows(result: dict[str, Any]) -> list[list[str]]:

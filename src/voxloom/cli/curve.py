@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
-from voxloom.cli.importance import Goal
+from voxloom.cli.importance import Goal, larger_is_better
 
 if TYPE_CHECKING:
     from voxloom.evaluation.learning import LearningCurve
@@ -17,7 +17,12 @@ def command(
     table: Annotated[Path, typer.Argument(help="Table of runs: .csv, .tsv or .parquet, one row per run.")],
     score: Annotated[str, typer.Option(help="Column of the score.")],
     size: Annotated[str, typer.Option(help="Column with the number of training patients.")] = "folds.train_patients",
-    goal: Annotated[Goal, typer.Option(help="max: the error is 1 - score; min: the score is the error.")] = Goal.MAX,
+    goal: Annotated[
+        Optional[Goal],
+        typer.Option(
+            help="max: the error is 1 - score; min: the score is the error. [default: known of every score of Voxloom, else max]"
+        ),
+    ] = None,
     out: Annotated[Optional[Path], typer.Option("-o", "--out", help="Picture, written as .svg and .png.")] = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
@@ -26,8 +31,10 @@ def command(
     from voxloom.dataset.tables import read_table
     from voxloom.evaluation.learning import learning_curve
 
-    curve = learning_curve(read_table(table), size, score, largest=goal is Goal.MAX, where=table)
-    error = f"1 - {score}" if goal is Goal.MAX else score
+    runs_table = read_table(table)
+    larger = larger_is_better(score, goal, table)
+    curve = learning_curve(runs_table, size, score, largest=larger, where=table)
+    error = f"1 - {score}" if larger else score
     trend = curve.trend
     if not json_output:
         rows = [[f"{n:g}", str(runs), f"{mean:.4g}", f"{trend(n):.4g}"] for n, runs, mean in curve.by_size()]

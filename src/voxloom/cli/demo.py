@@ -29,4 +29,4 @@ def command(
     result = run_demo(choice, out, budget, screen_listener())
     output.table(result.rows(), title=f"Dice on {result.cases} cases that the network never saw")
     facts = {"data": choice.kind, "run": str(result.run), "dice": result.dice} if json_output else None
-    output.done([result.report], f"voxloom predict {result.run} SCAN -o OUT", facts)
+    output.done([result.report], ["voxloom", "predict", result.run, "SCAN", "-o", "OUT"], facts)

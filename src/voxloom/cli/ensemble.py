@@ -40,7 +40,9 @@ def command(
     else:
         output.note("No case was held out by every member, so there are no figures. Train them with the same folds.")
     result = {"ensemble": str(built.folder), "cases": built.cases, "figures": built.figures}
-    output.done([out / "ensemble.json"], f"voxloom predict {out} SCAN -o OUT", result if json_output else None)
+    output.done(
+        [out / "ensemble.json"], ["voxloom", "predict", out, "SCAN", "-o", "OUT"], result if json_output else None
+    )
 
 
 def figure_rows(figures: dict[str, Any]) -> list[list[str]]:

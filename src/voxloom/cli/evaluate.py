@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
@@ -11,13 +11,21 @@ import typer
 if TYPE_CHECKING:
     from voxloom.dataset import Labels
     from voxloom.evaluation import Evaluation
+    from voxloom.evaluation.folders import Truth
+    from voxloom.evaluation.truths import Truths
 
 
 def command(
     run: Annotated[Optional[Path], typer.Argument(help="Folder of a run.")] = None,
     dataset: Annotated[Optional[Path], typer.Argument(help="Labelled data set; without it the held-out cases.")] = None,
     pred: Annotated[Optional[Path], typer.Option("--pred", help="Folder of predicted label maps.")] = None,
-    truth: Annotated[Optional[Path], typer.Option("--truth", help="Folder of true label maps.")] = None,
+    truth: Annotated[
+        Optional[Path], typer.Option("--truth", help="Folder of true label maps, or a data set with labels.")
+    ] = None,
+    table: Annotated[
+        Optional[Path],
+        typer.Option(help="Table with the columns case and patient, for the intervals. With --pred."),
+    ] = None,
     labels: Annotated[
         Optional[str], typer.Option(help="dataset.json with the labels' names, or NAME=VALUE,... [default: all values]")
     ] = None,
@@ -25,7 +33,10 @@ def command(
         Optional[str],
         typer.Option(help="Score single structures: labels (A,B) that hold several each, or auto. With --pred."),
     ] = None,
-    out: Annotated[Optional[Path], typer.Option("-o", "--out", help="Folder for metrics.csv and summary.json.")] = None,
+    out: Annotated[
+        Optional[Path],
+        typer.Option("-o", "--out", help="Folder for metrics.csv and statistics.json; of --pred also summary.json."),
+    ] = None,
     workers: Annotated[Optional[int], typer.Option(help="Processes. [default: chosen by the work]")] = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
@@ -36,10 +47,14 @@ def command(
         raise BadInput(
             "--instances goes with --pred and --truth", None, "A run counts what its recipe's inference.instances names"
         )
+    if run is not None and table is not None:
+        raise BadInput(
+            "--table goes with --pred and --truth", None, "A data set names its patients in participants.csv"
+        )
     if run is not None and pred is None and truth is None:
         _evaluate_run(run, dataset, out, json_output)
     elif run is None and pred is not None and truth is not None:
-        _evaluate_folders(pred, truth, labels, instances, out, workers, json_output)
+        _evaluate_folders(pred, truth, table, labels, instances, out, workers, json_output)
     else:
         raise BadInput(
             "give a RUN, or both --pred and --truth", None, "Example: voxloom evaluate --pred DIR --truth DIR"
@@ -53,23 +68,31 @@ def _evaluate_run(run: Path, dataset: Path | None, out: Path | None, json_output
     from voxloom.verbs.evaluate import evaluate_run
 
     result = evaluate_run(run, dataset, out)
-    wrote = [result.report()]
-    if dataset is not None:
-        wrote.append((out or run / "test") / "metrics.csv")
+    wrote = [result.report(), *_kept(run, dataset, out)]
     if result.structures is not None:
         wrote.append((run if dataset is None else out or run / "test") / "structures.csv")
     for warning in result.warnings:
         output.note(f"Warning: {warning}")
-    summary = result.summary()
+    summary = {**result.summary(), "warnings": list(result.warnings)}
     output.table(task_of(Run(run)).details(summary), title=f"{summary['cases']} cases")
+    if note := interval_note(summary):
+        output.note(note)
     if result.structures is not None:
         output.table(structure_rows(result.structures), title=structure_title(result.structures))
-    output.done(wrote, f"voxloom predict {run} SCAN -o OUT", summary if json_output else None)
+    output.done(wrote, ["voxloom", "predict", run, "SCAN", "-o", "OUT"], summary if json_output else None)
+
+
+def _kept(run: Path, dataset: Path | None, out: Path | None) -> list[Path]:
+    """The tables that an evaluation of a run wrote."""
+    if out is None:
+        return [] if dataset is None else [run / "test" / "metrics.csv"]
+    return [out / "metrics.csv", out / "statistics.json"]
 
 
 def _evaluate_folders(
     pred: Path,
     truth: Path,
+    table: Path | None,
     labels: str | None,
     instances: str | None,
     out: Path | None,
@@ -79,34 +102,31 @@ def _evaluate_folders(
     from voxloom.cli import output
     from voxloom.errors import BadInput, VoxloomError
     from voxloom.evaluation import evaluate_folders
-    from voxloom.evaluation.folders import find_labels, label_files
-    from voxloom.files import write_json
+    from voxloom.evaluation.folders import find_labels
+    from voxloom.evaluation.truths import find_truths, refuse_other_labels
 
-    true = label_files(truth)
-    chosen = parse_labels(labels) if labels is not None else find_labels(true)
+    true = find_truths(truth, table)
+    chosen = parse_labels(labels) if labels is not None else true.labels or find_labels(true.cases)
+    refuse_other_labels(pred, chosen)
+    for note in true.notes:
+        output.note(note)
     failures: list[VoxloomError] = []
     with output.progress_bar("Evaluating") as progress:
         evaluation = evaluate_folders(
-            pred, truth, chosen, workers=workers, progress=progress, failed=lambda case, error: failures.append(error)
+            pred,
+            true.cases,
+            chosen,
+            patients=true.patients,
+            workers=workers,
+            progress=progress,
+            failed=lambda case, error: failures.append(error),
         )
-    if len(failures) == len(true):
+    if len(failures) == len(true.cases):
         raise failures[0]
-    wrote = []
-    if out is not None:
-        found = label_files(pred)
-        files = {case: (str(true[case]), str(found.get(case, ""))) for case in evaluation.cases}
-        values = {
-            label.name: str(label.values[0] if len(label.values) == 1 else label.values) for label in chosen.foreground
-        }
-        wrote = [
-            evaluation.write_csv(out / "metrics.csv"),
-            evaluation.write_nnunet_summary(out / "summary.json", files, values),
-        ]
-        write_json(out / "statistics.json", output.plain(evaluation.summary()))
-        wrote.append(out / "statistics.json")
+    wrote = [] if out is None else _write_scores(evaluation, pred, true, chosen, out)
     structures = None
     if instances is not None:
-        structures = _match_folders(pred, truth, chosen, instances, evaluation.cases, out, workers)
+        structures = _match_folders(pred, true, chosen, instances, evaluation.cases, out, workers)
         wrote += [out / "structures.csv"] if out is not None else []
     for case in evaluation.missing:
         output.note(f"{case}: no prediction in {pred}; counted as a prediction of nothing")
@@ -115,12 +135,40 @@ def _evaluate_folders(
         output.note(f"Not scored: {error}")
     if failures:
         kind = BadInput if all(isinstance(error, BadInput) for error in failures) else VoxloomError
-        raise kind(f"{len(failures)} of {len(true)} cases could not be scored; the figures are of the others")
+        raise kind(f"{len(failures)} of {len(true.cases)} cases could not be scored; the figures are of the others")
+
+
+def _write_scores(evaluation: Evaluation, pred: Path, true: Truths, labels: Labels, out: Path) -> list[Path]:
+    """``metrics.csv``, nnU-Net's ``summary.json`` and ``statistics.json``."""
+    from voxloom.cli import output
+    from voxloom.evaluation.folders import label_files
+    from voxloom.files import write_json
+
+    found = label_files(pred)
+    files = {case: (truth_file(true.cases[case]), str(found.get(case, ""))) for case in evaluation.cases}
+    values = {
+        label.name: str(label.values[0] if len(label.values) == 1 else label.values) for label in labels.foreground
+    }
+    write_json(out / "statistics.json", output.plain(evaluation.summary()))
+    return [
+        evaluation.write_csv(out / "metrics.csv"),
+        evaluation.write_nnunet_summary(out / "summary.json", files, values),
+        out / "statistics.json",
+    ]
+
+
+def truth_file(truth: Truth) -> str:
+    """The file of a true label map, for people."""
+    from voxloom.dataset.sources import source_files
+
+    if isinstance(truth, Path):
+        return str(truth)
+    return "" if truth.label is None else str(source_files(truth.label)[0])
 
 
 def _match_folders(
     pred: Path,
-    truth: Path,
+    true: Truths,
     labels: Labels,
     instances: str,
     cases: Sequence[str],
@@ -134,7 +182,16 @@ def _match_folders(
 
     several = several_of("auto" if instances == "auto" else instances.split(","), labels)
     with output.progress_bar("Matching structures") as progress:
-        table = match_folders(pred, truth, labels, several, cases=cases, workers=workers, progress=progress)
+        table = match_folders(
+            pred,
+            true.cases,
+            labels,
+            several,
+            cases=cases,
+            patients=true.patients,
+            workers=workers,
+            progress=progress,
+        )
     if out is not None:
         table.write_csv(out / "structures.csv")
     return table.summary()
@@ -144,19 +201,16 @@ def parse_labels(text: str) -> Labels:
     """Labels of a ``dataset.json``, or of ``NAME=VALUE,NAME=VALUE``."""
     from voxloom.dataset import Label, Labels
     from voxloom.errors import BadInput
-    from voxloom.files import read_json
+    from voxloom.evaluation.truths import declared_in
 
     if "=" not in text:
         path = Path(text)
         if not path.is_file():
             raise BadInput("no such file", path, "Give a dataset.json, or names: --labels liver=1,tumour=2")
-        content = read_json(path)
-        declared = content.get("labels") if isinstance(content, dict) else None
-        if not isinstance(declared, dict):
+        declared = declared_in(path)
+        if declared is None:
             raise BadInput("declares no labels", path, 'Write "labels": {"background": 0, "name": 1}')
-        # the Decathlon writes {"1": "name"}
-        swapped = {v: int(k) for k, v in declared.items() if isinstance(v, str) and k.isdecimal()}
-        return Labels.from_nnunet(swapped or declared)
+        return declared
     pairs = [part.split("=", 1) for part in text.split(",")]
     if any(len(pair) != 2 or not pair[1].strip().isdigit() for pair in pairs):
         raise BadInput(f"--labels {text} is not NAME=VALUE,NAME=VALUE", None, "Example: --labels liver=1,tumour=2")
@@ -166,19 +220,33 @@ def parse_labels(text: str) -> Labels:
 def _show(
     evaluation: Evaluation,
     wrote: list[Path],
-    next_step: str | None,
+    next_step: list[object] | None,
     json_output: bool,
     structures: dict[str, Any] | None = None,
+    told: Mapping[str, Any] | None = None,
 ) -> None:
     from voxloom.cli import output
     from voxloom.report.dice_table import metric_rows
 
-    summary = evaluation.summary()
+    summary = {**evaluation.summary(), **(told or {})}
     output.table(metric_rows(summary), title=f"{summary['cases']} cases")
+    output.note(interval_note(summary))
     if structures is not None:
         output.table(structure_rows(structures), title=structure_title(structures))
         summary = {**summary, "structures": structures}
     output.done(wrote, next_step, summary if json_output else None)
+
+
+def interval_note(summary: dict[str, Any]) -> str:
+    """What the intervals take as independent, and why there are none where patients are too few."""
+    from voxloom.evaluation.patients import ASSUMED
+    from voxloom.evaluation.statistics import LEAST_PATIENTS
+
+    note, count = summary["patients_note"], summary["patients"]
+    fix = "; name patients in participants.csv, or with --table for --pred" if note == ASSUMED else ""
+    if count < LEAST_PATIENTS:
+        return f"No intervals: {LEAST_PATIENTS} patients are needed, there are {count} ({note}{fix})"
+    return f"Intervals draw patients: {note}{fix}"
 
 
 def structure_title(structures: dict[str, Any]) -> str:
@@ -191,8 +259,10 @@ def structure_title(structures: dict[str, Any]) -> str:
 
 def structure_rows(structures: dict[str, Any]) -> list[list[str]]:
     """A row per number from the head and label, and one for all."""
+    from voxloom.evaluation.statistics import interval_text
+
     lines = [["structure", "n", "Dice mean [95 % CI]", "median", "SD", "lowest"]]
     for name, dice in structures["dice"].items():
-        mean = f"{dice['mean']:.4f} [{dice['ci'][0]:.4f}, {dice['ci'][1]:.4f}]"
+        mean = f"{dice['mean']:.4f} [{interval_text(dice['ci'], 4)}]"
         lines.append([name, str(dice["n"]), mean, f"{dice['median']:.4f}", f"{dice['sd']:.4f}", f"{dice['min']:.4f}"])
     return lines

@@ -37,7 +37,7 @@ def command(
         facts = [{"name": s.name, "cases": s.cases, "title": s.title, "licence": s.licence} for s in PUBLIC_SETS]
         if not json_output:
             output.table(rows, title="Public data sets")
-        output.done([], "voxloom get NAME", {"sets": facts} if json_output else None)
+        output.done([], ["voxloom", "get", "NAME"], {"sets": facts} if json_output else None)
         return
     entry, target = find_set(name), out or Path(find_set(name).name)
     if not json_output:
@@ -50,7 +50,7 @@ def command(
     if len(found) != entry.cases:
         output.note(f"{len(found)} cases were found, {entry.cases} are published")
     facts_one = {"name": entry.name, "folder": str(folder), "cases": len(found), "licence": entry.licence}
-    output.done([folder], f"voxloom inspect {folder}", facts_one if json_output else None)
+    output.done([folder], ["voxloom", "inspect", folder], facts_one if json_output else None)
 
 
 def _about(entry: PublicSet) -> list[str]:

@@ -12,8 +12,8 @@ import typer
 class Goal(StrEnum):
     """Whether large or small scores are good."""
 
-    MAX = "max"
-    MIN = "min"
+    max = "max"
+    min = "min"
 
 
 def command(
@@ -22,7 +22,9 @@ def command(
     factors: Annotated[str, typer.Option(help="Columns that were varied, separated by commas.")],
     log: Annotated[str, typer.Option(help="Factors that enter as log10, separated by commas. [default: none]")] = "",
     best: Annotated[int, typer.Option(help="Rows of the table of the best runs.", min=0)] = 20,
-    goal: Annotated[Goal, typer.Option(help="Which scores are good.")] = Goal.MAX,
+    goal: Annotated[
+        Optional[Goal], typer.Option(help="Which scores are good. [default: known of every score of Voxloom, else max]")
+    ] = None,
     out: Annotated[Optional[Path], typer.Option("-o", "--out", help="CSV file with the weights.")] = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
@@ -37,7 +39,7 @@ def command(
 
     rows, names = read_table(table), split_names(factors)
     found = importance(rows, names, score, log=split_names(log), where=table)
-    top = best_rows(rows, score, best, largest=goal is Goal.MAX)
+    top = best_rows(rows, score, best, largest=larger_is_better(score, goal, table)) if best else []
     wrote = [] if out is None else [write_csv([asdict(weight) for weight in found.weights], out)]
     if not json_output:
         if top:
@@ -46,8 +48,19 @@ def command(
         output.note(importance_note(found))
     plain = {**found.to_dict(), "best": [{name: row.get(name) for name in (score, *names)} for row in top]}
     output.done(
-        wrote, f"voxloom aggregate {table} --scores {score} --factors {names[0]}", plain if json_output else None
+        wrote, ["voxloom", "aggregate", table, "--scores", score, "--factors", names[0]], plain if json_output else None
     )
+
+
+def larger_is_better(score: str, goal: Goal | None, table: Path) -> bool:
+    """Whether large values of a column are good; said where it is assumed, refused where it contradicts what is known."""
+    from voxloom.cli import output
+    from voxloom.evaluation.scores import goal_of
+
+    found = goal_of(score, None if goal is None else goal.value, table)
+    if found is None:
+        output.note(f"Nothing is known of `{score}`: large values are taken as good (else say --goal min)")
+    return found != "min"
 
 
 def split_names(text: str) -> tuple[str, ...]:

@@ -42,7 +42,7 @@ def command(
         output.table(_table(archive), title="Series")
     wrote = [out, *([problems_path(out)] if found.problems else [])]
     facts = {**asdict(found), **asdict(counts), "archive": str(out), "problems_file": str(problems_path(out))}
-    output.done(wrote, f"voxloom select {out} -r RULES.yaml -o DATASET", facts if json_output else None)
+    output.done(wrote, ["voxloom", "select", out, "-r", "RULES.yaml", "-o", "DATASET"], facts if json_output else None)
 
 
 def _nothing_found(found: IndexResult, folder: Path, is_new: bool) -> BadInput:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
+
+if TYPE_CHECKING:
+    from voxloom.dataset import Dataset
 
 
 def command(
@@ -38,12 +41,30 @@ def command(
         "fingerprint": found.to_dict(),
         "problems": [asdict(problem) for problem in problems],
         "suggestion": asdict(suggestion),
+        "columns": dict(opened.columns),
         "page": str(wrote[0]) if wrote else None,
     }
     if not json_output:
-        typer.echo(inspect_text(found, problems, suggestion) + "\n")
+        typer.echo(inspect_text(found, problems, suggestion, opened.columns) + "\n")
     broken = any(problem.severity == "error" for problem in problems)
-    step = f"voxloom inspect {dataset} -o inspect.html" if out is None else f"voxloom train {dataset} -o RUN"
-    output.done(
-        wrote, "correct the errors above, then inspect again" if broken else step, facts if json_output else None
+    if broken:
+        output.note("Correct the errors above, then inspect again.")
+    step = (
+        ["voxloom", "inspect", dataset, "-o", "inspect.html"]
+        if out is None or broken
+        else next_training(opened, dataset)
     )
+    output.done(wrote, step, facts if json_output else None)
+
+
+def next_training(dataset: Dataset, place: Path) -> list[object] | None:
+    """The command that trains on the data set; None where none can, which is said."""
+    from voxloom.cli import output
+
+    if dataset.task == "segmentation" and any(case.label is not None for case in dataset.training):
+        return ["voxloom", "train", place, "-o", "RUN"]
+    if any(case.points is not None for case in dataset.training):
+        output.note("Points are trained on with a recipe that has a section landmarks: voxloom recipes lists them.")
+        return ["voxloom", "train", place, "-r", "RECIPE.yaml", "-o", "RUN"]
+    output.note("No training case has a label map or points, so nothing can be trained on it.")
+    return None

@@ -7,20 +7,36 @@ from __future__ import annotations
 
 import contextlib
 import json
-import math
+import shlex
 import sys
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
+from voxloom.errors import BadInput, VoxloomError
+from voxloom.files import plain
+from voxloom.notes import grouped, heard, sentence
+
 if TYPE_CHECKING:
     from rich.console import Console
 
     from voxloom.progress import Progress
     from voxloom.run.listener import Listener
+
+#: Names that are listed in one sentence.
+NAMED = 5
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page to look at, as the next step."""
+
+    path: Path
 
 
 @cache
@@ -47,28 +63,63 @@ def table(rows: Sequence[Sequence[str]], title: str | None = None) -> None:
             note("  ".join("-" * width for width in widths))
 
 
-def done(wrote: Sequence[Path], next_step: str | None, as_json: Any = None) -> None:
-    """Say what was written and the next sensible command, or print the result as JSON."""
+def note_once(notes: Iterable[tuple[str, str]]) -> None:
+    """Say each sentence once, with the names that it holds for: the first few and their count."""
+    from voxloom.dataset.tables import name_some
+
+    by_text: dict[str, list[str]] = {}
+    for name, text in notes:
+        by_text.setdefault(text, []).append(name)
+    for text, names in by_text.items():
+        count = f" ({len(names)})" if len(names) > NAMED else ""
+        note(f"{name_some(names, NAMED)}{count}: {text}")
+
+
+def not_predicted(failures: Mapping[str, VoxloomError]) -> None:
+    """Say which scans were not predicted and why; a reason that many share is said once."""
+    shared = Counter(_reason(error) for error in failures.values())
+    note_once(
+        (name, f"not predicted: {_reason(error) if shared[_reason(error)] > 1 else error}")
+        for name, error in failures.items()
+    )
+
+
+def _reason(error: VoxloomError) -> str:
+    """The error without the file that it names."""
+    if not isinstance(error, BadInput):
+        return str(error)
+    return error.what if error.fix is None else f"{error.what}. {error.fix}"
+
+
+def done(wrote: Sequence[Path], next_step: Sequence[object] | Page | None, as_json: Any = None) -> None:
+    """Say what was written and the next sensible command, or print the result as JSON; in both what readers noted on files.
+
+    Parameters
+    ----------
+    next_step : the words of a command line, which are quoted for the shell where they must be; or a page to look at.
+    """
+    told = grouped(heard())
+    warnings = {found.text for found in heard() if found.is_warning}
+    for text, sources in told:
+        note(f"{'Warning' if text in warnings else 'Note'}: {sentence(text, sources)}")
     if as_json is not None:
-        typer.echo(json.dumps(plain(as_json), indent=2))
+        notes = {"notes": [{"note": text, "files": sources} for text, sources in told]}
+        whole = {**as_json, **notes} if told and isinstance(as_json, dict) else as_json
+        typer.echo(json.dumps(plain(whole), indent=2))
         return
     for path in list(wrote)[:10]:
         typer.echo(f"Wrote {path}")
     if len(wrote) > 10:
         typer.echo(f"... and {len(wrote) - 10} more")
-    if next_step:
-        typer.echo(f"Next: {next_step}")
+    if isinstance(next_step, Page):
+        typer.echo(f"Next: look at {next_step.path}")
+    elif next_step is not None:
+        typer.echo(f"Next: {command_line(next_step)}")
 
 
-def plain(value: Any) -> Any:
-    """JSON has no infinity: infinite and undefined numbers become text."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    if isinstance(value, dict):
-        return {str(k): plain(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(v) for v in value]
-    return value
+def command_line(words: Sequence[object]) -> str:
+    """Words as one line for a shell; ``>`` and ``|`` keep their meaning."""
+    return " ".join(str(word) if str(word) in (">", "|") else shlex.quote(str(word)) for word in words)
 
 
 @contextlib.contextmanager

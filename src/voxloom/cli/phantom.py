@@ -61,4 +61,4 @@ def command(
             progress=progress,
         )
     facts = {"folder": str(folder), "kind": kind.value, "cases": count, "seed": seed}
-    output.done([folder], f"voxloom inspect {folder}", facts if json_output else None)
+    output.done([folder], ["voxloom", "inspect", folder], facts if json_output else None)

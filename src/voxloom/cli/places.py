@@ -1,6 +1,6 @@
-"""Where a command is to write: refused before the work begins when nothing can be written there.
+"""What a command is to read and where it is to write: refused before the work begins when that cannot be.
 
-Knows the file system and which options name a place to write to; does not know what is written.
+Knows the file system, which options name runs and which a place to write to; does not know what is written.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from voxloom.errors import BadInput
 
 #: Parameters that name a place to write to.
 _PLACES = ("out", "cache", "key", "link")
+#: Parameters that name runs.
+_RUNS = ("run", "runs", "members")
 #: Commands whose -o is a file; that of the others is a folder.
 _FILES = ("index", "points", "show", "aggregate", "importance", "curve", "rank")
 
@@ -23,10 +25,20 @@ def checked(name: str, command: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(command)
     def guarded(**arguments: Any) -> None:
+        refuse_runs(name, arguments)
         refuse_places(name, arguments)
         command(**arguments)
 
     return guarded
+
+
+def refuse_runs(name: str, arguments: Mapping[str, Any]) -> None:
+    """Refuse runs that cannot do what the command does, before it does anything."""
+    from voxloom.tasks.abilities import NEEDS_LABEL_MAPS, ask_folders
+
+    given = [arguments.get(option) for option in _RUNS]
+    if name in NEEDS_LABEL_MAPS:
+        ask_folders(name, [path for one in given for path in (one if isinstance(one, list) else [one]) if path])
 
 
 def refuse_places(name: str, arguments: Mapping[str, Any]) -> None:
@@ -39,7 +51,7 @@ def refuse_places(name: str, arguments: Mapping[str, Any]) -> None:
 
 
 def _is_page(name: str, path: Path) -> bool:
-    return name == "inspect" and path.suffix == ".html"
+    return (name, path.suffix) in (("inspect", ".html"), ("export", ".zip"))
 
 
 def refuse_place(path: Path, *, file: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
@@ -11,16 +12,26 @@ if TYPE_CHECKING:
     from voxloom.points import Point
 
 Cases = dict[str, "tuple[Point, ...]"]
+#: What |dx| is where the slices are not known.
+LEFT_RIGHT = "along the patient's left-right axis, since no scan is known (--scans DATASET: across the slices, as voxloom evaluate)"
 
 
 def command(
     a: Annotated[Path, typer.Argument(help="Folder of points, one file per case, or one table of all cases.")],
     b: Annotated[Path, typer.Argument(help="The same of the other run or annotator.")],
     truth: Annotated[
-        Optional[Path], typer.Option("--truth", help="True points: score both and test the difference (exact McNemar).")
+        Optional[Path],
+        typer.Option(
+            "--truth",
+            help="True points, or a data set with points: score both and test the difference (exact McNemar).",
+        ),
     ] = None,
     scans: Annotated[
-        Optional[Path], typer.Option("--scans", help="Data set of the scans: two annotators, per landmark and slice.")
+        Optional[Path],
+        typer.Option(
+            "--scans",
+            help="Data set of the scans, for their slices. Without --truth: two annotators, per landmark and slice.",
+        ),
     ] = None,
     within: Annotated[float, typer.Option(help="Millimetres within which a point is right.", min=0.1)] = 5.0,
     out: Annotated[Optional[Path], typer.Option("-o", "--out", help="CSV file with a row per landmark.")] = None,
@@ -29,12 +40,12 @@ def command(
     """Compare the landmarks in A and B: two runs against --truth, or two annotators on the slices of --scans."""
     from voxloom.errors import BadInput
 
-    if (truth is None) == (scans is None):
-        raise BadInput("give --truth to compare two runs, or --scans to compare two annotators", None)
     if truth is not None:
-        _compare_runs(a, b, truth, within, out, json_output)
+        _compare_runs(a, b, truth, scans, within, out, json_output)
     elif scans is not None:
         _compare_annotators(a, b, scans, out, json_output)
+    else:
+        raise BadInput("give --truth to compare two runs, or --scans to compare two annotators", None)
 
 
 def read_cases(path: Path) -> Cases:
@@ -58,29 +69,80 @@ def read_cases(path: Path) -> Cases:
     return found
 
 
-def _compare_runs(a: Path, b: Path, truth: Path, within: float, out: Path | None, json_output: bool) -> None:
+def true_points(truth: Path) -> Cases:
+    """True points by case: of a data set (its test split where it has one), a folder or a table."""
+    from voxloom.dataset import Dataset
+    from voxloom.dataset.layouts import is_dataset
+    from voxloom.errors import BadInput
+
+    if not truth.is_dir() or not is_dataset(truth):
+        return read_cases(truth)
+    dataset = Dataset(truth)
+    chosen = dataset.test if len(dataset.test) else dataset
+    found = {case.id: case.read_points() for case in chosen if case.points is not None}
+    if not found:
+        raise BadInput("no case with points", truth, "Give a data set with points, or a folder of points")
+    return found
+
+
+def scans_of(truth: Path, scans: Path | None) -> Path | None:
+    """The data set of the scans: the one given, or the one that the true points are part of; None where there is none."""
+    from voxloom.dataset.layouts import is_dataset
+
+    near = [place for place in (truth, truth.parent) if place.is_dir() and is_dataset(place)]
+    return scans if scans is not None else next(iter(near), None)
+
+
+def normals_of(scans: Path, cases: Sequence[str]) -> dict[str, tuple[float, float, float]]:
+    """Case -> direction across its slices, as ``voxloom evaluate`` measures (BadInput for a case without a scan)."""
+    from voxloom.dataset import Dataset
+    from voxloom.dataset.sources import source_header
+    from voxloom.errors import BadInput
+    from voxloom.evaluation.points import slice_normal
+
+    dataset = Dataset(scans)
+    if absent := [case for case in cases if case not in dataset]:
+        raise BadInput(f"no scan for the points of {', '.join(absent[:5])}", scans, "Give the data set of these scans")
+    return {case: slice_normal(source_header(next(iter(dataset[case].images.values()))).affine) for case in cases}
+
+
+def _compare_runs(
+    a: Path, b: Path, truth: Path, scans: Path | None, within: float, out: Path | None, json_output: bool
+) -> None:
     from dataclasses import asdict
 
     from voxloom.cli import output
+    from voxloom.dataset.tables import name_some
     from voxloom.evaluation.point_tests import compare_points
     from voxloom.evaluation.points import PointEvaluation, score_points
     from voxloom.report.points_table import point_rows
 
-    true, scored = read_cases(truth), []
+    true, scored = true_points(truth), []
+    place = scans_of(truth, scans)
+    normals = {} if place is None else normals_of(place, list(true))
+    across = LEFT_RIGHT if place is None else f"across the slices of each scan of {place.name}"
     for path in (a, b):
         given = read_cases(path)
+        if beyond := [case for case in given if case not in true]:
+            output.note(f"{path}: no true points of {name_some(beyond)}; not scored")
         evaluation = PointEvaluation(within=within)
         for case, points in true.items():
-            evaluation.add(score_points(case, given.get(case, ()), points))
+            evaluation.add(score_points(case, given.get(case, ()), points, normals.get(case, (1.0, 0.0, 0.0))))
         output.table(point_rows(evaluation.summary()), title=str(path))
         scored.append(evaluation)
     test = compare_points(*scored)
+    output.note(f"\n|dx| is measured {across}; the distance in the slice at a right angle to it")
     output.note(
-        f"\nWithin {within:g} mm in the slice: both {test.both}, only {a} {test.only_a}, only {b} {test.only_b}, "
-        f"neither {test.neither}; exact McNemar p = {test.p:.4g}"
+        f"Within {within:g} mm in the slice: both {test.both}, only {a} {test.only_a}, only {b} {test.only_b}, "
+        f"neither {test.neither}; exact McNemar p = {test.p:.4g} (every landmark is taken as independent)"
     )
     wrote = [] if out is None else [_write_pairs(scored, out)]
-    result = {"a": scored[0].summary(), "b": scored[1].summary(), "mcnemar": asdict(test)}
+    result = {
+        "a": scored[0].summary(),
+        "b": scored[1].summary(),
+        "mcnemar": asdict(test),
+        "across": across,
+    }
     output.done(wrote, None, result if json_output else None)
 
 

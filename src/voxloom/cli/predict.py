@@ -19,7 +19,9 @@ def command(
             help="Format, e.g. .nii.gz or .mha [default: the input's]; of points .csv, .mrk.json or .fcsv.",
         ),
     ] = None,
-    tta: Annotated[bool, typer.Option("--tta", help="Average over mirror images along all axes (slower).")] = False,
+    tta: Annotated[
+        bool, typer.Option("--tta", help="Average over views of the scan, changed as in training (slower).")
+    ] = False,
     uncertainty: Annotated[
         Optional[str],
         typer.Option(
@@ -28,13 +30,28 @@ def command(
         ),
     ] = None,
     draws: Annotated[int, typer.Option(help="Draws with active dropout.")] = 8,
-    seed: Annotated[int, typer.Option(help="Of the noise of tta and of dropout.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of the views of tta and of dropout.")] = 0,
     quality: Annotated[
         bool, typer.Option("--quality/--no-quality", help="Predict the Dice of each case, if RUN is calibrated (slow).")
     ] = True,
+    abstain: Annotated[
+        Optional[float],
+        typer.Option(
+            help="Of a run on points: leave out points of less (calibrated) confidence. [default: landmarks.abstain of the recipe]",
+            min=0,
+            max=1,
+        ),
+    ] = None,
     resample_tilt: Annotated[
         bool, typer.Option("--resample-tilt", help="Read CT with gantry tilt or uneven slices onto an upright grid.")
     ] = False,
+    series: Annotated[
+        Optional[list[str]],
+        typer.Option(
+            "--series",
+            help="Of DICOM folders with several series, read this one: UID, number or description; repeatable.",
+        ),
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
@@ -45,23 +62,35 @@ def command(
     from voxloom.verbs.predict import PredictOptions, predict
 
     sampling = None if uncertainty is None else Sampling.parse(uncertainty, draws, seed)
-    options = PredictOptions(ending, tta, sampling, quality, resample_tilt, device)
+    options = PredictOptions(
+        ending=ending,
+        tta=tta,
+        seed=seed,
+        uncertainty=sampling,
+        quality=quality,
+        abstain=abstain,
+        series=tuple(series or ()),
+        resample_tilt=resample_tilt,
+        device=device,
+    )
     found = predict(run, inputs, out, options, output.listener())
-    for name, lost in found.filled.items():
-        output.note(
-            f"{name}: no file of {', '.join(lost)}; filled as in training, where channels were left out at random"
-        )
+    output.note_once(
+        (name, f"no file of {', '.join(lost)}; filled as in training, where channels were left out at random")
+        for name, lost in found.filled.items()
+    )
     if found.quality:
         output.table(quality_rows(found.quality), title=found.promise)
-    for name, error in found.failed.items():
-        output.note(f"{name} was not predicted: {error}")
+    output.not_predicted(found.failed)
     result = {
         "written": [str(path) for path in found.written],
         **({"filled": found.filled} if found.filled else {}),
+        **found.told,
         "failed": {name: str(error) for name, error in found.failed.items()},
         "quality": found.quality,
     }
-    output.done(found.written, f"voxloom evaluate --pred {out} --truth DIR", result if json_output else None)
+    output.done(
+        found.written, ["voxloom", "evaluate", "--pred", out, "--truth", "DIR"], result if json_output else None
+    )
     if found.failed:
         total = len(found.failed) + len(found.files)
         raise VoxloomError(f"{len(found.failed)} of {total} scans could not be predicted")

@@ -46,6 +46,6 @@ def command(
     }
     output.done(
         [cache],
-        f"voxloom train {dataset} -r {recipe} -o RUN",
+        ["voxloom", "train", dataset, "-r", recipe, "-o", "RUN"],
         facts if json_output else None,
     )

@@ -39,9 +39,11 @@ def command(
     kept = sum(verdict.kept for verdict in verdicts)
     output.table(rows(verdicts), title=f"{kept} of {len(verdicts)} cases kept")
     result = {"dataset": str(out), "kept": kept, "cases": [as_dict(verdict) for verdict in verdicts]}
-    root, sets = Run(run).data["dataset"]["root"], [*Run(run).recipe.data.add, out]
-    added = " ".join(f"--add {path}" for path in sets)
-    output.done([out, out / LIST], f"voxloom train {root} {added} -o RUN2", result if json_output else None)
+    trained = Run(run)
+    root = "DATASET" if trained.data.get("shared") else trained.data_root
+    added = [word for path in (*trained.recipe.data.add, out) for word in ("--add", path)]
+    again = ["voxloom", "train", root, "-r", run / "recipe.yaml", *added, "-o", "RUN2"]
+    output.done([out, out / LIST], again, result if json_output else None)
 
 
 def as_dict(verdict: Verdict) -> dict[str, object]:

@@ -39,8 +39,8 @@ def command(
     from voxloom.annotate.rank import rank_scans, without_known, write_rank
     from voxloom.cli import output
     from voxloom.report.rank_page import write_rank_page
+    from voxloom.run.find_scans import find_scans
     from voxloom.run.run import Run
-    from voxloom.run.scans import find_scans
     from voxloom.tasks.abilities import need
     from voxloom.tasks.segmentation.predictor import Predictor
     from voxloom.trust.uncertainty import Sampling, default_sources
@@ -50,7 +50,9 @@ def command(
     predictor = Predictor.of(opened, device=device)
     chosen = members or ",".join(default_sources(predictor))
     sampling = Sampling.parse(chosen, draws, seed)
-    scans, known = without_known(opened, find_scans(unlabelled, len(predictor.channels), predictor.may_lack))
+    scans, known = without_known(
+        opened, find_scans(unlabelled, len(predictor.channels), predictor.may_lack, tell=output.note)
+    )
     if known:
         output.note(
             f"{len(known)} scans are cases of the run and are left out: {', '.join(known[:5])}{', ...' * (len(known) > 5)}"
@@ -62,7 +64,7 @@ def command(
     wrote = [write_rank(rows, out), page]
     output.table([["rank", "case", "why"], *([str(r["rank"]), r["case"], r["reason"]] for r in rows[:20])])
     result = {"rows": rows, "left_out": known, "members": sampling.to_dict(), "written": [str(path) for path in wrote]}
-    output.done(wrote, f"open {page}", result if json_output else None)
+    output.done(wrote, output.Page(page), result if json_output else None)
 
 
 def draw(predictor: Predictor, scans: list[Scan], rows: list[dict[str, Any]]) -> list[dict[str, str]]:

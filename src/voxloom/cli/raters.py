@@ -55,10 +55,10 @@ def command(
     figures = summarize_raters(study, columns)
     wrote = _write(study, figures, out) if out is not None else []
     for label, found in figures["labels"].items():
-        output.table(rows(found["pairs"]), title=f"{label}, {figures['cases']} cases: medians")
-    for warning in figures["warnings"]:
-        output.note(warning)
-    output.done(wrote, f"open {out / 'raters.html'}" if out is not None else None, figures if json_output else None)
+        output.table(rows(found["pairs"], study.unit), title=f"{label}, {figures['cases']} cases: medians")
+    for note in (f"Patients: {figures['patients_note']}", *figures["warnings"]):
+        output.note(note)
+    output.done(wrote, output.Page(out / "raters.html") if out is not None else None, figures if json_output else None)
 
 
 def named_folder(text: str) -> tuple[str, Path]:
@@ -106,20 +106,27 @@ def read_factors(
     table: Path | None, factors: str | None
 ) -> tuple[dict[str, str] | None, dict[str, dict[str, float]] | None]:
     """Case -> patient, and factor -> case -> number, from a table with a column ``case``."""
-    from voxloom.dataset.tables import read_table
+    from voxloom.dataset.columns import called, find_roles
+    from voxloom.dataset.tables import columns_of, read_table
     from voxloom.errors import BadInput
+    from voxloom.evaluation.truths import read_patients
 
     if table is None:
         if factors is not None:
             raise BadInput("--factors names columns of a table", None, "Give it with --table FILE")
         return None, None
     lines = read_table(table)
-    if "case" not in lines[0]:
+    key = next(iter(called(columns_of(lines), ("case", "caseid", "casename"))), None)
+    if key is None:
         raise BadInput("has no column `case`", table, "Its cells are the names of the files without their ending")
-    patients = {str(line["case"]): str(line["patient"]) for line in lines if "patient" in line}
+    lines = [line for line in lines if key in line]
+    roles = find_roles(lines, table, (key,))
+    patients = None
+    if roles.patient is not None:
+        patients = read_patients(table, [str(line[key]) for line in lines])[0]
     columns: dict[str, dict[str, float]] = {}
     for name in (part.strip() for part in (factors or "").split(",") if part.strip()):
-        known = {str(line["case"]): line[name] for line in lines if name in line}
+        known = {str(line[key]): line[name] for line in lines if name in line}
         words = [value for value in known.values() if not isinstance(value, (int, float))]
         if not known or words:
             raise BadInput(
@@ -140,9 +147,12 @@ def _write(study: Any, figures: dict[str, Any], out: Path) -> list[Path]:
     return wrote + sorted((out / "figures").glob("*.svg"))
 
 
-def rows(pairs: list[dict[str, Any]]) -> list[list[str]]:
+def rows(pairs: list[dict[str, Any]], unit: str) -> list[list[str]]:
     """A table for the screen: a row per pair."""
-    lines = [["pair", "cases", "Dice", "HD mm", "HD95 mm", "ASSD mm", "one mask empty"]]
+    from voxloom.evaluation.units import distance_unit
+
+    mm = distance_unit(unit)
+    lines = [["pair", "cases", "Dice", f"HD {mm}", f"HD95 {mm}", f"ASSD {mm}", "one mask empty"]]
     for p in pairs:
         medians = [f"{p[m]['median']:.{3 if m == 'dice' else 2}f}" for m in ("dice", "hd", "hd95", "assd")]
         lines.append([f"{p['first']} - {p['second']}", str(p["cases"]), *medians, str(p["hd"]["infinite"])])

@@ -31,7 +31,7 @@ def command(
         return
     output.table([["recipe", "what it does"], *([key, text] for key, text in found.items())])
     output.table([["sweep", "what it does"], *([key, text] for key, text in sweeps.items())])
-    output.done([], "voxloom recipes auto > my-recipe.yaml")
+    output.done([], ["voxloom", "recipes", "auto", ">", "my-recipe.yaml"])
 
 
 def sweep_keys(name: str) -> dict[str, Any]:

@@ -29,6 +29,10 @@ def command(
     if found.judged < found.cases:
         output.note(f"{found.cases - found.judged} cases were not held out by any fold, so they were not judged.")
     result = {"judged": found.judged, "cases": found.cases, "suspects": [asdict(s) for s in found.suspects]}
-    root = Run(run).data["dataset"]["root"]
-    next_step = f"voxloom train {root} --set data.exclude={found.wrote[0]} -o RUN2"
-    output.done(found.wrote, next_step if found.suspects else None, result if json_output else None)
+    again: list[object] | None = None
+    if found.suspects:
+        marked = sum(suspect.verdict == "exclude" for suspect in found.suspects)
+        output.note(f"{marked} cases are marked exclude; write exclude or keep under verdict in {found.wrote[0]}")
+        exclude = f"data.exclude={found.wrote[0]}"
+        again = ["voxloom", "train", Run(run).data_root, "-r", run / "recipe.yaml", "--set", exclude, "-o", "RUN2"]
+    output.done(found.wrote, again, result if json_output else None)

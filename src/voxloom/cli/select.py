@@ -53,7 +53,13 @@ def command(
         steps = choose(Archive(archive), wanted, rules).steps
         if not json_output:
             typer.echo(flow_text(steps) + "\n")
-        next_step = f"voxloom select {archive} -r {rules} -o DATASET"
+        kept = [
+            word
+            for name, path in (("--key", key), ("--link", link), ("--attach", attach))
+            if path
+            for word in (name, path)
+        ]
+        next_step = ["voxloom", "select", archive, "-r", rules, "-o", "DATASET", *kept]
         output.done([], next_step, {"steps": [asdict(step) for step in steps]} if json_output else None)
         return
     if out is None:
@@ -71,7 +77,7 @@ def command(
         "steps": [asdict(step) for step in made.steps],
     }
     wrote = [out, *([link] if link is not None else [])]
-    output.done(wrote, f"voxloom inspect {out}", facts if json_output else None)
+    output.done(wrote, ["voxloom", "inspect", out], facts if json_output else None)
 
 
 def _tell(made: Any, key: Path | None) -> None:

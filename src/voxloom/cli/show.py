@@ -32,6 +32,13 @@ class PlaneName(StrEnum):
     axial = "axial"
 
 
+class OnName(StrEnum):
+    """Whose predictions are drawn."""
+
+    held_out = "held-out"
+    test = "test"
+
+
 def command(
     what: Annotated[
         What,
@@ -46,6 +53,10 @@ def command(
     plane: Annotated[PlaneName, typer.Option(help="Of slices and gallery.")] = PlaneName.axial,
     label: Annotated[Optional[str], typer.Option(help="Of slices and gallery. [default: all]")] = None,
     case: Annotated[Optional[str], typer.Option(help="Of results, slices and activations.")] = None,
+    on: Annotated[
+        OnName,
+        typer.Option(help="Cases of results, slices and gallery: held-out, or test (after voxloom evaluate RUN SET)."),
+    ] = OnName.held_out,
     fold: Annotated[int, typer.Option(min=0, help="Of kernels and activations.")] = 0,
     json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
@@ -53,12 +64,12 @@ def command(
     from voxloom.cli import output
     from voxloom.run.run import Run
 
-    pictures(Run(run), out, step, plane.value, label, case, fold)[what]()
+    pictures(Run(run), out, step, plane.value, label, case, fold, on.value)[what]()
     output.done([out], None, {"picture": str(out)} if json_output else None)
 
 
 def pictures(
-    run: Run, out: Path, step: int, plane: Any, label: str | None, case: str | None, fold: int
+    run: Run, out: Path, step: int, plane: Any, label: str | None, case: str | None, fold: int, on: Any
 ) -> dict[What, Callable[[], Any]]:
     """What is drawn for each word."""
     from voxloom.pictures.batches import show_batch, show_results
@@ -67,9 +78,9 @@ def pictures(
 
     return {
         What.batch: lambda: show_batch(run, out, step=step),
-        What.results: lambda: show_results(run, out, cases=[case] if case else None),
-        What.slices: lambda: show_slices(run, out, plane=plane, label=label, case=case),
-        What.gallery: lambda: show_gallery(run, out, plane=plane, label=label),
+        What.results: lambda: show_results(run, out, cases=[case] if case else None, on=on),
+        What.slices: lambda: show_slices(run, out, plane=plane, label=label, case=case, on=on),
+        What.gallery: lambda: show_gallery(run, out, plane=plane, label=label, on=on),
         What.kernels: lambda: show_kernels(run, out, fold=fold),
         What.activations: lambda: show_activations(run, out, fold=fold, case=case),
     }

@@ -29,9 +29,11 @@ def command(
 
     stresses = stresses_named(only)
     with output.progress_bar("Predicting") as progress:
-        rows = stress_run(run, dataset, stresses, most=cases, seed=seed, progress=progress)
+        notes: list[str] = []
+        rows = stress_run(run, dataset, stresses, most=cases, seed=seed, progress=progress, tell=notes.append)
     found = curves(rows, stresses)
     result, folder = to_dict(found, rows), out or run / "stress"
+    result["warnings"] += notes
     write_json(folder / "stress.json", output.plain(result))
     wrote = [write_rows(rows, folder / "stress.csv"), folder / "stress.json"]
     wrote.append(write_stress_report(result, run.resolve().name, folder))
@@ -40,7 +42,7 @@ def command(
     output.table(table(result), title=f"{result['cases']} cases, mean Dice")
     for warning in result["warnings"]:
         output.note(warning)
-    output.done(wrote, f"open {folder / 'stress.html'}", result if json_output else None)
+    output.done(wrote, output.Page(folder / "stress.html"), result if json_output else None)
 
 
 def table(result: dict[str, Any]) -> list[list[str]]:

@@ -21,6 +21,12 @@ def command(
     ],
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder of the sweep.")],
     data: Annotated[Optional[Path], typer.Option(help="Data set, instead of the file's.")] = None,
+    test: Annotated[
+        Optional[Path],
+        typer.Option(
+            help="Data set that no run sees: every finished run is scored on it too, and none is chosen by it."
+        ),
+    ] = None,
     on: Annotated[
         str, typer.Option(help="local: processes on this machine; ray: a Ray cluster here; HOST:PORT: a running one.")
     ] = "local",
@@ -42,7 +48,7 @@ def command(
     from voxloom.cli.train import parse_assignments
     from voxloom.sweep import Sweep, run_sweep
 
-    asked = Sweep.load(sweep, data=data, changes=parse_assignments(assign or []))
+    asked = Sweep.load(sweep, data=data, changes=parse_assignments(assign or []), test=test)
     try:
         result = run_sweep(
             asked,
@@ -51,6 +57,7 @@ def command(
             resume=resume,
             retry_failed=retry_failed,
             listener=lambda record, total: output.note(progress_line(record, total)),
+            tell=output.note,
         )
     except KeyboardInterrupt:
         output.note(f"Interrupted and saved. Continue with the same command and --resume, of {sweep} in {out}")
@@ -88,6 +95,8 @@ def _show(result: SweepResult, json_output: bool) -> None:
             "folder": str(result.folder),
             "best": best,
             "trials": [asdict(r) for r in result.records],
+            "tests": result.tests,
+            "chosen_by": None if result.best is None else chosen_by(result, result.best),
         }
         found = None if result.lesson is None else result.lesson.importance
         plain["importance"] = None if found is None else found.to_dict()
@@ -100,13 +109,23 @@ def _show(result: SweepResult, json_output: bool) -> None:
         run = None if result.best is None else result.folder / "runs" / f"{result.best.number:04d}"
         if result.best is not None:
             typer.echo(f"Best: trial {result.best.number} with {result.best.score:.4f}")
-        output.done(result.written, None if run is None else f"voxloom predict {run} SCAN -o OUT")
+            output.note(chosen_by(result, result.best))
+        output.done(result.written, None if run is None else ["voxloom", "predict", run, "SCAN", "-o", "OUT"])
     if failed:
         output.note(
             f"{len(failed)} of {len(result.records)} runs failed; the reasons are in {result.folder / 'table.csv'}"
         )
     if result.best is None:
         raise VoxloomError("no run of the sweep finished")
+
+
+def chosen_by(result: SweepResult, best: Record) -> str:
+    """What the best score is worth: the cases that it comes from chose the trial, and the weights of its run."""
+    told = "It was chosen by this figure, on the cases that chose its weights too, so the figure is too good"
+    score = result.tests.get(best.number, {}).get("score")
+    if score is not None:
+        return f"{told}; on the test set it has {score:.4f}, the figure to report"
+    return f"{told}: score it on unseen cases with --resume --test DATASET, or voxloom evaluate"
 
 
 def show_lesson(lesson: Lesson) -> None:

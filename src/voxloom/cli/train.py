@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
@@ -21,7 +22,7 @@ def command(
     ] = None,
     budget: Annotated[
         Optional[str],
-        typer.Option(help="Training time of all folds together: 90s, 10m, 2h, 1d. Counts time before --resume."),
+        typer.Option(help="Training time of all folds together: 90s, 10m, 1h30m, 2d. Counts time before --resume."),
     ] = None,
     folds: Annotated[Optional[str], typer.Option(help="Number of folds, or an nnU-Net splits_final.json.")] = None,
     add: Annotated[
@@ -50,8 +51,10 @@ def command(
     """Train a model on DATASET and evaluate it on cases that it never saw."""
     from voxloom.cli import output
     from voxloom.cli.training_progress import screen_listener
+    from voxloom.dataset import Dataset
     from voxloom.errors import BadInput
     from voxloom.recipe.recipe import Recipe
+    from voxloom.run.lifecycle import free_folder
     from voxloom.tasks.task import task_of
     from voxloom.verbs.train import train
 
@@ -61,12 +64,19 @@ def command(
     if find_lr:
         given = {
             "budget": budget,
+            ("folds.count" if (folds or "").isdigit() else "folds.file"): parse_folds(folds),
             "seed": seed,
             "device": device,
             "data.add": [str(path) for path in add or ()] or None,
         }
-        suggest_rate(dataset, chosen.changed({k: v for k, v in given.items() if v is not None}), out, json_output)
+        same = ["-r", recipe, *(word for text in assign or () for word in ("--set", text))]
+        same += [word for path in add or () for word in ("--add", path)]
+        for option, value in (("--budget", budget), ("--folds", folds), ("--seed", seed), ("--device", device)):
+            same += [] if value is None else [option, value]
+        tried = chosen.changed({k: v for k, v in given.items() if v is not None})
+        suggest_rate(dataset, tried, out, json_output, same)
         return
+    out = out or free_folder(Path("runs"), Dataset(dataset).name)
     try:
         run = train(
             dataset,
@@ -82,8 +92,8 @@ def command(
             listener=screen_listener(),
         )
     except KeyboardInterrupt:
-        place = f" -o {out}" if out else ""
-        output.note(f"Interrupted and saved. Continue with: voxloom train {dataset} --resume{place}")
+        again = output.command_line(["voxloom", "train", dataset, "--resume", "-o", out])
+        output.note(f"Interrupted and saved. Continue with: {again}")
         raise
     task, summary = task_of(run), run.summary
     output.table(task.rows(summary.get("validation")), title=f"{task.title} of held-out cases")
@@ -93,13 +103,15 @@ def command(
         output.table(mending_rows(run.summary), title="Post-processing")
     output.done(
         [run.folder / "report.html", run.folder / "summary.json"],
-        f"voxloom predict {run.folder} SCAN -o OUT",
+        ["voxloom", "predict", run.folder, "SCAN", "-o", "OUT"],
         {"run": str(run.folder), "summary": run.summary} if json_output else None,
     )
 
 
-def suggest_rate(dataset: Path, recipe: Recipe, out: Path | None, json_output: bool) -> None:
-    """Run the range test and print its suggestion."""
+def suggest_rate(
+    dataset: Path, recipe: Recipe, out: Path | None, json_output: bool, same: Sequence[object] = ("-r", "auto")
+) -> None:
+    """Run the range test and print its suggestion, with a command that trains what was tried: its options are ``same``."""
     from voxloom.cli import output
     from voxloom.cli.training_progress import screen_listener
     from voxloom.verbs.find_lr import find_learning_rate
@@ -108,7 +120,7 @@ def suggest_rate(dataset: Path, recipe: Recipe, out: Path | None, json_output: b
     output.note(f"Suggested learning rate: {test.suggestion:.2g}, where the loss falls most steeply")
     output.done(
         [test.plot, test.table],
-        f"voxloom train {dataset} --set training.learning_rate={test.suggestion:.2g}",
+        ["voxloom", "train", dataset, *same, "--set", f"training.learning_rate={test.suggestion:.2g}"],
         {"suggestion": test.suggestion, "rates": list(test.rates), "losses": list(test.losses)}
         if json_output
         else None,

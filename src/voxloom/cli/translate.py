@@ -54,7 +54,7 @@ def command(
             write_case(marks, building / f"{case}{to.value}", case, dataset)
     facts = {"folder": str(out), "cases": len(given), "points": sum(map(len, given.values()))}
     output.note(f"{facts['points']} points of {len(given)} cases")
-    output.done([out], f"voxloom points {points} {out} --truth DIR", facts if json_output else None)
+    output.done([out], ["voxloom", "points", points, out, "--truth", "DIR"], facts if json_output else None)
 
 
 def write_case(marks: tuple[Point, ...], path: Path, case: str, dataset: Dataset | None) -> None:

@@ -5,8 +5,9 @@ Knows how the channels and the label of a case are read and that they must lie o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxloom.dataset.sources import (
+    DicomSeries,
     FileChannel,
     ImageSource,
     read_label_source,
@@ -21,7 +23,9 @@ from voxloom.dataset.sources import (
     source_files,
     source_header,
 )
+from voxloom.dataset.spacing import measured, spacing_in
 from voxloom.errors import BadInput
+from voxloom.formats.header import Header
 from voxloom.points import Point, read_points
 from voxloom.volume import GEOMETRY_TOLERANCE_MM, Volume, grid_distance, orientation_of, spacing_of
 
@@ -81,21 +85,37 @@ class Case:
                     volume.meta.get("source"),
                     "Resample the channels to one grid",
                 )
+        first = measured(first, self.pixel_spacing)
         if len(volumes) == 1:
             return first.with_missing(self.missing)
         whole = first.with_data(np.concatenate([volume.data for volume in volumes.values()]))
         return whole.with_missing(self.missing)
+
+    @property
+    def pixel_spacing(self) -> tuple[float, float] | None:
+        """Width and height of a pixel in mm, where a table of the data set gives it (BadInput when it is no size)."""
+        return spacing_in(self.attributes, self.id)
+
+    def label_alone(self) -> Volume | None:
+        """The label map as ``read_label`` gives it, not compared with the image; None for a case without label."""
+        return None if self.label is None else measured(read_label_source(self.label), self.pixel_spacing)
+
+    def header(self) -> Header:
+        """Grid of the first channel, without its voxels where the format allows it (BadInput for a case without image)."""
+        if not self.images:
+            raise BadInput(f"case {self.id} has no image", None, "Check the data set")
+        return measured(source_header(next(iter(self.images.values()))), self.pixel_spacing)
 
     def read_label(self) -> Volume | None:
         """The label map (1, I, J, K) in outer values, or None for a case without label.
 
         Raises BadInput when the file cannot be read, holds non-integers or does not lie on the image's grid.
         """
-        if self.label is None:
+        label = self.label_alone()
+        if label is None:
             return None
-        label = read_label_source(self.label)
         if self.images:
-            image = source_header(next(iter(self.images.values())))
+            image = self.header()
             difference = grid_difference(label.shape, label.affine, image.shape, image.affine)
             if difference:
                 raise BadInput(
@@ -138,6 +158,15 @@ class Case:
                 whole[source.path] = source.read_whole()
             volumes[name] = source.pick(whole[source.path])
         return volumes
+
+
+def in_series(case: Case, wanted: Sequence[str]) -> Case:
+    """The case with one series of each DICOM folder among its images: that which any of ``wanted`` names."""
+    images = {
+        name: DicomSeries(source, tuple(wanted)) if isinstance(source, str) and os.path.isdir(source) else source
+        for name, source in case.images.items()
+    }
+    return replace(case, images=images)
 
 
 def grid_difference(

@@ -7,10 +7,12 @@ know any layout, and never opens an image to be built.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from voxloom.dataset.case import Case
+from voxloom.dataset.case import Case, in_series
+from voxloom.dataset.columns import Meanings
 from voxloom.dataset.labels import Labels
 from voxloom.dataset.layouts import open_layout
 from voxloom.dataset.layouts.contents import kind_of
@@ -29,19 +31,25 @@ class Dataset:
     path : a folder in MSD, nnU-Net v2 raw or BIDS layout, a folder with images/ and masks/, a table (.csv, .tsv,
         .parquet), or a MedMNIST .npz.
     labels : what the label values mean; None takes what the layout declares, or else the values in the label files.
+    series : of each DICOM folder that is a case's image, the one series that any of these names: SeriesInstanceUID, SeriesNumber
+        or SeriesDescription. Without it a folder must hold one series.
 
     Raises
     ------
     BadInput : the path does not exist or has no known layout; files are missing, unpaired or named twice.
 
-    Opening lists each folder once and reads no image: 10,000 cases take about a second. Picklable.
+    Opening lists each folder once and reads no image (but one file of a table's column whose name does not say whether it holds
+    images or masks): 10,000 cases take about a second. ``columns`` says what every column of a table was taken for. Picklable.
     """
 
-    def __init__(self, path: str | Path, *, labels: Labels | None = None) -> None:
+    def __init__(self, path: str | Path, *, labels: Labels | None = None, series: Sequence[str] = ()) -> None:
         layout, found = open_layout(path)
+        if series:
+            found = replace(found, cases=tuple(in_series(case, series) for case in found.cases))
         kinds = found.channel_kinds or tuple(kind_of(name) for name in found.channels)
         declared = labels if labels is not None else found.labels
         self._fill(found.name, Path(path), layout, found.cases, found.channels, kinds, declared, found.notes)
+        self.columns: Meanings = found.columns
 
     @classmethod
     def from_cases(
@@ -54,11 +62,16 @@ class Dataset:
         root: str | Path = ".",
         channel_kinds: Sequence[str] | None = None,
         notes: Sequence[str] = (),
+        columns: Meanings = (),
     ) -> Dataset:
-        """A data set of given cases. Raises BadInput when ids repeat or a case lacks a channel."""
+        """A data set of given cases; ``columns``: what those of their table were taken for.
+
+        Raises BadInput when ids repeat or a case lacks a channel.
+        """
         made = cls.__new__(cls)
         kinds = tuple(channel_kinds) if channel_kinds is not None else tuple(kind_of(c) for c in channels)
         made._fill(name, Path(root), "cases", tuple(cases), tuple(channels), kinds, labels, tuple(notes))
+        made.columns = columns
         return made
 
     def _fill(
@@ -74,6 +87,7 @@ class Dataset:
     ) -> None:
         self.name, self.root, self.layout, self.cases, self.notes = name, root, layout, cases, notes
         self.channels, self.channel_kinds = channels, kinds
+        self.columns = ()
         self._labels = labels if labels is not None else LabelScan(cases)
         self._by_id = {case.id: case for case in cases}
         _check_cases(self)
@@ -106,13 +120,28 @@ class Dataset:
 
     @property
     def training(self) -> Dataset:
-        """The cases that the data set does not set aside for testing (its validation cases included)."""
-        return self._select(case for case in self.cases if case.split != "test")
+        """The cases that the data set does not set aside for testing (its validation cases included).
+
+        Where some of them have labels or points, those without are left out; ``notes`` names them.
+        """
+        kept = [case for case in self.cases if case.split != "test"]
+        annotated = [case for case in kept if case.label is not None or case.points is not None]
+        return self._select(annotated or kept)
+
+    def with_series(self, wanted: Sequence[str]) -> Dataset:
+        """The set with one series of each DICOM folder, as ``series`` of the constructor chooses it."""
+        return self._select(in_series(case, wanted) for case in self.cases) if wanted else self
 
     @property
     def test(self) -> Dataset:
         """The cases that the data set sets aside for testing; may be empty."""
         return self._select(case for case in self.cases if case.split == "test")
+
+    @property
+    def names_patients(self) -> bool:
+        """Whether the data set says who was scanned, rather than every case being taken as a patient."""
+        named = "patient" in dict(self.columns).values() or self.layout == "BIDS"
+        return named or any(case.patient != case.id for case in self.cases)
 
     def subset(self, ids: Iterable[str]) -> Dataset:
         """The cases with these ids, in the given order (BadInput for unknown or repeated ids)."""
@@ -162,6 +191,7 @@ class Dataset:
         chosen._fill(
             self.name, self.root, self.layout, tuple(cases), self.channels, self.channel_kinds, labels, self.notes
         )
+        chosen.columns = self.columns
         return chosen
 
 

@@ -64,8 +64,10 @@ def make_folds(dataset: Dataset, k: int = 5, *, seed: int = 0, stratify: str | N
     return [fold_with(dataset, val) for val in folds]
 
 
-def hold_out(dataset: Dataset, fraction: float, *, seed: int = 0, stratify: str | None = None) -> Fold:
+def hold_out(dataset: Dataset, fraction: float, *, seed: int = 0, stratify: str | None = None, fewest: int = 1) -> Fold:
     """One split with about ``fraction`` of the cases for validation; patients and ``stratify`` as in ``make_folds``.
+
+    ``fewest`` patients at least are held out, but always one less than there are.
 
     Raises BadInput when the fraction is not between 0 and 1 or there are fewer than two patients.
     """
@@ -84,8 +86,10 @@ def hold_out(dataset: Dataset, fraction: float, *, seed: int = 0, stratify: str 
             if len(val) + len(patients[patient]) / 2 <= due:
                 val += [case.id for case in patients[patient]]
     order = [p for stratum in _strata(dataset, patients, seed, None, 2) for p in stratum]
-    if not val:
-        val = [case.id for case in min((patients[p] for p in order), key=len)]
+    held = {dataset[name].patient for name in val}
+    rest = sorted((p for p in order if p not in held), key=lambda p: len(patients[p]))
+    for patient in rest[: max(0, min(max(1, fewest), len(patients) - 1) - len(held))]:
+        val += [case.id for case in patients[patient]]
     if len(val) == len(dataset):
         kept = {case.id for case in min((patients[p] for p in order), key=len)}
         val = [name for name in val if name not in kept]

@@ -10,22 +10,27 @@ from dataclasses import replace
 
 from voxloom.dataset.case import Case
 from voxloom.dataset.dataset import Dataset
+from voxloom.dataset.label_match import check_same_labels
 from voxloom.dataset.labels import Labels
 from voxloom.errors import BadInput
 
 
-def join_datasets(first: Dataset, others: Sequence[Dataset]) -> Dataset:
+def join_datasets(first: Dataset, others: Sequence[Dataset], also: Labels | None = None) -> Dataset:
     """The cases of all sets with the labels and channels of the first; every case knows its ``origin``.
+
+    Parameters
+    ----------
+    also : labels that other sets may declare in the place of the first's, such as those that a recipe makes of them.
 
     Raises
     ------
-    BadInput : a set has other channels or other values for a label of the first, or two sets use one id.
+    BadInput : a set has other channels or other labels than the first, or two sets use one id.
     """
     names = set_names([first, *others])
     cases = [replace(case, origin=names[0]) for case in first]
     origin = {case.id: names[0] for case in cases}
     for other, name in zip(others, names[1:], strict=True):
-        check_labels(first.labels, other)
+        check_same_labels([first.labels, *([] if also is None else [also])], other.declared_labels, other.root)
         for case in with_channels(other, first.channels):
             if case.id in origin:
                 raise BadInput(
@@ -35,9 +40,19 @@ def join_datasets(first: Dataset, others: Sequence[Dataset]) -> Dataset:
                 )
             origin[case.id] = name
             cases.append(replace(case, origin=name))
-    kinds = first.channel_kinds
+    notes = [
+        *first.notes,
+        *(f"{name}: {note}" for one, name in zip(others, names[1:], strict=True) for note in one.notes),
+    ]
     return Dataset.from_cases(
-        first.name, cases, first.channels, first.labels, root=first.root, channel_kinds=kinds, notes=first.notes
+        first.name,
+        cases,
+        first.channels,
+        first.labels,
+        root=first.root,
+        channel_kinds=first.channel_kinds,
+        notes=notes,
+        columns=first.columns,
     )
 
 
@@ -68,22 +83,3 @@ def with_channels(dataset: Dataset, channels: Sequence[str]) -> Iterable[Case]:
         )
         for case in dataset
     ]
-
-
-def check_labels(labels: Labels | None, other: Dataset) -> None:
-    """Refuse a set that gives a label of ``labels`` other values (BadInput)."""
-    theirs = other.declared_labels
-    if labels is None or not isinstance(theirs, Labels):
-        return
-    values = {label.name: label.values for label in theirs.foreground}
-    for label in labels.foreground:
-        if values.get(label.name, label.values) != label.values:
-            raise BadInput(
-                f"label {label.name} is {_told(values[label.name])} here and {_told(label.values)} in the other data set",
-                other.root,
-                "Use the same values in both",
-            )
-
-
-def _told(values: tuple[int, ...]) -> str:
-    return ", ".join(map(str, values))

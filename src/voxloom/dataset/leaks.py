@@ -1,18 +1,20 @@
 """Leaks: one scan, or one patient, on two sides that must not meet (training and test, training and pseudo-labels, ...).
 
 Knows what identifies a case: the bytes of its image files, the values of its voxels (so that a copy with other compression,
-number type or format is caught), its patient and its id. Does not know which sides there are.
+number type, slope, axes or format is caught), its patient and its id. Does not know which sides there are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from voxloom.dataset.case import Case
 from voxloom.dataset.dataset import Dataset
 from voxloom.dataset.inspect.intensities import content_hash
+from voxloom.dataset.inspect.likeness import Likeness, groups_of, likeness
+from voxloom.dataset.records import sources_of
 from voxloom.digests import file_digests
 from voxloom.parallel import map_named
 
@@ -30,32 +32,37 @@ class Identity:
     id, patient : of the case.
     role : what it is in words, e.g. "training case" or "external case"; messages begin with it.
     files : SHA-256 of the files of its image.
-    image : hash of its voxels (``image_hash``); "" where it is not known or says nothing.
+    images : hashes of its voxels: in RAS order, and as stored (which runs of earlier versions kept); empty where nothing is known.
+    sketch : of its voxels (``inspect.likeness``), which a copy with other rounding shares too.
     """
 
     id: str
     patient: str
     role: str
     files: frozenset[str] = frozenset()
-    image: str = ""
+    images: frozenset[str] = frozenset()
+    sketch: str = ""
 
     @classmethod
-    def of(cls, case: Case, role: str, image: str | None = None) -> Identity:
-        """Of a case; its files are read, and its voxels too where ``image`` is None."""
+    def of(cls, case: Case, role: str) -> Identity:
+        """Of a case; its files and voxels are read."""
         files = frozenset(file_digests(case.image_files).values())
-        return cls(case.id, case.patient, role, files, image_hash(case) if image is None else image)
+        volume = case.read_image()
+        like = likeness(volume.data, volume.affine)
+        hashes = frozenset({like.digest, content_hash(volume.data)} if like.digest else ())
+        return cls(case.id, case.patient, role, files, hashes, like.sketch)
 
     @classmethod
     def of_record(cls, record: Mapping[str, Any], role: str) -> Identity:
         """Of a case as ``describe_case`` wrote it into a run's ``data.json``."""
         files = frozenset(list(record["files"].values())[: record.get("images")])
-        return cls(record["id"], record["patient"], role, files, record.get("image", ""))
+        images = frozenset({record["image"]} if record.get("image") else ())
+        return cls(record["id"], record["patient"], role, files, images, record.get("sketch", ""))
 
-    @property
-    def keys(self) -> list[tuple[Kind, str]]:
-        """What another case must not share."""
+    def keys(self, image: int) -> list[tuple[Kind, str]]:
+        """What another case must not share; ``image`` is its number in ``same_images``."""
         keys: list[tuple[Kind, str]] = [("file", digest) for digest in sorted(self.files)]
-        keys += [("image", self.image)] if self.image else []
+        keys += [("image", str(image))] if image >= 0 else []
         return [*keys, ("patient", self.patient), ("id", self.id)]
 
     @property
@@ -99,50 +106,61 @@ class Leak:
 
 def find_leaks(ones: Iterable[Identity], others: Iterable[Identity]) -> list[Leak]:
     """For each of ``ones`` that is also among ``others``: the strongest thing that they share."""
+    asked, kept = list(ones), list(others)
+    images = same_images([*asked, *kept])
     known: dict[tuple[Kind, str], Identity] = {}
-    for other in others:
-        for key in other.keys:
+    for other, image in zip(kept, images[len(asked) :], strict=True):
+        for key in other.keys(image):
             known.setdefault(key, other)
     leaks = []
-    for one in ones:
-        found = next((Leak(one, known[key], key[0]) for key in one.keys if key in known), None)
+    for one, image in zip(asked, images, strict=False):
+        found = next((Leak(one, known[key], key[0]) for key in one.keys(image) if key in known), None)
         if found is not None and not (found.kind == "id" and one.names_patient and found.other.names_patient):
             leaks.append(found)
     return leaks
 
 
-def describe_case(case: Case, image: str | None = None) -> dict[str, Any]:
+def same_images(identities: Sequence[Identity]) -> list[int]:
+    """A number per case, equal for cases with the same image however it is stored; -1 where nobody else has it."""
+    return groups_of([one.images for one in identities], [one.sketch for one in identities])
+
+
+def describe_case(case: Case, image: Likeness | None = None) -> dict[str, Any]:
     """What recognizes a case later, as JSON values: id, patient, files with their hashes and the hash of the voxels.
 
     What the patient table says (numbers and words) is kept too, to describe the patients of a partition. ``images`` is the number
-    of image files, which come first. The voxels are read unless their hash is given.
+    of image files, which come first; ``sources`` says how they are read (``recorded_case``). The voxels are read unless their
+    likeness is given.
     """
+    like = image_likeness(case) if image is None else image
     known = {k: v for k, v in case.attributes.items() if isinstance(v, (int, float, str)) and v == v}
     return {
         "id": case.id,
         "patient": case.patient,
         "files": {str(path): digest for path, digest in file_digests(case.source_files).items()},
         "images": len(case.image_files),
-        "image": image_hash(case) if image is None else image,
+        "sources": sources_of(case),
+        "image": like.digest,
+        "sketch": like.sketch,
         **({"origin": case.origin} if case.origin is not None else {}),
         **({"pseudo": True} if case.is_pseudo else {}),
         **({"attributes": known} if known else {}),
     }
 
 
-def describe_cases(dataset: Dataset, images: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
-    """``describe_case`` of every case, in parallel where it pays; ``images`` gives hashes that are known already."""
+def describe_cases(dataset: Dataset, images: Mapping[str, Likeness] | None = None) -> list[dict[str, Any]]:
+    """``describe_case`` of every case, in parallel where it pays; ``images`` gives likenesses that are known already."""
     known = images or {}
     items = [(case.id, (case, known.get(case.id))) for case in dataset]
     workers = 0 if len(items) < _WORKERS_FROM else None
     return [record for _, record in map_named(_described, items, step="comparing images", workers=workers)]
 
 
-def _described(item: tuple[Case, str | None]) -> dict[str, Any]:
+def _described(item: tuple[Case, Likeness | None]) -> dict[str, Any]:
     return describe_case(*item)
 
 
-def image_hash(case: Case) -> str:
-    """Hash of the voxels of all channels; "" where every channel has one value, as that recognizes nobody."""
-    data = case.read_image().data
-    return "" if all((channel == channel.flat[0]).all() for channel in data) else content_hash(data)
+def image_likeness(case: Case) -> Likeness:
+    """What recognizes the image of a case, all channels; empty where every channel has one value, as that recognizes nobody."""
+    volume = case.read_image()
+    return likeness(volume.data, volume.affine)

@@ -13,7 +13,6 @@ import numpy as np
 from voxloom.dataset.case import Case
 from voxloom.dataset.dataset import Dataset
 from voxloom.dataset.folds import Fold, by_patient, column_values, fold_with
-from voxloom.dataset.sources import source_header
 from voxloom.errors import BadInput
 from voxloom.volume import spacing_of
 
@@ -62,7 +61,7 @@ def _values(dataset: Dataset, patients: dict[str, list[Case]], column: str) -> d
 
 def grid_value(case: Case, column: str) -> float:
     """One of ``GRID_COLUMNS`` of a case, from the header of its first channel."""
-    header = source_header(next(iter(case.images.values())))
+    header = case.header()
     spacing = spacing_of(header.affine)
     axis = max((2, 1, 0), key=lambda a: round(spacing[a], 6))
     return {

@@ -1,4 +1,4 @@
-"""Where the voxels of a case come from: a file, one channel of a file, one item of an .npz, or a pile of masks.
+"""Where the voxels of a case come from: a file, one channel of a file, one item of an .npz, a pile of masks, a DICOM series.
 
 Knows how each is read into a Volume, and which files it touches. Sources are small picklable values; nothing is opened
 before ``read``. Does not know what a case is.
@@ -16,8 +16,10 @@ from typing import IO, TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from voxloom.dataset.names import is_clutter
 from voxloom.errors import BadInput
 from voxloom.formats.checks import check_bomb, check_room
+from voxloom.formats.nifti_pair import pair_of
 from voxloom.volume import Volume
 
 if TYPE_CHECKING:
@@ -69,9 +71,9 @@ class NpzItem:
     channel: int | None = None
 
     def read(self) -> Volume:
-        """The item as a Volume: pictures (C, W, H, 1), volumes as stored; voxels of 1 mm, as sizes are not recorded."""
+        """The item as a Volume: pictures (C, W, H, 1), volumes as stored; sizes are not recorded, so lengths count pixels."""
         data = _npz_member(self.path, self.array, os.getpid()).item(self.index)
-        meta = {"source": f"{self.path}:{self.array}[{self.index}]"}
+        meta = {"source": f"{self.path}:{self.array}[{self.index}]", "unit": "pixel"}
         if data.ndim == 3 and data.shape[-1] != 3:
             return Volume(data[None], np.eye(4), meta)
         picture = data[..., None] if data.ndim == 2 else data
@@ -84,9 +86,7 @@ class NpzItem:
         from voxloom.formats import Header
 
         v = self.read()
-        return Header(
-            shape=v.shape, channels=v.channels, affine=v.affine, dtype=str(v.data.dtype), source=v.meta["source"]
-        )
+        return Header(v.shape, v.channels, v.affine, str(v.data.dtype), v.meta["source"], {"unit": v.unit})
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +116,55 @@ class MaskStack:
         return source_header(self.paths[0])
 
 
+@dataclass(frozen=True, slots=True)
+class DicomSeries:
+    """One series of a DICOM folder that holds several: that which any of ``wanted`` names (UID, number or description)."""
+
+    path: str
+    wanted: tuple[str, ...]
+
+    def files(self) -> list[Path]:
+        """The files of the series, sorted (BadInput when no series, or several, are named so)."""
+        from voxloom.formats.dicom import choose_series
+
+        return sorted(choose_series(self.path, self.wanted))
+
+    def read(self) -> Volume:
+        """The series, (1, I, J, K)."""
+        from voxloom.formats import read_volume
+
+        return read_volume(self.files())
+
+    def header(self) -> Header:
+        """Grid of the series."""
+        from voxloom.formats import read_header
+
+        return read_header(self.files())
+
+
+@dataclass(frozen=True)
+class RecodedLabel:
+    """A label map some of whose values are others: ``table`` holds pairs (value in the file, value that is read)."""
+
+    source: ImageSource
+    table: tuple[tuple[int, int], ...]
+
+    def read(self) -> Volume:
+        """The label map (1, I, J, K), in a type that holds its values."""
+        volume = read_label_source(self.source)
+        highest = max(int(volume.data.max(initial=0)), *(new for _, new in self.table))
+        values = volume.data.astype(np.result_type(volume.data.dtype, np.min_scalar_type(highest)))
+        for old, new in self.table:
+            values[volume.data == old] = new
+        return volume.with_data(values)
+
+    def header(self) -> Header:
+        """Grid of the file."""
+        return source_header(self.source)
+
+
 #: A path (file or DICOM folder), or one of the values above.
-ImageSource: TypeAlias = str | FileChannel | NpzItem | MaskStack
+ImageSource: TypeAlias = str | FileChannel | NpzItem | MaskStack | DicomSeries | RecodedLabel
 
 
 def read_source(source: ImageSource) -> Volume:
@@ -151,20 +198,28 @@ def source_files(source: ImageSource) -> list[Path]:
     """The files behind a source; a DICOM folder gives its files, sorted."""
     if isinstance(source, MaskStack):
         return [Path(p) for p in source.paths]
+    if isinstance(source, DicomSeries):
+        return source.files()
+    if isinstance(source, RecodedLabel):
+        return source_files(source.source)
     path = Path(source if isinstance(source, str) else source.path)
     if path.is_dir():
-        return sorted(p for p in path.rglob("*") if p.is_file() and not p.name.startswith("."))
+        return sorted(p for p in path.rglob("*") if p.is_file() and not is_clutter(p.name))
     raw = _data_file(path)
     return [path] if raw is None else [path, raw]
 
 
 def _data_file(path: Path) -> Path | None:
-    """The separate data file of an .mhd header, if it is there."""
-    if path.suffix.lower() != ".mhd" or not path.is_file():
+    """The separate file with the voxels of an .mhd, .nhdr or .hdr header, if it is there."""
+    ending = path.suffix.lower()
+    if ending in (".hdr", ".gz") and (pair := pair_of(path)):
+        return pair[1] if pair[1].is_file() else None
+    key, sign = {".mhd": ("elementdatafile", "="), ".nhdr": ("data file", ":")}.get(ending, ("", ""))
+    if not key or not path.is_file():
         return None
     for line in path.read_text(errors="replace").splitlines():
-        key, _, value = line.partition("=")
-        if key.strip() == "ElementDataFile" and os.path.isfile(path.parent / value.strip()):
+        name, _, value = line.partition(sign)
+        if name.strip().lower() in (key, key.replace(" ", "")) and os.path.isfile(path.parent / value.strip()):
             return path.parent / value.strip()
     return None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from voxloom.dataset.columns import Meanings
 from voxloom.dataset.labels import Labels
 from voxloom.dataset.values import LabelScan
 
@@ -26,14 +27,23 @@ def summary(dataset: Dataset) -> str:
         ("groups", _counts([case.group for case in dataset])),
         ("splits", _counts([case.split for case in dataset])),
         ("attributes", ", ".join(sorted({name for case in dataset for name in case.attributes}))),
+        ("columns", columns_told(dataset.columns)),
         *(("note", note) for note in dataset.notes),
     ]
     return "\n".join(f"{title + ':':<12}{text}" for title, text in lines if text)
 
 
+def columns_told(columns: Meanings) -> str:
+    """What every column of a table was taken for: ``t1: input channel t1; age: attribute``."""
+    return "; ".join(f"{column}: {meaning}" for column, meaning in columns)
+
+
 def _cases(dataset: Dataset) -> str:
-    named = any(case.patient != case.id for case in dataset)
-    patients = f"{len({case.patient for case in dataset})} patients" if named else "patients not named, one per case"
+    patients = (
+        f"{len({case.patient for case in dataset})} patients"
+        if dataset.names_patients
+        else "patients not named, one per case"
+    )
     labeled = sum(case.label is not None for case in dataset)
     return f"{len(dataset)}, {patients}, {labeled} with a label map"
 

@@ -1,7 +1,7 @@
 """Tables of text: CSV, TSV and Parquet as rows of plain Python values, and what their columns say about cases.
 
-Knows delimiters, number parsing and the column names ``patient``, ``group``, ``split`` and ``target``. Does not know
-layouts.
+Knows delimiters, number parsing (names stay as they were written) and how rows are joined to cases. What a column means is in
+``columns``. Does not know layouts.
 """
 
 from __future__ import annotations
@@ -9,23 +9,38 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from voxloom.dataset.case import Case
+from voxloom.dataset.columns import (
+    CASE,
+    FOLD,
+    PATIENT,
+    SPLITS,
+    Meanings,
+    Roles,
+    called,
+    find_roles,
+    holds_names,
+    meanings_of,
+)
+from voxloom.dataset.written import EMPTY, PERHAPS_EMPTY, as_number, is_empty
 from voxloom.errors import BadInput
 from voxloom.files import write_text
 
 TABLE_ENDINGS = (".csv", ".tsv", ".parquet")
 Row = dict[str, Any]
-_SPLITS = {"train": "train", "training": "train", "val": "val", "validation": "val", "test": "test", "testing": "test"}
-_EMPTY = ("", "n/a", "na", "nan")
 
 
 def read_table(path: str | Path) -> list[Row]:
-    """Rows of a .csv, .tsv or .parquet file; cells become int, float or text, empty cells are left out.
+    """Rows of a .csv, .tsv or .parquet file; empty cells are left out.
+
+    Cells become int, float or text. Numbers turn into text as they were written (``voxloom.dataset.written``), and the cells of
+    a column of names (case, patient, group, ...) are text whatever they look like. NA and nan are empty among numbers and words
+    among words. A column without a name is called ``column 3``; it is left out where all its cells are empty.
 
     Raises BadInput when the file cannot be read, has no rows, or has two columns of one name.
     """
@@ -56,14 +71,35 @@ def _text(path: Path) -> list[Row]:
         f.seek(0)
         reader = csv.reader(f, delimiter=delimiter)
         header = [name.strip() for name in next(reader, [])]
-        if repeated := sorted({name for name in header if header.count(name) > 1}):
-            raise BadInput(f"two columns are named {', '.join(repeated)}", path, "Rename one of them")
-        lines = [line for line in reader if any(cell.strip() for cell in line)]
+        lines = [[cell.strip() for cell in line] for line in reader if any(cell.strip() for cell in line)]
     for number, line in enumerate(lines, start=2):
-        if len(line) > len(header):
+        if any(line[len(header) :]):
             raise BadInput(f"row {number} has {len(line)} cells, the header {len(header)}", path, "Correct the row")
-    rows = [{name: value(cell) for name, cell in zip(header, line, strict=False)} for line in lines]
-    return [{name: cell for name, cell in row.items() if cell is not None and name} for row in rows]
+    header = [name or f"column {n}" for n, name in enumerate(header, start=1)]
+    if repeated := sorted({name for name in header if header.count(name) > 1}):
+        raise BadInput(f"two columns are named {', '.join(repeated)}", path, "Rename one of them")
+    columns = {
+        name: _typed(name, [line[n] if n < len(line) else "" for line in lines]) for n, name in enumerate(header)
+    }
+    return [_row_of(columns, n) for n in range(len(lines))]
+
+
+def _row_of(columns: Mapping[str, Sequence[Any]], number: int) -> Row:
+    return {name: cells[number] for name, cells in columns.items() if cells[number] is not None}
+
+
+def _typed(name: str, cells: Sequence[str]) -> list[Any]:
+    """The cells of a column as int, float or text; None for empty ones."""
+    if holds_names(name):
+        return [None if cell.lower() in EMPTY else cell for cell in cells]
+    found = [None if cell.lower() in EMPTY else _value(cell) for cell in cells]
+    words = any(isinstance(v, str) and v.lower() not in PERHAPS_EMPTY for v in found)
+    return found if words else [None if isinstance(v, str) else v for v in found]
+
+
+def _value(cell: str) -> int | float | str:
+    number = as_number(cell)
+    return cell if number is None else number
 
 
 def _parquet(path: Path) -> list[Row]:
@@ -74,32 +110,18 @@ def _parquet(path: Path) -> list[Row]:
         rows = pq.read_table(path).to_pylist()
     except ArrowException as e:
         raise ValueError(e) from e
-    return [{str(k): v for k, v in row.items() if v is not None and v != "" and not _is_nan(v)} for row in rows]
+    return [
+        {str(k): _name_of(v) if holds_names(str(k)) else v for k, v in row.items() if not _nothing(v)} for row in rows
+    ]
 
 
-def _is_nan(cell: Any) -> bool:
-    return isinstance(cell, float) and math.isnan(cell)
+def _nothing(cell: Any) -> bool:
+    return cell is None or cell == "" or (isinstance(cell, float) and math.isnan(cell))
 
 
-def value(cell: str) -> int | float | str | None:
-    """A cell as int, float or text; None when it is empty. A number with leading zeros stays text."""
-    cell = cell.strip()
-    if cell.lower() in _EMPTY:
-        return None
-    digits = cell.lstrip("+-")
-    if len(digits) > 1 and digits[0] == "0" and digits[1].isdigit():
-        return cell
-    try:
-        return int(cell) if digits.isdecimal() else _finite(cell)
-    except ValueError:
-        return cell
-
-
-def _finite(cell: str) -> float:
-    number = float(cell)
-    if not math.isfinite(number) or "_" in cell:
-        raise ValueError(cell)
-    return number
+def _name_of(cell: Any) -> str:
+    """A name of a typed table: whole numbers without the decimal point that missing cells gave them."""
+    return str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell)
 
 
 def find_table(folder: Path, stems: Iterable[str]) -> Path | None:
@@ -108,47 +130,84 @@ def find_table(folder: Path, stems: Iterable[str]) -> Path | None:
     return next((path for path in candidates if path.is_file()), None)
 
 
-def describe(case: Case, row: Mapping[str, Any], where: Path, known: Iterable[str]) -> Case:
-    """The case with what a row says: ``patient``, ``group``, ``split``, ``target``; other columns become attributes.
+def describe(case: Case, row: Mapping[str, Any], where: Path, roles: Roles, used: Collection[str] = ()) -> Case:
+    """The case with what a row says: patient, group, split, target; other columns become attributes.
 
-    ``known`` names the columns that are used up elsewhere. Raises BadInput for an unknown split.
+    ``used`` names the columns that are used up elsewhere. Raises BadInput for an unknown split.
     """
-    used = {"patient", "group", "split", "target", *known}
-    split = case.split
-    if "split" in row:
-        split = _SPLITS.get(str(row["split"]).lower())  # type: ignore[assignment]
+    told = {meaning: row[c] for c, meaning in roles.meanings.items() if c in row}
+    split, cell = case.split, told.get("split")
+    if not is_empty(cell):
+        split = SPLITS.get(str(cell).lower())  # type: ignore[assignment]
         if split is None:
-            raise BadInput(f"case {case.id} has the split {row['split']!r}", where, "Use train, val or test")
+            raise BadInput(f"case {case.id} has the split {cell!r}", where, "Use train, val or test")
+    used = {*roles.meanings, *used}
+    attributes = {**case.attributes, **{k: v for k, v in row.items() if k not in used}}
     return replace(
         case,
-        patient=str(row.get("patient", case.patient)),
-        group=str(row["group"]) if "group" in row else case.group,
-        target=row.get("target", case.target),
+        patient=str(told.get("patient", case.patient)),
+        group=str(told["group"]) if "group" in told else case.group,
+        target=case.target if is_empty(told.get("target")) else told["target"],
         split=split,
-        attributes={**case.attributes, **{k: v for k, v in row.items() if k not in used}},
+        attributes={**attributes, "fold": told[FOLD]} if FOLD in told else attributes,
     )
 
 
-def join(cases: Iterable[Case], table: Path, keys: tuple[str, ...]) -> tuple[list[Case], list[str]]:
-    """Describe each case by the row whose key column names it; returns the cases and notes on what did not match.
+@dataclass(frozen=True)
+class Joined:
+    """Cases as a table describes them, notes on what did not match, and what every column was taken for."""
 
-    Raises BadInput when no key column is there or two rows name one case.
+    cases: list[Case]
+    notes: list[str]
+    columns: Meanings
+
+
+def join(cases: Iterable[Case], table: Path, keys: Sequence[str] = ()) -> Joined:
+    """Describe each case by the row that names it.
+
+    Parameters
+    ----------
+    keys : names of the column of case ids without case and separators, the usual first; by default that of a case or of a
+        participant. Of several such columns, the one that names most of the cases is taken.
+
+    Raises
+    ------
+    BadInput : no such column is there, two rows name one case, or two columns could be meant.
     """
-    rows = read_table(table)
-    key = next((k for k in keys if k in rows[0]), None)
-    if key is None:
-        raise BadInput(f"no column {' or '.join(keys)}", table, f"Name the column of case ids {keys[0]!r}")
+    cases, rows = list(cases), read_table(table)
+    key = _key_column(cases, rows, table, keys or (*CASE, "participantid"))
     by_case: dict[str, Row] = {}
     for row in rows:
         name = str(row.get(key, ""))
         if name in by_case:
             raise BadInput(f"two rows for {name}", table, "Keep one row per case")
         by_case[name] = row
-    described = [describe(c, by_case[c.id], table, (key,)) if c.id in by_case else c for c in cases]
-    missing = [c.id for c in described if c.id not in by_case]
-    unused = sorted(set(by_case) - {c.id for c in described})
+    roles = find_roles(rows, table, (key,))
+    described = [describe(c, by_case[c.id], table, roles, (key,)) if c.id in by_case else c for c in cases]
+    missing = [c.id for c in cases if c.id not in by_case]
+    unused = sorted(set(by_case) - {c.id for c in cases})
     notes = [f"{table.name} has no row for {name_some(missing)}"] if missing else []
-    return described, notes + ([f"{table.name} names no case of the set: {name_some(unused)}"] if unused else [])
+    notes += [f"{table.name} names no case of the set: {name_some(unused)}"] if unused else []
+    columns = meanings_of(columns_of(rows), {**roles.meanings, key: "case"})
+    return Joined(described, [*notes, *roles.notes], columns)
+
+
+def columns_of(rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The columns that have a filled cell, in the order of the table."""
+    return list(dict.fromkeys(name for row in rows for name in row))
+
+
+def _key_column(cases: Sequence[Case], rows: Sequence[Row], table: Path, keys: Sequence[str]) -> str:
+    """The column of case ids; a patient's too, where there is no other and it holds ids of cases."""
+    ids, columns = {case.id for case in cases}, columns_of(rows)
+    usual, people = called(columns, keys), called(columns, PATIENT)
+    fitting = {c: sum(str(row.get(c, "")) in ids for row in rows) for c in (*usual, *people)}
+    for candidates in (usual, people):
+        if any(fitting[c] for c in candidates):
+            return max(candidates, key=lambda c: fitting[c])
+    if not usual:
+        raise BadInput("no column case or participant_id", table, "Name the column of case ids 'case'")
+    return usual[0]
 
 
 def name_some(names: Iterable[str], shown: int = 5) -> str:

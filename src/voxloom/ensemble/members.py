@@ -12,8 +12,10 @@ from functools import cached_property
 from pathlib import Path
 
 from voxloom.dataset import Dataset, Labels
+from voxloom.dataset.label_match import labels_text
 from voxloom.errors import BadInput
 from voxloom.run.run import Run
+from voxloom.tasks.abilities import ask_folders
 from voxloom.tasks.segmentation.material import usable_cases
 from voxloom.tasks.segmentation.predictor import Predictor
 
@@ -66,6 +68,7 @@ def find_members(paths: Sequence[Path], *, each_fold: bool = False) -> list[Ense
     ------
     BadInput : a folder is neither, there are fewer than two members, or one is named twice.
     """
+    ask_folders("ensemble", paths)
     members: list[EnsembleMember] = []
     for path in (path.resolve() for path in paths):
         if path.name.startswith("fold_") and (path / "model.safetensors").is_file():
@@ -88,8 +91,8 @@ def check_members(members: Sequence[EnsembleMember], predictors: Sequence[Predic
     for member, predictor in zip(members, predictors, strict=True):
         if predictor.labels != first.labels:
             raise BadInput(
-                f"{member.name} has the labels {', '.join(predictor.labels.names)}, {members[0].name} has "
-                f"{', '.join(first.labels.names)}",
+                f"{member.name} has the labels {labels_text(predictor.labels)}, {members[0].name} has "
+                f"{labels_text(first.labels)}",
                 member.run,
                 "Combine runs with the same labels and values",
             )
@@ -100,7 +103,7 @@ def check_members(members: Sequence[EnsembleMember], predictors: Sequence[Predic
 def common_cases(members: Sequence[EnsembleMember]) -> tuple[Dataset, Labels, list[str]]:
     """The cases that no member has seen in training: held out by a fold of every one of them, with equal files."""
     first = Run(members[0].run)
-    dataset, labels = usable_cases(Dataset(first.data["dataset"]["root"]), first.recipe)
+    dataset, labels = usable_cases(Dataset(first.data_root), first.recipe)
     ids = [
         case
         for case in members[0].held_out

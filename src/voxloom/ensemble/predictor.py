@@ -78,6 +78,8 @@ class EnsemblePredictor:
         """Label map (1, I, J, K) of one scan on its own grid; see ``Predictor.predict``."""
         volume = source if isinstance(source, Volume) else read_channels(source, resample_tilt)
         refuse_channels(volume, self.channels, self.may_lack)
+        if (known := self.members[0].trained_on) is not None:
+            known.warn(volume)
         if self.rule == "vote":
             found = vote([member.predict(volume).data[0] for member in self.members], self.labels)
         else:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from voxloom.dataset.labels import Labels
 from voxloom.errors import BadInput
 from voxloom.evaluation.metrics import MaskMetrics, mask_metrics
 from voxloom.evaluation.surface import common_box, flat_axes
+from voxloom.evaluation.units import distance_unit
 from voxloom.volume import Volume, grid_distance
 
 #: Writers round affines; further apart than this two label maps are on different grids.
 TOLERANCE_MM = 1e-2
+#: Values below are counted rather than sorted.
+_COUNTED = 1 << 16
 
 
 def evaluate_case(prediction: Volume, truth: Volume, labels: Labels) -> dict[str, MaskMetrics]:
@@ -33,7 +37,7 @@ def evaluate_case(prediction: Volume, truth: Volume, labels: Labels) -> dict[str
     found, true = _labelled(prediction.data[0], truth.data[0], labels)
     valid = labels.valid(true)
     pairs = zip(labels.masks(found), labels.masks(true), strict=True)
-    return {name: mask_metrics(a, b, truth.spacing, valid, flat) for (name, a), (_, b) in pairs}
+    return {name: mask_metrics(a, b, truth.spacing, valid, flat, truth.unit) for (name, a), (_, b) in pairs}
 
 
 def _labelled(prediction: NDArray[Any], truth: NDArray[Any], labels: Labels) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -42,6 +46,14 @@ def _labelled(prediction: NDArray[Any], truth: NDArray[Any], labels: Labels) -> 
         return prediction, truth
     box = common_box(prediction, truth) or (slice(0, 0),) * 3
     return prediction[box], truth[box]
+
+
+def undeclared_values(truth: Volume, labels: Labels) -> list[int]:
+    """The values of a true label map that are neither background, nor a label, nor ignored; they count as background."""
+    data = truth.data
+    small = data.dtype.kind == "u" and (not data.size or int(data.max()) < _COUNTED)
+    found = np.flatnonzero(np.bincount(data.ravel())) if small else np.unique(data)
+    return sorted({int(v) for v in found} - set(labels.declared))
 
 
 def check_grids(prediction: Volume, truth: Volume) -> None:
@@ -54,5 +66,7 @@ def check_grids(prediction: Volume, truth: Volume) -> None:
     apart = grid_distance(prediction.affine, truth.affine, truth.shape)
     if apart > TOLERANCE_MM:
         raise BadInput(
-            f"its voxels lie up to {apart:.3g} mm from the truth's", where, "Check the headers of both files"
+            f"its voxels lie up to {apart:.3g} {distance_unit(truth.unit)} from the truth's",
+            where,
+            "Check the headers of both files",
         )

@@ -17,11 +17,13 @@ import numpy as np
 
 from voxloom.errors import BadInput
 from voxloom.evaluation.metrics import METRICS, MaskMetrics
+from voxloom.evaluation.patients import patients_note
 from voxloom.evaluation.summary import summarize
+from voxloom.evaluation.units import MM, common, named
 from voxloom.files import write_json, write_text
 
 #: Columns of ``metrics.csv``.
-COLUMNS = ("case", "patient", "label", *METRICS, "kind")
+COLUMNS = ("case", "patient", "label", *METRICS, "kind", "unit")
 
 
 @dataclass(frozen=True)
@@ -43,11 +45,13 @@ class Evaluation:
     labels : names, in order.
     rows : what was added so far.
     missing : cases that have a truth but no prediction; they count as failures.
+    notes : what a reader of the figures must know.
     """
 
     labels: Sequence[str]
     rows: list[Row] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     def add(self, case: str, metrics: Mapping[str, MaskMetrics], *, patient: str | None = None) -> None:
         """Add all labels of one case."""
@@ -57,11 +61,22 @@ class Evaluation:
         """Add all rows of another evaluation with the same labels."""
         self.rows += other.rows
         self.missing += other.missing
+        self.notes += other.notes
 
     @property
     def cases(self) -> list[str]:
         """Ids of the cases, in order of first appearance."""
         return list(dict.fromkeys(row.case for row in self.rows))
+
+    @property
+    def unit(self) -> str:
+        """Of distances: ``mm``, ``pixel`` where the images have no voxel size, or ``mixed``."""
+        return common(row.metrics.unit for row in self.rows)
+
+    @property
+    def patients(self) -> dict[str, str]:
+        """Case -> patient."""
+        return {row.case: row.patient for row in self.rows}
 
     def values(self, metric: str, label: str) -> list[float]:
         """One metric of one label, in row order."""
@@ -77,11 +92,16 @@ class Evaluation:
     def summary(self) -> dict[str, Any]:
         """metric -> label -> figures of ``summarize``; label ``mean`` is the mean over labels per case.
 
-        ``kinds`` counts, per label, how often which mask was empty; ``missing`` lists cases without a prediction.
+        ``kinds`` counts, per label, how often which mask was empty; ``missing`` lists cases without a prediction; ``patients``
+        counts them, and ``patients_note`` says what was taken as a patient.
         """
-        result: dict[str, Any] = {metric: self._metric_summary(metric) for metric in METRICS}
+        unit = self.unit
+        result: dict[str, Any] = {named(metric, unit): self._metric_summary(metric) for metric in METRICS}
+        result["unit"] = unit
         result["kinds"] = {label: self._kinds(label) for label in self.labels}
         result["cases"] = len(self.cases)
+        result["patients"] = len(set(self.patients.values()))
+        result["patients_note"] = patients_note(self.patients)
         result["missing"] = list(self.missing)
         return result
 
@@ -91,9 +111,8 @@ class Evaluation:
             patients = [row.patient for row in self.rows if row.label == label]
             figures[label] = summarize(self.values(metric, label), patients)
         if len(self.labels) > 1:
-            patient = {row.case: row.patient for row in self.rows}
             means = self.case_means(metric)
-            figures["mean"] = summarize(list(means.values()), [patient[case] for case in means])
+            figures["mean"] = summarize(list(means.values()), [self.patients[case] for case in means])
         return figures
 
     def _kinds(self, label: str) -> dict[str, int]:
@@ -109,10 +128,10 @@ class Evaluation:
         """Write ``metrics.csv``, whole or not at all."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(COLUMNS)
+        writer.writerow([named(column, self.unit) for column in COLUMNS])
         for row in self.rows:
             numbers = [str(float(getattr(row.metrics, name))) for name in METRICS]
-            writer.writerow([row.case, row.patient, row.label, *numbers, row.metrics.kind])
+            writer.writerow([row.case, row.patient, row.label, *numbers, row.metrics.kind, row.metrics.unit])
         write_text(path, text.getvalue())
         return Path(path)
 
@@ -150,8 +169,10 @@ class Evaluation:
 
 
 def _parse(line: Mapping[str, str]) -> Row:
-    numbers = {name: float(line[name]) for name in METRICS}
-    return Row(line["case"], line["patient"], line["label"], MaskMetrics(**numbers, kind=line["kind"]))  # type: ignore[arg-type]
+    unit = line.get("unit") or MM  # earlier versions wrote none
+    numbers = {name: float(line[named(name, unit) if named(name, unit) in line else name]) for name in METRICS}
+    metrics = MaskMetrics(**numbers, kind=line["kind"], unit=unit)  # type: ignore[arg-type]
+    return Row(line["case"], line["patient"], line["label"], metrics)
 
 
 def _nnunet_metrics(m: MaskMetrics) -> dict[str, float]:

@@ -2,31 +2,68 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
+from voxloom.dataset.case import Case
 from voxloom.dataset.labels import Labels
 from voxloom.errors import BadInput, VoxloomError
 from voxloom.evaluation.case import evaluate_case
 from voxloom.evaluation.evaluation import Evaluation
 from voxloom.evaluation.metrics import MaskMetrics
-from voxloom.formats import ENDINGS, ending_of, read_label
+from voxloom.formats import IMAGE_ENDINGS, LOSSY, ending_of, read_label
+from voxloom.notes import tell
 from voxloom.parallel import map_outcomes
 from voxloom.progress import Progress
 from voxloom.volume import Volume
 
+#: A true label map: a file, or a case of a data set.
+Truth: TypeAlias = Path | Case
+
+
+def read_truth(truth: Truth) -> Volume:
+    """The true label map (1, I, J, K)."""
+    volume = read_label(truth) if isinstance(truth, Path) else truth.read_label()
+    assert volume is not None, "only labelled cases are truths"
+    return volume
+
 
 @dataclass(frozen=True)
 class PairScorer:
-    """Scores one (prediction, truth) pair of files; picklable for worker processes."""
+    """Scores one (prediction, truth) pair; picklable for worker processes."""
 
     labels: Labels
 
-    def __call__(self, pair: tuple[Path | None, Path]) -> dict[str, MaskMetrics]:
-        truth = read_label(pair[1])
+    def __call__(self, pair: tuple[Path | None, Truth]) -> dict[str, MaskMetrics]:
+        truth = read_truth(pair[1])
         found = read_label(pair[0]) if pair[0] is not None else nothing_like(truth, self.labels)
+        check_values(found, self.labels)
         return evaluate_case(found, truth, self.labels)
+
+
+def check_values(prediction: Volume, labels: Labels) -> None:
+    """Compare the values of a prediction with the labels: other ones are told, and refused where none is the same.
+
+    Raises
+    ------
+    BadInput : everything that was found has a value that no label has, such as 255 where the truth has 1.
+    """
+    import numpy as np
+
+    known = {labels.background, *labels.declared}
+    values = [int(v) for v in np.unique(prediction.data)]
+    other = [v for v in values if v not in known]
+    if not other:
+        return
+    told = f"{', '.join(map(str, other[:5]))}{', ...' if len(other) > 5 else ''}"
+    wanted = ", ".join(str(v) for v in sorted(known)[:8])
+    where = prediction.meta.get("source")
+    if not set(values) & (known - {labels.background}):
+        fix = "Give both folders the same values, or name them: --labels NAME=VALUE"
+        raise BadInput(f"holds the values {told}, the truth {wanted}: nothing could agree", where, fix)
+    tell(where, f"holds values that are not among the labels and are not scored: {told} (labels: {wanted})")
 
 
 def nothing_like(truth: Volume, labels: Labels) -> Volume:
@@ -43,32 +80,35 @@ def label_files(folder: Path) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
         ending = ending_of(path)
-        if ending is None or path.name.startswith(".") or not path.is_file():
+        if ending is None or ending in LOSSY or path.name.startswith(".") or not path.is_file():
             continue
         case = path.name[: -len(ending)]
         if case in found:
             raise BadInput(f"case {case} has two files, {found[case].name} and {path.name}", folder, "Remove one")
         found[case] = path
     if not found:
-        raise BadInput(f"no label map in it (looked for {', '.join(ENDINGS)})", folder)
+        raise BadInput(
+            f"no label map in it (looked for {', '.join(e for e in IMAGE_ENDINGS if e not in LOSSY)})", folder
+        )
     return found
 
 
-def find_labels(truths: dict[str, Path]) -> Labels:
+def find_labels(truths: Mapping[str, Truth]) -> Labels:
     """Labels named by their values, from all values that occur in the true label maps."""
     import numpy as np
 
     values: set[int] = set()
-    for path in truths.values():
-        values |= {int(v) for v in np.unique(read_label(path).data)}
+    for truth in truths.values():
+        values |= {int(v) for v in np.unique(read_truth(truth).data)}
     return Labels.from_values(sorted(values - {0}))
 
 
 def evaluate_folders(
     predictions: str | Path,
-    truths: str | Path,
+    truths: str | Path | Mapping[str, Truth],
     labels: Labels | None = None,
     *,
+    patients: Mapping[str, str] | None = None,
     workers: int | None = None,
     progress: Progress | None = None,
     failed: Callable[[str, VoxloomError], None] | None = None,
@@ -77,8 +117,9 @@ def evaluate_folders(
 
     Parameters
     ----------
-    predictions, truths : folders; files match by their name without the ending.
+    predictions, truths : folders; files match by their name without the ending. Truths may also be given by case.
     labels : None takes every value of the truth as a label of its own.
+    patients : case -> patient, for the intervals; None takes every case as a patient of its own.
     workers, progress : of ``map_named``.
     failed : told of a case that could not be scored, so that the others go on; None lets the error through.
 
@@ -86,7 +127,8 @@ def evaluate_folders(
     ------
     BadInput : a folder is missing or empty, no name matches, grids differ, or a file cannot be read.
     """
-    found, true = label_files(Path(predictions)), label_files(Path(truths))
+    found = label_files(Path(predictions))
+    true: Mapping[str, Truth] = truths if isinstance(truths, Mapping) else {**label_files(Path(truths))}
     if not set(found) & set(true):
         example = f"{next(iter(found))} and {next(iter(true))}"
         raise BadInput(
@@ -98,7 +140,7 @@ def evaluate_folders(
     scorer = PairScorer(chosen)
     for case, outcome in map_outcomes(scorer, pairs, step="evaluating", workers=workers, progress=progress):
         if not isinstance(outcome, VoxloomError):
-            evaluation.add(case, outcome)
+            evaluation.add(case, outcome, patient=(patients or {}).get(case))
         elif failed is None:
             raise outcome
         else:

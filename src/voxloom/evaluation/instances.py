@@ -15,6 +15,7 @@ from voxloom.dataset.labels import Label, Labels
 from voxloom.errors import BadInput
 from voxloom.evaluation.metrics import MaskMetrics, mask_metrics
 from voxloom.evaluation.touching import split_touching
+from voxloom.evaluation.units import MM, PIXEL
 from voxloom.volume import Volume
 
 NOTHING: Mapping[str, float] = {}
@@ -91,7 +92,7 @@ def find_structures(
     BadInput : ``several`` names a label that is not declared.
     """
     several = several_of(several, labels)
-    outer, voxel_ml = volume.data[0], float(np.prod(volume.spacing)) / 1000
+    outer, voxel_ml = volume.data[0], float(np.prod(volume.spacing)) / (1 if volume.unit == PIXEL else 1000)
     numbers = np.zeros(outer.shape, dtype=np.uint16)
     names: list[str] = []
     for label in labels.foreground:
@@ -148,7 +149,7 @@ def match_label_maps(
     """
     found = find_structures(prediction, labels, several, smallest_ml)
     true = find_structures(truth, labels, several)
-    return list(match_structures(found, true, truth.spacing, labels.valid(truth.data[0])))
+    return list(match_structures(found, true, truth.spacing, labels.valid(truth.data[0]), truth.unit))
 
 
 def match_structures(
@@ -156,13 +157,15 @@ def match_structures(
     truth: Structures,
     spacing: tuple[float, float, float],
     valid: NDArray[np.bool_] | None = None,
+    unit: str = MM,
 ) -> list[Match]:
     """Pair predicted with true structures so that the sum of their Dice is largest; what does not overlap is not paired.
 
     Parameters
     ----------
-    spacing : mm, order i j k.
+    spacing : order i j k.
     valid : where voxels count.
+    unit : of ``spacing``.
 
     Returns
     -------
@@ -185,7 +188,7 @@ def match_structures(
             Match(
                 None if t is None else truth.found[t],
                 None if p is None else prediction.found[p],
-                mask_metrics(masks[0], masks[1], spacing, valid),
+                mask_metrics(masks[0], masks[1], spacing, valid, unit=unit),
             )
         )
     return matches

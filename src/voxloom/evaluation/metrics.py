@@ -14,6 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from voxloom.evaluation.surface import Mask, Spacing, common_box, flat_axes, surface_distances
+from voxloom.evaluation.units import MM, PIXEL
 
 Kind = Literal["ok", "both_empty", "truth_empty", "prediction_empty"]
 
@@ -30,9 +31,10 @@ class MaskMetrics:
     Parameters
     ----------
     dice, iou, precision, recall : 0 to 1 (Dice 1945; Jaccard 1912).
-    hd, hd95, assd : mm; infinite when one mask is empty.
-    volume_ml_prediction, volume_ml_truth, volume_error_ml : ml; error is prediction minus truth.
+    hd, hd95, assd : in ``unit``; infinite when one mask is empty.
+    volume_ml_prediction, volume_ml_truth, volume_error_ml : ml, or pixels; error is prediction minus truth.
     kind : which of the masks were empty.
+    unit : of distances, ``"mm"``; ``"pixel"`` where the images have no voxel size.
     """
 
     dice: float
@@ -46,6 +48,7 @@ class MaskMetrics:
     volume_ml_truth: float
     volume_error_ml: float
     kind: Kind
+    unit: str = MM
 
     def to_dict(self) -> dict[str, Any]:
         """Names and values."""
@@ -68,7 +71,12 @@ def kind_of(predicted: int, true: int) -> Kind:
 
 
 def mask_metrics(
-    prediction: Mask, truth: Mask, spacing: Spacing, valid: Mask | None = None, flat: Sequence[int] | None = None
+    prediction: Mask,
+    truth: Mask,
+    spacing: Spacing,
+    valid: Mask | None = None,
+    flat: Sequence[int] | None = None,
+    unit: str = MM,
 ) -> MaskMetrics:
     """All metrics of one mask; work and memory beyond one look at the masks are those of the box that holds both.
 
@@ -78,6 +86,7 @@ def mask_metrics(
     spacing : mm, order i j k.
     valid : where voxels count; elsewhere both masks are taken as empty, for overlap, volume and surface alike.
 
+    unit : of ``spacing``.
     flat : axes without faces, where the masks were cut out of a larger image; None takes the axes of length 1.
 
     Raises
@@ -98,7 +107,7 @@ def mask_metrics(
     if kind == "ok":
         distances = surface_distances(prediction, truth, spacing, without)
         hd, hd95, assd = distances.hd, distances.hd_percentile(95), distances.assd
-    ml = float(np.prod(spacing)) / 1000.0
+    ml = float(np.prod(spacing)) / (1.0 if unit == PIXEL else 1000.0)
     empty = 1.0 if kind == "both_empty" else 0.0
     return MaskMetrics(
         dice=2.0 * both / (predicted + true) if predicted + true else 1.0,
@@ -112,4 +121,5 @@ def mask_metrics(
         volume_ml_truth=true * ml,
         volume_error_ml=(predicted - true) * ml,
         kind=kind,
+        unit=unit,
     )

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxloom.errors import BadInput
-from voxloom.evaluation.points import PointEvaluation
+from voxloom.evaluation.points import PointEvaluation, slice_axis
 from voxloom.points import Key, Point, centers, marks_by_key
 
 
@@ -61,6 +61,10 @@ def mcnemar(a: Sequence[bool], b: Sequence[bool]) -> McNemar:
     return McNemar(sum(x and y for x, y in pairs), only_a, only_b, sum(not x and not y for x, y in pairs), p)
 
 
+#: The smallest slope of a calibration: surer points stay surer, whatever few held-out points say.
+LEAST_SLOPE = 0.05
+
+
 @dataclass(frozen=True)
 class Calibration:
     """From a raw confidence to the chance that a point is right: 1 / (1 + exp(-(slope logit(c) + offset))) (Platt 1999)."""
@@ -78,7 +82,9 @@ class Calibration:
 def calibrate(confidences: Sequence[float], right: Sequence[bool]) -> Calibration:
     """Fit a calibration on held-out points, with Platt's targets, which keep few points from claiming certainty.
 
-    Without a confidence, or fewer than two, the identity. The slope is kept from turning negative.
+    The order of confidences always stays: the slope is at least ``LEAST_SLOPE``, and 1 where all points are right or all wrong, since
+    such points say how often to trust the network but not whether surer points are better. Without a confidence, or with fewer
+    than two, the identity.
     """
     from scipy.optimize import minimize
 
@@ -94,7 +100,8 @@ def calibrate(confidences: Sequence[float], right: Sequence[bool]) -> Calibratio
         z = parameters[0] * x + parameters[1]
         return float((np.logaddexp(0, z) - target * z).sum() + 1e-3 * parameters[0] ** 2)
 
-    found = minimize(loss, np.array([1.0, 0.0]), bounds=[(0.0, None), (None, None)]).x
+    slopes = (1.0, 1.0) if ok.min() == ok.max() else (LEAST_SLOPE, None)
+    found = minimize(loss, np.array([1.0, 0.0]), bounds=[slopes, (None, None)]).x
     return Calibration(float(found[0]), float(found[1]))
 
 
@@ -155,7 +162,7 @@ def compare_annotators(
     Parameters
     ----------
     a, b : marks of the two annotators by case.
-    slices : per case the (4, 4) affine of the scan, for the slices; the axis of the largest spacing runs across them.
+    slices : per case the (4, 4) affine of the scan, for the slices (``slice_axis`` runs across them).
 
     Returns
     -------
@@ -190,7 +197,7 @@ def _pair(case: str, key: Key, a: list[Point], b: list[Point], affine: NDArray[n
 
 
 def slices_of(marks: Iterable[Point], affine: NDArray[np.float64]) -> set[int]:
-    """Numbers of the slices on which marks lie."""
-    axis = int(np.argmax(np.linalg.norm(affine[:3, :3], axis=0)))
+    """Numbers of the slices on which marks lie, along ``slice_axis``."""
+    axis = slice_axis(affine)
     inverse = np.linalg.inv(affine)
     return {round(float((inverse @ np.array([*mark.position, 1.0]))[axis])) for mark in marks}

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from voxloom.errors import BadInput
 from voxloom.files import write_text
@@ -33,7 +34,8 @@ class PointRow:
     case, name, side : which.
     outcome : "found"; "missed": no prediction; "shifted": a wrong level, the prediction lies nearer to another true landmark of its
         side, or to the place one step beyond the ends of the row; "invented": predicted, but not in the truth.
-    dx : distance across the slices in mm, along the patient's left-right axis unless a normal was given; NaN where there is none.
+    dx : distance across the slices in mm (``slice_normal``), or along the patient's left-right axis where no scan is known; NaN where
+        there is none.
     in_plane, distance : in the slice, and in 3D, in mm.
     confidence : of the prediction, NaN where it has none.
     """
@@ -52,6 +54,35 @@ class PointRow:
         return self.outcome in ("found", "shifted") and (self.in_plane if in_plane else self.distance) <= mm
 
 
+#: Voxels whose sides differ by less are cubes, and their scans have no slices.
+_CUBE = 1.2
+
+
+def slice_axis(affine: NDArray[np.float64]) -> int:
+    """The voxel axis across the slices of a scan: that of the largest spacing; of cubes the one nearest to left-right."""
+    lengths = np.linalg.norm(affine[:3, :3], axis=0)
+    if lengths.max() < _CUBE * lengths.min():
+        return int(np.argmax(np.abs(affine[0, :3] / lengths)))
+    return int(lengths.argmax())
+
+
+def slice_normal(affine: NDArray[np.float64]) -> tuple[float, float, float]:
+    """The direction across the slices of a scan, RAS, of length 1; the patient's left-right axis where voxels are cubes.
+
+    The one definition of "across the slices" and "in the slice": ``voxloom evaluate`` and ``voxloom points`` both measure along it.
+
+    Parameters
+    ----------
+    affine : (4, 4) voxel index to RAS mm.
+    """
+    lengths = np.linalg.norm(affine[:3, :3], axis=0)
+    if lengths.max() < _CUBE * lengths.min():
+        return (1.0, 0.0, 0.0)
+    axis = slice_axis(affine)
+    x, y, z = (float(v) for v in affine[:3, axis] / lengths[axis])
+    return (x, y, z)
+
+
 def score_points(
     case: str, predicted: Iterable[Point], truth: Iterable[Point], normal: Sequence[float] = (1.0, 0.0, 0.0)
 ) -> list[PointRow]:
@@ -60,7 +91,7 @@ def score_points(
     Parameters
     ----------
     predicted, truth : in RAS mm; marks of one landmark are averaged.
-    normal : direction across the slices, RAS; the left-right axis for sagittal scans.
+    normal : direction across the slices, RAS (``slice_normal``); the patient's left-right axis where no scan is known.
     """
     found, true = centers(predicted), centers(truth)
     unit = np.asarray(normal, dtype=float) / np.linalg.norm(normal)

@@ -15,6 +15,7 @@ from typing import Any
 
 from voxloom.evaluation.instances import Match, Structure
 from voxloom.evaluation.summary import summarize
+from voxloom.evaluation.units import common, named
 from voxloom.files import write_text
 
 #: Columns of ``structures.csv``; numbers count from the head down, ``x, y, z`` is the middle in RAS mm.
@@ -38,7 +39,12 @@ class StructureTable:
 
     def write_csv(self, path: Path) -> Path:
         """Write ``structures.csv``, whole or not at all."""
-        return _write(path, COLUMNS, [_cells(*row) for row in self.rows])
+        return _write(path, [named(column, self.unit) for column in COLUMNS], [_cells(*row) for row in self.rows])
+
+    @property
+    def unit(self) -> str:
+        """Of distances, as ``Evaluation.unit``."""
+        return common(match.metrics.unit for _, _, match in self.rows)
 
     def summary(self) -> dict[str, Any]:
         """Counts, and the Dice and volume error of the true structures: all, and by number and label.
@@ -60,7 +66,9 @@ class StructureTable:
                 "all": _figures(true),
                 **{kind: _figures([row for row in true if _is(row[1], kind)]) for kind in sorted(kinds, key=_order)},
             },
-            "volume_error_ml": _figures([row for row in true if row[1].prediction is not None], "volume_error_ml"),
+            named("volume_error_ml", self.unit): _figures(
+                [row for row in true if row[1].prediction is not None], "volume_error_ml"
+            ),
         }
 
 

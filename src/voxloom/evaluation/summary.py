@@ -23,7 +23,8 @@ def summarize(values: Sequence[float], groups: Sequence[str] | None = None) -> d
     Returns
     -------
     n, infinite (how many), mean, median, sd (n - 1), quartiles, min, max, ci. With infinite values mean and median include
-    them (the mean is then infinite), and ``finite_mean`` and the interval are over the finite ones.
+    them (the mean is then infinite), and ``finite_mean`` and the interval are over the finite ones. The interval is NaN twice
+    where they are of fewer than ``LEAST_PATIENTS`` patients.
     """
     numbers: NDArray[np.float64] = np.asarray(values, dtype=float)
     finite = np.isfinite(numbers)

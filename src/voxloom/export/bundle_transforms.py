@@ -1,13 +1,13 @@
 """What a run does before and after its network, in MONAI's transforms.
 
-Knows the names and arguments of MONAI's transforms. What they cannot say is refused. Does not know files.
+Knows the names and arguments of MONAI's transforms. What they cannot say is named. Does not know files.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from voxloom.errors import BadInput
 from voxloom.export.bundle_folds import Copies
 from voxloom.prepare import PrepareSettings
 from voxloom.prepare.settings import LEARNED
@@ -15,35 +15,39 @@ from voxloom.run.run import Run
 from voxloom.tasks.segmentation.postprocessing import used_mendings
 
 
+class NotInMonai(Exception):
+    """Something of a run that MONAI has no words for; the message names it."""
+
+
 def preprocessing(settings: PrepareSettings, about: dict[str, Any], copies: Copies) -> list[dict[str, Any]]:
-    """MONAI transforms that do what the preparation did."""
+    """MONAI transforms that do what the preparation did (NotInMonai where there are none)."""
+    if about["network"]["dims"] == 2:
+        raise NotInMonai("the slices of a 2D network")
     if any(isinstance(value, list) for value in about["labels"].values()) or "ignore" in about["labels"]:
-        raise BadInput(
-            "a MONAI bundle cannot express regions or an ignore label", None, "Export a run with plain labels"
-        )
-    for key in ("neighbors", "spread"):
-        if about.get("slices", {}).get(key):
-            raise BadInput(f"a MONAI bundle cannot express slices.{key} of this run", None, "Export a run without it")
+        raise NotInMonai("labels of several values, regions or an ignore label")
+    if about["labels"].get("background", 0) != 0:
+        raise NotInMonai("a background that is not 0")
     unsaid = {
-        "crop": settings.crop != "none",
-        "n4": settings.n4,
-        "resize_to": settings.resize_to is not None,
-        "pad_to": settings.pad_to is not None,
-        "percentile_clip": settings.percentile_clip is not None,
-        "image_order": settings.image_order != "linear",
-        "orientation": settings.orientation not in (None, "RAS"),
+        "slices.spread": bool(about.get("slices", {}).get("spread")),
+        "prepare.crop": settings.crop != "none",
+        "prepare.n4": settings.n4,
+        "prepare.resize_to": settings.resize_to is not None,
+        "prepare.pad_to": settings.pad_to is not None,
+        "prepare.percentile_clip": settings.percentile_clip is not None,
+        "prepare.image_order": settings.image_order != "linear",
+        "prepare.orientation": settings.orientation not in (None, "RAS"),
     }
     for key, used in unsaid.items():
         if used:
-            raise BadInput(f"a MONAI bundle cannot express prepare.{key} of this run", None, "Export a run without it")
+            raise NotInMonai(f"{key} of this run")
     steps: list[dict[str, Any]] = [
         {"_target_": "LoadImaged", "keys": "image"},
         {"_target_": "EnsureChannelFirstd", "keys": "image"},
     ]
-    if settings.orientation is not None and about["network"]["dims"] == 3:
+    if settings.orientation is not None:
         steps.append({"_target_": "Orientationd", "keys": "image", "axcodes": settings.orientation, "labels": None})
     steps += intensity_transforms(settings, about, copies)
-    if settings.spacing is not None and about["network"]["dims"] == 3:
+    if settings.spacing is not None:
         steps.append(
             {
                 "_target_": "Spacingd",
@@ -59,7 +63,7 @@ def intensity_transforms(settings: PrepareSettings, about: dict[str, Any], copie
     """Normalization of every channel in MONAI's words; all channels must share one kind."""
     kinds = set(settings.normalizations(len(about["channels"])))
     if len(kinds) > 1:
-        raise BadInput(f"a MONAI bundle cannot normalize channels differently ({', '.join(sorted(kinds))})", None)
+        raise NotInMonai(f"channels that are normalized differently ({', '.join(sorted(kinds))})")
     kind = kinds.pop()
     steps: list[dict[str, Any]] = []
     if settings.hu_range is not None:
@@ -93,15 +97,21 @@ def _normalize(subtrahend: Any = None, divisor: Any = None, nonzero: bool = Fals
     return step if subtrahend is None else {**step, "subtrahend": subtrahend, "divisor": divisor}
 
 
-def refuse_postprocessing(run: Run, about: dict[str, Any]) -> None:
-    """Refuse what the run does to its predictions and a bundle would leave out."""
+def refuse_postprocessing(run: Run, described: Sequence[dict[str, Any]]) -> None:
+    """Refuse what the run does around its networks and MONAI has no words for (NotInMonai)."""
     done = {
-        "inference.postprocess": bool(used_mendings(run.summary)),
-        "inference.mirror": bool(about["inference"]["mirror"]),
+        "inference.postprocess of this run": bool(used_mendings(run.summary)),
+        "inference.mirror of this run": any(about["inference"]["mirror"] for about in described),
+        "channels that may be missing": any(about.get("channel_dropout", 0) > 0 for about in described),
     }
-    for key, used in done.items():
+    for what, used in done.items():
         if used:
-            raise BadInput(f"a MONAI bundle cannot express {key} of this run", run.folder, "Export a run without it")
+            raise NotInMonai(what)
+
+
+def label_values(about: dict[str, Any]) -> list[int]:
+    """The values of a label file, background first, in the order of the network's outputs."""
+    return [0, *sorted(int(value) for value in about["labels"].values() if value != 0)]
 
 
 def postprocessing(run: Run, about: dict[str, Any], members: int) -> list[dict[str, Any]]:
@@ -121,11 +131,11 @@ def postprocessing(run: Run, about: dict[str, Any], members: int) -> list[dict[s
         {**inverse, "to_tensor": True},
         {"_target_": "AsDiscreted", "keys": "pred", "argmax": True},
     ]
-    names = [name for name, value in about["labels"].items() if value != 0]
+    values = label_values(about)
+    names = sorted((name for name, value in about["labels"].items() if value != 0), key=lambda n: about["labels"][n])
     if kept := [names.index(name) + 1 for name in run.summary.get("largest_component", ())]:
         largest = {"_target_": "KeepLargestConnectedComponentd", "keys": "pred", "is_onehot": False}
         steps.append({**largest, "applied_labels": kept})
-    values = [0, *(int(value) for value in about["labels"].values() if value != 0)]
     if values != list(range(len(values))):
         steps.append(
             {

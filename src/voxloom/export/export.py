@@ -1,20 +1,30 @@
 """``export``: a run as a MONAI bundle that MONAI's own loader runs.
 
 Knows MONAI's bundle layout. What is done before and after the network is said in MONAI's words by
-``voxloom.export.bundle_transforms``; what MONAI cannot say is refused, not approximated in silence.
+``voxloom.export.bundle_transforms``; what MONAI cannot say is not approximated: such a run is exported whole (``bundle_own``).
 """
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from importlib import metadata, resources
 from pathlib import Path
 from typing import Any
 
 from voxloom.errors import BadInput
+from voxloom.export import bundle_own
 from voxloom.export.bundle_folds import Copies
-from voxloom.export.bundle_transforms import postprocessing, preprocessing, refuse_postprocessing
-from voxloom.files import new_folder, write_json, write_text
+from voxloom.export.bundle_own import mean_dice
+from voxloom.export.bundle_transforms import (
+    NotInMonai,
+    label_values,
+    postprocessing,
+    preprocessing,
+    refuse_postprocessing,
+)
+from voxloom.export.share import shared_recipe, zip_run
+from voxloom.files import new_folder, read_json, write_json, write_text
 from voxloom.prepare import PrepareSettings
 from voxloom.run.run import Run
 from voxloom.tasks.abilities import need
@@ -22,46 +32,80 @@ from voxloom.training.weights import load_weights
 
 #: Version of the bundles that are written.
 BUNDLE_VERSION = "1.0.0"
+#: What a bundle needs beside MONAI.
+_PACKAGES = ("nibabel", "pytorch-ignite", "fire")
 
 
 def export_run(run: Run, out: Path, to: str = "monai") -> Path:
-    """Write the run as a MONAI bundle into ``out``.
+    """Write the run as a MONAI bundle into the folder ``out``, or as a zip that can be shared.
+
+    A bundle holds the run in MONAI's own words where MONAI has them; otherwise it runs Voxloom's preparation, network and
+    post-processing inside, and says so (``own_preparation``).
 
     Parameters
     ----------
-    out : new or empty folder.
-    to : "monai".
+    out : new or empty folder; of a zip, a new file.
+    to : "monai", or "zip" (``voxloom.export.share``).
 
     Raises
     ------
-    BadInput : the folder is not empty, or the run uses something that a bundle cannot express.
+    BadInput : the folder is not empty, or the run was trained on points (of a bundle).
     """
+    if to == "zip":
+        need(run, "export --to zip")
+        return zip_run(run, out)
     if to != "monai":
-        raise BadInput(f"cannot export to {to}", None, "Known: monai")
-    need(run, "export")
+        raise BadInput(f"cannot export to {to}", None, "Known: monai, zip")
+    need(run, "export --to monai")
     if out.exists() and any(out.iterdir()):
         raise BadInput("the folder is not empty", out, "Choose another with -o")
     described = [load_weights(folder)[1] for folder in run.folds]
+    with new_folder(out) as building:
+        try:
+            write_plain(run, building, described)
+        except NotInMonai as reason:
+            shutil.rmtree(building)
+            building.mkdir()
+            write_own(run, building, described, str(reason))
+        write_text(building / "LICENSE", (resources.files("voxloom") / "recipes" / "bundle-license.txt").read_text())
+    return out
+
+
+def own_preparation(bundle: Path) -> str | None:
+    """Why a bundle runs Voxloom's own preparation; None where it is MONAI's alone."""
+    found: str | None = read_json(bundle / "configs" / "metadata.json").get("voxloom_runs_because")
+    return found
+
+
+def write_plain(run: Run, building: Path, described: list[dict[str, Any]]) -> None:
+    """The bundle in MONAI's own transforms and network (NotInMonai where it has none)."""
     about = described[0]
     kind = about["network"]["kind"]
     if kind not in ("unet", "resunet"):
-        raise BadInput(
-            f"MONAI has no network of the kind `{kind}`, so a bundle cannot hold it", run.folder,
-            "Export a run of `unet` or `resunet`; Voxloom itself predicts with every kind",
-        )  # fmt: skip
-    refuse_postprocessing(run, about)
+        raise NotInMonai(f"a network of the kind {kind}")
+    refuse_postprocessing(run, described)
     copies = Copies.of(described)
     transforms = preprocessing(PrepareSettings.model_validate(about["prepare"]), about, copies)
     network = network_config(about, copies)
-    with new_folder(out) as building:
-        names = [save_model(folder, building, number, copies) for number, folder in enumerate(run.folds)]
-        write_json(building / "configs" / "metadata.json", describe(run, about, copies))
-        write_json(building / "configs" / "inference.json", inference_config(run, about, names, transforms, network))
-        write_json(building / "configs" / "evaluate.json", evaluate_config(about))
-        write_json(building / "configs" / "train.json", train_config(run, network))
-        write_text(building / "docs" / "README.md", readme(run, about, names))
-        write_text(building / "LICENSE", (resources.files("voxloom") / "recipes" / "bundle-license.txt").read_text())
-    return out
+    names = [save_model(folder, building, number, copies) for number, folder in enumerate(run.folds)]
+    write_json(building / "configs" / "metadata.json", describe(run, about, copies))
+    write_json(building / "configs" / "inference.json", inference_config(run, about, names, transforms, network))
+    write_json(building / "configs" / "evaluate.json", evaluate_config(run, about, len(names)))
+    write_json(building / "configs" / "train.json", train_config(run, network))
+    write_text(building / "docs" / "README.md", readme(run, about, len(names), None))
+
+
+def write_own(run: Run, building: Path, described: list[dict[str, Any]], reason: str) -> None:
+    """The bundle that runs Voxloom inside."""
+    about = described[0]
+    copies = Copies(len(about["channels"]), (), (0,) * len(described))
+    config = bundle_own.inference_config(about)
+    bundle_own.save_run(run, building)
+    write_json(building / "configs" / "metadata.json", describe(run, about, copies, reason))
+    write_json(building / "configs" / "inference.json", config)
+    write_json(building / "configs" / "evaluate.json", bundle_own.evaluate_config(about))
+    write_json(building / "configs" / "train.json", train_config(run, config["network_def"]))
+    write_text(building / "docs" / "README.md", readme(run, about, len(described), reason))
 
 
 def save_model(fold: Path, bundle: Path, number: int, copies: Copies) -> str:
@@ -78,11 +122,7 @@ def save_model(fold: Path, bundle: Path, number: int, copies: Copies) -> str:
     # the skip layers name the same modules a second time
     lost = [name for name in missing.missing_keys if not name.startswith("skip_layers.")]
     if lost or missing.unexpected_keys:
-        raise BadInput(
-            "the weights do not fit MONAI's DynUNet",
-            fold,
-            f"First differing weight: {(lost or missing.unexpected_keys)[0]}",
-        )
+        raise NotInMonai(f"this network (its weight {(lost or missing.unexpected_keys)[0]})")
     name = "model" if number == 0 else f"model_{number}"
     path = bundle / "models" / f"{name}.pt"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -113,7 +153,7 @@ def network_config(about: dict[str, Any], copies: Copies) -> dict[str, Any] | st
 
 def _subpixel(cell: Sequence[int], dims: int, inputs: int, outputs: int) -> str:
     if len(set(cell)) > 1:
-        raise BadInput(f"a MONAI bundle cannot express cells of {cell} voxels", None, "Export a run with equal strides")
+        raise NotInMonai(f"cells of {' x '.join(map(str, cell))} voxels")
     voxels = {
         "spatial_dims": dims,
         "in_channels": inputs,
@@ -191,16 +231,23 @@ def evaluator(models: list[str], network: dict[str, Any] | str) -> dict[str, Any
     return {**defined, "handlers": loaders, "evaluator": ensemble}
 
 
-def evaluate_config(about: dict[str, Any]) -> dict[str, Any]:
+def evaluate_config(run: Run, about: dict[str, Any], members: int) -> dict[str, Any]:
     """``evaluate.json``: laid over ``inference.json``; adds the label and mean Dice."""
-    count = about["network"]["out_channels"]
+    values = [value for value in label_values(about) if value]
+    classes = {"orig_labels": [0, *values], "target_labels": list(range(len(values) + 1))}
+    truth = [
+        {"_target_": "CopyItemsd", "keys": "label_file", "names": "label"},
+        {"_target_": "LoadImaged", "keys": "label"},
+        {"_target_": "EnsureChannelFirstd", "keys": "label"},
+        {"_target_": "MapLabelValued", "keys": ["pred", "label"], **classes},
+    ]
     return {
         "labels_dir": "$@bundle_root + '/labels'",
-        "data": "$[{'image': p, 'label': os.path.join(@labels_dir, os.path.basename(p))} "
+        "data": "$[{'image': p, 'label_file': os.path.join(@labels_dir, os.path.basename(p))} "
         "for p in sorted(glob.glob(os.path.join(@dataset_dir, '*.nii.gz')))]",
-        "evaluator": {
-            "key_val_metric": {"mean_dice": {"_target_": "MeanDice", "include_background": False, "num_classes": count}}
-        },
+        "postprocessing": {"_target_": "Compose", "transforms": [*postprocessing(run, about, members), *truth]},
+        "evaluator": {"key_val_metric": mean_dice(include_background=False, num_classes=len(values) + 1)},
+        "run": ["$@evaluator.run()", "$print('mean Dice', @evaluator.state.metrics['mean_dice'])"],
     }
 
 
@@ -210,20 +257,20 @@ def train_config(run: Run, network: dict[str, Any] | str) -> dict[str, Any]:
         "imports": ["$import torch", "$import monai"],
         "bundle_root": ".",
         "network_def": network,
-        "voxloom_recipe": run.recipe.model_dump(mode="json"),
+        "voxloom_recipe": shared_recipe(run.recipe).model_dump(mode="json"),
         "run": ["$print('These weights were trained by Voxloom; repeat with: voxloom train DATASET -r recipe.yaml')"],
     }
 
 
-def describe(run: Run, about: dict[str, Any], copies: Copies) -> dict[str, Any]:
-    """``metadata.json`` after MONAI's schema."""
+def describe(run: Run, about: dict[str, Any], copies: Copies, own: str | None = None) -> dict[str, Any]:
+    """``metadata.json`` after MONAI's schema; ``own`` is why Voxloom runs inside."""
     dims, window = about["network"]["dims"], about["patch"]
     image = {
         "type": "image", "format": "magnitude", "num_channels": copies.inputs, "spatial_shape": list(window[:dims]),
         "dtype": "float32", "value_range": [], "is_patch_data": True,
         "channel_def": {str(n): name for n, name in enumerate(copies.names(about["channels"]))},
     }  # fmt: skip
-    names = ["background", *(name for name in about["labels"] if name != "background")]
+    names = ["background", *(name for name in about["labels"] if name not in ("background", "ignore"))]
     output = {
         **image, "format": "segmentation", "num_channels": len(names), "value_range": [0, len(names) - 1],
         "channel_def": dict(zip(map(str, range(len(names))), names, strict=True)),
@@ -236,9 +283,10 @@ def describe(run: Run, about: dict[str, Any], copies: Copies) -> dict[str, Any]:
         "pytorch_version": metadata.version("torch"),
         "numpy_version": metadata.version("numpy"),
         "required_packages_version": {
-            name: metadata.version(name) for name in ("nibabel", "pytorch-ignite") if _installed(name)
+            name: metadata.version(name) for name in (*_PACKAGES, *(["voxloom"] if own else [])) if _installed(name)
         },
-        "name": run.folder.name,
+        **({"voxloom_runs_because": f"MONAI cannot express {own}"} if own else {}),
+        "name": run.folder.resolve().name,
         "task": f"Segmentation of {', '.join(names[1:])}",
         "description": run.recipe.description or "Trained and exported by Voxloom",
         "authors": "the makers of the run",
@@ -255,19 +303,34 @@ def _installed(name: str) -> bool:
     return True
 
 
-def readme(run: Run, about: dict[str, Any], models: list[str]) -> str:
-    """``docs/README.md``."""
+def readme(run: Run, about: dict[str, Any], members: int, own: str | None) -> str:
+    """``docs/README.md``; ``own`` is why Voxloom runs inside."""
     dice = run.summary.get("validation", {}).get("dice", {})
     rows = [f"| {label} | {f['mean']:.4f} | {f['n']} |" for label, f in dice.items()]
     table = ["| label | mean Dice on held-out cases | cases |", "|---|---|---|", *rows] if rows else []
+    packages = ["monai", *_PACKAGES, *(["voxloom"] if own else [])]
+    if own:
+        what = "prepares scans, predicts and corrects label maps with Voxloom's own code"
+        inside = f"MONAI cannot express {own}, so this bundle {what}."
+        images = "scans (any format that Voxloom reads; with several channels CASE_0000, CASE_0001, ...)"
+    else:
+        inside = "Everything is MONAI's own: transforms, network and post-processing. Voxloom is not needed."
+        images = "NIfTI images (.nii.gz; several channels in the fourth axis)"
+    command = "python -m monai.bundle run --bundle_root . --config_file"
     return "\n".join(
         [
-            f"# {run.folder.name}",
+            f"# {run.folder.resolve().name}",
             "",
-            f"Segments {', '.join(n for n in about['labels'] if n != 'background')}. {len(models)} network(s), exported by Voxloom.",
+            f"Segments {', '.join(n for n in about['labels'] if n not in ('background', 'ignore'))}. "
+            f"{members} network(s), exported by Voxloom. {inside}",
             "",
-            "Put NIfTI images into `images/` and run `python -m monai.bundle run --config_file configs/inference.json "
-            "--bundle_root . --meta_file configs/metadata.json`; label maps appear in `eval/`.",
+            f"Install what it needs: `pip install {' '.join(packages)}`. Put {images} into `images/` and run, in this folder,",
+            "",
+            f"    {command} configs/inference.json",
+            "",
+            "Label maps appear in `eval/`. With label maps of the same names in `labels/`, this prints the mean Dice too:",
+            "",
+            f"    {command} \"['configs/inference.json','configs/evaluate.json']\"",
             "",
             *table,
             "",

@@ -1,16 +1,21 @@
-"""Files in, Volumes out, and back: NIfTI, MHD/MHA, NRRD, PNG, TIFF and DICOM series.
+"""Files in, Volumes out, and back: NIfTI, MHD/MHA, NRRD, FreeSurfer, PNG, TIFF, JPEG and DICOM series.
 
 Geometry is RAS+ millimetres on both ways. Heavy libraries are imported by the reader that needs them.
 """
 
 from voxloom.formats.dispatch import (
     ENDINGS,
+    IMAGE_ENDINGS,
+    LOSSY,
+    PICTURE_ENDINGS,
     ending_of,
     format_of,
     read_channels,
     read_header,
     read_label,
+    read_marks,
     read_volume,
+    result_ending,
     write_dicom_series,
     write_volume,
 )
@@ -18,13 +23,18 @@ from voxloom.formats.header import Header
 
 __all__ = [
     "ENDINGS",
+    "IMAGE_ENDINGS",
+    "LOSSY",
+    "PICTURE_ENDINGS",
     "Header",
     "ending_of",
     "format_of",
     "read_channels",
     "read_header",
     "read_label",
+    "read_marks",
     "read_volume",
+    "result_ending",
     "write_dicom_series",
     "write_volume",
 ]

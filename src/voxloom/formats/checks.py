@@ -19,6 +19,8 @@ from voxloom.errors import BadInput
 DEFLATE_LIMIT = 1032
 #: Voxels of so many bytes, packed more than so many times, are taken for a trap (a "zip bomb").
 BOMB_BYTES, BOMB_RATIO = 1 << 30, 256
+#: A label value may be this far from a whole number.
+_ROUNDING = 1e-4
 
 
 def check_file(path: Path) -> int:
@@ -82,15 +84,18 @@ def check_finite(data: NDArray[Any], where: str | Path) -> None:
 
 
 def as_integers(data: NDArray[Any], where: str | Path) -> NDArray[Any]:
-    """Label values as integers, the array itself where it already is one. Raises BadInput for a fraction."""
+    """Label values as integers, the array itself where it already is one.
+
+    What arithmetic in 32 bits leaves of an integer (1.0000001) is one. Raises BadInput for a fraction.
+    """
     if data.dtype.kind in "iu":
         return data
     if data.dtype.kind == "b":
         return data.astype(np.uint8)
     rounded = np.rint(data)
-    wrong = rounded != data
+    wrong = np.abs(rounded - data) > _ROUNDING
     if wrong.any():
-        values = ", ".join(f"{v:g}" for v in np.unique(data[wrong])[:3])
+        values = ", ".join(f"{v:.9g}" for v in np.unique(data[wrong])[:3])
         raise BadInput(
             f"is not a label map: {int(wrong.sum()):,} voxels are no whole numbers (such as {values})",
             where,

@@ -13,6 +13,8 @@ from typing import Any, TypeAlias
 from voxloom.errors import BadInput
 from voxloom.formats.checks import as_integers, check_file
 from voxloom.formats.header import Header
+from voxloom.formats.label_like import check_label_like
+from voxloom.notes import tell
 from voxloom.volume import Volume
 
 #: A file, a folder with one DICOM series, or the DICOM files of one series.
@@ -24,17 +26,34 @@ _FORMATS = {
     ".mha": "metaimage",
     ".mhd": "metaimage",
     ".nrrd": "nrrd",
+    ".nhdr": "nrrd",
     ".png": "picture",
     ".tif": "picture",
     ".tiff": "picture",
+    ".hdr.gz": "nifti",
+    ".hdr": "nifti",
+    ".mgz": "freesurfer",
+    ".mgh": "freesurfer",
+    ".jpeg": "picture",
+    ".jpg": "picture",
+    ".img.gz": "nifti",
+    ".img": "nifti",
     ".dcm": "dicom",
 }
-#: Endings that ``write_volume`` knows and a dataset may hold, longest first.
-ENDINGS: tuple[str, ...] = tuple(ending for ending, name in _FORMATS.items() if name != "dicom")
+#: Endings of the second file of a pair: read when named, but not a scan of its own in a folder.
+_SECOND = (".img.gz", ".img")
+#: Endings that ``write_volume`` knows, longest first.
+ENDINGS: tuple[str, ...] = (".nii.gz", ".nii", ".mha", ".mhd", ".nrrd", ".nhdr", ".png", ".tif", ".tiff")
+#: Endings of images that a data set or a folder of scans may hold, longest first.
+IMAGE_ENDINGS: tuple[str, ...] = tuple(e for e, name in _FORMATS.items() if name != "dicom" and e not in _SECOND)
+#: Endings of 2D pictures.
+PICTURE_ENDINGS: tuple[str, ...] = tuple(e for e, name in _FORMATS.items() if name == "picture")
+#: Endings of pictures that compression changes: images, never label maps.
+LOSSY = (".jpg", ".jpeg")
 
 
 def format_of(path: str | Path) -> str:
-    """``"nifti"``, ``"metaimage"``, ``"nrrd"``, ``"picture"`` or ``"dicom"``.
+    """``"nifti"``, ``"metaimage"``, ``"nrrd"``, ``"freesurfer"``, ``"picture"`` or ``"dicom"``.
 
     The ending decides. A folder and a file whose content begins like DICOM are ``"dicom"``. Raises BadInput for others.
     """
@@ -46,19 +65,29 @@ def format_of(path: str | Path) -> str:
     if path.is_dir() or _is_dicom(path):
         return "dicom"
     check_file(path)
-    raise BadInput(f"the ending is none of {', '.join(ENDINGS)}", path, "Give such a file or a folder of DICOM files")
+    known = ", ".join(IMAGE_ENDINGS)
+    raise BadInput(f"the ending is none of {known}", path, "Give such a file or a folder of DICOM files")
 
 
 def ending_of(path: Path) -> str | None:
     """The known image ending of a file name, the longest that fits (``.nii.gz`` before ``.gz``), or None."""
-    return max((e for e in ENDINGS if path.name.lower().endswith(e)), key=len, default=None)
+    return max((e for e in IMAGE_ENDINGS if path.name.lower().endswith(e)), key=len, default=None)
 
 
-def read_volume(source: Source, *, resample_tilt: bool = False) -> Volume:
+def result_ending(ending: str) -> str:
+    """The ending for a label map of an image with this one: its own, or of a format that holds labels and can be written."""
+    known = ending.lower()
+    if known in ENDINGS:
+        return ending
+    return ".png" if known in LOSSY else ".nii.gz"
+
+
+def read_volume(source: Source, *, resample_tilt: bool = False, series: str | None = None) -> Volume:
     """Read one volume, (C, I, J, K), from a file, a folder with one DICOM series, or a list of its files.
 
     Voxels keep their stored type where the file's intensity scale allows it. With ``resample_tilt`` a DICOM series that
     was taken with a tilted gantry, or with unequal gaps, is resampled linearly; other sources are not changed by it.
+    ``series`` names the wanted one of several DICOM series of a folder, by its UID, number or description.
 
     Raises
     ------
@@ -69,43 +98,72 @@ def read_volume(source: Source, *, resample_tilt: bool = False) -> Volume:
         if path is None or format_of(path) == "dicom":
             from voxloom.formats import dicom
 
-            return dicom.read(source if path is None else path, resample_tilt=resample_tilt)
-        return _reader(path).read(path)  # type: ignore[no-any-return]
+            return _noted(dicom.read(source if path is None else path, resample_tilt=resample_tilt, series=series))
+        _no_series(path, series)
+        return _noted(_reader(path).read(path))
 
 
 def read_channels(path: str | Path) -> Volume:
-    """Read a file whose fourth axis holds channels (4D NIfTI of the Decathlon), any other as ``read_volume`` does."""
+    """Read a file whose fourth axis holds channels (4D NIfTI of the Decathlon), a color picture with all its channels even where
+    they are equal, any other file as ``read_volume`` does."""
     path = Path(path)
     with _there(path):
         if format_of(path) == "nifti":
             from voxloom.formats import nifti
 
-            return nifti.read_channels(path)
+            return _noted(nifti.read_channels(path))
+        if format_of(path) == "picture":
+            from voxloom.formats import picture
+
+            return _noted(picture.read_colors(path))
     return read_volume(path)
 
 
-def read_header(source: Source) -> Header:
+def _noted(volume: Volume) -> Volume:
+    """Tell what the reader could not be sure of: every reading passes here."""
+    if note := volume.meta.get("geometry_note"):
+        tell(volume.meta.get("source"), str(note))
+    return volume
+
+
+def read_header(source: Source, *, series: str | None = None) -> Header:
     """Grid, channels and type without decoding voxels. Raises BadInput as ``read_volume``, but for faults of voxels."""
     path = _single(source)
     with _there(source):
         if path is None or format_of(path) == "dicom":
             from voxloom.formats import dicom
 
-            return dicom.read_header(source if path is None else path)
+            return dicom.read_header(source if path is None else path, series=series)
+        _no_series(path, series)
         return _reader(path).read_header(path)  # type: ignore[no-any-return]
 
 
 def read_label(source: Source) -> Volume:
     """Read a label map, integers of shape (1, I, J, K).
 
-    Raises BadInput as ``read_volume``, and for several channels or values that are no whole numbers.
+    Raises BadInput as ``read_volume``, and for several channels, values that are no whole numbers, an image or an interpolated
+    mask, and JPEG.
     """
+    volume = _integers(source)
+    check_label_like(volume.data, volume.meta.get("source", str(source)))
+    return volume
+
+
+def read_marks(source: Source) -> Volume:
+    """Read a map of points, integers of shape (1, I, J, K): as ``read_label``, but values need not fill areas."""
+    return _integers(source)
+
+
+def _integers(source: Source) -> Volume:
     path = _single(source)
+    if path is not None and path.name.lower().endswith(LOSSY):
+        fix = "Save label maps as PNG, from the program that drew them"
+        raise BadInput("is a JPEG, whose compression changes label values", path, fix)
     with _there(source):
         if path is not None and format_of(path) == "picture":
             from voxloom.formats import picture
 
-            volume = picture.read_indices(path)
+            volume = _noted(picture.read_indices(path))
         else:
             volume = read_volume(source)
     where = volume.meta.get("source", str(source))
@@ -147,6 +205,11 @@ def _there(source: Source) -> Iterator[None]:
         raise BadInput(f"cannot be read ({error.strerror or error})", where, fix) from error
 
 
+def _no_series(path: Path, series: str | None) -> None:
+    if series is not None:
+        raise BadInput(f"holds no DICOM series {series!r}, it is one image", path, "Leave the series out")
+
+
 def _single(source: Source) -> Path | None:
     """The path of a source that is one path, None for a list of files."""
     if isinstance(source, (str, Path)):
@@ -161,7 +224,9 @@ def _reader(path: Path) -> Any:
     return import_module(f"voxloom.formats.{_MODULES[format_of(path)]}")
 
 
-_MODULES = {"nifti": "nifti", "metaimage": "itk", "nrrd": "itk", "picture": "picture"}
+_MODULES = {
+    "nifti": "nifti", "metaimage": "itk", "nrrd": "itk", "freesurfer": "freesurfer", "picture": "picture",
+}  # fmt: skip
 
 
 def _is_dicom(path: Path) -> bool:

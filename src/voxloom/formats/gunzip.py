@@ -1,11 +1,12 @@
-"""Bytes of a plain or gzip file, straight into the array that needs them, and back.
+"""Bytes of a plain, gzip or bzip2 file, straight into the array that needs them, and back.
 
-Knows gzip and zlib data and their check sums. Deflate is done by Intel's ISA-L (package ``isal``): the same format as zlib's,
+Knows gzip, zlib and bzip2 data and their check sums. Deflate is done by Intel's ISA-L (package ``isal``): the same format as zlib's,
 written 6 to 15 times and read 1.7 times as fast, see docs/formats.md. Does not know what the bytes mean.
 """
 
 from __future__ import annotations
 
+import bz2
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ _PIECE = 1 << 20
 _DEFLATE = 8
 #: Window bits that ask for gzip, or for whichever of zlib and gzip there is.
 GZIP, ZLIB_OR_GZIP = 31, 47
+#: Asks for bzip2.
+BZIP2 = -1
 #: More bytes than this after the voxels are no padding: the file is not what its header says.
 _MOST_SURPLUS = 64 << 20
 #: Higher levels gain 2 % of size and take up to four times as long.
@@ -35,12 +38,16 @@ def is_gzip(path: Path) -> bool:
 class ByteStream:
     """The content of a file from byte ``offset`` on, read forward once; compression is undone on the way.
 
-    ``compressed`` tells how: None (not at all), ``GZIP`` or ``ZLIB_OR_GZIP``. Raises BadInput when the data is cut or damaged.
+    ``compressed`` tells how: None (not at all), ``GZIP``, ``ZLIB_OR_GZIP`` or ``BZIP2``. Raises BadInput
+    when the data is cut or damaged.
     """
 
     def __init__(self, path: Path, *, compressed: int | None, offset: int = 0) -> None:
         self._path = path
-        self._pieces = _plain(path, offset) if compressed is None else _gunzip(path, offset, compressed)
+        if compressed is None:
+            self._pieces = _plain(path, offset)
+        else:
+            self._pieces = _bunzip(path, offset) if compressed == BZIP2 else _gunzip(path, offset, compressed)
         self._rest = memoryview(b"")
 
     def take(self, count: int) -> bytes:
@@ -106,6 +113,23 @@ def _gunzip(path: Path, offset: int, kind: int) -> Iterator[bytes]:
                     return
                 engine = isal_zlib.decompressobj(wbits=kind)
         raise BadInput(f"the {name} data ends too early", path, "It was probably copied by half; copy it again")
+
+
+def _bunzip(path: Path, offset: int) -> Iterator[bytes]:
+    """Pieces of at most 1 MiB of one bzip2 stream."""
+    with path.open("rb") as f:
+        f.seek(offset)
+        engine = bz2.BZ2Decompressor()
+        while not engine.eof:
+            more = f.read(_PIECE) if engine.needs_input else b""
+            if engine.needs_input and not more:
+                raise BadInput("the bzip2 data ends too early", path, "It was probably copied by half; copy it again")
+            try:
+                piece = engine.decompress(more, _PIECE)
+            except (OSError, ValueError) as error:
+                raise BadInput(f"the bzip2 data is damaged ({error})", path, "Copy the file again") from None
+            if piece:
+                yield piece
 
 
 def gzip_pieces(buffers: Iterable[memoryview]) -> Iterator[bytes]:

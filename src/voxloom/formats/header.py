@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +21,7 @@ class Header:
     affine : (4, 4) voxel index (i, j, k) to RAS+ millimetres.
     dtype : name of the NumPy type that is stored, e.g. ``"int16"``.
     source : the file or folder.
+    meta : as ``Volume.meta``: ``unit``, ``geometry_note`` and the like, where the format knows them.
     """
 
     shape: tuple[int, int, int]
@@ -26,3 +29,9 @@ class Header:
     affine: NDArray[np.float64]
     dtype: str
     source: str
+    meta: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def unit(self) -> str:
+        """``"mm"``, or ``"pixel"`` where the file has no voxel size."""
+        return str(self.meta.get("unit", "mm"))

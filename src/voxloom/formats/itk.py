@@ -1,4 +1,4 @@
-"""MetaImage (.mha, .mhd) and NRRD (.nrrd): read without ITK, whose readers crash on damaged headers, written by SimpleITK.
+"""MetaImage (.mha, .mhd) and NRRD (.nrrd, .nhdr): read without ITK, whose readers crash on damaged headers, written by SimpleITK.
 
 Knows the way between ITK's LPS and our RAS. The headers are in ``metaimage`` and ``nrrd``.
 """
@@ -33,21 +33,21 @@ def read(path: Path) -> Volume:
     header = _header(path)
     data = header.voxels()
     check_finite(data, path)
-    return Volume(data, header.affine, {"source": str(path)})
+    return Volume(data, header.affine, {"source": str(path), **header.meta})
 
 
 def read_header(path: Path) -> Header:
     """Grid, channels and type without the voxels. Raises BadInput for a damaged header, 4D and too short files."""
     header = _header(path)
     name = header.dtype.newbyteorder("=").name
-    return Header(header.shape, header.channels, header.affine, name, str(path))
+    return Header(header.shape, header.channels, header.affine, name, str(path), header.meta)
 
 
 def _header(path: Path) -> TextHeader:
     """The header by content: an NRRD may carry any ending."""
     check_file(path)
     with path.open("rb") as f:
-        is_nrrd = f.read(4) == b"NRRD" or path.suffix.lower() == ".nrrd"
+        is_nrrd = f.read(4) == b"NRRD" or path.suffix.lower() in (".nrrd", ".nhdr")
     return nrrd.read_header(path) if is_nrrd else metaimage.read_header(path)
 
 
@@ -56,7 +56,7 @@ def write(volume: Volume, path: Path) -> None:
     import SimpleITK as sitk
 
     image = to_image(volume)
-    if path.suffix.lower() != ".mhd":
+    if path.suffix.lower() not in (".mhd", ".nhdr"):
         with atomic_path(path) as temporary, _told(path):
             sitk.WriteImage(image, str(temporary), True, 1)
         return

@@ -8,12 +8,22 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from voxloom.errors import BadInput
-from voxloom.formats.textheader import LONGEST_HEADER, Encoding, TextHeader, detached, lps_affine, numbers, sizes
+from voxloom.formats.textheader import (
+    LONGEST_HEADER,
+    Encoding,
+    TextHeader,
+    detached,
+    lps_affine,
+    numbers,
+    sizes,
+    unit_mm,
+)
 
 _TYPES = {
     "MET_CHAR": "i1", "MET_UCHAR": "u1", "MET_SHORT": "i2", "MET_USHORT": "u2", "MET_INT": "i4", "MET_UINT": "u4",
@@ -22,6 +32,7 @@ _TYPES = {
 }  # fmt: skip
 _DIRECTIONS = ("TransformMatrix", "Rotation", "Orientation")
 _ORIGINS = ("Offset", "Position", "Origin")
+_SIZES = ("ElementSpacing", "ElementSize")
 _MOST_DIMENSIONS = 10
 
 
@@ -68,7 +79,18 @@ def _understand(path: Path, fields: dict[str, str], end: int) -> TextHeader:
         if not 0 <= offset <= held:
             raise ValueError(f"HeaderSize is {skipped}")
     axes = grid if channels == 1 else (channels, *grid)
-    return TextHeader(data, offset, axes, None if channels == 1 else 0, dtype, encoding, _affine(fields, count))
+    affine = _affine(fields, count, unit_mm(fields.get("DistanceUnits", ""), path))
+    return TextHeader(data, offset, axes, None if channels == 1 else 0, dtype, encoding, affine, _doubts(fields))
+
+
+def _doubts(fields: dict[str, str]) -> dict[str, Any]:
+    """``unit`` and ``geometry_note`` where the header has no voxel size, or no directions."""
+    sized = any(key in fields for key in _SIZES)
+    if not sized:
+        return {"unit": "pixel", "geometry_note": "the header has no voxel size: distances are in voxels"}
+    if not any(key in fields for key in _DIRECTIONS):
+        return {"geometry_note": "the voxel sizes are known, the orientation is not: LPS is assumed"}
+    return {}
 
 
 def _encoding(fields: dict[str, str]) -> Encoding:
@@ -86,8 +108,8 @@ def _place(path: Path, name: str, end: int) -> tuple[Path, int]:
     return detached(path, name), 0
 
 
-def _affine(fields: dict[str, str], count: int) -> NDArray[np.float64]:
-    """RAS affine; a 2D image lies at z = 0 with 1 mm, axes beyond the third are left out."""
+def _affine(fields: dict[str, str], count: int, mm: float) -> NDArray[np.float64]:
+    """RAS affine of lengths in units of ``mm``; a 2D image lies at z = 0 with 1 mm, axes beyond the third are left out."""
     directions, spacing, origin = np.eye(3), np.ones(3), np.zeros(3)
     n = min(count, 3)
     if given := next((fields[key] for key in _DIRECTIONS if key in fields), None):
@@ -96,7 +118,9 @@ def _affine(fields: dict[str, str], count: int) -> NDArray[np.float64]:
         spacing[:n] = numbers(given, count)[:n]
     if given := next((fields[key] for key in _ORIGINS if key in fields), None):
         origin[:n] = numbers(given, count)[:n]
-    return lps_affine(directions.T * spacing, origin)
+    if any(key in fields for key in _SIZES):
+        spacing[:n] *= mm
+    return lps_affine(directions.T * spacing, origin * mm)
 
 
 def _is_true(fields: dict[str, str], key: str, otherwise: str = "False") -> bool:

@@ -1,7 +1,8 @@
-"""2D pictures: PNG and TIFF of one page, grey or color.
+"""2D pictures: PNG, TIFF and JPEG of one page, grey or color.
 
-Knows that a picture has no geometry: column is i, row is j, K is 1, and a pixel is 1 mm, growing to the left and to the
-back of the patient (LPS). Transparency is dropped. Does not know stacks of pages or resolution tags.
+Knows that a picture has no geometry: column is i, row is j, K is 1. Its unit is the pixel (``Volume.unit``), its axes grow as those of
+LPS, which says nothing of the patient. Color with three equal channels is grey. Transparency is dropped. Does not know stacks of pages
+or resolution tags.
 """
 
 from __future__ import annotations
@@ -16,12 +17,14 @@ from numpy.typing import NDArray
 
 from voxloom.errors import BadInput
 from voxloom.files import atomic_path
+from voxloom.formats import tiff
 from voxloom.formats.checks import check_bomb, check_file, check_finite, check_shape, format_shape
 from voxloom.formats.header import Header
 from voxloom.volume import Volume
 
 #: Affine of every picture.
 PICTURE_AFFINE = np.diag([-1.0, -1.0, 1.0, 1.0])
+_EXIF_ORIENTATION = 0x0112
 _GREY = {"1": "uint8", "L": "uint8", "LA": "uint8", "F": "float32", "I": "int32"}
 
 
@@ -30,20 +33,37 @@ def read(path: Path) -> Volume:
 
     Raises BadInput for several pages, 16-bit color (the decoder would round it), damaged files, NaN or infinite values.
     """
-    return _read(path, palette=False)
+    return _volume(*_grey(*_pixels(path, palette=False)), path)
+
+
+def read_colors(path: Path) -> Volume:
+    """Read a picture like ``read``, but color keeps its three channels even where they are equal."""
+    return _volume(*_pixels(path, palette=False), path)
 
 
 def read_indices(path: Path) -> Volume:
     """Read a label picture: like ``read``, but a palette picture gives its indices instead of its colors."""
-    return _read(path, palette=True)
+    return _volume(*_grey(*_pixels(path, palette=True)), path)
 
 
 def read_header(path: Path) -> Header:
-    """Size, channels and type of a picture without its pixels (raises BadInput for damaged files)."""
-    with _open(path) as image:
+    """Size, channels and type of a picture; pixels are decoded only where color may be grey in three equal channels.
+
+    Raises BadInput for damaged files.
+    """
+    opened = _open(path)
+    if isinstance(opened, np.ndarray):
+        return _header((opened.shape[1], opened.shape[0]), 1, str(opened.dtype), path)
+    with opened as image:
         mode = _target(image)
-        channels = 3 if mode == "RGB" else 1
-        return Header((image.width, image.height, 1), channels, PICTURE_AFFINE, _dtype(mode), str(path))
+        kind = tiff.stored_type(image) if image.format == "TIFF" and mode != "RGB" else None
+        size, dtype = image.size, _dtype(mode) if kind is None else str(kind)
+    channels = read(path).channels if mode == "RGB" else 1
+    return _header(size, channels, dtype, path)
+
+
+def _header(size: tuple[int, int], channels: int, dtype: str, path: Path) -> Header:
+    return Header((size[0], size[1], 1), channels, PICTURE_AFFINE, dtype, str(path), {"unit": "pixel"})
 
 
 def write(volume: Volume, path: Path) -> None:
@@ -65,23 +85,39 @@ def write(volume: Volume, path: Path) -> None:
         temporary.write_bytes(content.getbuffer())
 
 
-def _read(path: Path, *, palette: bool) -> Volume:
-    with _open(path) as image:
+def _pixels(path: Path, *, palette: bool) -> tuple[NDArray[Any], str | None]:
+    """The pixels (rows, columns) or (rows, columns, 3), and a note on their grey scale."""
+    opened = _open(path)
+    if isinstance(opened, np.ndarray):
+        return opened, None
+    with opened as image:
         try:
             keep = palette and image.mode == "P"
             array = np.array(image if keep else image.convert(_target(image)))
         except Exception as error:  # Pillow's decoders raise nearly anything on damaged bytes
             reason = f"the picture is damaged or cut ({error})"
             raise BadInput(reason, path, "Copy the file again") from None
-    if array.dtype == np.bool_:
-        array = array.astype(np.uint8)
-    array = array.astype(array.dtype.newbyteorder("="), copy=False)
+        array = array.astype(array.dtype.newbyteorder("="), copy=False)
+        if image.format == "TIFF" and array.ndim == 2 and image.mode != "P":
+            array = tiff.as_stored(array, image)
+        inverted = array.ndim == 2 and tiff.white_is_zero(image)
+    return array.astype(np.uint8) if array.dtype == np.bool_ else array, tiff.WHITE_IS_ZERO if inverted else None
+
+
+def _grey(array: NDArray[Any], note: str | None) -> tuple[NDArray[Any], str | None]:
+    """One channel where three are equal."""
+    return (array[..., 0] if array.ndim == 3 and (array == array[..., :1]).all() else array), note
+
+
+def _volume(array: NDArray[Any], note: str | None, path: Path) -> Volume:
     data = array.transpose(2, 1, 0)[..., None] if array.ndim == 3 else array.T[None, ..., None]
     check_finite(data, path)
-    return Volume(data, PICTURE_AFFINE, {"source": str(path), "geometry_note": "a picture: 1 mm pixels are assumed"})
+    told = {} if note is None else {"geometry_note": note}
+    return Volume(data, PICTURE_AFFINE, {"source": str(path), "unit": "pixel", **told})
 
 
 def _open(path: Path) -> Any:
+    """The picture, its pixels not decoded yet; or the pixels, where Pillow does not know their type."""
     from PIL import Image
 
     check_file(path)
@@ -89,18 +125,36 @@ def _open(path: Path) -> Any:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             image = Image.open(path)
-            pages = getattr(image, "n_frames", 1)
-            image.seek(0)
+            if image.format == "TIFF":
+                tiff.picture_page(image, path)
+            elif (pages := getattr(image, "n_frames", 1)) > 1:
+                raise BadInput(f"has {pages} pages, one is read", path, "Save it as .nii.gz or one file per page")
+    except BadInput:
+        raise
     except Exception as error:  # Pillow's parsers raise nearly anything on damaged bytes
+        if path.suffix.lower() in (".tif", ".tiff") and (pixels := tiff.wide_pixels(path)) is not None:
+            return pixels
         reason = f"cannot be read as a picture ({type(error).__name__})"
         raise BadInput(reason, path, "Check the file, or copy it again") from None
-    if pages > 1:
-        raise BadInput(f"has {pages} pages, one is read", path, "Save it as .nii.gz or one file per page")
     check_shape(image.size, path)
     check_bomb(image.width * image.height * 4, path.stat().st_size, path)
+    if image.format == "JPEG":
+        _check_jpeg(image, path)
     if image.mode in ("RGB", "RGBA") and ";16" in str(image.tile[:1]):
         raise BadInput("is a color picture of 16 bits per channel", path, "Save it with 8 bits per channel")
     return image
+
+
+def _check_jpeg(image: Any, path: Path) -> None:
+    """Refuse a JPEG whose decoded pixels would not be what viewers show: printing colors, or a turn noted in EXIF (BadInput)."""
+    if image.mode not in ("L", "RGB"):
+        raise BadInput(f"is a JPEG with {image.mode} colors", path, "Save it as grey or RGB")
+    try:
+        turn = image.getexif().get(_EXIF_ORIENTATION, 1)
+    except Exception:  # damaged EXIF says nothing about a turn
+        turn = 1
+    if turn not in (0, 1):
+        raise BadInput(f"is stored turned (EXIF orientation {turn})", path, "Save it upright, e.g. as .png")
 
 
 def _target(image: Any) -> str:

@@ -6,7 +6,8 @@ Knows the value that both formats come down to and how its voxels are read. Does
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,13 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxloom.errors import BadInput
-from voxloom.formats.checks import check_room, check_shape, format_shape
-from voxloom.formats.gunzip import ZLIB_OR_GZIP, ByteStream, empty_like_file
+from voxloom.formats.checks import check_bomb, check_room, check_shape, format_shape
+from voxloom.formats.gunzip import BZIP2, ZLIB_OR_GZIP, ByteStream, empty_like_file
 from voxloom.volume import check_affine
 
 #: No header of this kind is longer (bytes).
 LONGEST_HEADER = 1 << 20
-Encoding = Literal["raw", "zlib", "text"]
+Encoding = Literal["raw", "zlib", "bzip2", "text"]
+_COMPRESSED = {"raw": None, "zlib": ZLIB_OR_GZIP, "bzip2": BZIP2}
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +37,8 @@ class TextHeader:
     dtype : of one value as stored, with its byte order.
     encoding : ``"zlib"`` stands for gzip too; ``"text"`` is numbers written out.
     affine : (4, 4) voxel index to RAS+ millimetres.
+    meta : for ``Volume.meta``: ``geometry_note`` (what the header leaves open), ``unit`` (``"pixel"`` without voxel sizes),
+        ``segments`` (names of label values).
 
     Raises
     ------
@@ -48,13 +52,16 @@ class TextHeader:
     dtype: np.dtype[Any]
     encoding: Encoding
     affine: NDArray[np.float64]
+    meta: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_shape(self.axes, self.path)
         if any(n > 1 for n in self.grid[3:]):
             found = format_shape(self.grid)
             raise BadInput(f"is {len(self.grid)}D ({found}), 3D is needed", self.path, "Split it into 3D files")
-        if self.encoding != "text":
+        if self.encoding == "bzip2":
+            check_bomb(self.needed, self.available, self.path)
+        elif self.encoding != "text":
             check_room(self.needed, self.available, self.path, compressed=self.encoding == "zlib")
         elif 2 * math.prod(self.axes) - 1 > self.available:
             check_room(2 * math.prod(self.axes) - 1, self.available, self.path)
@@ -95,8 +102,7 @@ class TextHeader:
 
     def _bytes(self) -> NDArray[Any]:
         data = empty_like_file((math.prod(self.axes),), self.dtype, self.path)
-        kind = ZLIB_OR_GZIP if self.encoding == "zlib" else None
-        stream = ByteStream(self.path, compressed=kind, offset=self.offset)
+        stream = ByteStream(self.path, compressed=_COMPRESSED[self.encoding], offset=self.offset)
         check_room(data.nbytes, stream.fill(data), self.path)
         stream.finish()
         return data if data.dtype.isnative else data.astype(data.dtype.newbyteorder("="))
@@ -126,6 +132,27 @@ def numbers(text: str, count: int | None = None) -> list[float]:
     if not all(map(math.isfinite, values)) or (count is not None and len(values) != count):
         raise ValueError(f"{text!r} is not {count or 'a list of'} numbers")
     return values
+
+
+#: Millimetres per unit of length, by the names that headers use.
+_UNIT_NAMES = {
+    1.0: "mm millimeter millimeters millimetre millimetres",
+    1e-3: "um \u00b5m \u03bcm micron microns micrometer micrometers micrometre micrometres",
+    10.0: "cm centimeter centimeters centimetre centimetres",
+    1000.0: "m meter meters metre metres",
+    1e-6: "nm nanometer nanometers nanometre nanometres",
+}
+_UNITS_MM = {name: mm for mm, names in _UNIT_NAMES.items() for name in names.split()}
+
+
+def unit_mm(name: str, path: Path) -> float:
+    """Millimetres per unit; an empty name or ``?`` says nothing, which is mm. Raises BadInput for an unknown unit."""
+    known = name.strip().strip('"').lower()
+    if known in ("", "?", "???"):
+        return 1.0
+    if known not in _UNITS_MM:
+        raise BadInput(f"its lengths are in {name!r}, which is not a known unit", path, "Save it in millimeters")
+    return _UNITS_MM[known]
 
 
 def sizes(text: str, count: int) -> tuple[int, ...]:

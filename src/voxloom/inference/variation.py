@@ -1,69 +1,92 @@
-"""Test-time augmentation whose members are kept apart: one changed view of a scan each.
+"""Changed views of a scan for test-time augmentation: mirror images, and the random changes that training drew.
 
-Knows prepared images (C, I, J, K) and windows (B, C, ...). Mirror images are turned back within the network's answer; the other
-changes leave every voxel in its place. Everything random follows from a seed. Does not know what the views are used for.
+Knows prepared images (C, I, J, K) and windows (B, C, ...). Mirror images are turned back within the network's answer; a scan that
+was rotated, scaled or shifted is predicted whole, and the probabilities are brought back to their places. Does not know
+what the views are used for.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
-from scipy import ndimage
 from torch import Tensor
 
+from voxloom.augment import Augmenter, AugmentParameters, AugmentSettings, spatial
+from voxloom.inference.changes import changes_of
 from voxloom.inference.forward import NetworkFunction
 
-#: Noise as a share of a channel's SD, exponents of its intensities, and blur in prepared voxels: as mild as in training.
-NOISE, GAMMAS, BLUR = 0.2, (0.75, 1.33), 0.6
+#: Values that are moved at a time.
+_BLOCK = 1 << 23
+#: Draws from which one that changes something is taken.
+_TRIES = 100
+Spacing = Sequence[float]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Variation:
     """One way to look at a scan; all left out is the scan as it is.
 
     Parameters
     ----------
     mirror : axes 0, 1, 2 of the prepared grid that are mirrored.
-    noise : SD of normal noise as a share of the SD of each channel.
-    gamma : exponent of each channel's intensities, scaled to 0 to 1 and back.
-    blur : SD of a Gaussian in voxels.
+    drawn : random changes of one patch, carried out on the whole scan about its center; no mirror images, nothing bent.
+    weight : share in a mean of several views, relative to the others.
     """
 
     mirror: tuple[int, ...] = ()
-    noise: float = 0.0
-    gamma: float = 1.0
-    blur: float = 0.0
+    drawn: AugmentParameters | None = None
+    weight: float = 1.0
 
     @property
     def name(self) -> str:
         """What is done, for tables."""
         parts = [f"mirror {''.join('ijk'[axis] for axis in self.mirror)}"] if self.mirror else []
-        parts += [f"{what} {value:g}" for what, value, usual in self._amounts() if value != usual]
-        return " ".join(parts) or "as is"
+        parts += changes_of(self.drawn) if self.drawn is not None else []
+        return ", ".join(parts) or "as is"
 
-    def _amounts(self) -> list[tuple[str, float, float]]:
-        return [("noise", self.noise, 0.0), ("gamma", self.gamma, 1.0), ("blur", self.blur, 0.0)]
+    @property
+    def moves(self) -> bool:
+        """Whether voxels leave their places, so that probabilities must be brought back."""
+        return self.drawn is not None and bool(self.drawn.moved.any())
 
-    def image(self, prepared: NDArray[np.float32], seed: int) -> NDArray[np.float32]:
-        """The changed image (C, I, J, K); mirroring is the network's part."""
-        out = prepared
-        if self.gamma != 1:
-            out = np.stack([_powered(channel, self.gamma) for channel in out])
-        if self.blur:
-            out = np.stack([ndimage.gaussian_filter(channel, self.blur) for channel in out])
-        if self.noise:
-            random = np.random.default_rng(seed)
-            drawn = random.standard_normal(out.shape, dtype=np.float32)
-            out = out + drawn * (self.noise * prepared.std(axis=(1, 2, 3), keepdims=True))
-        return np.ascontiguousarray(out, np.float32)
+    def image(self, prepared: NDArray[np.float32], spacing: Spacing) -> NDArray[np.float32]:
+        """The changed image (C, I, J, K) on a grid of ``spacing`` mm; mirroring is the network's part."""
+        if self.drawn is None:
+            return prepared
+        image = torch.from_numpy(np.ascontiguousarray(prepared))
+        if self.moves:
+            image = moved(image, self.drawn.matrix[0], self.drawn.shift[0], spacing)
+        there = dataclasses.replace(self.drawn, moved=torch.zeros_like(self.drawn.moved), control=None)
+        changed, _ = Augmenter(AugmentSettings().off(), spacing).apply(image[None], None, there, prepared.shape[1:])
+        return np.ascontiguousarray(changed[0].numpy())
 
     def network(self, network: NetworkFunction) -> NetworkFunction:
         """The network that sees mirrored windows and answers for them as they were."""
         return Mirrored(network, self.mirror) if self.mirror else network
+
+    def brought_back(self, maps: NDArray[np.float16], spacing: Spacing) -> Iterator[tuple[NDArray[np.float32], Tensor]]:
+        """Probabilities (L, I, J, K) of the changed image on the scan's own prepared grid, one map (I, J, K) after the other.
+
+        Each comes with the places (I, J, K) that the changed image showed at all; elsewhere the map is 0.
+        """
+        if self.drawn is None or not self.moves:
+            everywhere = torch.ones(maps.shape[1:], dtype=torch.bool)
+            yield from ((np.asarray(one, np.float32), everywhere) for one in maps)
+            return
+        back = torch.linalg.inv(self.drawn.matrix[0])
+        shift = -back @ self.drawn.shift[0]
+        cover = moved(torch.ones((1, *maps.shape[1:])), back, shift, spacing)[0]
+        shown = cover > 0.5
+        share = torch.where(shown, cover, torch.inf)
+        for one in maps:
+            found = moved(torch.from_numpy(np.asarray(one, np.float32))[None], back, shift, spacing)[0]
+            yield (found / share).numpy(), shown
 
 
 @dataclass(frozen=True)
@@ -79,15 +102,42 @@ class Mirrored:
         return self.inner(windows.flip(places)).flip(places)
 
 
-def variations(mirror: Sequence[int]) -> list[Variation]:
-    """The scan as it is, every combination of mirror images along ``mirror``, noise, two gammas and a blur."""
-    mirrored = [Variation(axes) for n in range(len(mirror) + 1) for axes in combinations(tuple(mirror), n)]
-    return [*mirrored, Variation(noise=NOISE), *(Variation(gamma=gamma) for gamma in GAMMAS), Variation(blur=BLUR)]
+def moved(image: Tensor, matrix: Tensor, shift: Tensor, spacing: Spacing) -> Tensor:
+    """The image (C, I, J, K) read linearly at ``matrix`` (3, 3) @ place + ``shift`` (3,) in mm from its center; 0 outside.
+
+    A few planes at a time, so that the places take little memory.
+    """
+    count, *size = image.shape
+    planes = max(1, _BLOCK // max(1, size[1] * size[2] * max(3, count)))
+    out = torch.empty_like(image)
+    for start in range(0, size[0], planes):
+        stop = min(start + planes, size[0])
+        from_center = torch.tensor([((start + stop - 1) / 2 - (size[0] - 1) / 2) * float(spacing[0]), 0.0, 0.0])
+        here = (shift + matrix @ from_center)[None]
+        offsets = spatial.offsets_of(matrix[None], here, spacing, (stop - start, size[1], size[2]))
+        out[:, start:stop] = spatial.resample(image[None], None, offsets, spacing)[0][0]
+    return out
 
 
-def _powered(channel: NDArray[np.float32], gamma: float) -> NDArray[np.float32]:
-    low, high = float(channel.min()), float(channel.max())
-    if high <= low:
-        return channel
-    scaled: NDArray[np.float32] = ((channel - low) / (high - low)) ** np.float32(gamma) * (high - low) + low
-    return scaled
+def mirrored(axes: Sequence[int]) -> list[Variation]:
+    """Every combination of mirror images along ``axes``, the scan as it is first."""
+    return [Variation(chosen) for n in range(len(axes) + 1) for chosen in combinations(tuple(axes), n)]
+
+
+def drawn(settings: AugmentSettings, count: int, seed: int, *, flat: bool) -> list[Variation]:
+    """``count`` views as training draws its patches, each of which changes something; none where training changed nothing.
+
+    Left out are mirror images, channels taken away, skipped slices, and bending, which has no exact way back.
+
+    Parameters
+    ----------
+    flat : changes stay in the plane i j, as those of single slices.
+    """
+    taken = dict.fromkeys(("elastic_chance", "channel_dropout", "slice_skip_chance", "slice_interpolation_chance"), 0.0)
+    augmenter = Augmenter(settings.model_copy(update={**taken, "mirror": ()}), (1.0, 1.0, 1.0))
+    found = []
+    for n in range(count):
+        generator = torch.Generator().manual_seed(int(np.random.SeedSequence([seed, n]).generate_state(1)[0]))
+        tries = (augmenter.sample(1, (2, 2, 1 if flat else 2), generator) for _ in range(_TRIES))
+        found += [Variation(drawn=one) for one in [next((p for p in tries if changes_of(p)), None)] if one is not None]
+    return found

@@ -18,6 +18,8 @@ class LandmarkSettings(BaseModel):
     target : "disc" in the slice plane, "ball", or "gaussian" (heat map); all in mm.
     radius : of discs and balls, or the SD of the Gaussian, in mm.
     loss : "fuzzy_dice", class-balanced "sigmoid_ce" or "softmax_ce", or "heatmap" (divergence from heat maps).
+    output : what makes probabilities of SingleNet's and MultiNet's answers: "sigmoid", each map for itself, or "softmax", in which the
+        maps compete with one another and the background; None takes softmax for "softmax_ce", else sigmoid.
     weighting : of the channels in fuzzy Dice: by marker "counts" (the rarest counts 1), "equal", or "whole" (one Dice over all
         channels at once).
     channels, max_channels, levels, supervision, activation, he, batch_norm, dropout : of SingleNet and MultiNet
@@ -39,12 +41,13 @@ class LandmarkSettings(BaseModel):
     target: Literal["disc", "ball", "gaussian"] = "disc"
     radius: float = Field(7.0, gt=0, le=100)
     loss: Literal["fuzzy_dice", "sigmoid_ce", "softmax_ce", "heatmap"] = "fuzzy_dice"
+    output: Literal["sigmoid", "softmax"] | None = None
     weighting: Literal["counts", "equal", "whole"] = "counts"
     channels: int | None = Field(None, ge=1)
     max_channels: int | None = Field(None, ge=1)
     levels: int | None = Field(None, ge=1, le=8)
     supervision: bool | None = None
-    activation: Literal["relu", "elu", "crelu"] | None = None
+    activation: Literal["relu", "elu", "elu_learned", "crelu"] | None = None
     he: bool | None = None
     batch_norm: bool | None = None
     dropout: float | None = Field(None, ge=0, lt=1)
@@ -69,6 +72,8 @@ class LandmarkSettings(BaseModel):
             )
         if self.network == "unet" and self.loss == "softmax_ce":
             raise ValueError("softmax_ce belongs to singlenet and multinet: take sigmoid_ce for a unet")
+        if self.output is not None:
+            self._check_output()
         if self.network == "singlenet" and self.maps in ("level", "landmark"):
             raise ValueError("singlenet paints one map; take multinet for one per level")
         if self.chosen_maps == "one" and self.order == "joint":
@@ -80,6 +85,18 @@ class LandmarkSettings(BaseModel):
         if bad := [name for name, factor in self.oversample.items() if factor < 1]:
             raise ValueError(f"oversample of {bad[0]} must be at least 1")
         return self
+
+    def _check_output(self) -> None:
+        if self.network == "unet":
+            raise ValueError("output belongs to singlenet and multinet; a unet's maps are sigmoids")
+        fixed = {"softmax_ce": "softmax", "sigmoid_ce": "sigmoid", "heatmap": "sigmoid"}.get(self.loss, self.output)
+        if self.output != fixed:
+            raise ValueError(f"loss {self.loss} goes with output {fixed}")
+
+    @property
+    def chosen_output(self) -> Literal["sigmoid", "softmax"]:
+        """``output``, or what suits the loss."""
+        return self.output or ("softmax" if self.loss == "softmax_ce" else "sigmoid")
 
     @property
     def of_slab_net(self) -> dict[str, Any]:

@@ -68,7 +68,9 @@ class NetworkSettings(_Network):
     def _consistent(self) -> NetworkSettings:
         levels = len(self.features)
         if len(self.strides) != levels or len(self.kernels) != levels:
-            raise ValueError(f"features, strides and kernels need one entry per level ({levels})")
+            raise ValueError(
+                f"{levels} features, {len(self.strides)} strides and {len(self.kernels)} kernels: every level needs one of each"
+            )
         if any(len(entry) != self.dims for entry in (*self.strides, *self.kernels)):
             raise ValueError(f"strides and kernels need {self.dims} numbers per level")
         if any(n < 1 for stride in self.strides for n in stride):
@@ -187,4 +189,27 @@ def fill_network(planned: NetworkSettings, given: Mapping[str, Any]) -> dict[str
     family = network_kinds()[given.get("kind", planned.kind)]
     if family is not NetworkSettings:
         values = {key: values[key] for key in ("in_channels", "out_channels", "dims")}
-    return {**values, **given}
+        return {**values, **given}
+    return follow_levels(values, given)
+
+
+#: Keys of a U-Net that have one entry per level.
+PER_LEVEL = ("features", "strides", "kernels")
+
+
+def follow_levels(planned: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """A planned U-Net with a recipe's keys put in; what has one entry per level and was not set follows what was.
+
+    Fewer levels than planned leave out the coarsest. More cannot follow, since the patch lets itself be halved as often as was
+    planned: strides and kernels then stay, and the settings are refused.
+    """
+    values = {**planned, **given}
+    levels = next((len(given[key]) for key in PER_LEVEL if isinstance(given.get(key), (list, tuple))), None)
+    if levels is None:
+        return values
+    for key in PER_LEVEL:
+        if key not in given:
+            values[key] = list(planned[key])[:levels]
+    if "deep_supervision" not in given:
+        values["deep_supervision"] = max(1, min(int(planned.get("deep_supervision", 1)), levels - 1))
+    return values

@@ -27,6 +27,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 from torch.nn import functional
 
+from voxloom.networks.convolution import Conv3d, ConvTranspose3d
+
 #: Slices of the slab.
 SLAB = 3
 _STRIDE = (1, 2, 2)
@@ -42,7 +44,8 @@ class SlabSettings(BaseModel):
     channels : of the first level; doubled at each compression, up to ``max_channels``.
     max_channels : most channels that a compression or expansion gives; None for no limit.
     supervision : heads on every level, interpolated and added, instead of one at the end.
-    activation : "relu", "elu" (a = 1) or "crelu" (both signs, which doubles what a convolution reads; Shang et al. 2016).
+    activation : "relu", "elu" (a = 1), "elu_learned" (the text's, whose a is learned, one per channel) or "crelu" (both signs, which
+        doubles what a convolution reads; Shang et al. 2016).
     he : He initialization (2015); otherwise Glorot's uniform one (2010), the default of the software the authors used.
     batch_norm : before every activation.
     dropout : probability that a value behind a residual block is dropped (published: a share of 0.9 is kept).
@@ -56,7 +59,7 @@ class SlabSettings(BaseModel):
     channels: int = Field(8, ge=1)
     max_channels: int | None = Field(None, ge=1)
     supervision: bool = False
-    activation: Literal["relu", "elu", "crelu"] = "relu"
+    activation: Literal["relu", "elu", "elu_learned", "crelu"] = "relu"
     he: bool = True
     batch_norm: bool = True
     dropout: float = Field(0.1, ge=0, lt=1)
@@ -87,11 +90,26 @@ class CReLU(nn.Module):
         return torch.cat([functional.relu(x), functional.relu(-x)], dim=1)
 
 
+class LearnedELU(nn.Module):
+    """x above 0, a (exp(x) - 1) below, with one learned ``a`` per channel (equation 3.8 of the text); 1 at first."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.a = nn.Parameter(torch.ones(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, ...), same shape."""
+        a = self.a.view(-1, *[1] * (x.ndim - 2))
+        return torch.where(x > 0, x, a * torch.expm1(x.clamp(max=0)))
+
+
 class Before(nn.Sequential):
     """Batch norm and activation in front of a convolution; ``width`` is what the convolution reads."""
 
     def __init__(self, settings: SlabSettings, channels: int) -> None:
-        activation = {"relu": nn.ReLU, "elu": nn.ELU, "crelu": CReLU}[settings.activation]()
+        simple = {"relu": nn.ReLU, "elu": nn.ELU, "crelu": CReLU}
+        learned = settings.activation == "elu_learned"
+        activation = LearnedELU(channels) if learned else simple[settings.activation]()
         norm = [nn.BatchNorm3d(channels)] if settings.batch_norm else []
         super().__init__(*norm, activation)
         self.width = channels * (2 if settings.activation == "crelu" else 1)
@@ -105,7 +123,7 @@ class Conv(nn.Module):
     ) -> None:
         super().__init__()
         self.before = Before(settings, inside)
-        self.conv = nn.Conv3d(self.before.width, outside, 3, stride=stride, padding=1)
+        self.conv = Conv3d(self.before.width, outside, 3, stride=stride, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, 3, h, w) to (B, C', 3, h', w')."""
@@ -133,7 +151,7 @@ class Expand(nn.Module):
     def __init__(self, settings: SlabSettings, inside: int, outside: int) -> None:
         super().__init__()
         self.before = Before(settings, inside)
-        self.conv = nn.ConvTranspose3d(self.before.width, outside, 3, _STRIDE, padding=1, bias=False)
+        self.conv = ConvTranspose3d(self.before.width, outside, 3, _STRIDE, padding=1, bias=False)
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
         """(B, C, 3, h, w) and the skip (B, S, 3, H, W) to (B, C' + S, 3, H, W)."""
@@ -146,7 +164,7 @@ class Head(nn.Module):
     def __init__(self, settings: SlabSettings, inside: int) -> None:
         super().__init__()
         self.before = Before(settings, inside)
-        self.conv = nn.Conv3d(self.before.width, settings.outputs, (SLAB, 1, 1))
+        self.conv = Conv3d(self.before.width, settings.outputs, (SLAB, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, 3, h, w) to (B, outputs, h, w)."""
@@ -162,7 +180,7 @@ class SlabNet(nn.Module):
         self.settings = settings
         widths = settings.widths
         self.norm = nn.BatchNorm3d(settings.in_channels) if settings.batch_norm else nn.Identity()
-        self.first = nn.Conv3d(settings.in_channels, widths[0], 3, padding=1)
+        self.first = Conv3d(settings.in_channels, widths[0], 3, padding=1)
         self.left = nn.ModuleList(Residual(settings, w, 1 if n == 0 else 2) for n, w in enumerate(widths))
         self.compress = nn.ModuleList(Conv(settings, a, b, _STRIDE) for a, b in pairwise(widths))
         inside = [*(2 * w for w in widths[1:-1]), widths[-1]]  # what comes up from the level below

@@ -13,14 +13,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from voxloom.networks.convolution import WindowConv3d
+from voxloom.networks.convolution import ConvTranspose3d, WindowConv3d
 from voxloom.networks.norm import FastInstanceNorm
 from voxloom.networks.settings import NetworkSettings
 
 #: Slope of the leaky ReLUs for negative values, as in nnU-Net.
 SLOPE = 0.01
 _CONVOLUTION: dict[int, Any] = {2: nn.Conv2d, 3: WindowConv3d}
-_TRANSPOSED: dict[int, Any] = {2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
+_TRANSPOSED: dict[int, Any] = {2: nn.ConvTranspose2d, 3: ConvTranspose3d}
 _BATCH_NORM: dict[int, Any] = {2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
 Axes = Sequence[int]
 

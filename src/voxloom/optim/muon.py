@@ -67,7 +67,8 @@ class Muon(torch.optim.Optimizer):
         past.lerp_(gradient, 1 - momentum)
         matrix = gradient.lerp(past, momentum).flatten(1).float()
         scale = _SCALE * max(matrix.shape) ** 0.5
-        return (by_bands(matrix) * scale).view(weight.shape).to(weight.dtype)
+        with torch.autocast(weight.device.type, enabled=False):  # in bfloat16 the iteration diverges
+            return (by_bands(matrix) * scale).view(weight.shape).to(weight.dtype)
 
     def _adam(self, weight: Tensor) -> Tensor:
         state, gradient = self.state[weight], weight.grad

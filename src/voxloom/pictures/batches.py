@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from voxloom.errors import BadInput
 from voxloom.files import atomic_path
 from voxloom.report.figures import draw_contours
 from voxloom.run.run import Run
@@ -21,21 +20,21 @@ from voxloom.tasks.abilities import need
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from voxloom.tasks.predicted import On
+
 
 def show_batch(run: Run, path: Path | None = None, *, step: int = 0) -> Figure:
     """One training batch after augmentation: a row per patch, a column per anatomical plane, labels as contours."""
-    import torch
-
     from voxloom.tasks.study import open_study, training_of
+    from voxloom.training.data import batch_at
     from voxloom.training.fit import build_module
     from voxloom.training.pace import Pace
 
     need(run, "show")
     study = open_study(run)
     job = training_of(study, 0)
-    image, label = job.build_sampler().read(step)
     module = build_module(job, Pace(job.training.steps))
-    found, truth = module.augmented((step, torch.from_numpy(image), torch.from_numpy(label.astype("int64"))))
+    found, truth = module.augmented(batch_at(job.build_sampler(), step))
     seen = found[0] if isinstance(found, tuple) else found
     figure, axes = panels(len(seen), f"Training batch of step {step}, after augmentation")
     for row, (one, mask) in enumerate(zip(seen.numpy(), truth.numpy(), strict=True)):
@@ -44,29 +43,29 @@ def show_batch(run: Run, path: Path | None = None, *, step: int = 0) -> Figure:
     return finish(figure, path)
 
 
-def show_results(run: Run, path: Path | None = None, *, cases: Sequence[str] | None = None, most: int = 4) -> Figure:
-    """Held-out cases: a row per case, truth as solid and prediction as dashed contours."""
+def show_results(
+    run: Run,
+    path: Path | None = None,
+    *,
+    cases: Sequence[str] | None = None,
+    most: int = 4,
+    on: On = "held-out",
+) -> Figure:
+    """Held-out or test cases: a row per case, truth as solid and prediction as dashed contours."""
     from voxloom.formats import read_label
-    from voxloom.tasks.study import open_study
+    from voxloom.tasks.predicted import predicted_cases
 
     need(run, "show")
-    study = open_study(run)
-    found = {p.name.removesuffix(".nii.gz"): p for p in sorted(run.folder.glob("fold_*/predictions/*.nii.gz"))}
-    chosen = list(cases) if cases is not None else list(found)[:most]
-    missing = [case for case in chosen if case not in found]
-    if missing or not chosen:
-        raise BadInput(
-            f"no prediction of {', '.join(missing) or 'any held-out case'}",
-            run.folder,
-            "Train with a hold-out or folds",
-        )
+    held = predicted_cases(run, on)
+    chosen = list(cases) if cases is not None else list(held.predictions)[:most]
+    held.refuse_missing(chosen, on, run)
     figure, axes = panels(len(chosen), "Truth (solid) and prediction (dashed)")
     for row, case in enumerate(chosen):
-        image, truth = study.dataset[case].read_image(), study.dataset[case].read_label()
+        image, truth = held.cases[case].read_image(), held.cases[case].read_label()
         assert truth is not None
         masks = [
-            (study.labels.encode(truth.data[0]), "-"),
-            (study.labels.encode(read_label(found[case]).data[0]), "--"),
+            (held.labels.encode(truth.data[0]), "-"),
+            (held.labels.encode(read_label(held.predictions[case]).data[0]), "--"),
         ]
         draw_row(axes[row], image.present[0].astype(np.float32), masks, image.spacing, title=case)
     return finish(figure, path)

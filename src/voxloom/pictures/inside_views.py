@@ -15,6 +15,7 @@ from voxloom.errors import BadInput
 from voxloom.pictures.batches import finish
 from voxloom.report.figures import new_figure
 from voxloom.run.run import Run
+from voxloom.tasks.abilities import need
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -147,6 +148,7 @@ def _convolutions(network: nn.Module) -> list[tuple[str, Any]]:
 def _predictor(run: Run, fold: int) -> Any:
     from voxloom.tasks.segmentation.predictor import Predictor
 
+    need(run, "show")
     folder = run.folder / f"fold_{fold}"
     if folder not in run.folds:
         raise BadInput(

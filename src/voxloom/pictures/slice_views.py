@@ -20,6 +20,8 @@ from voxloom.formats import read_label
 from voxloom.pictures.batches import finish
 from voxloom.report.figures import color_of, draw_contours, new_figure, tidy
 from voxloom.run.run import Run
+from voxloom.tasks.abilities import need
+from voxloom.tasks.predicted import On, predicted_cases
 from voxloom.volume import orientation_of
 
 if TYPE_CHECKING:
@@ -67,30 +69,27 @@ class SlicedCase:
         return size
 
 
-def sliced_cases(run: Run, plane: Plane, cases: Sequence[str] | None = None) -> Iterator[SlicedCase]:
-    """The held-out cases of a run, one at a time.
+def sliced_cases(
+    run: Run, plane: Plane, cases: Sequence[str] | None = None, on: On = "held-out"
+) -> Iterator[SlicedCase]:
+    """The held-out cases of a run, or those of its last test set, one at a time.
 
     Raises
     ------
-    BadInput : a case was not held out, or none was.
+    BadInput : a case has no prediction, or none has.
     """
-    from voxloom.tasks.study import open_study
-
-    study = open_study(run)
-    found = {p.name.removesuffix(".nii.gz"): p for p in sorted(run.folder.glob("fold_*/predictions/*.nii.gz"))}
-    missing = [case for case in cases or () if case not in found]
-    if missing or not found:
-        known = f"There are {', '.join(list(found)[:8])}" if found else "Train with a hold-out or folds"
-        raise BadInput(f"no prediction of {', '.join(missing) or 'any held-out case'}", run.folder, known)
-    for name in cases or found:
-        image, truth = study.dataset[name].read_image(), study.dataset[name].read_label()
+    need(run, "show")
+    held = predicted_cases(run, on)
+    held.refuse_missing(list(cases or ()), on, run)
+    for name in cases or held.predictions:
+        image, truth = held.cases[name].read_image(), held.cases[name].read_label()
         assert truth is not None
         yield SlicedCase(
             name,
             ras_order(orientation_of(image.affine))[PLANES.index(plane)],
             image.data[0].astype(np.float32),
-            study.labels.encode(truth.data[0]),
-            study.labels.encode(read_label(found[name]).data[0]),
+            held.labels.encode(truth.data[0]),
+            held.labels.encode(read_label(held.predictions[name]).data[0]),
             image.spacing,
         )
 
@@ -116,10 +115,11 @@ def show_slices(
     label: str | None = None,
     case: str | None = None,
     most: int = 4,
+    on: On = "held-out",
 ) -> Figure:
     """Dice of every slice as a bar over the outline of the structure: its true area along the volume."""
     members = inner_members(labels_of(run), label)
-    cut = [one for one, _ in zip(sliced_cases(run, plane, [case] if case else None), range(most), strict=False)]
+    cut = [one for one, _ in zip(sliced_cases(run, plane, [case] if case else None, on), range(most), strict=False)]
     figure = new_figure(9, 2.2 * len(cut) * len(members) + 0.6)
     axes = figure.subplots(len(cut) * len(members), 1, squeeze=False)[:, 0]
     places = iter(axes)
@@ -142,11 +142,17 @@ def _draw_bars(panel: Axes, case: SlicedCase, inner: list[int], title: str, colo
 
 
 def show_gallery(
-    run: Run, path: Path | None = None, *, plane: Plane = "axial", label: str | None = None, count: int = 3
+    run: Run,
+    path: Path | None = None,
+    *,
+    plane: Plane = "axial",
+    label: str | None = None,
+    count: int = 3,
+    on: On = "held-out",
 ) -> Figure:
-    """The best slices above the worst, of all held-out cases, truth solid and prediction dashed; empty slices are left out."""
+    """The best slices above the worst, of all held-out or test cases, truth solid and prediction dashed; empty slices are left out."""
     members = sorted({inner for row in inner_members(labels_of(run), label).values() for inner in row})
-    shown = [s for case in sliced_cases(run, plane) for s in _slices_of(case, members, count)]
+    shown = [s for case in sliced_cases(run, plane, on=on) for s in _slices_of(case, members, count)]
     if not shown:
         raise BadInput("no slice has the label, in truth or prediction", run.folder, "Choose another label")
     order = sorted(shown, key=lambda s: s.dice)
@@ -158,7 +164,7 @@ def show_gallery(
     for row, chosen in zip(panels, (best, worst), strict=True):
         for panel, one in zip(row, chosen, strict=False):
             one.draw(panel)
-    figure.suptitle(f"Best (above) and worst {plane} slices")
+    figure.suptitle(f"Best (above) and worst {plane} slices of the {on} cases")
     return finish(figure, path)
 
 
@@ -209,5 +215,6 @@ def _slices_of(case: SlicedCase, members: Sequence[int], count: int) -> list[One
 
 def labels_of(run: Run) -> Labels:
     """The labels a run was trained on."""
+    need(run, "show")
     about = run.data["dataset"]
     return Labels.from_nnunet(about["labels"], about["regions_order"])

@@ -43,10 +43,10 @@ def read_points(path: str | Path, case: str | None = None) -> tuple[Point, ...]:
     if ending == ".fcsv":
         return read_fcsv(path)
     if ending:
-        from voxloom.formats import read_label
+        from voxloom.formats import read_marks
 
         names = names_file(path)
-        return points_of_map(read_label(path), read_label_names(names) if names.is_file() else None)
+        return points_of_map(read_marks(path), read_label_names(names) if names.is_file() else None)
     raise BadInput("is no file of points", path, f"Known endings: {', '.join(POINT_ENDINGS)}")
 
 

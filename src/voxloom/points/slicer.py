@@ -1,6 +1,6 @@
 """Points as 3D Slicer keeps them: markups JSON (``.mrk.json``) and the older ``.fcsv``.
 
-Knows both coordinate systems of these files (LPS since Slicer 4.11, RAS before), and that a point's label is
+Knows both coordinate systems of these files (LPS since Slicer 4.11, RAS before), their units, and that a point's label is
 ``NAME side``. Does not know cases.
 """
 
@@ -10,12 +10,13 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from voxloom.errors import BadInput
 from voxloom.files import write_json, write_text
+from voxloom.formats.textheader import unit_mm
 from voxloom.points.point import Point, Position
 
 SCHEMA = (
@@ -35,16 +36,27 @@ def read_markups(path: str | Path) -> tuple[Point, ...]:
 
     Raises
     ------
-    BadInput : not a markups file, an unknown coordinate system, or a control point without a position.
+    BadInput : not a markups file, an unknown coordinate system or unit, or a control point without a position.
     """
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8-sig"))
         lists = content["markups"]
-        found = [(m.get("coordinateSystem", "LPS"), point) for m in lists for point in m.get("controlPoints", [])]
+        found = [(_frame(m, path), point) for m in lists for point in m.get("controlPoints", [])]
+    except BadInput:
+        raise
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as e:
         raise BadInput(f"is not a markups file of 3D Slicer ({e})", path, "Save the markups again as .mrk.json") from e
-    placed = [(system, p) for system, p in found if p.get("positionStatus", "defined") == "defined"]
-    return tuple(_point(str(p.get("label", "")), p.get("position"), str(system), path) for system, p in placed)
+    placed = [(frame, p) for frame, p in found if p.get("positionStatus", "defined") == "defined"]
+    return tuple(_point(str(p.get("label", "")), p.get("position"), frame, path) for frame, p in placed)
+
+
+def _frame(markups: Mapping[str, Any], path: str | Path) -> tuple[str, float]:
+    """Coordinate system of a list of points, and millimetres per unit (``coordinateUnits``: one, or one per axis)."""
+    given = markups.get("coordinateUnits", "mm")
+    units = {unit_mm(str(unit), Path(path)) for unit in (given if isinstance(given, list) else [given])}
+    if len(units) != 1:
+        raise BadInput(f"its axes have different units ({given})", path, "Save the markups in millimeters")
+    return str(markups.get("coordinateSystem", "LPS")), units.pop()
 
 
 def read_fcsv(path: str | Path) -> tuple[Point, ...]:
@@ -60,18 +72,19 @@ def read_fcsv(path: str | Path) -> tuple[Point, ...]:
     rows = csv.reader(line for line in lines if line.strip() and not line.startswith("#"))
     cells = [dict(zip(columns, row, strict=False)) for row in rows]
     system = about.get("CoordinateSystem", "0")
-    return tuple(_point(row.get("label", ""), [row.get(a) for a in "xyz"], system, path) for row in cells)
+    return tuple(_point(row.get("label", ""), [row.get(a) for a in "xyz"], (system, 1.0), path) for row in cells)
 
 
-def _point(label: str, position: Sequence[Any] | None, system: str, path: str | Path) -> Point:
-    signs = _TO_RAS.get(system)
+def _point(label: str, position: Sequence[Any] | None, frame: tuple[str, float], path: str | Path) -> Point:
+    system, mm = frame
+    signs = _TO_RAS.get(system.strip().upper())
     if signs is None:
         raise BadInput(f"the coordinate system {system!r} is not known", path, "Save the markups in LPS or RAS")
     name, side = split_label(label)
     try:
         if position is None or len(position) != 3:
             raise ValueError(f"position {position}")
-        x, y, z = (s * float(v) for s, v in zip(signs, position, strict=True))
+        x, y, z = (s * mm * float(v) for s, v in zip(signs, position, strict=True))
         return Point(name, side, (x, y, z))
     except (BadInput, ValueError, TypeError) as e:
         raise BadInput(f"control point {label!r} cannot be used ({e})", path, "Correct it in 3D Slicer") from e

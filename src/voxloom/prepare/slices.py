@@ -7,7 +7,7 @@ axis to the end. Knows anatomy and channels; does not know networks, training or
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -95,7 +95,8 @@ class SliceSettings(BaseModel):
     neighbors : slices on either side that the network sees as further channels (2.5D); 1 gives three slices in, the middle
         slice out.
     edges : beyond a volume's first and last slice the network sees "zero", or "replicate" repeats that slice.
-    per_volume : slices drawn at random from every volume in one pass over the training cases; None draws one per volume.
+    per_volume : slices drawn at random from every volume in one pass over the training cases; "all" takes every slice once (those
+        with a label where ``background`` is false), None draws one per volume.
     spread : a 3D network sees so many slices of the whole volume at once: a random, sorted choice in training, slices at equal
         distances when it predicts. ``training.patch`` has as many slices.
     background : whether slices without any label are trained on. They are always predicted and evaluated.
@@ -106,7 +107,7 @@ class SliceSettings(BaseModel):
     plane: Plane | None = None
     neighbors: int = Field(0, ge=0, le=16)
     edges: Edges = "zero"
-    per_volume: int | None = Field(None, ge=1)
+    per_volume: Annotated[int, Field(ge=1)] | Literal["all"] | None = None
     spread: int | None = Field(None, ge=2)
     background: bool = True
 

@@ -55,8 +55,14 @@ def laid_over(base: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, A
         elif key == "network" and value.get("kind", below.get("kind")) not in (None, below.get("kind", "unet")):
             result[key] = dict(value)
         else:
-            result[key] = {**below, **value}
+            result[key] = {**_without_epochs(key, below, value), **value}
     return result
+
+
+def _without_epochs(section: str, below: Mapping[str, Any], value: Mapping[str, Any]) -> dict[str, Any]:
+    """``below`` without epochs where ``value`` counts in steps: the epochs would stand in their place."""
+    counts_steps = section == "training" and "steps" in value and "epochs" not in value
+    return {key: old for key, old in below.items() if not (counts_steps and key == "epochs")}
 
 
 def _base(name: str, where: str | Path) -> tuple[str, str]:

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from voxloom.complaints import complaint, key_of
 from voxloom.errors import BadInput
 
 
@@ -41,8 +42,18 @@ def check_values(values: Mapping[str, Any], model: type[BaseModel], section: str
             raise as_bad_input(error, f"{section}.{key}", where) from error
 
 
+def check_together(values: Mapping[str, Any], model: type[BaseModel], section: str, where: str | Path) -> None:
+    """Check what a section's own rules say of the given keys; required ones that are left out are planned later."""
+    try:
+        model.model_validate(dict(values))
+    except ValidationError as error:
+        left = [one for one in error.errors() if not (one["type"] == "missing" and len(one["loc"]) == 1)]
+        if left:
+            raise as_bad_input(error, section, where) from error
+
+
 def as_bad_input(error: ValidationError, prefix: str, where: str | Path) -> BadInput:
     """The first of pydantic's complaints in one line; ``prefix`` is the key that was checked."""
-    first = error.errors()[0]
-    key = ".".join(str(part) for part in (prefix, *first["loc"]) if part != "")
-    return BadInput(f"`{key}`: {first['msg'][0].lower()}{first['msg'][1:]} (got {first['input']!r})", where)
+    place, text = complaint(error)
+    key = key_of(place, prefix)
+    return BadInput(f"`{key}`: {text}" if key else text, where)

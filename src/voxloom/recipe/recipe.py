@@ -8,16 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from voxloom.errors import BadInput
 from voxloom.files import write_text
 from voxloom.prepare import PrepareSettings, SliceSettings
+from voxloom.recipe.assign import assign
+from voxloom.recipe.duration import seconds_of
 from voxloom.recipe.extends import EXTENDS, recipe_mapping
-from voxloom.recipe.keys import as_bad_input, check_keys, check_values, nearest
+from voxloom.recipe.keys import as_bad_input, check_keys, check_together, check_values, nearest
 from voxloom.recipe.sections import OWN_SECTIONS, loaded, plugin_settings
 from voxloom.recipe.shipped import recipe_names, shipped_text
 from voxloom.training.init import RANDOM, InitSettings
@@ -25,6 +27,18 @@ from voxloom.yamltext import read_text
 
 if TYPE_CHECKING:
     from voxloom.dataset.labels import Labels
+
+
+def _ids_are_text(value: Any) -> Any:
+    """Refuse ids that YAML made numbers of: 1.10 would be 1.1, and 007 is 7."""
+    if isinstance(value, (list, tuple)) and (odd := [v for v in value if not isinstance(v, str)]):
+        raise ValueError(f'YAML does not read the id {odd[0]!r} as text; write ids in quotes, as in ["007", "1.10"]')
+    return value
+
+
+def one_or_several(value: Any) -> Any:
+    """A word, or a number as a person writes one in YAML, as a list of one text."""
+    return [str(value)] if isinstance(value, (str, int)) else value
 
 
 class DataSettings(BaseModel):
@@ -37,6 +51,8 @@ class DataSettings(BaseModel):
     exclude : case ids that are left out, or the ``review.csv`` of ``voxloom review``.
     add : further data sets that are trained on too; ``folds.over`` says which cases are divided.
     external : data sets that are kept wholly apart, and only evaluated when everything is trained.
+    series : of DICOM folders with several series, those that a case is read from: SeriesInstanceUID, SeriesNumber or
+        SeriesDescription, as one word or a list of alternatives. Holds for all data sets of the run.
     patients : whether one patient name in two data sets is one person ("shared", who is refused on two sides) or every set
         numbers its own people ("separate").
     """
@@ -45,9 +61,10 @@ class DataSettings(BaseModel):
 
     labels: dict[str, int | tuple[int, ...]] | None = None
     ignore: int | None = None
-    exclude: tuple[str, ...] | Path = ()
+    exclude: Annotated[tuple[str, ...] | Path, BeforeValidator(_ids_are_text)] = ()
     add: tuple[Path, ...] = ()
     external: tuple[Path, ...] = ()
+    series: Annotated[tuple[str, ...], BeforeValidator(one_or_several)] = ()
     patients: Literal["shared", "separate"] = "shared"
 
 
@@ -81,7 +98,8 @@ class FoldSettings(BaseModel):
     Parameters
     ----------
     count : number of folds; 1 trains once, with a hold-out for validation.
-    hold_out : share of the patients that is held out when ``count`` is 1 (at least 4 where there are 20); 0 trains on all.
+    hold_out : share of the patients that is held out when ``count`` is 1 (at least 4 patients, or a quarter of them where there are
+        fewer than 16); 0 trains on all. A validation split that the data set itself declares is used instead.
     stratify : an attribute column, or ``label_volume``.
     sort_by : worst-case folds: patients sorted by ``slices``, ``slice_thickness``, ``pixel_spacing``, ``field_of_view``,
         ``label_volume`` or an attribute column and cut into ``count`` blocks, so that every fold tests on unlike cases.
@@ -132,7 +150,7 @@ class Recipe(BaseModel):
         data set's cases allow.
     seed : of folds, weights, patches and augmentation.
     device : "auto" takes a graphics card when there is one.
-    budget : training time of all folds together, e.g. "90s", "10m", "2h", "1d"; None trains ``training.steps``.
+    budget : training time of all folds together, e.g. "90s", "10m", "1h30m", "1d"; None trains ``training.steps``.
     under_budget : dotted keys that take another value where a time budget is given, since a recipe made for a large graphics card
         may not take one step in it; null leaves the choice to the planner. A key that the user sets himself is not touched.
     pace : written by a run that trained under a budget (``repeat.yaml``): per fold, (step, steps in all) corrections of the
@@ -158,7 +176,7 @@ class Recipe(BaseModel):
     reference: str = ""
     seed: int = Field(0, ge=0)
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    budget: str | None = Field(None, pattern=r"^\d+(\.\d+)?(s|m|h|d)$")
+    budget: str | None = None
     under_budget: dict[str, Any] = {}
     pace: dict[str, tuple[tuple[int, int], ...]] = {}
     data: DataSettings = DataSettings()
@@ -175,6 +193,13 @@ class Recipe(BaseModel):
     classification: Section = {}
     regression: Section = {}
     options: Section = {}
+
+    @field_validator("budget")
+    @classmethod
+    def _a_time(cls, budget: str | None) -> str | None:
+        if budget is not None:
+            seconds_of(budget)
+        return budget
 
     @classmethod
     def load(cls, source: str | Path) -> Recipe:
@@ -205,6 +230,7 @@ class Recipe(BaseModel):
                 model = network_family(given.get("kind") or default_network(values), where)
             check_keys(given, tuple(model.model_fields), f"{section}.", where)
             check_values(given, model, section, where)
+            check_together(given, model, section, where)
         try:
             recipe = cls.model_validate({k: v for k, v in values.items() if v is not None})
         except ValidationError as error:
@@ -215,32 +241,24 @@ class Recipe(BaseModel):
 
     def changed(self, assignments: Mapping[str, Any]) -> Recipe:
         """A recipe with dotted keys changed, e.g. ``{"training.batch": 4}``; checked like a file."""
-        values = self.model_dump(mode="json")
-        for key, value in assignments.items():
-            place, last = _place_of(values, key)
-            place[last] = value
+        values = assign(self.model_dump(mode="json"), assignments)
+        if "training.steps" in assignments and "training.epochs" not in assignments:
+            values["training"].pop(
+                "epochs", None
+            )  # the recipe's epochs would stand in the place of the steps that are asked for
         values["under_budget"] = {key: v for key, v in values["under_budget"].items() if key not in assignments}
         return Recipe.check(values, "the changed recipe")
 
     def for_budget(self) -> Recipe:
         """The recipe that is trained: with the keys of ``under_budget`` where there is a budget, and without them afterwards."""
-        values = self.model_dump(mode="json")
-        for key, value in (self.under_budget if self.budget is not None else {}).items():
-            place, last = _place_of(values, key)
-            if value is None:
-                place.pop(last, None)
-            else:
-                place[last] = value
+        changes = self.under_budget if self.budget is not None else {}
+        values = assign(self.model_dump(mode="json"), changes, without_none=True)
         return Recipe.check({**values, "under_budget": {}}, f"recipe {self.name}, under_budget")
 
     @property
     def budget_seconds(self) -> float | None:
         """The budget in seconds."""
-        return (
-            None
-            if self.budget is None
-            else float(self.budget[:-1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[self.budget[-1]]
-        )
+        return None if self.budget is None else seconds_of(self.budget)
 
     @property
     def preparation(self) -> PrepareSettings:
@@ -255,17 +273,6 @@ class Recipe(BaseModel):
     def save(self, path: Path) -> None:
         """Write the YAML file, whole or not at all."""
         write_text(path, self.dump())
-
-
-def _place_of(values: dict[str, Any], key: str) -> tuple[dict[str, Any], str]:
-    """Where a dotted key belongs: its section, and its last part (BadInput when there is no such section)."""
-    place = values
-    *parents, last = key.split(".")
-    for parent in parents:
-        if not isinstance(place.get(parent), dict):
-            raise BadInput(f"there is no section `{parent}`", key, nearest(parent, list(values), ""))
-        place = place[parent]
-    return place, last
 
 
 def section_models(task: str | None = None) -> dict[str, type[BaseModel]]:

@@ -16,7 +16,11 @@ _SHOWN = 20
 
 
 def write_compare_report(
-    comparison: Mapping[str, Any], values: Mapping[str, Mapping[str, Sequence[float]]], folder: str | Path, alpha: float
+    comparison: Mapping[str, Any],
+    values: Mapping[str, Mapping[str, Sequence[float]]],
+    patients: Mapping[str, Sequence[str]],
+    folder: str | Path,
+    alpha: float,
 ) -> Path:
     """Write ``compare.html`` and its figures as SVG and PNG.
 
@@ -24,6 +28,7 @@ def write_compare_report(
     ----------
     comparison : as ``Comparison.to_dict`` gives it.
     values : label -> run -> metric per common case, in one order of cases.
+    patients : label -> patient of the same cases.
     alpha : corrected p-values below it are drawn filled.
     """
     root = Path(folder)
@@ -32,10 +37,10 @@ def write_compare_report(
     page = {
         "name": " · ".join(comparison["names"]),
         "lead": " ".join(comparison["conclusions"]),
-        "subtitle": f"{comparison['metric']} on {first['cases']} common cases of {first['patients']} patients; "
+        "subtitle": f"{comparison['metric']} on {first['cases']} common {comparison['cases']} cases ({comparison['patients_note']}); "
         f"the reference is {comparison['reference']}",
         "warnings": comparison["warnings"],
-        "parts": [_table_part(comparison, root, alpha), *_label_parts(comparison["metric"], values, root)],
+        "parts": [_table_part(comparison, root, alpha), *_label_parts(comparison["metric"], values, patients, root)],
     }
     return write_page(root / "compare.html", "page.html", page)
 
@@ -73,7 +78,12 @@ def _table_part(comparison: Mapping[str, Any], root: Path, alpha: float) -> Part
     return Part("Differences", text, table_of(head, cells), [drawn])
 
 
-def _label_parts(metric: str, values: Mapping[str, Mapping[str, Sequence[float]]], root: Path) -> list[Part]:
+def _label_parts(
+    metric: str,
+    values: Mapping[str, Mapping[str, Sequence[float]]],
+    patients: Mapping[str, Sequence[str]],
+    root: Path,
+) -> list[Part]:
     parts = []
     for label, runs in list(values.items())[:_SHOWN]:
         names = list(runs)
@@ -81,11 +91,14 @@ def _label_parts(metric: str, values: Mapping[str, Mapping[str, Sequence[float]]
         stem = root / "figures" / file_stem(label, metric)
         pictures = [picture(violin_with_points(runs, metric, limits=limits), f"{metric} of {label}", stem)]
         for other in names[1:]:
-            pairs = [(a, b) for a, b in zip(runs[names[0]], runs[other], strict=True) if abs(a) + abs(b) < float("inf")]
+            columns = zip(runs[names[0]], runs[other], patients[label], strict=True)
+            pairs = [(a, b, patient) for a, b, patient in columns if abs(a) + abs(b) < float("inf")]
             if len(pairs) >= 3:
-                first, second = ([pair[n] for pair in pairs] for n in (0, 1))
-                figure = scatter_with_marginals(first, second, f"{metric}, {names[0]}", f"{metric}, {other}")
+                first, second, groups = zip(*pairs, strict=True)
+                axes = (f"{metric}, {names[0]}", f"{metric}, {other}")
+                figure = scatter_with_marginals(first, second, *axes, groups=groups)
                 path = root / "figures" / file_stem(label, metric, names[0], other)
-                pictures.append(picture(figure, "Every point is a case", path))
+                what = "patient (mean of the scans)" if len(set(groups)) < len(groups) else "case"
+                pictures.append(picture(figure, f"Every point is a {what}", path))
         parts.append(Part(label, pictures=pictures))
     return parts

@@ -13,6 +13,7 @@ from voxloom.dataset import Dataset, Labels
 from voxloom.dataset.inspect import CaseFacts, Fingerprint, Problem, Suggestion
 from voxloom.dataset.inspect.facts import HISTOGRAM_RANGE
 from voxloom.dataset.inspect.text import label_rows
+from voxloom.evaluation.units import PIXEL, distance_unit, volume_unit
 from voxloom.files import write_text
 from voxloom.parallel import map_outcomes
 from voxloom.progress import Progress
@@ -69,6 +70,7 @@ def render(
         "colors": COLORS,
         "rows": _rows(found, problems),
         "row_labels": found.label_names[:_LABEL_COLUMNS],
+        "length": distance_unit(found.unit),
         "case_count": len(found.cases),
     }
     return render_page("inspect.html", values)
@@ -101,21 +103,16 @@ def _draw(
 def _tiles(dataset: Dataset, found: Fingerprint) -> list[tuple[str, str, str]]:
     """Key figures: title, value, explanation."""
     patients = {case.patient for case in dataset}
-    named = any(case.patient != case.id for case in dataset)
-    told = f"{len(patients)} patients" if named else "no patient numbers"
+    told = f"{len(patients)} patients" if dataset.names_patients else "no patient numbers"
     tiles = [("Cases", str(len(found.cases)), f"{told}, {found.task}")]
     tiles.append(("Channels", str(len(found.channels)), ", ".join(found.channels)))
     if found.readable:
         shapes, spacings = [c.shape for c in found.readable], [c.spacing for c in found.readable]
         tiles.append(("Size", _spans(shapes, "{:.0f}"), "voxels, axes as stored"))
-        tiles.append(("Voxel", _spans(spacings, "{:.3g}"), "mm, axes as stored"))
-        tiles.append(
-            (
-                "Orientation",
-                ", ".join(found.orientations),
-                ", ".join(f"{n}" for n in found.orientations.values()) + " cases",
-            )
-        )
+        tiles.append(("Voxel", _spans(spacings, "{:.3g}"), f"{distance_unit(found.unit)}, axes as stored"))
+        if found.unit != PIXEL:
+            counts = ", ".join(f"{n}" for n in found.orientations.values()) + " cases"
+            tiles.append(("Orientation", ", ".join(found.orientations), counts))
     if found.label_names:
         names = ", ".join(found.label_names[:6]) + (", …" if len(found.label_names) > 6 else "")
         tiles.append(("Labels", str(len(found.label_names)), names))
@@ -152,7 +149,7 @@ def _volume_chart(found: Fingerprint) -> Any:
     cases = [case for case in found.labeled if case.readable]
     names = found.label_names[:_STRIPS]
     groups = {n: [c.label_voxels.get(n, 0) * (1.0 if flat else c.voxel_ml) for c in cases] for n in names}
-    return strip_chart(groups, "Size of each label per case", "pixels" if flat else "ml", COLORS)
+    return strip_chart(groups, "Size of each label per case", "pixels" if flat else volume_unit(found.unit), COLORS)
 
 
 def _rows(found: Fingerprint, problems: Sequence[Problem]) -> list[dict[str, Any]]:

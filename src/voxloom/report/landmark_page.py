@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ def write_landmark_report(run_dir: str | Path) -> Path:
         "lead": lead_sentence(sets),
         "subtitle": f"{len(data['cases'])} cases with points, {len(list(run.glob('fold_*/model.safetensors')))} trained fold(s)",
         "parts": [
-            *(part for name, found in sets for part in set_parts(name, found)),
+            *(part for name, found in sets for part in set_parts(name, found, abstained_in(run, name))),
             *confidence_parts(run),
             *curve_parts(run),
         ],
@@ -62,6 +62,18 @@ def point_sets(run: Path) -> list[tuple[str, PointEvaluation]]:
     return [*sets, *([("test cases", PointEvaluation.read_csv(test, within=reach))] if test.is_file() else [])]
 
 
+def abstained_in(run: Path, name: str) -> Mapping[str, Any] | None:
+    """What was left out of a set of ``point_sets``."""
+    summary = _json(run / "summary.json") or {}
+    of_name = {
+        "held-out cases": summary.get("validation"),
+        "test cases": summary.get("test"),
+        **{f"external cases of {key}": kept for key, kept in summary.get("external", {}).items()},
+    }
+    found: Mapping[str, Any] | None = (of_name.get(name) or {}).get("abstained")
+    return found
+
+
 def lead_sentence(sets: Sequence[tuple[str, PointEvaluation]]) -> str:
     """The result in one sentence; the test cases count where there are any."""
     if not sets:
@@ -76,8 +88,23 @@ def lead_sentence(sets: Sequence[tuple[str, PointEvaluation]]) -> str:
     )
 
 
-def set_parts(name: str, evaluation: PointEvaluation) -> list[Part]:
-    """Table, scatter and histogram of one set."""
+def left_out_sentence(left_out: Mapping[str, Any] | None) -> str:
+    """What ``landmarks.abstain`` left out."""
+    if not left_out or not left_out["below"]:
+        return ""
+    return (
+        f" {left_out['points']} predicted points had a calibrated confidence below {left_out['below']:g} and were left out, as "
+        "voxloom predict leaves them out; their landmarks count as missed."
+    )
+
+
+def set_parts(name: str, evaluation: PointEvaluation, left_out: Mapping[str, Any] | None = None) -> list[Part]:
+    """Table, scatter and histogram of one set.
+
+    Parameters
+    ----------
+    left_out : "below", a confidence, and "points", how many were left out by it.
+    """
     pictures = [
         {
             "caption": "Across the slices against in the slice; crosses are wrong levels",
@@ -88,7 +115,11 @@ def set_parts(name: str, evaluation: PointEvaluation) -> list[Part]:
             "data": data_uri(point_figures.distance_histogram(evaluation.rows, evaluation.within)),
         },
     ]
-    text = "Distances are over predicted points; recall is over all true landmarks, missed ones included."
+    text = (
+        "Distances are over predicted points; recall is over all true landmarks, missed ones included. |dx| runs across the slices of "
+        "each scan (along its axis of the largest spacing; left-right where voxels are cubes), the distance in the slice at a right "
+        f"angle to it.{left_out_sentence(left_out)}"
+    )
     head, *rows = point_rows(evaluation.summary())
     return [Part(f"Landmarks of {name}", text, {"head": head, "rows": rows}, pictures)]
 
@@ -100,8 +131,8 @@ def confidence_parts(run: Path) -> list[Part]:
         return []
     figure = point_figures.risk_coverage_curve(learned["coverage"], learned["risk"])
     text = (
-        f"Calibrated on {learned['points']} held-out points, {learned['wrong']} of them wrong. "
-        "landmarks.abstain leaves out points of less confidence."
+        f"Calibrated on {learned['points']} held-out points, {learned['wrong']} of them wrong, so the confidences of these points are "
+        "slightly too good. landmarks.abstain, or voxloom predict --abstain, leaves out points of less calibrated confidence."
     )
     return [Part("Confidence", text, None, [{"caption": "Risk over coverage", "data": data_uri(figure)}])]
 

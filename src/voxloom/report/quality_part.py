@@ -38,7 +38,8 @@ def _check(rows: list[dict[str, Any]], promise: float) -> QualityCheck:
     true, predicted, bounds = (
         [float(row.get(name, 0.0)) for row in rows] for name in ("true_dice", "predicted_dice", "bound")
     )
-    return check_quality(true, predicted, bounds, promise)
+    patients = [str(row["patient"]) for row in rows] if all("patient" in row for row in rows) else None
+    return check_quality(true, predicted, bounds, promise, patients)
 
 
 def _part(title: str, text: str, rows: list[dict[str, Any]], promise: float, *, bounded: bool) -> Part:

@@ -14,12 +14,17 @@ import numpy as np
 
 from voxloom.evaluation.raters.study import RaterStudy
 from voxloom.evaluation.raters.summary import PAIR_METRICS, paired_volumes
-from voxloom.evaluation.statistics import p_text
+from voxloom.evaluation.statistics import LEAST_PATIENTS, interval_text, p_text
+from voxloom.evaluation.units import distance_unit, volume_unit
 from voxloom.report.pages import write_page
 from voxloom.report.parts import Part, file_stem, number, picture, table_of
 from voxloom.report.plots import bland_altman_plot, scatter_with_marginals, violin_with_points
 
-_METRIC_NAMES = {"dice": "Dice", "hd": "HD (mm)", "hd95": "HD95 (mm)", "assd": "ASSD (mm)"}
+
+def metric_names(unit: str) -> dict[str, str]:
+    """What the metrics of pairs are called, with the unit of distances."""
+    mm = distance_unit(unit)
+    return {"dice": "Dice", "hd": f"HD ({mm})", "hd95": f"HD95 ({mm})", "assd": f"ASSD ({mm})"}
 
 
 def write_raters_report(study: RaterStudy, figures: dict[str, Any], folder: str | Path) -> Path:
@@ -30,7 +35,8 @@ def write_raters_report(study: RaterStudy, figures: dict[str, Any], folder: str 
     values = {
         "name": "Agreement of raters" + (f" and of {study.model}" if study.model else ""),
         "lead": lead_sentence(figures),
-        "subtitle": f"{figures['cases']} cases of {figures['patients']} patients, read by {people}",
+        "subtitle": f"{figures['cases']} cases ({figures['patients_note']}), read by {people}; intervals over patients, none with "
+        f"fewer than {LEAST_PATIENTS}",
         "warnings": figures["warnings"],
         "parts": parts,
     }
@@ -48,7 +54,7 @@ def _label_parts(study: RaterStudy, label: str, found: dict[str, Any], root: Pat
     yield Part(
         f"{label}: agreement of masks",
         "Median (quartiles) over cases. An infinite distance (one mask empty) is never dropped.",
-        _pair_table(found["pairs"]),
+        _pair_table(found["pairs"], study.unit),
         _score_pictures(study, label, root),
     )
     if found["tests"]:
@@ -56,10 +62,10 @@ def _label_parts(study: RaterStudy, label: str, found: dict[str, Any], root: Pat
             "Is the model further from a rater than the raters are from one another? Wilcoxon signed-rank test, one value per "
             "patient, Holm-corrected over all rows of all labels; an infinite distance ranks last."
         )
-        yield Part(f"{label}: model against the raters' own agreement", text, _test_table(found["tests"]))
+        yield Part(f"{label}: model against the raters' own agreement", text, _test_table(found["tests"], study.unit))
     if found["adjusted"]:
         rows = [
-            [r["rater"], _METRIC_NAMES[r["metric"]], number(r["median"], 2), r["n"], r["left_out"]]
+            [r["rater"], metric_names(study.unit)[r["metric"]], number(r["median"], 2), r["n"], r["left_out"]]
             for r in found["adjusted"]
         ]
         text = (
@@ -76,20 +82,20 @@ def _label_parts(study: RaterStudy, label: str, found: dict[str, Any], root: Pat
         yield _regression_part(label, found["regression"])
 
 
-def _pair_table(pairs: list[dict[str, Any]]) -> dict[str, Any]:
+def _pair_table(pairs: list[dict[str, Any]], unit: str) -> dict[str, Any]:
     rows = []
     for p in pairs:
         cells = [
             f"{number(p[m]['median'], 2)} ({number(p[m]['q1'], 2)} to {number(p[m]['q3'], 2)})" for m in PAIR_METRICS
         ]
         rows.append([f"{p['first']} – {p['second']}", p["cases"], *cells, p["hd"]["infinite"]])
-    return table_of(["Pair", "Cases", *_METRIC_NAMES.values(), "One mask empty"], rows)
+    return table_of(["Pair", "Cases", *metric_names(unit).values(), "One mask empty"], rows)
 
 
-def _test_table(tests: list[dict[str, Any]]) -> dict[str, Any]:
+def _test_table(tests: list[dict[str, Any]], unit: str) -> dict[str, Any]:
     rows = [
         [
-            f"{t['rater']}, {_METRIC_NAMES[t['metric']]}",
+            f"{t['rater']}, {metric_names(unit)[t['metric']]}",
             number(t["model"], 2),
             number(t["raters"], 2),
             p_text(t["p"]),
@@ -111,9 +117,11 @@ def _score_pictures(study: RaterStudy, label: str, root: Path) -> list[dict[str,
             for a, b in study.pairs
         }
         limits = (0.0, 1.0) if metric == "dice" else None
-        figure = violin_with_points(values, _METRIC_NAMES[metric], limits=limits)
+        figure = violin_with_points(values, metric_names(study.unit)[metric], limits=limits)
         path = root / "figures" / file_stem(label, metric)
-        pictures.append(picture(figure, f"{_METRIC_NAMES[metric]} of {label} per pair; every point is a case", path))
+        pictures.append(
+            picture(figure, f"{metric_names(study.unit)[metric]} of {label} per pair; every point is a case", path)
+        )
     return pictures
 
 
@@ -123,39 +131,48 @@ def _volume_parts(study: RaterStudy, label: str, found: dict[str, Any], root: Pa
             [
                 f"{b['first']} − {b['second']}",
                 b["n"],
+                b["patients"],
                 *(_interval(b[k]) for k in ("bias", "lower", "upper")),
                 p_text(b["slope_p"]),
             ]
             for b in found["bland_altman"]
         ]
-        head = ["Pair", "Cases", "Bias, ml [95 % CI]", "Lower limit", "Upper limit", "Bias grows with size"]
-        text = "Bland-Altman: mean difference of the volumes, and the limits that hold 95 % of the differences."
+        bias = f"Bias, {volume_unit(study.unit)} [95 % CI]"
+        head = ["Pair", "Cases", "Patients", bias, "Lower limit", "Upper limit", "Bias grows with size"]
+        text = (
+            "Bland-Altman: mean difference of the volumes, and the limits that hold 95 % of the differences; where patients were "
+            "scanned more than once the limits hold both variances, between and within them."
+        )
         pictures = [_bland_altman_picture(study, label, b["first"], b["second"], root) for b in found["bland_altman"]]
         yield Part(f"{label}: volumes", text, table_of(head, rows), pictures)
     if found["icc"]:
         rows = [[" , ".join(i["readers"]), i["scale"], i["n"], _interval(i)] for i in found["icc"]]
         told = _friedman_sentence(found["friedman"])
         text = (
-            "ICC(A,1): two-way random effects, absolute agreement, single rater; empty masks have no logarithm. " + told
+            "ICC(A,1): two-way random effects, absolute agreement, single rater, one value per patient; empty masks have "
+            "no logarithm. " + told
         )
         yield Part(
-            f"{label}: intraclass correlation of volumes", text, table_of(["Readers", "Scale", "Cases", "ICC"], rows)
+            f"{label}: intraclass correlation of volumes", text, table_of(["Readers", "Scale", "Patients", "ICC"], rows)
         )
     if found["spearman"]:
         rows = [
             [f"{s['first']} – {s['second']}", s["n"], _interval(s["rho"]), p_text(s["p"]), p_text(s["p_holm"])]
             for s in found["spearman"]
         ]
-        text = "Are larger structures segmented better? Volume: the rater's against a model, the mean between raters."
+        text = (
+            "Are larger structures segmented better? Volume: the rater's against a model, the mean between raters. One value per "
+            "patient."
+        )
         pictures = [_volume_picture(study, label, s["first"], s["second"], root) for s in found["spearman"]]
-        head = ["Pair", "Cases", "Spearman's ρ", "p", "p, Holm"]
+        head = ["Pair", "Patients", "Spearman's ρ", "p", "p, Holm"]
         yield Part(f"{label}: Dice and volume", text, table_of(head, rows), pictures)
 
 
 def _interval(estimate: dict[str, float]) -> str:
     if math.isnan(estimate["value"]):
         return "–"
-    return f"{estimate['value']:.2f} [{estimate['low']:.2f}, {estimate['high']:.2f}]"
+    return f"{estimate['value']:.2f} [{interval_text((estimate['low'], estimate['high']))}]"
 
 
 def _friedman_sentence(rows: list[dict[str, Any]]) -> str:
@@ -164,7 +181,7 @@ def _friedman_sentence(rows: list[dict[str, Any]]) -> str:
     f = rows[0]
     return (
         f"Friedman test of the volumes of {', '.join(f['readers'])}: {p_text(f['p'])}, Holm-corrected over labels "
-        f"{p_text(f['p_holm'])} (Kendall's W {f['effect']:.2f}, {f['n']} cases)."
+        f"{p_text(f['p_holm'])} (Kendall's W {f['effect']:.2f}, {f['n']} patients)."
     )
 
 
@@ -172,7 +189,7 @@ def _bland_altman_picture(study: RaterStudy, label: str, first: str, second: str
     cases, volumes = paired_volumes(study, label, (first, second))
     patient, table = study.patients(), np.array(volumes)
     groups = [patient[case] for case in cases]
-    figure, _ = bland_altman_plot(table[:, 0], table[:, 1], (first, second), "ml", groups=groups)
+    figure, _ = bland_altman_plot(table[:, 0], table[:, 1], (first, second), volume_unit(study.unit), groups=groups)
     return picture(figure, f"Volumes of {label}", root / "figures" / file_stem(label, "bland-altman", first, second))
 
 
@@ -180,7 +197,10 @@ def _volume_picture(study: RaterStudy, label: str, first: str, second: str, root
     cases, volumes = paired_volumes(study, label, (first, second))
     rows = study.metrics((first, second), label)
     size = np.array(volumes)[:, 1] if first == study.model else np.array(volumes).mean(axis=1)
-    figure = scatter_with_marginals(size, [rows[c].dice for c in cases], "volume (ml)", f"Dice {first}–{second}")
+    dice, patient = [rows[c].dice for c in cases], study.patients()
+    groups = [patient[case] for case in cases]
+    volume = f"volume ({volume_unit(study.unit)})"
+    figure = scatter_with_marginals(size, dice, volume, f"Dice {first}–{second}", groups=groups)
     return picture(
         figure, f"Dice of {label} against its volume", root / "figures" / file_stem(label, "volume", first, second)
     )

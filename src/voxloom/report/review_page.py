@@ -27,7 +27,7 @@ class Suspect:
     fold : that held it out.
     dice : what was compared with the threshold.
     worst_label, worst_dice : its worst label.
-    verdict : "exclude", or "keep" where a person has looked and found the label right.
+    verdict : "keep", or "exclude" where a person has looked and found the label wrong.
     """
 
     case: str
@@ -67,8 +67,8 @@ def write_review_page(
         {"caption": f"{s.case}, Dice {s.dice:.3f} ({s.verdict})", "data": _embedded(pictures[s.case])} for s in found
     ]
     text = (
-        "A low Dice is a suspicion, not a proof: the label may be right and the network wrong. Look at each, and write keep "
-        "under verdict in review.csv where the label is right."
+        "A low Dice is a suspicion, not a proof: the label may be right and the network wrong. Every verdict is keep until a "
+        "person has looked: write exclude under verdict in review.csv where the label is wrong."
     )
     parts = [Part("Suspects", text, table_of(head, rows))] if found else []
     parts += (

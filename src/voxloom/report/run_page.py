@@ -14,10 +14,14 @@ from typing import Any
 import numpy as np
 
 from voxloom.dataset.labels import Labels
+from voxloom.dataset.records import recorded_case
 from voxloom.errors import VoxloomError
 from voxloom.evaluation import Evaluation
+from voxloom.evaluation.statistics.bootstrap import LEAST_PATIENTS
+from voxloom.evaluation.statistics.interval import NO_INTERVAL, TOO_FEW, interval_text
+from voxloom.evaluation.units import distance_unit, named, unit_of, volume_unit
 from voxloom.files import read_json
-from voxloom.formats import read_label, read_volume
+from voxloom.formats import read_label
 from voxloom.report import figures
 from voxloom.report.cards.facts import RunFacts
 from voxloom.report.cards.flow import flow_plot, flow_steps
@@ -37,12 +41,12 @@ FAILURES = 12
 
 @dataclass(frozen=True)
 class CaseSet:
-    """Evaluated cases: their figures, where their predictions and files are, and whether they were kept wholly apart."""
+    """Evaluated cases: their figures, where their predictions are, what a run keeps of them, and whether they were wholly apart."""
 
     name: str
     evaluation: Evaluation
     predictions: Mapping[str, Path]
-    files: Mapping[str, list[str]]
+    records: Mapping[str, Mapping[str, Any]]
     external: bool = False
 
 
@@ -87,7 +91,7 @@ def held_out_set(run: Path, data: dict[str, Any]) -> CaseSet | None:
     if not evaluation.rows:
         return None
     predictions = {p.name.removesuffix(".nii.gz"): p for p in run.glob("fold_*/predictions/*.nii.gz")}
-    return CaseSet("Held-out cases", evaluation, predictions, {c["id"]: list(c["files"]) for c in data["cases"]})
+    return CaseSet("Held-out cases", evaluation, predictions, {c["id"]: c for c in data["cases"]})
 
 
 def test_set(run: Path) -> CaseSet | None:
@@ -111,7 +115,7 @@ def kept_set(folder: Path, name: str, *, external: bool = False) -> CaseSet | No
         return None
     predictions = {p.name.removesuffix(".nii.gz"): p for p in (folder / "predictions").glob("*.nii.gz")}
     cases = _json(folder / "cases.json") or []
-    return CaseSet(name, evaluation, predictions, {c["id"]: list(c["files"]) for c in cases}, external)
+    return CaseSet(name, evaluation, predictions, {c["id"]: c for c in cases}, external)
 
 
 def lead_sentence(sets: list[CaseSet]) -> str:
@@ -125,12 +129,13 @@ def figure_sentence(chosen: CaseSet) -> str:
     """Mean Dice of a set with its interval, and how many cases failed."""
     summary = chosen.evaluation.summary()
     figures_ = summary["dice"].get("mean") or next(iter(summary["dice"].values()))
-    low, high = figures_["ci"]
+    ends = interval_text(figures_["ci"], 3, " to ")
+    interval = TOO_FEW if ends == NO_INTERVAL else f"95 % confidence interval {ends}"
     what = "mean Dice over all labels" if "mean" in summary["dice"] else "mean Dice"
     failures = len({row.case for row in chosen.evaluation.failures()})
     tail = f"{failures} of them need a look (see the list of failures)." if failures else "None of them failed."
     return (
-        f"{what[0].upper()}{what[1:]} {figures_['mean']:.3f} (95 % confidence interval {low:.3f} to {high:.3f}) on "
+        f"{what[0].upper()}{what[1:]} {figures_['mean']:.3f} ({interval}) on "
         f"{summary['cases']} {chosen.name[0].lower()}{chosen.name[1:]}. {tail}"
     )
 
@@ -145,15 +150,17 @@ def subtitle(run: Path, data: dict[str, Any]) -> str:
 def result_parts(cases: CaseSet) -> Iterator[Part]:
     """Table and box plots per label, and the failures."""
     summary = cases.evaluation.summary()
+    unit = unit_of(summary)
+    mm = distance_unit(unit)
     head = [
         "Label",
         "Dice mean",
         "95 % CI",
         "median",
         "SD",
-        "HD95 mm (median)",
-        "ASSD mm (median)",
-        "volume error ml",
+        f"HD95 {mm} (median)",
+        f"ASSD {mm} (median)",
+        f"volume error {volume_unit(unit)}",
         "one mask empty",
     ]
     rows = []
@@ -161,15 +168,16 @@ def result_parts(cases: CaseSet) -> Iterator[Part]:
         kinds = summary["kinds"].get(label, {})
         lost = kinds.get("prediction_empty", 0) + kinds.get("truth_empty", 0) if kinds else ""
         medians = [number(summary[m][label]["median"], 2) for m in ("hd95", "assd")]
-        interval = f"{number(dice['ci'][0])} to {number(dice['ci'][1])}"
-        error = f"{summary['volume_error_ml'][label]['mean']:+.3f}"
+        interval = interval_text(dice["ci"], 3, " to ")
+        error = f"{summary[named('volume_error_ml', unit)][label]['mean']:+.3f}"
         rows.append(
             [label, number(dice["mean"]), interval, number(dice["median"]), number(dice["sd"]), *medians, error, lost]
         )
     text = (
         "Dice: overlap with the truth, from 0 (none) to 1 (the same). HD95: distance below which 95 % of the two surfaces lie from "
         "each other. ASSD: their mean distance. Volume error: prediction minus truth. Intervals are percentile bootstraps over "
-        "patients. Infinite distances (one mask empty) are counted, never dropped."
+        f"patients ({summary['patients_note']}); with fewer than {LEAST_PATIENTS} patients none can be given. Infinite distances "
+        "(one mask empty) are counted, never dropped."
     )
     yield Part(f"{cases.name}: figures", text, {"head": head, "rows": rows}, box_pictures(cases.evaluation))
     failures = cases.evaluation.failures()
@@ -178,7 +186,7 @@ def result_parts(cases: CaseSet) -> Iterator[Part]:
             [r.case, r.label, number(r.metrics.dice), number(r.metrics.hd95, 1), r.metrics.kind.replace("_", " ")]
             for r in failures
         ]
-        table: dict[str, Any] = {"head": ["Case", "Label", "Dice", "HD95 mm", "Masks"], "rows": listed}
+        table: dict[str, Any] = {"head": ["Case", "Label", "Dice", f"HD95 {mm}", "Masks"], "rows": listed}
         text = "One mask empty, or Dice below 0.5; worst first."
         yield Part(f"{cases.name}: failures", text, table, longest=FAILURES)
 
@@ -187,7 +195,9 @@ def box_pictures(evaluation: Evaluation) -> list[dict[str, str]]:
     """Dice and HD95 per label."""
     labels = list(evaluation.labels)[:20]
     dice = figures.box_and_strip({name: evaluation.values("dice", name) for name in labels}, "Dice", limits=(0, 1.02))
-    distance = figures.box_and_strip({name: evaluation.values("hd95", name) for name in labels}, "HD95 (mm)")
+    distance = figures.box_and_strip(
+        {name: evaluation.values("hd95", name) for name in labels}, f"HD95 ({distance_unit(evaluation.unit)})"
+    )
     return [
         {"caption": "Dice per label; every point is a case", "data": figures.data_uri(dice, "svg")},
         {"caption": "95th percentile Hausdorff distance per label", "data": figures.data_uri(distance, "svg")},
@@ -241,11 +251,13 @@ def case_parts(cases: CaseSet, labels: Labels | None) -> Iterator[Part]:
 
 def case_picture(cases: CaseSet, case: str, labels: Labels) -> str | None:
     """Slices of a case with the contours of truth and prediction; None when its files are gone."""
-    files = [Path(p) for p in cases.files.get(case, [])]
-    if case not in cases.predictions or len(files) < 2 or not all(p.exists() for p in files):
+    if case not in cases.predictions or case not in cases.records:
         return None
+    recorded = recorded_case(cases.records[case])
     try:
-        image, truth, found = read_volume(files[0]), read_label(files[-1]), read_label(cases.predictions[case])
+        image, truth, found = recorded.read_image(), recorded.read_label(), read_label(cases.predictions[case])
+        if truth is None:
+            return None
         figure = case_slices(image, [(truth, "-"), (found, "--")], labels)
     except VoxloomError:
         return None

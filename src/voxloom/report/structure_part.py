@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from voxloom.evaluation.statistics import interval_text
 from voxloom.report.parts import Part, number, table_of
 
 
@@ -33,7 +34,7 @@ def _part(name: str, figures: Mapping[str, Any]) -> Part:
         [
             kind,
             dice["n"],
-            f"{number(dice['mean'])} [{number(dice['ci'][0])}, {number(dice['ci'][1])}]",
+            f"{number(dice['mean'])} [{interval_text(dice['ci'], 3)}]",
             number(dice["median"]),
             number(dice["sd"]),
             number(dice["min"]),

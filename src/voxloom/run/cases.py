@@ -12,6 +12,7 @@ from pathlib import Path
 from voxloom.dataset import (
     Dataset,
     Fold,
+    declared_folds,
     group_folds,
     hold_out,
     join_datasets,
@@ -42,7 +43,10 @@ def joined_cases(dataset: Dataset, recipe: Recipe) -> Dataset:
     """
     whole = dataset.training
     if recipe.data.add:
-        whole = join_datasets(whole, [Dataset(path).training for path in recipe.data.add])
+        plain = whole.labels is None or recipe.data.labels is not None
+        merged = None if plain or whole.labels is None else recipe.labels.apply(whole.labels)
+        whole = join_datasets(whole, [Dataset(path).training for path in recipe.data.add], merged)
+    whole = whole.with_series(recipe.data.series)
     left_out = excluded_ids(recipe)
     if unknown := sorted(set(left_out) - {case.id for case in whole}):
         raise BadInput(f"excluded cases that do not exist: {', '.join(unknown)}", dataset.root, "Check data.exclude")
@@ -120,8 +124,10 @@ def choose_folds(dataset: Dataset, recipe: Recipe) -> list[Fold]:
 
 
 def divide(dataset: Dataset, recipe: Recipe) -> Sequence[Fold]:
-    """k shuffled, sorted or grouped folds, one fold per group, one hold-out, or all cases for training."""
+    """The data set's own division, k shuffled, sorted or grouped folds, one per group, one hold-out, or all cases for training."""
     f = recipe.folds
+    if (own := own_division(dataset, recipe)) is not None:
+        return own
     if f.leave_out is not None:
         return leave_one_out(dataset, f.leave_out)
     if f.group_by is not None:
@@ -133,5 +139,44 @@ def divide(dataset: Dataset, recipe: Recipe) -> Sequence[Fold]:
     patients = {case.patient for case in dataset}
     if f.hold_out == 0 or len(patients) < 3:
         return [Fold(tuple(case.id for case in dataset), ())]
-    fewest = 4 if len(patients) >= 20 else 1
-    return [hold_out(dataset, max(f.hold_out, fewest / len(patients)), seed=recipe.seed, stratify=f.stratify)]
+    fewest = fewest_held_out(len(patients))
+    share = max(f.hold_out, fewest / len(patients))
+    return [hold_out(dataset, share, seed=recipe.seed, stratify=f.stratify, fewest=fewest)]
+
+
+def fewest_held_out(patients: int) -> int:
+    """Patients that a hold-out keeps at least: 4, but no more than a quarter of them, and always 1."""
+    return max(1, min(4, patients // 4))
+
+
+def own_division(dataset: Dataset, recipe: Recipe) -> list[Fold] | None:
+    """The division that the data set declares (``split: val``, MONAI's ``fold``), where the recipe asks for no other.
+
+    One fold is asked for by default: the validation split, or the first of the declared folds. With a count of folds, declared ones
+    are taken if there are so many. BadInput when they put a patient on both sides.
+    """
+    f = recipe.folds
+    drawn = f.stratify if f.count > 1 else None  # a hold-out is drawn only where none is declared
+    ways = (f.leave_out, f.group_by, f.sort_by, f.file, drawn)
+    if any(way is not None for way in ways) or (f.count == 1 and f.hold_out == 0):
+        return None
+    folds = declared_folds(dataset)
+    if folds is None or (f.count > 1 and len(folds) != f.count):
+        return None
+    return folds[: f.count]
+
+
+def division_note(dataset: Dataset, recipe: Recipe) -> str:
+    """What became of the division that the data set declares; "" where it declares none."""
+    divided = dataset.subset(divided_ids(dataset, recipe.folds.over))
+    if not any(case.split == "val" or "fold" in case.attributes for case in divided):
+        return ""
+    own = own_division(divided, recipe)
+    if own is not None:
+        told = f"{len(own)} folds" if len(own) > 1 else f"{len(own[0].val)} cases validate"
+        return f"the data set's own division is used: {told}"
+    folds = declared_folds(divided)
+    if folds is None:
+        return ""
+    told = f"{len(folds)} folds" if len(folds) > 1 else f"{len(folds[0].val)} validation cases"
+    return f"the data set declares {told}, which the recipe's folds do not follow; leave --folds and the section folds out to use them"

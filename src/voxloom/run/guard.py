@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from voxloom.dataset import Case, Dataset, Fold
-from voxloom.dataset.leaks import Identity, Leak, describe_cases, find_leaks
+from voxloom.dataset.leaks import Identity, Leak, describe_cases, find_leaks, same_images
 from voxloom.errors import BadInput
 from voxloom.recipe.recipe import DataSettings
 from voxloom.run.run import Run
@@ -29,10 +29,11 @@ def guard_folds(records: Records, folds: Sequence[Fold], settings: DataSettings)
     """Refuse folds that train on a scan or a patient that they validate on (BadInput naming both cases)."""
     identities = {record["id"]: Identity.of_record(record, role_of(record)) for record in records}
     sharing: dict[tuple[str, str], list[str]] = defaultdict(list)
-    for record in records:
+    images = same_images([identities[record["id"]] for record in records])
+    for record, image in zip(records, images, strict=True):
         own, where = identities[record["id"]], record.get("origin", "")
-        if own.image:
-            sharing["image", own.image].append(own.id)
+        if image >= 0:
+            sharing["image", str(image)].append(own.id)
         sharing["patient", f"{where}/{own.patient}" if settings.patients == "separate" else own.patient].append(own.id)
     shared = {key: ids for key, ids in sharing.items() if len(ids) > 1}
     for n, fold in enumerate(folds):

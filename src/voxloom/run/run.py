@@ -50,6 +50,15 @@ class Run:
         return _object(self.folder / "data.json")
 
     @property
+    def data_root(self) -> Path:
+        """Folder of the data set that the run was trained on (BadInput for a run that was shared without it)."""
+        about = self.data
+        if about.get("shared"):
+            what = "the run was shared without its data set, which this needs"
+            raise BadInput(what, self.folder, "Ask who shared it")
+        return Path(about["dataset"]["root"])
+
+    @property
     def folds(self) -> list[Path]:
         """Folders of the folds that have trained weights, in order.
 
@@ -61,7 +70,9 @@ class Run:
         trained = [f for f in folders if (f / "model.safetensors").is_file()]
         if not trained:
             raise BadInput(
-                "no fold has trained weights yet", self.folder, f"Go on with: voxloom train --resume -o {self.folder}"
+                "no fold has trained weights yet",
+                self.folder,
+                f"Go on with: voxloom train DATASET --resume -o {self.folder}",
             )
         return trained
 

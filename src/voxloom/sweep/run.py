@@ -1,14 +1,14 @@
 """``run_sweep``: draw, train, record, until all trials have ended; then the table and its aggregation.
 
 Knows the folder of a sweep: ``sweep.yaml``, ``base.yaml``, ``trials/NNNN.json``, ``runs/NNNN/``, ``table.csv`` and
-``tables.txt``, ``.csv``, ``.tex``, ``.json``; of a search also ``best.csv`` and ``importance.csv``. Who carries out trials and
-who draws them are other modules.
+``tables.txt``, ``.csv``, ``.tex``, ``.json``; ``tests/NNNN.json`` where there is a test set; of a search also ``best.csv`` and
+``importance.csv``. Who carries out trials and who draws them are other modules.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +24,16 @@ from voxloom.sweep.explain import Lesson, explain
 from voxloom.sweep.search import Grid, Proposals, make_search
 from voxloom.sweep.settings import Sweep
 from voxloom.sweep.table import table_rows, write_csv
+from voxloom.sweep.test_set import PREFIX, Scores, check_test, score_tests
 from voxloom.sweep.trial import Job, Record
 from voxloom.sweep.workers import Workers
 from voxloom.tasks.choice import chosen_task
 
 #: The sweep, and the recipe that it varies, as they were when it began.
 SETTINGS, BASE = "sweep.yaml", "base.yaml"
+
+#: What may change when a sweep is resumed.
+_FREE = {"trials", "name", "description", "tables", "test"}
 
 #: Told of every trial that ended, and how many there are in all.
 SweepListener = Callable[[Record, int], None]
@@ -47,6 +51,7 @@ class SweepResult:
     best : the record with the best score, None where no run finished.
     written : the tables' files.
     lesson : of a random or TPE search: its best trials and what mattered.
+    tests : trial -> its scores on the test set, where the sweep has one; they decide nothing.
     """
 
     folder: Path
@@ -55,6 +60,7 @@ class SweepResult:
     best: Record | None
     written: list[Path]
     lesson: Lesson | None = None
+    tests: dict[int, Scores] = field(default_factory=dict)
 
 
 def run_sweep(
@@ -65,6 +71,7 @@ def run_sweep(
     resume: bool = False,
     retry_failed: bool = False,
     listener: SweepListener = lambda record, total: None,
+    tell: Callable[[str], None] = lambda note: None,
 ) -> SweepResult:
     """Carry out a sweep.
 
@@ -76,15 +83,18 @@ def run_sweep(
     resume : go on with the sweep in ``out``; finished trials are kept, others are taken up where they were saved.
     retry_failed : with ``resume``: run failed trials again.
     listener : told of every trial that ended.
+    tell : told of runs that could not be scored on the test set.
 
     Raises
     ------
-    BadInput : the data set or the folder cannot be used, or the sweep differs from the one in the folder.
+    BadInput : the data set, the test set or the folder cannot be used, or the sweep differs from the one in the folder.
     KeyboardInterrupt : on Ctrl-C, after saving; ``resume`` continues.
     """
     folder = Path(out).resolve()
     check_folder(sweep, folder, resume)
-    choose_folds(cases_of(sweep), sweep.base)
+    cases = cases_of(sweep)
+    choose_folds(cases, sweep.base)
+    check_test(sweep, cases)
     with locked(folder):
         (folder / "trials").mkdir(exist_ok=True)
         write_text(folder / SETTINGS, sweep.dump())
@@ -96,7 +106,8 @@ def run_sweep(
                 course.run(workers, listener)
             finally:
                 workers.close()
-        return finish(sweep, folder, course.records)
+        finish(sweep, folder, course.records, {})  # whatever happens while the test set is predicted
+        return finish(sweep, folder, course.records, score_tests(sweep, folder, course.records, tell))
 
 
 def cases_of(sweep: Sweep) -> Dataset:
@@ -112,8 +123,7 @@ def check_folder(sweep: Sweep, folder: Path, resume: bool) -> None:
     if resume:
         if not known.is_file():
             raise BadInput("no sweep was begun here", folder, "Leave --resume out")
-        old = Sweep.load(known).model_dump(exclude={"trials", "name", "description", "tables"})
-        new = sweep.model_dump(exclude={"trials", "name", "description", "tables"})
+        old, new = (one.model_dump(exclude=_FREE) for one in (Sweep.load(known), sweep))
         changed = [key for key in new if new[key] != old[key]]
         if not changed and Recipe.load(folder / BASE) != sweep.base:
             changed = ["recipe"]
@@ -175,17 +185,19 @@ class _Course:
         return record
 
 
-def finish(sweep: Sweep, folder: Path, records: list[Record]) -> SweepResult:
+def finish(sweep: Sweep, folder: Path, records: list[Record], tests: dict[int, Scores]) -> SweepResult:
     """Write the table of all trials and the aggregated tables."""
-    rows = table_rows(sweep, records)
+    rows = table_rows(sweep, records, tests)
     written = [write_csv(rows, folder / "table.csv")]
     scored = [record for record in records if record.score is not None]
     if not scored:
         return SweepResult(folder, records, [], None, written)
-    whole, *merged = (aggregate(rows, wanted, folder / "table.csv") for wanted in sweep.aggregations(sweep.score))
+    metrics = (sweep.score, *([PREFIX + sweep.score] if tests else []))
+    whole, *merged = (aggregate(rows, wanted, folder / "table.csv") for wanted in sweep.aggregations(*metrics))
     tables = [*whole, *(table for again in merged for table in again[1:])]  # the table of all rows is the same again
     written += [write_tables(tables, folder / f"tables{ending}") for ending in (".txt", ".csv", ".tex", ".json")]
     lesson = None if sweep.search == "grid" else explain(sweep, rows, folder)
     written += [] if lesson is None else lesson.written
+    score_of: Callable[[Record], float] = lambda record: record.score or 0.0
     better = max if sweep.goal == "max" else min
-    return SweepResult(folder, records, tables, better(scored, key=lambda r: r.score or 0.0), written, lesson)
+    return SweepResult(folder, records, tables, better(scored, key=score_of), written, lesson, tests)

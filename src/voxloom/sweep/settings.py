@@ -16,10 +16,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from voxloom.errors import BadInput
 from voxloom.evaluation.aggregate import CROSS, Tables
+from voxloom.evaluation.scores import Goal, check_score, goal_of
 from voxloom.recipe.keys import as_bad_input, check_keys, nearest
 from voxloom.recipe.recipe import Recipe
 from voxloom.recipe.shipped import recipe_names, sweep_names, sweep_text
 from voxloom.sweep.space import Factor, check_factors, parse_factor
+from voxloom.tasks.choice import task_of_recipe
 from voxloom.yamltext import read_text, read_yaml
 
 Search = Literal["grid", "random", "tpe"]
@@ -63,7 +65,9 @@ class Sweep(BaseModel):
     seed : of the search; the recipe's own seed decides each training.
     score : what is compared: a metric of the held-out cases, ``metric.label`` or ``metric.label.figure``, e.g. "hd95.liver.median";
         of landmarks "recall" (where nothing is given) or another figure, e.g. "distance_mean.L5".
-    goal : whether the score shall be large or small.
+    goal : "max" or "min"; every score that Voxloom writes knows its own (``voxloom.evaluation.scores``), and another is refused.
+    test : a data set with labels or points that no run may have seen; every finished run is scored on it too. It never decides
+        which trial is best.
     tables : how the results are tabulated.
 
     Raises
@@ -83,12 +87,18 @@ class Sweep(BaseModel):
     trials: int | None = Field(None, ge=1)
     seed: int = Field(0, ge=0)
     score: str = "dice"
-    goal: Literal["max", "min"] = "max"
+    goal: Goal | None = None
+    test: Path | None = None
     tables: TableSettings = TableSettings()
 
     @classmethod
     def load(
-        cls, source: str | Path, *, data: str | Path | None = None, changes: Mapping[str, Any] | None = None
+        cls,
+        source: str | Path,
+        *,
+        data: str | Path | None = None,
+        changes: Mapping[str, Any] | None = None,
+        test: str | Path | None = None,
     ) -> Sweep:
         """Read and check a YAML file, or a shipped sweep by its name (``voxloom recipes`` lists them).
 
@@ -96,6 +106,7 @@ class Sweep(BaseModel):
         ----------
         data : the data set, in the place of the file's; relative to the working folder.
         changes : recipe keys that all runs change, beside those of ``set``.
+        test : the test set, in the place of the file's; relative to the working folder.
         """
         path = Path(source)
         shipped = str(source) in sweep_names() and not path.is_file()
@@ -107,6 +118,8 @@ class Sweep(BaseModel):
             raise BadInput("a sweep is a list of `key: value` lines", path, "Begin with data:, recipe: and over:")
         if data is not None:
             values["data"] = str(Path(data).resolve())
+        if test is not None:
+            values["test"] = str(Path(test).resolve())
         if changes:
             values["set"] = {**(values.get("set") or {}), **changes}
         if values.get("data") is None:
@@ -124,10 +137,17 @@ class Sweep(BaseModel):
         except ValidationError as error:
             raise as_bad_input(error, "", where) from error
         sweep = sweep.model_copy(
-            update={"data": _beside(sweep.data, where), "recipe": _recipe_place(sweep.recipe, where)}
+            update={
+                "data": _beside(sweep.data, where),
+                "recipe": _recipe_place(sweep.recipe, where),
+                "test": None if sweep.test is None else _beside(sweep.test, where),
+            }
         )
-        if sweep.base.landmarks and "score" not in values:
-            sweep = sweep.model_copy(update={"score": "recall"})
+        task = task_of_recipe(sweep.base)
+        if "score" not in values:
+            sweep = sweep.model_copy(update={"score": task.main_score})
+        check_score(sweep.score, task.scores, f"{where}: score")
+        sweep = sweep.model_copy(update={"goal": goal_of(sweep.score, sweep.goal, f"{where}: goal")})
         if (sweep.trials is None) != (sweep.search == "grid"):
             fix = "Leave trials out" if sweep.search == "grid" else "Say how many: trials: 20"
             raise BadInput(f"a {sweep.search} search and trials: {sweep.trials} do not go together", where, fix)
@@ -148,12 +168,12 @@ class Sweep(BaseModel):
         """The recipe with the keys of ``set``."""
         return Recipe.load(self.recipe).changed(self.set)
 
-    def aggregations(self, metric: str) -> list[Tables]:
+    def aggregations(self, *metrics: str) -> list[Tables]:
         """What the results are aggregated by: all levels; then, where levels are taken together, those factors again."""
         t = self.tables
         levelled = tuple(f.name for f in self.factors if f.range is None and f.name != t.across)
-        whole = Tables(levelled if t.factors is None else t.factors, (metric,), t.across)
-        return [whole, *([Tables(tuple(t.merge), (metric,), t.across, t.merge)] if t.merge else [])]
+        whole = Tables(levelled if t.factors is None else t.factors, metrics, t.across)
+        return [whole, *([Tables(tuple(t.merge), metrics, t.across, t.merge)] if t.merge else [])]
 
     def dump(self) -> str:
         """YAML text of all keys."""

@@ -5,7 +5,7 @@ Knows columns. Any spreadsheet, and ``voxloom aggregate``, can read it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +14,26 @@ from voxloom.sweep.settings import Sweep
 from voxloom.sweep.trial import Record
 
 
-def table_rows(sweep: Sweep, records: Sequence[Record]) -> list[dict[str, Any]]:
-    """Trial, factors, scores (the compared one first, under the name that the sweep gives it), seconds, status, error, run."""
+def table_rows(
+    sweep: Sweep, records: Sequence[Record], tests: Mapping[int, Mapping[str, float | None]] | None = None
+) -> list[dict[str, Any]]:
+    """Trial, factors, scores (the compared one first, under the name that the sweep gives it), seconds, status, error, run.
+
+    Parameters
+    ----------
+    tests : trial -> scores on the test set; their columns begin with ``test.``.
+    """
+    tested = tests or {}
     further = list(dict.fromkeys(name for r in records for name in r.scores if name != "score"))
+    beyond = list(dict.fromkeys(name for scores in tested.values() for name in scores if name != "score"))
     return [
         {
             "trial": r.number,
             **{factor.name: r.levels.get(factor.name) for factor in sweep.factors},
             sweep.score: r.score,
             **{name: r.scores.get(name) for name in further if name != sweep.score},
+            **({f"test.{sweep.score}": tested.get(r.number, {}).get("score")} if tested else {}),
+            **{f"test.{name}": tested.get(r.number, {}).get(name) for name in beyond if name != sweep.score},
             "seconds": r.seconds,
             "status": r.status,
             "error": r.error,

@@ -1,38 +1,73 @@
-"""What a task can do beyond training, predicting and evaluating, and the one line that refuses the rest.
+"""What a run can be asked to do: every verb that not all tasks have asks here before any work.
 
-Every verb that not all tasks have asks here before any work.
+Knows the verbs. What a task cannot do, and which recipe keys it does not use, is said by the task.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
 from voxloom.errors import BadInput
+from voxloom.recipe.recipe import Recipe, section_models
 from voxloom.run.run import Run
-from voxloom.tasks.task import task_of
+from voxloom.tasks.task import Task, task_of
 
-#: Ability -> what is said where a task lacks it.
-ABILITIES = {
-    "calibrate": "say what its predictions are likely worth",
-    "ensemble": "join an ensemble",
-    "export": "be exported as a MONAI bundle",
-    "compare": "be compared",
-    "pseudo": "give pseudo-labels",
-    "rank": "rank scans",
-    "review": "be reviewed by Dice",
-    "show": "show label contours",
-    "show inside": "show what its network computes",
-    "show slices": "show its figures slice by slice",
-    "stress": "be stressed",
-    "tta": "average over changed views (--tta, inference.mirror)",
-    "uncertainty": "measure its uncertainty",
-}
-#: Abilities of a task that has them all.
-ALL = frozenset(ABILITIES)
+#: Verbs that a task may lack; one with ``--`` is an option of a command.
+VERBS = (
+    "predict --tta",
+    "predict --uncertainty",
+    "show",
+    "review",
+    "compare",
+    "stress",
+    "calibrate",
+    "pseudo",
+    "rank",
+    "ensemble",
+    "export --to monai",
+    "init.run",
+)
+#: Verbs that take any run.
+TAKES_ANY = ("predict", "evaluate", "report", "train --resume", "train --find-lr", "sweep", "export --to zip")
 
 
-def need(run: Run, ability: str) -> None:
-    """Refuse a run whose task cannot do something (BadInput, one line)."""
+def need(run: Run, verb: str) -> None:
+    """Raise BadInput where a run cannot do what is asked of it."""
+    assert verb in (*VERBS, *TAKES_ANY), f"the table of verbs lacks {verb!r}"
     task = task_of(run)
-    if ability not in task.abilities:
-        can = ", ".join(sorted(task.abilities)) or "nothing more"
-        fix = f"Beyond train, predict, evaluate, report and sweep it can: {can}. See docs/tasks.md"
-        raise BadInput(f"a {task.name} run cannot {ABILITIES[ability]} yet", run.folder, fix)
+    if verb in task.cannot:
+        raise BadInput(f"the run was trained on {task.trained_on} and cannot {task.cannot[verb]}", run.folder)
+
+
+def ask_folders(verb: str, paths: Iterable[str | Path]) -> None:
+    """Ask every run that a path is, or lies in (a fold, a test, a table of figures); other paths are passed over."""
+    for path in map(Path, paths):
+        whole = path.absolute()
+        near = [place for place in (whole, *whole.parents[:2]) if (place / "recipe.yaml").is_file()]
+        if near and (near[0] == whole or path.name == "metrics.csv" or path.name.startswith(("fold_", "test"))):
+            need(Run(near[0]), verb)
+
+
+def refuse_unused(recipe: Recipe, task: Task) -> None:
+    """Refuse a recipe that sets a key which its task would ignore (BadInput naming the key)."""
+    models = section_models()
+    for key, why in task.unused.items():
+        section, name = key.split(".")
+        given = getattr(recipe, section)
+        field = models[section].model_fields[name]
+        default = field.get_default(call_default_factory=True)
+        value = given.get(name, default) if isinstance(given, Mapping) else getattr(given, name)
+        if _plain(value) != _plain(default):
+            what = f"`{key}` is not used by a training on {task.trained_on}: {why}"
+            raise BadInput(what, f"recipe {recipe.name}", "Leave it out")
+
+
+def _plain(value: Any) -> Any:
+    """A value as YAML has it, so that a written default is a default."""
+    if hasattr(value, "model_dump"):
+        value = value.model_dump(mode="json")
+    if isinstance(value, Path):
+        return str(value)
+    return [_plain(one) for one in value] if isinstance(value, (list, tuple)) else value

@@ -21,6 +21,11 @@ def chosen_task(dataset: Dataset, recipe: Recipe) -> tuple[Task, Recipe]:
     return task_named(name), recipe.changed({"task": name})
 
 
+def task_of_recipe(recipe: Recipe) -> Task:
+    """The task that a recipe alone tells: named, by its own section, else the usual one."""
+    return task_named(recipe.task or task_of_sections(recipe) or next(iter(TASKS)))
+
+
 def task_of_sections(recipe: Recipe) -> str | None:
     """The task whose own section the recipe has."""
     given = [name for name in TASKS if task_section(name) and getattr(recipe, task_section(name) or "", None)]

@@ -4,24 +4,62 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from copy import deepcopy
+from dataclasses import dataclass
 from pathlib import Path
 
-from voxloom.dataset import Case
+from voxloom.dataset import Case, Dataset, Labels
+from voxloom.dataset.tables import name_some
+from voxloom.notes import Note, collect, grouped, pass_on, sentence
 from voxloom.progress import Progress
 from voxloom.tasks.task import Predictor, Table, Task
 
 
+@dataclass(frozen=True)
+class Scored:
+    """The table of some cases, the file of every prediction, and what a reader of the figures must know."""
+
+    table: Table
+    files: dict[str, Path]
+    warnings: tuple[str, ...] = ()
+
+
 def predict_and_score(
-    task: Task, predictor: Predictor, cases: Sequence[Case], out: Path, tick: Callable[[], None] = lambda: None
-) -> tuple[Table, dict[str, Path]]:
-    """Predict cases into ``out``; the table of their scores, and the file of every case."""
+    task: Task,
+    predictor: Predictor,
+    cases: Sequence[Case],
+    out: Path,
+    tick: Callable[[], None] = lambda: None,
+    *,
+    labels: Labels | None = None,
+) -> Scored:
+    """Predict cases into ``out`` and score each.
+
+    Parameters
+    ----------
+    labels : what the values of the true label maps mean; None takes the networks' own.
+    """
     table, files = task.table(predictor), {}
-    for case in cases:
-        prediction = task.predict_case(predictor, case)
-        files[case.id] = task.write(prediction, out, case.id)
-        task.score(table, case, prediction, predictor)
-        tick()
-    return table, files
+    remarks: dict[str, list[str]] = {}
+    with collect() as heard:
+        for case in cases:
+            prediction = task.predict_case(predictor, case)
+            files[case.id] = task.write(prediction, out, case.id)
+            for remark in task.score(table, case, prediction, predictor, labels):
+                remarks.setdefault(remark, []).append(case.id)
+            tick()
+    told = [f"{text} ({name_some(ids)})" for text, ids in sorted(remarks.items())]
+    return Scored(table, files, (*told_warnings(heard), *told))
+
+
+def told_warnings(notes: Sequence[Note]) -> list[str]:
+    """The warnings among what readers and predictors told, as lines; the other notes are passed on."""
+    pass_on(note for note in notes if not note.is_warning)
+    return [sentence(text, sources) for text, sources in grouped(note for note in notes if note.is_warning)]
+
+
+def annotated_test(task: Task, dataset: Dataset) -> list[Case]:
+    """The annotated cases that a data set is tested on: those of its test split where it has one, else all."""
+    return [case for case in (dataset.test if len(dataset.test) else dataset) if task.annotated(case)]
 
 
 def pooled(tables: Iterable[Table]) -> Table:

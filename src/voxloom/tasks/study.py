@@ -47,7 +47,7 @@ class Study:
 def open_study(run: Run) -> Study:
     """The data, folds and settings of a run that was started before."""
     about = run.data
-    study = study_of(run, Dataset(about["dataset"]["root"]), run.recipe)
+    study = study_of(run, Dataset(run.data_root), run.recipe)
     cases = study.dataset.subset([case["id"] for case in about["cases"]])
     return Study(study.folder, study.task, study.material.of(cases), study.folds, study.settings, study.device)
 

@@ -20,6 +20,7 @@ from voxloom.dataset.inspect import Fingerprint
 from voxloom.errors import BadInput
 from voxloom.prepare import PreparedCase, Statistics
 from voxloom.recipe.recipe import Recipe
+from voxloom.run.matching import MatchedCases
 from voxloom.run.run import Run
 from voxloom.run.scans import Scan
 from voxloom.tasks.settings import Settings
@@ -65,6 +66,26 @@ class Planned:
     recipe: Recipe
     rows: tuple[Triple, ...]
     text: str
+
+
+@dataclass(frozen=True)
+class Wish:
+    """How networks are asked; what a task has no use for it refuses.
+
+    Parameters
+    ----------
+    device : "auto", "cpu" or "cuda".
+    tta, seed : average over the views that training showed, some of them drawn.
+    abstain : leave out answers of less confidence, instead of the recipe's threshold.
+    """
+
+    device: str = "auto"
+    tta: bool = False
+    seed: int = 0
+    abstain: float | None = None
+
+
+PLAIN = Wish()
 
 
 class Predictor(Protocol):
@@ -120,8 +141,18 @@ class Task(Protocol):
         ...
 
     @property
-    def abilities(self) -> frozenset[str]:
-        """What it can do of ``voxloom.tasks.abilities``."""
+    def trained_on(self) -> str:
+        """What its runs learned from, in words: "label maps", "points"."""
+        ...
+
+    @property
+    def cannot(self) -> Mapping[str, str]:
+        """Verb of ``voxloom.tasks.abilities`` -> what its runs cannot do, and what to do instead."""
+        ...
+
+    @property
+    def unused(self) -> Mapping[str, str]:
+        """Dotted recipe key that its trainings do not use -> why."""
         ...
 
     @property
@@ -157,8 +188,14 @@ class Task(Protocol):
         """How a data set comes by it."""
         ...
 
-    def check_external(self, material: Material, other: Dataset) -> None:
-        """Refuse a set kept apart whose targets contradict those of the run (BadInput)."""
+    def matched(
+        self, recipe: Recipe, labels: Labels | None, channels: Sequence[str], dataset: Dataset, cases: Sequence[Case]
+    ) -> MatchedCases:
+        """Cases of another data set in the terms of a run (BadInput where they contradict it)."""
+        ...
+
+    def settled(self, recipe: Recipe, material: Material) -> tuple[Recipe, str | None]:
+        """The recipe without what contradicts the targets (e.g. mirror images that exchange labels), and what to say of it."""
         ...
 
     def describe(self, material: Material) -> dict[str, Any]:
@@ -191,8 +228,20 @@ class Task(Protocol):
         """The networks of folds alone, without what a run decided after its validation."""
         ...
 
-    def open(self, run: Run, *, device: str = "auto", tta: bool = False) -> Predictor:
-        """All folds of a run, with what was decided on its held-out cases; ``tta`` averages over the views of the training."""
+    def open(self, run: Run, wish: Wish = PLAIN) -> Predictor:
+        """All folds of a run, with what was decided on its held-out cases."""
+        ...
+
+    def told(self, predictor: Any) -> dict[str, Any]:
+        """What a user must know of how these networks predict: entry of the JSON result -> value; texts are said on the screen."""
+        ...
+
+    def remarks(self, prediction: Any) -> tuple[str | None, dict[str, Any]]:
+        """What a user must know of one prediction: a line, and entries of the JSON result."""
+        ...
+
+    def predict(self, predictor: Any, volume: Volume) -> Any:
+        """The answer for a scan, as it is written and scored."""
         ...
 
     def predict_case(self, predictor: Any, case: Case) -> Any:
@@ -219,8 +268,13 @@ class Task(Protocol):
         """The rows of ``metrics.csv`` files of a run."""
         ...
 
-    def score(self, table: Any, case: Case, prediction: Any, predictor: Any) -> None:
-        """Add the rows of one case."""
+    def score(self, table: Any, case: Case, prediction: Any, predictor: Any, labels: Labels | None) -> list[str]:
+        """Add the rows of one case; what a reader must know of it.
+
+        Parameters
+        ----------
+        labels : what the values of the true label maps mean; None takes the networks' own.
+        """
         ...
 
     def settle(self, study: Study, scored: Mapping[str, Any]) -> tuple[dict[str, Table], dict[str, Any]]:
@@ -241,9 +295,13 @@ class Task(Protocol):
         ...
 
     def figures(
-        self, run: Run, predictor: Any, cases: Sequence[Case], folder: Path, predictions: Mapping[str, Path]
+        self, run: Run, labels: Labels | None, cases: Sequence[Case], folder: Path, predictions: Mapping[str, Path]
     ) -> dict[str, Any]:
         """Further figures of scored cases for their summary, e.g. of single structures; their tables go into ``folder``."""
+        ...
+
+    def cards(self, run: Path) -> None:
+        """Write the cards of a run: ``model_card.md`` and what else is said of it; nothing for a task that has none."""
         ...
 
     def report(self, run: Path) -> Path:
@@ -261,6 +319,16 @@ class Task(Protocol):
 
     def details(self, summary: Mapping[str, Any]) -> list[list[str]]:
         """All figures of an evaluation for the screen, with a header row."""
+        ...
+
+    @property
+    def main_score(self) -> str:
+        """What a sweep compares where it does not say."""
+        ...
+
+    @property
+    def scores(self) -> Mapping[str, Any]:
+        """Scores that a sweep may compare, with their directions (``voxloom.evaluation.scores``)."""
         ...
 
     def sweep_scores(self, summary: Mapping[str, Any], score: str) -> dict[str, float | None]:

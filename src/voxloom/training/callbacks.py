@@ -14,11 +14,11 @@ from typing import Any
 
 from lightning import Callback, Trainer
 
-from voxloom.errors import VoxloomError
 from voxloom.training.checkpoint import save_checkpoint
 from voxloom.training.job import Scorer
 from voxloom.training.log import VAL_LOSS, TrainingLog
 from voxloom.training.module import TrainingModule
+from voxloom.training.settings import TrainingSettings
 from voxloom.training.weights import save_weights
 
 #: Steps whose time is not counted: the first ones include compilation and cold memory.
@@ -100,7 +100,7 @@ class Validate(Callback):
     validator : or None when there is no validation case; then only the loss is logged.
     log, clock : where rows go and what time it is.
     folder, description : where the best weights are written, and what fits them.
-    count, patience : validations in the run, and how many without a better monitored value end it (0: never).
+    settings : how many validations there are, which weights are kept, and how long without a better value ends the run.
     cases_per_epoch : patches of one pass over the training cases, to count epochs.
     """
 
@@ -112,8 +112,7 @@ class Validate(Callback):
         folder: Path,
         description: dict[str, Any],
         *,
-        count: int,
-        patience: int,
+        settings: TrainingSettings,
         cases_per_epoch: int,
     ) -> None:
         self.validator, self.records, self.clock, self.folder, self.description = (
@@ -123,7 +122,7 @@ class Validate(Callback):
             folder,
             description,
         )
-        self.count, self.patience, self.cases_per_epoch = count, patience, cases_per_epoch
+        self.settings, self.count, self.cases_per_epoch = settings, settings.validations, cases_per_epoch
         self.cost, self._done = 0.0, -1
 
     def seconds_ahead(self, progress: float) -> float:
@@ -150,14 +149,24 @@ class Validate(Callback):
             per_label = list(scores) if len(scores) else [math.nan] * len(self.records.labels)
             row = [step, self.clock.seconds, epoch, module.rate, module.take_mean_loss(), mean, *per_label]
             self.records.add([*row, loss] if self.records.monitor == VAL_LOSS else row)
-            if not len(scores) or self.records.is_best():
+            if not len(scores) or self.settings.keep == "last" or self.records.is_best():
                 save_weights(self.folder, module.network.state_dict(), self.description)
         self.cost = time.monotonic() - start
         for name, value in zip(self.records.columns, self.records.rows[-1], strict=True):
             if trainer.logger is not None and not math.isnan(value):
                 trainer.logger.log_metrics({name: value}, step=step)
-        if self.patience and self.records.since_best() >= self.patience:
+        if self._is_patience_over():
             trainer.should_stop = True
+
+    def _is_patience_over(self) -> bool:
+        """Whether too many validations, or too many epochs, have brought nothing better."""
+        s, records = self.settings, self.records
+        if s.patience and records.since_best() >= s.patience:
+            return True
+        one_step = min(
+            0.5, s.batch / self.cases_per_epoch
+        )  # a validation falls on the step next to the end of its epoch
+        return bool(s.patience_epochs) and records.epochs_since_best() > s.patience_epochs - one_step - 1e-6
 
 
 @contextlib.contextmanager
@@ -185,17 +194,6 @@ class Save(Callback):
 
 #: ``report(step, steps, seconds_left, train_loss, {label: Dice})``
 Reporter = Callable[[int, int, float, float, dict[str, float]], None]
-
-
-class Watch(Callback):
-    """Ends a training whose loss is not a number any more, naming the step."""
-
-    def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
-        if batch_idx % 20 == 0 and not math.isfinite(pl_module.loss_sum):
-            raise VoxloomError(
-                f"the training loss is not finite at step {pl_module.pace.step}. "
-                "Lower training.learning_rate, or set training.precision to fp32"
-            )
 
 
 class Report(Callback):

@@ -18,19 +18,29 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 
 class StepReader(Protocol):
-    """What draws and reads the batch of any step: images (B, C, I, J, K), and what is learned from them."""
+    """What draws and reads the batch of any step: images (B, C, I, J, K), and what is learned from them.
+
+    ``spacing`` tells the grids (B, 3) of these patches, in mm along i, j, k.
+    """
 
     def read(self, step: int) -> tuple[NDArray[np.float32], NDArray[Any]]: ...
+    def spacing(self, step: int) -> NDArray[np.float32]: ...
 
 
-def as_tensors(image: NDArray[np.float32], target: NDArray[Any]) -> tuple[Tensor, Tensor]:
-    """What a sampler read, for torch: whole numbers (inner labels, classes) as int64, others as they are."""
-    whole = target.dtype.kind in "iu"
-    return torch.from_numpy(image), torch.from_numpy(target.astype("int64") if whole else target)
+#: (step, image, target, mm of each patch's grid); without the last, the grid is that of the augmenter.
+Batch = tuple[int, Tensor, Tensor, *tuple[Tensor, ...]]
 
 
-class StepBatches(IterableDataset[tuple[int, Tensor, Tensor]]):
-    """Endless (step, image (B, C, I, J, K) float32, target), from ``first`` on.
+def batch_at(sampler: StepReader, step: int) -> Batch:
+    """What the module is given at a step, on the CPU."""
+    image, label = sampler.read(step)
+    whole = label.dtype.kind in "iu"  # inner labels; maps, classes and numbers are floats
+    target = torch.from_numpy(label.astype("int64") if whole else label)
+    return step, torch.from_numpy(image), target, torch.from_numpy(sampler.spacing(step))
+
+
+class StepBatches(IterableDataset[Batch]):
+    """Endless (step, image (B, C, I, J, K) float32, target, spacing (B, 3)), from ``first`` on.
 
     With several workers each reads every n-th step, so that the order is the same for any number of workers.
     """
@@ -38,11 +48,11 @@ class StepBatches(IterableDataset[tuple[int, Tensor, Tensor]]):
     def __init__(self, sampler: StepReader, first: int) -> None:
         self.sampler, self.first = sampler, first
 
-    def __iter__(self) -> Iterator[tuple[int, Tensor, Tensor]]:
+    def __iter__(self) -> Iterator[Batch]:
         worker = get_worker_info()
         offset, stride = (worker.id, worker.num_workers) if worker else (0, 1)
         for step in itertools.count(self.first + offset, stride):
-            yield step, *as_tensors(*self.sampler.read(step))
+            yield batch_at(self.sampler, step)
 
 
 class PatchData(LightningDataModule):
@@ -58,7 +68,7 @@ class PatchData(LightningDataModule):
         super().__init__()
         self.sampler, self.workers, self.first = sampler, workers, 0
 
-    def train_dataloader(self) -> DataLoader[tuple[int, Tensor, Tensor]]:
+    def train_dataloader(self) -> DataLoader[Batch]:
         """Whole batches from step ``self.first`` on; spawned workers, so that it works the same everywhere."""
         context = "spawn" if self.workers else None
         return DataLoader(

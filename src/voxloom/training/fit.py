@@ -50,7 +50,7 @@ def fit(
     Raises
     ------
     BadInput : there is no training case, or ``last.ckpt`` is damaged or carries a pickle payload.
-    VoxloomError : the loss is not a number any more.
+    VoxloomError : too many gradients in a row were not finite.
     KeyboardInterrupt : on Ctrl-C or SIGTERM, after ``last.ckpt`` was written.
     """
     if not job.cases:

@@ -37,6 +37,7 @@ class DataFacts:
     kinds : per channel, nnU-Net's names ("CT", "zscore", ...).
     outputs : output channels: background and labels, or one per region.
     smallest : name and median mm3 of the label with the smallest volume, None when nothing is labelled.
+    unit : of lengths: ``"mm"``, or ``"pixel"`` where the images have no voxel size.
     """
 
     cases: int
@@ -45,6 +46,7 @@ class DataFacts:
     kinds: tuple[str, ...]
     outputs: int
     smallest: tuple[str, float] | None
+    unit: str = "mm"
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,8 @@ def target_spacing(facts: DataFacts) -> tuple[Spacing, str]:
     thick = int(median.argmax())
     others = [axis for axis in range(3) if axis != thick]
     reason = "the median voxel size of the training cases"
+    if facts.unit == "pixel" and np.ptp(spacings) == 0:
+        reason = "as stored: the images have no voxel size"
     is_thick = median[thick] / median[others].max() > ANISOTROPY
     if is_thick and np.median(shapes, axis=0)[thick] * ANISOTROPY < np.median(shapes, axis=0)[others].max():
         median[thick] = max(np.percentile(spacings[:, thick], 10), median[others].max())
@@ -175,6 +179,7 @@ def reordered(facts: DataFacts, orientation: str) -> DataFacts:
         facts.kinds,
         facts.outputs,
         facts.smallest,
+        facts.unit,
     )
 
 

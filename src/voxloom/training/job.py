@@ -10,12 +10,9 @@ from typing import Any, Protocol
 
 from torch import Tensor, nn
 
-from voxloom.training.data import StepReader
+from voxloom.training.data import Batch, StepReader
 from voxloom.training.log import TrainingLog
 from voxloom.training.settings import TrainingSettings
-
-#: (step, image (B, C, I, J, K), target), as the sampler read them.
-Batch = tuple[int, Tensor, Tensor]
 
 
 class Sampler(StepReader, Protocol):

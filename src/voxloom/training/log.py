@@ -12,10 +12,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from voxloom.evaluation.scores import goal_of
 from voxloom.files import write_text
 
 #: Columns before ``val_dice`` and one ``val_dice_<label>`` per label.
 COLUMNS = ("step", "seconds", "epoch", "lr", "train_loss")
+
+_EPOCH = COLUMNS.index("epoch")
 
 #: Numbers that differ by less are equal.
 _ROUNDING = 1e-12
@@ -33,8 +36,8 @@ class TrainingLog:
     path : of ``log.csv``.
     labels : names, in the order of the label columns.
     rows : what was logged so far.
-    monitor : the column that says which row is best; one whose name ends in "loss" is best when it is lowest. "val_loss"
-        is a column only where it is monitored.
+    monitor : the column that says which row is best: the lowest of a loss, the highest of a score (``voxloom.evaluation.scores``).
+        "val_loss" is a column only where it is monitored.
     least_gain : by how much a row must beat the best one before it, to be the best itself.
     score : what the validation measures, larger is better; part of the columns' names.
     """
@@ -57,7 +60,7 @@ class TrainingLog:
     def watched(self) -> list[float]:
         """The monitored values so far, their sign such that higher is better; a row without a value is worst."""
         place = self.columns.index(self.monitor)
-        sign = -1.0 if self.monitor.endswith("loss") else 1.0
+        sign = -1.0 if goal_of(self.monitor) == "min" else 1.0
         return [-math.inf if math.isnan(row[place]) else sign * row[place] for row in self.rows]
 
     def is_best(self) -> bool:
@@ -84,6 +87,10 @@ class TrainingLog:
     def best(self) -> float:
         """Largest validation score so far, -1 before the first."""
         return max((row[5] for row in self.rows), default=-1.0)
+
+    def epochs_since_best(self) -> float:
+        """Passes over the training cases since the best validation."""
+        return self.rows[-1][_EPOCH] - self.rows[-1 - self.since_best()][_EPOCH] if self.rows else 0.0
 
     def since_best(self) -> int:
         """Validations since the best one."""

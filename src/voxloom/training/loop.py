@@ -9,7 +9,7 @@ import contextlib
 import logging
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 
 from voxloom.errors import BadInput
 from voxloom.inference.precision import TOLERABLE, bf16_slowdown
-from voxloom.training.callbacks import Advance, Budget, Clock, Report, Reporter, Save, Validate, Watch
+from voxloom.training.callbacks import Advance, Budget, Clock, Report, Reporter, Save, Validate
 from voxloom.training.checkpoint import CHECKPOINT, read_checkpoint, restore
 from voxloom.training.data import PatchData, StepReader
 from voxloom.training.interruption import Interruption
@@ -27,18 +27,23 @@ from voxloom.training.job import Job, Scorer
 from voxloom.training.log import TrainingLog
 from voxloom.training.module import TrainingModule
 from voxloom.training.settings import TrainingSettings
+from voxloom.training.skipping import SKIPPED
 from voxloom.training.weights import load_weights, weights_hash
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a training ended with: steps, corrections of their number, best Dice, seconds, hash of the kept weights."""
+    """What a training ended with: steps, corrections of their number, best Dice, seconds, hash of the kept weights.
+
+    ``skipped`` counts the steps whose gradient was not finite, by "layer, precision".
+    """
 
     steps: int
     pace: tuple[tuple[int, int], ...]
     best_dice: float
     seconds: float
     weights_sha256: str
+    skipped: dict[str, int] = field(default_factory=dict)
 
 
 def saved_state(folder: Path, resume: bool) -> dict[str, Any] | None:
@@ -72,15 +77,18 @@ class Loop:
     ) -> Outcome:
         """Continue from ``state``, or start; a finished training is extended when ``budget`` leaves time."""
         pace, clock = self.module.pace, Clock(state["clock"]["seconds"] if state else 0.0)
+        self.module.skips.path = self.job.folder / SKIPPED
         if state is not None:
             restore(state, self.module, self.log)
             if pace.done and budget is not None:
                 left = budget - clock.before
                 pace.extend(steps_to_add(left, float(state["clock"]["per_step"]), self.job.folder))
+        self.module.skips.write()
         if not pace.done:
             self._steps(clock, device, budget, reporter)
         weights, _ = load_weights(self.job.folder)
-        return Outcome(pace.step, tuple(pace.changes), self.log.best(), clock.seconds, weights_hash(weights))
+        corrections, digest = tuple(pace.changes), weights_hash(weights)
+        return Outcome(pace.step, corrections, self.log.best(), clock.seconds, digest, self.module.skips.counts())
 
     def _steps(self, clock: Clock, device: torch.device, budget: float | None, reporter: Reporter | None) -> None:
         """Hand the parts to Lightning and translate how it ended."""
@@ -94,12 +102,11 @@ class Loop:
             clock,
             job.folder,
             job.description,
-            count=job.training.validations,
-            patience=job.training.patience,
+            settings=job.training,
             cases_per_epoch=self.per_pass,
         )
         interruption = Interruption()
-        callbacks: list[Callback] = [Advance(), clock, Watch(), validate, interruption]
+        callbacks: list[Callback] = [Advance(), clock, validate, interruption]
         if budget is not None:
             callbacks.append(Budget(clock, budget, validate))
         if reporter is not None:
@@ -142,7 +149,7 @@ def make_trainer(folder: Path, training: TrainingSettings, device: torch.device,
         precision="bf16-mixed" if training.precision == "bf16" else "32-true",
         max_steps=-1,
         max_epochs=1,
-        gradient_clip_val=training.gradient_clip,
+        gradient_clip_val=training.gradient_clip or None,
         logger=TensorBoardLogger(folder, name="", version="tensorboard"),
         callbacks=callbacks,
         enable_checkpointing=False,

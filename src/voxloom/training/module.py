@@ -6,6 +6,7 @@ files, validation or budgets; callbacks do.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -14,10 +15,20 @@ from torch import Tensor, nn
 
 from voxloom.networks.base import StagedNetwork
 from voxloom.optim import EMA, lr_at, make_optimizer
-from voxloom.training.job import Batch, Feed
+from voxloom.training.data import Batch
+from voxloom.training.job import Feed
 from voxloom.training.pace import Pace
 from voxloom.training.phases import phase_at
 from voxloom.training.settings import TrainingSettings
+from voxloom.training.skipping import (
+    Fault,
+    SkippedSteps,
+    buffers_kept,
+    gradient_fault,
+    norm_buffers,
+    output_fault,
+    restore_buffers,
+)
 
 
 def step_seed(seed: int, step: int) -> int:
@@ -34,8 +45,13 @@ def to_layout(image: Tensor, dims: int, channels_last: bool) -> Tensor:
     return image.contiguous(memory_format=torch.channels_last if dims == 2 else torch.channels_last_3d)
 
 
+def inputs_of(seen: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """What a network is called with: the image, and what else it takes."""
+    return seen if isinstance(seen, tuple) else (seen,)
+
+
 class TrainingModule(LightningModule):
-    """Trains one network on batches of (step, image (B, C, I, J, K), target).
+    """Trains one network on batches of (step, image (B, C, I, J, K), target, mm of each patch (B, 3)).
 
     Parameters
     ----------
@@ -64,6 +80,9 @@ class TrainingModule(LightningModule):
         self.ema = EMA(self.network, settings.ema) if settings.ema else None
         self.loss_sum, self.loss_count = torch.zeros(()), 0
         self.optimizer_state: dict[str, Any] | None = None
+        self.skips = SkippedSteps()
+        self._batch: Batch | None = None
+        self._loss_is_finite, self._before = True, list[Tensor]()
 
     def augmented(self, batch: Batch) -> tuple[Tensor | tuple[Tensor, ...], Tensor]:
         """Image and target as network and loss see them."""
@@ -72,12 +91,47 @@ class TrainingModule(LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Loss of one step."""
         torch.manual_seed(step_seed(self.seed, batch[0]))  # dropout draws from the global generator
+        self._batch, self._before = batch, norm_buffers(self.network)
         seen, target = self.augmented(batch)
-        found = self.network(*seen) if isinstance(seen, tuple) else self.network(seen)
-        loss: Tensor = self.loss(found, target)
-        self.loss_sum += loss.detach().float().cpu()
-        self.loss_count += 1
+        loss: Tensor = self.loss(self.network(*inputs_of(seen)), target)
+        value = loss.detach().float().cpu()
+        self._loss_is_finite = math.isfinite(value)
+        if self._loss_is_finite:
+            self.loss_sum += value
+            self.loss_count += 1
         return loss
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip the gradient by its norm; where that is not finite, leave the step out.
+
+        Without gradients no optimizer moves a weight or its own state. The norm is the one that clipping needs anyway.
+        """
+        weights = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+        norm = torch.nn.utils.get_total_norm([p.grad for p in weights if p.grad is not None])
+        if math.isfinite(norm):
+            if gradient_clip_val:
+                torch.nn.utils.clip_grads_with_norm_(weights, gradient_clip_val, norm)
+            self.skips.taken()
+            return
+        fault = self._fault()
+        optimizer.zero_grad(set_to_none=True)
+        restore_buffers(self.network, self._before)
+        self.skips.add(self.pace.step + 1, fault, self.settings.precision, self.network)
+
+    def _fault(self) -> Fault:
+        """What made the gradient of the present step not finite."""
+        if self._loss_is_finite:
+            return gradient_fault(self.network)
+        assert self._batch is not None
+        torch.manual_seed(step_seed(self.seed, self._batch[0]))
+        bf16 = self.settings.precision == "bf16"
+        with buffers_kept(self.network), torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
+            return output_fault(self.network, *inputs_of(self.augmented(self._batch)[0]))
 
     def take_mean_loss(self) -> float:
         """Mean training loss since the last call."""
@@ -145,11 +199,13 @@ class TrainingModule(LightningModule):
             "pace": self.pace.state_dict(),
             "ema": self.ema.state_dict() if self.ema is not None else None,
             "loss": [float(self.loss_sum), self.loss_count],
+            "skips": self.skips.state_dict(),
         }
 
     def load_progress_state(self, state: dict[str, Any]) -> None:
         """Continue from ``progress_state``."""
         self.pace.load_state_dict(state["pace"])
         self.loss_sum, self.loss_count = torch.tensor(state["loss"][0]), int(state["loss"][1])
+        self.skips.load_state_dict(state.get("skips", {}))
         if self.ema is not None:
             self.ema.load_state_dict(state["ema"])

@@ -128,11 +128,13 @@ def build_plan(
     network, training = candidate(choice.body, grid)
     training = training.model_copy(update=schedule_for(steps, device))
     prepare = PrepareSettings(orientation=frame.orientation, spacing=grid, normalize=normalization(facts.kinds))
+    lying = "one for all, as images do not say how they lie" if facts.unit == "pixel" else "closest anatomical axes"
+    length = " pixels" if facts.unit == "pixel" else " mm"
     patch_why = patch_reason(median_shape(facts, grid), training.patch, device)
     reasons = (
         ("dimensions", f"{dims}D", frame.why_dims),
-        ("orientation", frame.orientation, "closest anatomical axes; flips and permutations only, no interpolation"),
-        ("spacing", " x ".join(f"{s:.3g}" for s in grid) + " mm", coarser or frame.why_spacing),
+        ("orientation", frame.orientation, f"{lying}; flips and permutations only, no interpolation"),
+        ("spacing", " x ".join(f"{s:.3g}" for s in grid) + length, coarser or frame.why_spacing),
         ("patch", " x ".join(map(str, training.patch)), patch_why),
         *choice.reasons,
         *training_reasons(training, per_step, seconds),

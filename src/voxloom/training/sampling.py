@@ -14,7 +14,14 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from voxloom.augment import AugmentSettings, changes_batch, moved_positions, slice_positions
+from voxloom.augment import (
+    AugmentSettings,
+    among_kept,
+    changes_batch,
+    kept_slices,
+    moved_positions,
+    slice_positions,
+)
 from voxloom.prepare import PLAIN_SLICES, SliceSettings, SliceStack
 from voxloom.training.slices import SliceOrder
 
@@ -28,6 +35,8 @@ class PatchSource(Protocol):
 
     @property
     def shape(self) -> Triple: ...
+    @property
+    def spacing(self) -> tuple[float, float, float]: ...
     @property
     def foreground(self) -> dict[int, NDArray[np.int32]]: ...
     def image(self, slices: tuple[slice, slice, slice] | None = None) -> NDArray[np.float32]: ...
@@ -91,12 +100,29 @@ class PatchSampler:
 
     def _planes(self, draw: Draw, random: np.random.Generator) -> tuple[float, ...]:
         """Positions of the window's slices, and of their neighbors, with some skipped or interpolated."""
-        if draw.planes is not None:  # random slices of the whole volume: most are skipped already
-            return tuple(moved_positions(self.augment, random, draw.planes).tolist())
         first = draw.start[2]
         count = self.size[2] + 2 * self.slices.neighbors
+        if draw.planes is not None:  # random slices of the whole volume
+            left = self._left_over(random, draw.case, draw.planes)
+            return tuple(moved_positions(self.augment, random, left).tolist())
         middle = first + self.size[2] // 2
+        if count == 1:
+            middle = int(self._left_over(random, draw.case, [middle])[0])
         return tuple(slice_positions(self.augment, random, middle, count).tolist())
+
+    def _left_over(self, random: np.random.Generator, case: int, wanted: Sequence[float]) -> list[float]:
+        """The wanted slices of a case, of which some were left out of the volume before it was cut into slices."""
+        kept = kept_slices(self.augment, random, self.order.candidates(case), least=len(wanted))
+        return among_kept(random, wanted, kept)
+
+    def spacing(self, step: int) -> NDArray[np.float32]:
+        """Mm (B, 3) along i, j, k of the patches of one step; slices spread over a volume are as far apart as on average."""
+        found = []
+        for n in range(self.batch):
+            case = self.cases[self.order.at(step * self.batch + n)[0]]
+            i, j, k = case.spacing
+            found.append((i, j, k * case.shape[2] / self.slices.spread if self.slices.spread else k))
+        return np.array(found, dtype=np.float32)
 
     def _draw_in(self, index: int, plane: int | None, random: np.random.Generator) -> Draw:
         if plane is None and not self.slices.background and not self.slices.spread:
@@ -194,6 +220,24 @@ def read_slices(
     runs = np.split(wanted, np.flatnonzero(np.diff(wanted) > 1) + 1)
     parts = [read_window(case, (*start, int(run[0])), (*size, len(run))) for run in runs]
     return np.concatenate([image for image, _ in parts], -1), np.concatenate([label for _, label in parts], -1)
+
+
+class Gridded(Protocol):
+    """Size and grid of a prepared case."""
+
+    @property
+    def shape(self) -> Triple: ...
+    @property
+    def spacing(self) -> tuple[float, float, float]: ...
+
+
+def window_for(patch: Triple, cases: Sequence[Gridded], augment: AugmentSettings) -> Triple:
+    """Voxels to read so that a patch of any case, each on its own grid, finds its corners; see ``window_size``."""
+    shapes = [case.shape for case in cases]
+    grids = {case.spacing for case in cases}
+    sizes = [window_size(patch, grid, augment.angles, augment.largest_scale, shapes) for grid in sorted(grids)]
+    i, j, k = (max(axis) for axis in zip(*sizes, strict=True))
+    return (i, j, k)
 
 
 def window_size(

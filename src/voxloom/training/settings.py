@@ -6,9 +6,10 @@ Knows names, ranges and defaults. Does not know how values are chosen (``planner
 from __future__ import annotations
 
 import math
+import re
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from voxloom.inference.mend import StepName
 from voxloom.losses import LossSettings
@@ -40,7 +41,7 @@ class TrainingSettings(BaseModel):
     loss : name of a loss, or its keys (``LossSettings``).
     batch_dice : one overlap over the whole batch instead of the mean of one per patch.
     foreground : share of patches that are centred on a labelled voxel, every label with equal chance.
-    gradient_clip : largest gradient norm.
+    gradient_clip : largest gradient norm; 0 for no limit.
     ema : decay of the moving average of weights that is validated and kept; 0 keeps the raw weights.
     precision : arithmetic of the network; the master weights are float32 in both.
     channels_last : memory layout of the network.
@@ -48,7 +49,9 @@ class TrainingSettings(BaseModel):
     monitor : column of ``log.csv`` that says which weights are best, and when patience ends; a loss is better when lower.
         "val_loss" is computed only when it is asked for here.
     least_gain : by how much the monitored value must beat that of the kept weights for new ones to take their place.
-    patience : stop after so many validations without a better value; 0 never stops early.
+    patience, patience_epochs : stop after so many validations, or after so many passes over the training cases, without a better
+        value; 0 never stops early.
+    keep : "best" keeps the weights of the best validation, "last" those of the last one, whatever they score.
     workers : processes that read patches; 0 reads in the training process.
     """
 
@@ -69,7 +72,7 @@ class TrainingSettings(BaseModel):
     loss: LossSettings = LossSettings()
     batch_dice: bool = True
     foreground: float = Field(0.33, ge=0, le=1)
-    gradient_clip: float = Field(12.0, gt=0)
+    gradient_clip: float = Field(12.0, ge=0)
     ema: float = Field(0.99, ge=0, lt=1)
     precision: Literal["bf16", "fp32"] = "fp32"
     channels_last: bool = True
@@ -77,11 +80,20 @@ class TrainingSettings(BaseModel):
     monitor: str = Field("val_dice", pattern="^(train_loss|val_.+)$")
     least_gain: float = Field(0.0, ge=0)
     patience: int = Field(0, ge=0)
+    patience_epochs: float = Field(0.0, ge=0)
+    keep: Literal["best", "last"] = "best"
     workers: int = Field(0, ge=0)
 
     def steps_for(self, per_pass: int) -> int:
         """Optimiser steps of the whole schedule, where one pass over the training cases is ``per_pass`` patches."""
         return self.steps if self.epochs is None else max(1, math.ceil(self.epochs * per_pass / self.batch))
+
+    @field_validator("monitor")
+    @classmethod
+    def _a_column(cls, monitor: str) -> str:
+        if not re.fullmatch("train_loss|val_loss|val_dice(_.+)?", monitor):
+            raise ValueError("must be train_loss, val_loss, val_dice, or val_dice_LABEL for one label")
+        return monitor
 
     @model_validator(mode="after")
     def _positive_patch(self) -> TrainingSettings:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -33,7 +34,7 @@ class SliceOrder:
     Parameters
     ----------
     cases : the training cases.
-    settings : how many slices per volume, and whether slices without a label are among them.
+    settings : how many slices per volume, or all of them, and whether slices without a label are among them.
     seed : of the order and of the slices.
     """
 
@@ -41,11 +42,19 @@ class SliceOrder:
     settings: SliceSettings
     seed: int
     _known: dict[int, NDArray[np.int64]] = field(default_factory=dict, compare=False, repr=False)
+    _orders: dict[int, NDArray[np.int64]] = field(default_factory=dict, compare=False, repr=False)
 
-    @property
+    @cached_property
     def per_pass(self) -> int:
         """Patches of one pass over the cases."""
+        if self.settings.per_volume == "all":
+            return len(self.every)
         return len(self.cases) * (self.settings.per_volume or 1)
+
+    @cached_property
+    def every(self) -> list[tuple[int, int]]:
+        """(case, slice) of all slices that may be drawn."""
+        return [(case, int(at)) for case in range(len(self.cases)) for at in self.candidates(case)]
 
     def at(self, position: int) -> tuple[int, int | None]:
         """The case of the n-th patch of a training, and its slice where the settings draw slices.
@@ -54,15 +63,23 @@ class SliceOrder:
         in an order shuffled over all cases.
         """
         turn, place = divmod(position, self.per_pass)
-        shuffled = int(np.random.default_rng((self.seed, 2, turn)).permutation(self.per_pass)[place])
-        case, number = divmod(shuffled, self.settings.per_volume or 1)
-        if self.settings.per_volume is None:
-            return case, None
-        return case, int(self.drawn(turn, case)[number])
+        shuffled = int(self._shuffled(turn)[place])
+        count = self.settings.per_volume
+        if count == "all":
+            return self.every[shuffled]
+        case, number = divmod(shuffled, count or 1)
+        return case, None if count is None else int(self.drawn(turn, case)[number])
+
+    def _shuffled(self, turn: int) -> NDArray[np.int64]:
+        """The order of one pass; that of the last pass is kept, as there may be half a million slices."""
+        if turn not in self._orders:
+            self._orders.clear()
+            self._orders[turn] = np.random.default_rng((self.seed, 2, turn)).permutation(self.per_pass)
+        return self._orders[turn]
 
     def drawn(self, turn: int, case: int) -> NDArray[np.int64]:
-        """The slices of a case in one pass, ascending."""
-        assert self.settings.per_volume is not None
+        """The slices of a case in one pass, ascending, where ``per_volume`` is a number."""
+        assert isinstance(self.settings.per_volume, int)
         random = np.random.default_rng((self.seed, 4, turn, case))
         return np.sort(np.resize(random.permutation(self.candidates(case)), self.settings.per_volume))
 

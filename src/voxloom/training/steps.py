@@ -8,7 +8,7 @@ import torch
 from torch.optim import Optimizer
 
 from voxloom.optim import find_lr
-from voxloom.training.data import StepReader, as_tensors
+from voxloom.training.data import StepReader, batch_at
 from voxloom.training.fit import build_module
 from voxloom.training.job import Job
 from voxloom.training.module import TrainingModule
@@ -23,9 +23,9 @@ def take_step(
     cast: contextlib.AbstractContextManager[object] = contextlib.nullcontext()
     if module.settings.precision == "bf16":
         cast = torch.autocast(device.type, torch.bfloat16)
-    image, target = as_tensors(*sampler.read(step))
+    number, *tensors = batch_at(sampler, step)
     with cast:
-        loss = module.training_step((step, image.to(device), target.to(device)), step)
+        loss = module.training_step((number, *(tensor.to(device) for tensor in tensors)), step)
     optimizer.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]
     if clip is not None:
@@ -51,6 +51,6 @@ def range_test(
     def step(rate: float) -> float:
         for group in optimizer.param_groups:
             group["lr"] = rate * group["factor"]
-        return take_step(module, optimizer, sampler, next(taken), job.training.gradient_clip)
+        return take_step(module, optimizer, sampler, next(taken), job.training.gradient_clip or None)
 
     return find_lr(step, low=low, high=high, steps=steps)

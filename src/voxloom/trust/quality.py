@@ -33,7 +33,15 @@ from voxloom.progress import Progress
 from voxloom.run.run import Run
 from voxloom.tasks.abilities import need
 from voxloom.tasks.segmentation.predictor import Predictor
-from voxloom.trust.uncertainty import DRAWS, Sampling, Source, check_sources, default_sources, scan_disagreement
+from voxloom.trust.uncertainty import (
+    DRAWS,
+    VIEWS,
+    Sampling,
+    Source,
+    check_sources,
+    default_sources,
+    scan_disagreement,
+)
 from voxloom.volume import Volume
 
 QUALITY = "quality.json"
@@ -59,9 +67,11 @@ class QualityReader:
     @classmethod
     def of(cls, run: Run, predictor: Predictor, sampling: Sampling) -> QualityReader:
         """All networks of a run, of which ``predictor`` holds the folds in order; mirrored as the run says, whatever it does."""
-        mirror = tuple(run.recipe.inference.get("mirror", ()))
+        mirror = tuple(axis for axis in run.recipe.inference.get("mirror", ()) if axis in predictor.trained_mirror)
         inference = predictor.inference.model_copy(update={"mirror": mirror})
-        voices = tuple(replace(predictor, members=(member,), inference=inference) for member in predictor.members)
+        voices = tuple(
+            replace(predictor, members=(member,), inference=inference, looks=()) for member in predictor.members
+        )
         return cls(voices, tuple(usual_volumes(run, fold) for fold in run.folds), sampling)
 
     def features(self, scan: Volume, prediction: Volume) -> dict[str, float]:
@@ -98,9 +108,14 @@ class Quality:
             sampling = about["members"]
             members = Sampling(tuple(sampling["sources"]), int(sampling["draws"]), int(sampling["seed"]))
             model = QualityModel.from_dict(about["model"])
+            old = "tta" in members.sources and sampling.get("views") != VIEWS
         except (KeyError, TypeError, ValueError) as error:
             fix = f"Calibrate the run again: voxloom calibrate {run.folder}"
             raise BadInput(f"the calibration is damaged ({error})", run.folder / QUALITY, fix) from error
+        if old:
+            what = "the run was calibrated by an earlier version, whose changed views of a scan were others"
+            fix = f"Calibrate it again: voxloom calibrate {run.folder}, or leave the quality out with --no-quality"
+            raise BadInput(what, run.folder / QUALITY, fix)
         return cls(QualityReader.of(run, predictor, members), model)
 
     def row(self, case: str, scan: Volume, prediction: Volume) -> dict[str, Any]:
@@ -183,7 +198,7 @@ def calibrate_run(
 def _known_cases(run: Run) -> dict[Path, list[Case]]:
     """Fold -> the cases that it held out, with its predictions of them."""
     about = run.data
-    dataset = Dataset(about["dataset"]["root"])
+    dataset = Dataset(run.data_root)
     known = {case.id: case for case in dataset}
     found: dict[Path, list[Case]] = {}
     for fold in run.folds:
@@ -203,7 +218,7 @@ def _write(
     run: Run, rows: Sequence[dict[str, Any]], model: QualityModel, predicted: Sequence[float], sampling: Sampling
 ) -> dict[str, Any]:
     true = [row["true_dice"] for row in rows]
-    kept = check_quality(true, predicted, [0.0] * len(rows), model.promise)
+    kept = check_quality(true, predicted, [0.0] * len(rows), model.promise, [row["patient"] for row in rows])
     about = {
         "format": 1,
         "sentence": model.sentence(),
@@ -230,6 +245,7 @@ def judge(
     out: Path,
     *,
     true: Mapping[str, float] | None = None,
+    patients: Mapping[str, str] | None = None,
     progress: Progress | None = None,
 ) -> list[dict[str, Any]]:
     """Predicted Dice and bound of predictions on disk, written to ``out``.
@@ -239,21 +255,24 @@ def judge(
     scans : per case its id, how to read its image, and its predicted label map.
     out : the table, ``quality.csv``.
     true : true Dice per case, where it is known.
+    patients : of the cases, where they are known; a column of the table then.
     """
     rows = []
     for case, read, path in scans:
         row = quality.row(case, read(), read_label(path))
-        rows.append({**row, "true_dice": None if true is None else true[case]})
+        known = {} if patients is None else {"patient": patients[case]}
+        rows.append({**row, **known, "true_dice": None if true is None else true[case]})
         if progress is not None:
             progress(len(rows), len(scans))
-    write_table(out, COLUMNS, rows)
+    write_table(out, COLUMNS if patients is None else ("case", "patient", *COLUMNS[1:]), rows)
     return rows
 
 
 def check_rows(rows: Sequence[Mapping[str, Any]], promise: float) -> QualityCheck:
     """How predicted Dice and bounds fared on cases with a truth."""
     true, predicted, bounds = ([float(row[name]) for row in rows] for name in ("true_dice", "predicted_dice", "bound"))
-    return check_quality(true, predicted, bounds, promise)
+    patients = [str(row["patient"]) for row in rows] if all("patient" in row for row in rows) else None
+    return check_quality(true, predicted, bounds, promise, patients)
 
 
 def judge_test(run: Run, predictor: Any, cases: Sequence[Case], out: Path, table: Any) -> dict[str, Any] | None:
@@ -268,6 +287,6 @@ def judge_test(run: Run, predictor: Any, cases: Sequence[Case], out: Path, table
     if quality is None or not cases:
         return None
     scans = [(case.id, case.read_image, out / "predictions" / f"{case.id}.nii.gz") for case in cases]
-    return check_rows(
-        judge(quality, scans, out / "quality.csv", true=table.case_means("dice")), quality.model.promise
-    ).to_dict()
+    patients = {case.id: case.patient for case in cases}
+    judged = judge(quality, scans, out / "quality.csv", true=table.case_means("dice"), patients=patients)
+    return check_rows(judged, quality.model.promise).to_dict()

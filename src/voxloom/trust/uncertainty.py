@@ -17,16 +17,18 @@ from numpy.typing import NDArray
 
 from voxloom.errors import BadInput
 from voxloom.inference.disagreement import Disagreement, Pass, disagreement
-from voxloom.inference.variation import Variation, variations
 from voxloom.inference.views import View
 from voxloom.networks.dropout import active_dropout, dropout_layers
 from voxloom.run.scans import refuse_channels
 from voxloom.tasks.segmentation.predictor import Predictor
+from voxloom.tasks.segmentation.tta import refusal, varied_views
 from voxloom.volume import Volume
 
 Source = Literal["folds", "tta", "dropout"]
 #: Draws with active dropout.
 DRAWS = 8
+#: How the views of "tta" are made; those of earlier versions were others.
+VIEWS = "as trained"
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,8 @@ class Sampling:
 
     Parameters
     ----------
-    sources : "folds" (every network of a run, or of an ensemble), "tta" (changed views of the scan) and "dropout" (draws). What
+    sources : "folds" (every network of a run, or of an ensemble), "tta" (the scan as it is, its mirror
+        images and four views drawn as in training) and "dropout" (draws). What
         does not vary is averaged, as in a prediction.
     draws : number of draws with active dropout.
     seed : of noise and dropout.
@@ -57,8 +60,8 @@ class Sampling:
         return cls(tuple(source for source in get_args(Source) if source in named), draws, seed)
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-able; the arguments of the class."""
-        return {**asdict(self), "sources": list(self.sources)}
+        """JSON-able: the arguments of the class, and how views were made."""
+        return {**asdict(self), "sources": list(self.sources), "views": VIEWS}
 
 
 def default_sources(predictor: Predictor) -> tuple[Source, ...]:
@@ -97,7 +100,7 @@ def check_sources(predictors: Sequence[Predictor], sampling: Sampling) -> None:
 
     Raises
     ------
-    BadInput : one network only for folds, networks without dropout, or an ensemble without its members.
+    BadInput : one network only for folds, networks without dropout or random changes, or an ensemble without its members.
     """
     networks = [member.network for predictor in predictors for member in predictor.members]
     if sampling.sources == ("folds",) and len(networks) < 2:
@@ -105,6 +108,8 @@ def check_sources(predictors: Sequence[Predictor], sampling: Sampling) -> None:
         raise BadInput("the run has one network only, which has no spread over folds", "uncertainty", fix)
     if "folds" not in sampling.sources and len(predictors) > 1:
         raise BadInput("an ensemble's uncertainty is that of its members", None, "Name them: --uncertainty folds")
+    if "tta" in sampling.sources and any(len(varied_views(one, sampling.seed)) < 2 for one in predictors):
+        raise refusal()
     if "dropout" in sampling.sources:
         with active_dropout(networks, sampling.seed):
             pass  # refuses networks without dropout
@@ -115,22 +120,16 @@ def members(predictors: Sequence[Predictor], eye: Eye, sampling: Sampling) -> li
     varied, dropped = "tta" in sampling.sources, "dropout" in sampling.sources
     passes: list[Pass] = []
     for predictor in predictors:
-        looks = variations(trained_mirror(predictor)) if varied else [Variation()]
+        looks = varied_views(predictor, sampling.seed) if varied else [None]
         settings = predictor.inference.model_copy(update={"mirror": ()}) if varied else predictor.inference
-        alone = replace(predictor, inference=settings)
         for network in range(len(predictor.members)) if "folds" in sampling.sources else [None]:
             for look in looks:
+                alone = replace(predictor, inference=settings, looks=() if look is None else (look,))
                 for draw in range(sampling.draws if dropped else 1):
                     entropy = [sampling.seed, len(passes), draw]
                     seed = int(np.random.SeedSequence(entropy).generate_state(1)[0])
-                    passes.append(partial(_fill, alone, eye, network, look, seed, dropped))
+                    passes.append(partial(_fill, alone, eye, network, seed, dropped))
     return passes
-
-
-def trained_mirror(predictor: Predictor) -> tuple[int, ...]:
-    """Prepared axes along which the networks know mirror images; a 2D network sees no third axis."""
-    axes = predictor.inference.mirror or predictor.trained_mirror
-    return tuple(axis for axis in axes if axis < 2 or predictor.patch[2] > 1)
 
 
 class Eye:
@@ -160,20 +159,15 @@ def _fill(
     predictor: Predictor,
     eye: Eye,
     network: int | None,
-    look: Variation,
     seed: int,
     drop: bool,
     out: NDArray[np.float16],
 ) -> None:
-    """One member's probabilities: of network number ``network``, or the mean of all; with a changed look, or a draw."""
+    """One member's probabilities: of network number ``network``, or the mean of all; by its look, or with dropout drawn."""
     seen = eye.views(predictor)
     if network is not None:
         alone = [replace(view, networks=(one,)) for view in seen for one in view.networks]
         seen = (alone[network],)
-    changed = [
-        View(look.image(view.image, seed), view.geometry, tuple(look.network(one) for one in view.networks))
-        for view in seen
-    ]
     networks = [member.network for member in predictor.members]
     with active_dropout(networks, seed) if drop else nullcontext():
-        predictor.seen_through(changed, eye.volume, out)
+        predictor.seen_through(seen, eye.volume, out)

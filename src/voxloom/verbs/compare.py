@@ -16,8 +16,12 @@ import numpy as np
 
 from voxloom.errors import BadInput
 from voxloom.evaluation import METRICS, bootstrap_ci
+from voxloom.evaluation.patients import are_assumed, patients_note
+from voxloom.evaluation.scores import MASK_SCORES
 from voxloom.evaluation.statistics import Estimate, friedman, holm, p_text, wilcoxon
 from voxloom.evaluation.statistics.arrays import rankable
+from voxloom.tasks.abilities import ask_folders
+from voxloom.verbs.caveats import caveats, with_caveats
 from voxloom.verbs.contenders import (
     Cases,
     Contender,
@@ -32,8 +36,8 @@ from voxloom.verbs.contenders import (
 ALPHA = 0.05
 #: With fewer patients a signed-rank test cannot reach ALPHA at all; with fewer than FEW it finds large differences only.
 LEAST, FEW = 6, 15
-#: Metrics where more is better.
-HIGHER = ("dice", "iou", "precision", "recall")
+#: Metrics where more is better; they are shares.
+HIGHER = tuple(name for name, score in MASK_SCORES.items() if score.goal == "max")
 
 
 @dataclass(frozen=True)
@@ -66,13 +70,22 @@ class Difference:
 
 @dataclass(frozen=True)
 class Comparison:
-    """All differences, what they say in words, and what to beware of."""
+    """All differences, what they say in words, and what to beware of.
+
+    Parameters
+    ----------
+    cases : whose figures are compared, "held-out" or "test".
+    patients_note : what was taken as a patient.
+    conclusions : one sentence per run, each with what it rests on (``voxloom.verbs.caveats``).
+    """
 
     metric: str
     reference: str
     names: tuple[str, ...]
     differences: tuple[Difference, ...]
     friedman_p: float
+    cases: str
+    patients_note: str
     conclusions: tuple[str, ...]
     warnings: tuple[str, ...]
 
@@ -97,44 +110,69 @@ def compare_runs(paths: Sequence[str | Path], *, metric: str = "dice", cases: Ca
     """
     if metric not in METRICS:
         raise BadInput(f"no metric {metric!r}", None, f"Choose one of {', '.join(METRICS)}")
-    contenders = _chosen(paths, cases)
+    contenders, on = _chosen(paths, cases)
     reference = contenders[0]
     common, warnings = common_cases(contenders)
-    labels = common_labels(contenders)
+    labels, apart = common_labels(contenders)
+    warnings += apart
     found = [d for other in contenders[1:] for d in _differences(reference, other, labels, common, metric)]
     differences = _corrected(found)
     warnings += few_patients(max(d.patients for d in differences))
+    patients = {case: reference.evaluation.patients[case] for case in common}
+    who = patients_note(patients)
+    if are_assumed(patients):
+        warnings.append(f"No patients are named: {who}")
+    added = {
+        other.name: caveats((reference.name, other.name), (Path(paths[0]), Path(path)), on)
+        for other, path in zip(contenders[1:], paths[1:], strict=True)
+    }
     return Comparison(
         metric=metric,
         reference=reference.name,
         names=tuple(c.name for c in contenders),
         differences=tuple(differences),
         friedman_p=_overall(contenders, labels, common, metric),
-        conclusions=tuple(conclusion(d, reference.name, metric) for d in main_rows(differences)),
+        cases=on,
+        patients_note=who,
+        conclusions=tuple(
+            with_caveats(conclusion(d, reference.name, metric), added[d.name]) for d in main_rows(differences)
+        ),
         warnings=tuple(warnings + [w for d in differences for w in doubts(d)]),
     )
 
 
-def _chosen(paths: Sequence[str | Path], cases: Cases | None) -> list[Contender]:
-    """The figures to compare; the test's where all runs have one and nothing else was asked for."""
+def _chosen(paths: Sequence[str | Path], cases: Cases | None) -> tuple[list[Contender], Cases]:
+    """The figures to compare, and of which cases; the test's where all runs have one and nothing else was asked for."""
+    ask_folders("compare", paths)
     if len(paths) < 2:
         raise BadInput("a comparison needs two runs", None, "Example: voxloom compare RUN_A RUN_B")
     tested = all(tables_of(Path(p), "test") for p in paths)
-    return read_contenders([Path(p) for p in paths], cases or ("test" if tested else "held-out"))
+    on: Cases = cases or ("test" if tested else "held-out")
+    return read_contenders([Path(p) for p in paths], on), on
+
+
+@dataclass(frozen=True)
+class LabelValues:
+    """A metric of one label: the patient of every common case, and run -> value per case, in the same order."""
+
+    patients: list[str]
+    runs: dict[str, list[float]]
 
 
 def case_values(
     paths: Sequence[str | Path], *, metric: str = "dice", cases: Cases | None = None
-) -> dict[str, dict[str, list[float]]]:
-    """Label -> run -> metric of every common case, in one order, as ``compare_runs`` compares them."""
-    contenders = _chosen(paths, cases)
+) -> dict[str, LabelValues]:
+    """Label -> values of every common case, as ``compare_runs`` compares them."""
+    contenders, _ = _chosen(paths, cases)
     common, _ = common_cases(contenders)
-    labels = common_labels(contenders)
-    found: dict[str, dict[str, list[float]]] = {}
+    labels, _ = common_labels(contenders)
+    patient = contenders[0].evaluation.patients
+    found: dict[str, LabelValues] = {}
     for label in labels:
         columns = {c.name: values_of(c, label, labels, metric) for c in contenders}
         kept = [case for case in common if all(case in column for column in columns.values())]
-        found[label] = {name: [column[case] for case in kept] for name, column in columns.items()}
+        runs = {name: [column[case] for case in kept] for name, column in columns.items()}
+        found[label] = LabelValues([patient[case] for case in kept], runs)
     return found
 
 

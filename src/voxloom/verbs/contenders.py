@@ -97,12 +97,16 @@ def common_cases(contenders: Sequence[Contender]) -> tuple[list[str], list[str]]
     return common, warnings
 
 
-def common_labels(contenders: Sequence[Contender]) -> list[str]:
-    """Labels that all have, in the reference's order; "mean" first where there are several."""
+def common_labels(contenders: Sequence[Contender]) -> tuple[list[str], list[str]]:
+    """Labels that all have, in the reference's order, "mean" first where there are several; and warnings about the others."""
     labels = [n for n in contenders[0].evaluation.labels if all(n in c.evaluation.labels for c in contenders)]
     if not labels:
         raise BadInput("the runs have no label in common", None, "Give the labels one name: voxloom evaluate --labels")
-    return ["mean", *labels] if len(labels) > 1 else labels
+    apart = {c.name: [n for n in c.evaluation.labels if n not in labels] for c in contenders}
+    told = [
+        f"{', '.join(names)} of {run} is not in every run and not compared" for run, names in apart.items() if names
+    ]
+    return ["mean", *labels] if len(labels) > 1 else labels, told
 
 
 def values_of(contender: Contender, label: str, labels: Sequence[str], metric: str) -> dict[str, float]:

@@ -14,6 +14,7 @@ from typing import Any
 from voxloom.dataset import Dataset
 from voxloom.dataset.fetch import get
 from voxloom.errors import BadInput, VoxloomError
+from voxloom.evaluation.statistics import interval_text
 from voxloom.phantom import write_phantoms
 from voxloom.recipe.recipe import Recipe
 from voxloom.run.listener import SILENT, Listener
@@ -46,7 +47,8 @@ class DemoResult:
         """A table with a header row."""
         lines = [["label", "mean Dice", "95 % CI", "worst"]]
         for label, f in self.dice.items():
-            lines.append([label, f"{f['mean']:.4f}", f"{f['ci'][0]:.4f} to {f['ci'][1]:.4f}", f"{f['min']:.4f}"])
+            ends = interval_text(f["ci"], 4, " to ")
+            lines.append([label, f"{f['mean']:.4f}", ends, f"{f['min']:.4f}"])
         return lines
 
 

@@ -10,20 +10,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from voxloom.dataset import Dataset
+from voxloom.dataset import Dataset, Labels
 from voxloom.dataset.leaks import describe_case
 from voxloom.errors import BadInput
-from voxloom.files import write_json, write_text
+from voxloom.files import plain, write_json, write_text
 from voxloom.progress import Progress
 from voxloom.run.guard import refuse_leak
 from voxloom.run.run import Run
-from voxloom.tasks.scoring import counter, pooled, predict_and_score
+from voxloom.tasks.predicted import ROOT
+from voxloom.tasks.scoring import annotated_test, counter, pooled, predict_and_score
 from voxloom.tasks.study import Study
-from voxloom.tasks.task import Table, task_of
+from voxloom.tasks.task import Table, Task, Wish, task_of
 from voxloom.trust.quality import is_calibrated, judge_test
 
 #: Entries of a summary beside the table's figures.
-FURTHER = ("structures",)
+FURTHER = ("structures", "abstained")
+#: The figures of an evaluation that is kept in a folder of its own.
+STATISTICS = "statistics.json"
 
 
 @dataclass(frozen=True)
@@ -68,21 +71,26 @@ def validate_run(study: Study, outcomes: Mapping[str, Any], progress: Progress |
     """
     task, folder = study.task, study.folder
     tick = counter(sum(len(fold.val) for fold in study.folds), progress)
-    scored: dict[str, Table] = {}
+    tables: dict[str, Table] = {}
     files: dict[str, Path] = {}
+    warnings: list[str] = []
     for number, fold in enumerate(study.folds):
         cases, place = [study.dataset[name] for name in fold.val], folder / f"fold_{number}"
         if cases:
             predictor = task.load([place], device=study.device)
-            scored[place.name], written = predict_and_score(task, predictor, cases, place / "predictions", tick)
-            files |= written
-    scored, settled = task.settle(study, scored)
-    for name, table in scored.items():
+            scored = predict_and_score(task, predictor, cases, place / "predictions", tick)
+            tables[place.name] = scored.table
+            files |= scored.files
+            warnings += [warning for warning in scored.warnings if warning not in warnings]
+    tables, settled = task.settle(study, tables)
+    for name, table in tables.items():
         table.write_csv(folder / name / "metrics.csv")
     summary: dict[str, Any] = {"task": task.name, **settled, "folds": dict(outcomes)}
-    if scored:
-        further = task.figures(Run(folder), predictor, [study.dataset[case] for case in files], folder, files)
-        summary["validation"] = {**pooled(scored.values()).summary(), **task.spread(scored), **further}
+    if tables:
+        cases = [study.dataset[case] for case in files]
+        further = task.figures(Run(folder), study.material.labels, cases, folder, files)
+        told = {"warnings": warnings} if warnings else {}
+        summary["validation"] = {**pooled(tables.values()).summary(), **task.spread(tables), **further, **told}
     write_json(folder / "summary.json", summary)
     return summary
 
@@ -95,37 +103,64 @@ def evaluate_run(
     Parameters
     ----------
     folder : of the run.
-    data : annotated data set; its test split where it has one. None: the held-out cases of the run.
-    out : where predictions and ``metrics.csv`` go; default: ``test`` in the run.
+    data : annotated data set; its test split where it has one. Labels are matched with the run's by name, so that their values may
+        differ. None: the held-out cases of the run.
+    out : where ``metrics.csv``, ``statistics.json`` and predictions go; default: ``test`` in the run, and ``summary.json``. The
+        held-out cases are written only where it is given.
 
     Raises
     ------
-    BadInput : no case is annotated, the labels differ from the run's, or a case or patient is one of the run's own.
+    BadInput : no case is annotated, the targets contradict the run's, or a case or patient is one of the run's own.
     """
     run = Run(folder)
     task = task_of(run)
     if data is None:
-        kept = run.summary.get("validation", {})
-        further = {name: kept[name] for name in FURTHER if name in kept}
-        return RunEvaluation(folder, "validation", task.read_table(run.held_out_tables, run), further=further)
-    dataset = data if isinstance(data, Dataset) else Dataset(data)
-    test = [case for case in (dataset.test if len(dataset.test) else dataset) if task.annotated(case)]
+        return held_out_evaluation(run, task, out)
+    dataset = (data if isinstance(data, Dataset) else Dataset(data)).with_series(run.recipe.data.series)
+    test = annotated_test(task, dataset)
     if not test:
         raise BadInput(f"no case with {task.needed} to evaluate on", dataset.root, task.remedy)
     warnings = refuse_leak(run, test)
+    predictor = task.open(run, Wish(device=device))
+    matched = task.matched(run.recipe, labels_of(run), predictor.channels, dataset, test)
     place = out or folder / "test"
-    predictor = task.open(run, device=device)
-    table, files = predict_and_score(task, predictor, test, place / "predictions")
+    scored = predict_and_score(task, predictor, matched.cases, place / "predictions", labels=matched.labels)
+    table = scored.table
     table.write_csv(place / "metrics.csv")
-    write_json(place / "cases.json", [describe_case(case) for case in test])
-    further = task.figures(run, predictor, test, place, files)
-    if is_calibrated(folder):
-        further["quality"] = judge_test(run, predictor, test, place, table)
+    write_json(place / "cases.json", [describe_case(case) for case in matched.cases])
+    further = task.figures(run, matched.labels, matched.cases, place, scored.files)
+    quality = {"quality": judge_test(run, predictor, matched.cases, place, table)} if is_calibrated(folder) else {}
+    warnings = [*warnings, *matched.notes, *scored.warnings]
+    told = {
+        "name": dataset.name,
+        **table.summary(),
+        **further,
+        **({"warnings": warnings} if warnings else {}),
+        **quality,
+    }
     if out is None:
-        noted = {"warnings": warnings} if warnings else {}
-        told = {"name": dataset.name, **table.summary(), **further, **noted}
-        write_json(folder / "summary.json", {**run.summary, "test": told})
-    return RunEvaluation(folder, dataset.name, table, tuple(warnings), further)
+        kept = {**told, ROOT: str(Path(dataset.root).resolve())}
+        write_json(folder / "summary.json", {**run.summary, "test": kept})
+    else:
+        write_json(out / STATISTICS, plain(told))
+    return RunEvaluation(folder, dataset.name, table, (*warnings, *dataset.notes), further)
+
+
+def held_out_evaluation(run: Run, task: Task, out: Path | None) -> RunEvaluation:
+    """The figures of the held-out cases, as they were when the run was trained; written only where asked for."""
+    kept = run.summary.get("validation", {})
+    further = {name: kept[name] for name in FURTHER if name in kept}
+    found = RunEvaluation(run.folder, "validation", task.read_table(run.held_out_tables, run), further=further)
+    if out is not None:
+        found.evaluation.write_csv(out / "metrics.csv")
+        write_json(out / STATISTICS, plain({"name": found.name, **found.summary()}))
+    return found
+
+
+def labels_of(run: Run) -> Labels | None:
+    """The labels of a run; None where its targets are no label maps."""
+    about = run.data["dataset"]
+    return Labels.from_nnunet(about["labels"], about.get("regions_order")) if about["labels"] else None
 
 
 def report_run(folder: Path, path: Path | None = None) -> Path:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from voxloom.dataset import Dataset
-from voxloom.dataset.join import set_names, with_channels
+from voxloom.dataset.join import set_names
 from voxloom.errors import BadInput
 from voxloom.files import write_json
 from voxloom.progress import Progress
@@ -18,7 +18,7 @@ from voxloom.report.parts import file_stem
 from voxloom.run.run import Run
 from voxloom.tasks.scoring import counter, predict_and_score
 from voxloom.tasks.study import Study
-from voxloom.tasks.task import Material, Task
+from voxloom.tasks.task import Material, Task, Wish
 
 FOLDER = "external"
 
@@ -30,18 +30,28 @@ def open_external(task: Task, material: Material, recipe: Recipe) -> dict[str, D
     ------
     BadInput : a set has no annotated case, other channels, or targets that contradict the run's.
     """
-    sets, channels = [Dataset(path) for path in recipe.data.external], material.dataset.channels
+    sets, channels = (
+        [Dataset(path, series=recipe.data.series) for path in recipe.data.external],
+        material.dataset.channels,
+    )
     found = {}
     for one, name in zip(sets, set_names(sets), strict=True):
-        task.check_external(material, one)
-        cases = [replace(c, split=None) for c in with_channels(one, channels) if task.annotated(c)]
-        if not cases:
+        annotated = [case for case in one if task.annotated(case)]
+        if not annotated:
             fix = f"Give a data set with {task.needed} to --external"
             raise BadInput("no annotated case to evaluate on", one.root, fix)
-        if pseudo := [case.id for case in cases if case.is_pseudo]:
+        if pseudo := [case.id for case in annotated if case.is_pseudo]:
             raise BadInput(f"case {pseudo[0]} has a pseudo-label, which is no truth", one.root, "Use --add for it")
-        kinds = material.dataset.channel_kinds
-        found[name] = Dataset.from_cases(name, cases, channels, material.labels, root=one.root, channel_kinds=kinds)
+        matched = task.matched(recipe, material.labels, channels, one, annotated)
+        found[name] = Dataset.from_cases(
+            name,
+            [replace(case, split=None) for case in matched.cases],
+            channels,
+            matched.labels,
+            root=one.root,
+            channel_kinds=material.dataset.channel_kinds,
+            notes=matched.notes,
+        )
     return found
 
 
@@ -62,15 +72,19 @@ def evaluate_external(study: Study, external: dict[str, Dataset], progress: Prog
     if not external:
         return {}
     run, task = Run(study.folder), study.task
-    predictor = task.open(run)
+    predictor = task.open(run, Wish(device=study.device))
     tick, figures = counter(sum(map(len, external.values())), progress), {}
-    records = run.data.get("outside", {})
+    records, material_labels = run.data.get("outside", {}), study.material.labels
     for name, dataset in external.items():
-        place = study.folder / FOLDER / file_stem(name)
-        table, files = predict_and_score(task, predictor, list(dataset), place / "predictions", tick)
-        table.write_csv(place / "metrics.csv")
+        place, cases = study.folder / FOLDER / file_stem(name), list(dataset)
+        labels = None if material_labels is None else dataset.labels or material_labels
+        scored = predict_and_score(task, predictor, cases, place / "predictions", tick, labels=labels)
+        scored.table.write_csv(place / "metrics.csv")
         write_json(place / "cases.json", records[name])
-        further = task.figures(run, predictor, list(dataset), place, files)
-        figures[name] = {"name": name, "folder": f"{FOLDER}/{place.name}", **table.summary(), **further}
+        further = task.figures(run, labels, cases, place, scored.files)
+        warnings = [*dataset.notes, *scored.warnings]
+        told = {"warnings": warnings} if warnings else {}
+        about = {"name": name, "folder": f"{FOLDER}/{place.name}"}
+        figures[name] = {**about, **scored.table.summary(), **further, **told}
     write_json(study.folder / "summary.json", {**run.summary, "external": figures})
     return figures

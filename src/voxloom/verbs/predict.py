@@ -16,12 +16,13 @@ from typing import Any
 from voxloom.ensemble import EnsemblePredictor
 from voxloom.errors import BadInput, VoxloomError
 from voxloom.progress import Progress
+from voxloom.run.find_scans import find_scans
 from voxloom.run.listener import SILENT, Listener
-from voxloom.run.outputs import claim_outputs
+from voxloom.run.outputs import Origin, claim_outputs
 from voxloom.run.run import Run
-from voxloom.run.scans import Scan, find_scans, read_scan
+from voxloom.run.scans import Scan, read_scan
 from voxloom.tasks.abilities import need
-from voxloom.tasks.task import Predictor, Task, task_named, task_of
+from voxloom.tasks.task import Predictor, Task, Wish, task_named, task_of
 from voxloom.trust.quality import Quality, is_calibrated, judge
 from voxloom.trust.uncertainty import Sampling, check_sources
 from voxloom.trust.uncertainty_maps import members_of, write_uncertainties
@@ -34,17 +35,22 @@ class PredictOptions:
     Parameters
     ----------
     ending : format of the results; None takes the task's choice, e.g. the input's format for label maps.
-    tta : average over the views that training showed.
+    tta, seed : average over the views that training showed, some of them drawn.
     uncertainty : members whose disagreement is mapped, see ``Sampling``; None maps none.
     quality : predict the Dice of each case where the run is calibrated.
+    abstain : leave out points of less confidence, instead of the recipe's threshold.
+    series : names the series to read of a DICOM folder that holds several.
     resample_tilt : read a CT with gantry tilt or uneven slices onto an upright grid instead of refusing it.
     device : "auto", "cpu" or "cuda".
     """
 
     ending: str | None = None
     tta: bool = False
+    seed: int = 0
     uncertainty: Sampling | None = None
     quality: bool = True
+    abstain: float | None = None
+    series: tuple[str, ...] = ()
     resample_tilt: bool = False
     device: str = "auto"
 
@@ -61,6 +67,7 @@ class Predictions:
     filled : channels that were missing, by the scan's name.
     quality : rows of ``quality.csv``.
     promise : what they promise, in words; "" where nothing was judged.
+    told : what was said of the networks and of single predictions, for the JSON result.
     """
 
     files: dict[str, Path]
@@ -69,6 +76,7 @@ class Predictions:
     filled: dict[str, list[str]] = field(default_factory=dict)
     quality: list[dict[str, Any]] = field(default_factory=list)
     promise: str = ""
+    told: dict[str, Any] = field(default_factory=dict)
 
     @property
     def written(self) -> list[Path]:
@@ -97,10 +105,14 @@ def predict(
     """
     run = None if (folder / "ensemble.json").is_file() else Run(folder)
     task, predictor = open_predictor(folder, run, options)
-    scans = find_scans(inputs, len(predictor.channels), predictor.may_lack)
+    told = task.told(predictor)
+    for text in (value for value in told.values() if isinstance(value, str)):
+        listener.stage(text)
+    scans = find_scans(inputs, len(predictor.channels), predictor.may_lack, series=options.series, tell=listener.stage)
     filled = {scan.name: [predictor.channels[n] for n in scan.missing] for scan in scans if scan.missing}
     endings = {scan.name: task.ending_of(scan, options.ending) for scan in scans}
-    claim_outputs(out, [f"{name}{e}" for name, e in endings.items()], [path for scan in scans for path in scan.source])
+    origins = {f"{s.name}{endings[s.name]}": Origin(s.source[0], s.files, s.series) for s in scans}
+    claim_outputs(out, origins, listener.stage)
     failed: dict[str, VoxloomError] = {}
     with listener.progress("Predicting") as progress:
         each = predict_scans(
@@ -112,8 +124,9 @@ def predict(
             resample_tilt=options.resample_tilt,
             progress=progress,
             failed=None if len(scans) == 1 else lambda scan, error: failed.update({scan.name: error}),
+            remarked=partial(note_remarks, told, listener),
         )
-        found = Predictions(dict(each), failed=failed, filled=filled)
+        found = Predictions(dict(each), failed=failed, filled=filled, told=told)
     kept = [scan for scan in scans if scan.name in found.files]
     if run is not None:
         found = replace(found, beside=task.measure(run, predictor, list(found.files.values()), out))
@@ -129,21 +142,35 @@ def predict(
     return found
 
 
+def note_remarks(
+    told: dict[str, Any], listener: Listener, scan: Scan, remarks: tuple[str | None, dict[str, Any]]
+) -> None:
+    """Say what is remarkable of one prediction, and keep it for the JSON result."""
+    line, entries = remarks
+    if line is not None:
+        listener.stage(f"{scan.name}: {line}")
+    for key, value in entries.items():
+        told.setdefault(key, {})[scan.name] = value
+
+
 def open_predictor(folder: Path, run: Run | None, options: PredictOptions) -> tuple[Task, Predictor]:
     """The networks of a run, or of an ensemble of runs; what its task cannot do is refused."""
     if run is None:
         if options.tta:
-            raise BadInput("--tta is for runs", folder, "Set inference.mirror in the recipes of the members")
+            fix = "Predict with its members, or set augment.mirror and inference.mirror in their recipes"
+            raise BadInput("--tta is for runs", folder, fix)
+        if options.abstain is not None:
+            raise BadInput("--abstain is for runs that were trained on points", folder, "Leave it out")
         ensemble = EnsemblePredictor.of(folder, device=options.device)
         if options.uncertainty is not None:
             check_sources(members_of(ensemble), options.uncertainty)
         return task_named("segmentation"), ensemble
     if options.tta:
-        need(run, "tta")
+        need(run, "predict --tta")
     if options.uncertainty is not None:
-        need(run, "uncertainty")
+        need(run, "predict --uncertainty")
     task = task_of(run)
-    predictor = task.open(run, device=options.device, tta=options.tta)
+    predictor = task.open(run, Wish(options.device, options.tta, options.seed, options.abstain))
     if options.uncertainty is not None:
         check_sources(members_of(predictor), options.uncertainty)
     return task, predictor
@@ -179,6 +206,7 @@ def predict_scans(
     resample_tilt: bool = False,
     progress: Progress | None = None,
     failed: Callable[[Scan, VoxloomError], None] | None = None,
+    remarked: Callable[[Scan, tuple[str | None, dict[str, Any]]], None] = lambda scan, remarks: None,
 ) -> Iterator[tuple[str, Path]]:
     """Predict scans one by one into ``out``; yields name and file of each.
 
@@ -187,11 +215,13 @@ def predict_scans(
     endings : format by the scan's name; None takes the task's choice.
     resample_tilt : see ``PredictOptions``.
     failed : told of a scan that could not be predicted, so that the others go on; None lets the error through.
+    remarked : told of what is remarkable of a prediction.
     """
     for number, scan in enumerate(scans):
         try:
             with _memory_named(scan):
-                prediction = predictor.predict(read_scan(scan, resample_tilt), resample_tilt=resample_tilt)
+                prediction = task.predict(predictor, read_scan(scan, resample_tilt))
+                remarked(scan, task.remarks(prediction))
                 ending = endings[scan.name] if endings is not None else task.ending_of(scan, None)
                 written = task.write(prediction, out, scan.name, ending)
             yield scan.name, written

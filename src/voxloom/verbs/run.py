@@ -10,6 +10,7 @@ from voxloom.dataset import Dataset
 from voxloom.export.export import export_run
 from voxloom.pictures.batches import show_batch, show_results
 from voxloom.run import run as kept
+from voxloom.tasks.predicted import On
 from voxloom.tasks.task import task_of
 from voxloom.verbs.evaluate import RunEvaluation, evaluate_run, report_run
 from voxloom.volume import Volume
@@ -35,7 +36,8 @@ class Run(kept.Run):
 
         A label map on the scan's own grid in the data set's label values, shape (1, I, J, K); or points in RAS mm.
         """
-        return task_of(self).open(self).predict(source)
+        opened: Any = task_of(self).open(self)
+        return opened.predict(source)
 
     def evaluate(self, data: str | Path | Dataset | None = None) -> RunEvaluation:
         """Figures on another data set, or on the validation cases of the run."""
@@ -53,6 +55,12 @@ class Run(kept.Run):
         """Picture of one training batch after augmentation, with label contours; also written to ``path``."""
         return show_batch(self, Path(path) if path is not None else None, step=step)
 
-    def show_results(self, path: str | Path | None = None, *, cases: Sequence[str] | None = None) -> Figure:
-        """Picture of validation cases with the contours of truth and prediction; also written to ``path``."""
-        return show_results(self, Path(path) if path is not None else None, cases=cases)
+    def predict_points(self, source: str | Path | Volume) -> Any:
+        """Points of one scan in RAS mm: another name of ``predict`` for runs on points."""
+        return self.predict(source)
+
+    def show_results(
+        self, path: str | Path | None = None, *, cases: Sequence[str] | None = None, on: On = "held-out"
+    ) -> Figure:
+        """Picture of held-out (or test) cases with the contours of truth and prediction; also written to ``path``."""
+        return show_results(self, Path(path) if path is not None else None, cases=cases, on=on)

@@ -9,7 +9,7 @@ import csv
 import io
 import math
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -25,9 +25,13 @@ from voxloom.files import write_text
 from voxloom.progress import Progress
 from voxloom.run.cases import joined_cases
 from voxloom.run.guard import refuse_leak
+from voxloom.run.matching import MatchedCases, matched_cases
 from voxloom.run.run import Run
+from voxloom.tasks.abilities import need
+from voxloom.tasks.scoring import annotated_test
 from voxloom.tasks.segmentation.predictor import Predictor
 from voxloom.tasks.segmentation.truth import truth_of
+from voxloom.tasks.task import task_of
 from voxloom.volume import Volume
 
 #: A mean that has fallen by this much has fallen too far.
@@ -90,6 +94,7 @@ def stress_run(
     most: int = 10,
     seed: int = 0,
     progress: Progress | None = None,
+    tell: Callable[[str], None] = lambda note: None,
 ) -> list[StressRow]:
     """Dice of a run on scans that get worse.
 
@@ -100,13 +105,19 @@ def stress_run(
         the run, each predicted by the network that never saw it.
     most : cases, evenly spread over the sorted ids; 0 takes all.
     seed : of everything random.
+    tell : told what a reader of the figures must know.
 
     Raises
     ------
     BadInput : there is no labelled case, or the run was trained on one.
     """
     run = Run(folder)
-    groups = _held_out(run) if data is None else _unseen(run, data)
+    need(run, "stress")
+    if data is None:
+        groups, labels = _held_out(run), None
+    else:
+        unseen = _unseen(run, data, tell)
+        groups, labels = [(run.folds, list(unseen.cases))], unseen.labels
     chosen = evenly([case.id for _, cases in groups for case in cases], most)
     total = len(chosen) * (1 + sum(len(s.levels) for s in stresses))
     rows: list[StressRow] = []
@@ -118,7 +129,7 @@ def stress_run(
         largest = tuple(run.summary.get("largest_component", ()))
         predictor = Predictor.from_folds(members, largest=largest).with_run(run)
         for case in kept:
-            for row in stress_case(predictor, case, predictor.labels, stresses, seed):
+            for row in stress_case(predictor, case, labels or predictor.labels, stresses, seed):
                 rows += row
                 done += 1
                 if progress is not None:
@@ -129,7 +140,7 @@ def stress_run(
 def _held_out(run: Run) -> list[tuple[list[Path], list[Case]]]:
     """Each fold with the cases that it never saw."""
     about = run.data
-    dataset = joined_cases(Dataset(about["dataset"]["root"]), run.recipe)
+    dataset = joined_cases(Dataset(run.data_root), run.recipe)
     known = {case.id: case for case in dataset}
     groups = []
     for fold in run.folds:
@@ -140,14 +151,18 @@ def _held_out(run: Run) -> list[tuple[list[Path], list[Case]]]:
     return groups
 
 
-def _unseen(run: Run, data: str | Path | Dataset) -> list[tuple[list[Path], list[Case]]]:
-    """All folds together with the labelled cases of a data set that none of them saw."""
+def _unseen(run: Run, data: str | Path | Dataset, tell: Callable[[str], None]) -> MatchedCases:
+    """The labelled cases of a data set that no fold saw, with the run's channels and label values."""
     dataset = data if isinstance(data, Dataset) else Dataset(data)
-    test = [c for c in (dataset.test if len(dataset.test) else dataset) if c.label is not None]
+    test = annotated_test(task_of(run), dataset)
     if not test:
-        raise BadInput("no labelled case to test on", dataset.root)
-    refuse_leak(run, test)
-    return [(run.folds, test)]
+        raise BadInput("no labelled case to test on", dataset.root, "Give a data set with labels")
+    leaks = refuse_leak(run, test)
+    predictor = Predictor.from_folds(run.folds[:1], device="cpu")
+    matched = matched_cases(run.recipe, predictor.labels, predictor.channels, dataset, test)
+    for note in (*leaks, *matched.notes):
+        tell(note)
+    return matched
 
 
 def evenly(names: Sequence[str], most: int) -> set[str]:

@@ -22,11 +22,15 @@ from voxloom.run.environment import describe_environment
 from voxloom.run.guard import Records, guard_folds, guard_outside
 from voxloom.run.lifecycle import checkpoints_of, discard_unstarted, free_folder, locked, never_started
 from voxloom.run.listener import SILENT, Listener
+from voxloom.run.notes import data_notes
+from voxloom.run.sound import refuse_unsound
+from voxloom.tasks.abilities import ask_folders, refuse_unused
 from voxloom.tasks.choice import chosen_task
 from voxloom.tasks.study import Study, reopen, training_of
 from voxloom.tasks.task import Material, Task
 from voxloom.training.fit import fit
 from voxloom.training.loop import Outcome
+from voxloom.training.skipping import skipped_sentence
 from voxloom.verbs.evaluate import report_run, validate_run
 from voxloom.verbs.external import evaluate_external, kept_apart, open_external
 from voxloom.verbs.run import Run
@@ -80,9 +84,13 @@ def train(
             fix = "Leave --add and --external out, or start a new run"
             raise BadInput("a run goes on with the data sets that it was started with", folder, fix)
         return _resume(dataset, folder, budget, listener)
+    for note in dataset.notes:
+        listener.stage(f"Note: {note}")
     chosen = recipe if isinstance(recipe, Recipe) else Recipe.load(recipe)
     chosen = chosen.changed({key: value for key, value in changes.items() if value is not None})
     chosen = settled(chosen.for_budget())
+    if chosen.init.run is not None:
+        ask_folders("init.run", [chosen.init.run])
     if folder.exists() and not never_started(folder):
         raise BadInput("the folder is not empty", folder, "Choose another with -o, or continue the run with --resume")
     with locked(folder):
@@ -97,14 +105,22 @@ def start_study(dataset: Dataset, recipe: Recipe, folder: Path, listener: Listen
     """Inspect, plan and write the files that define the run."""
     device = pick_device(recipe.device)
     task, recipe = chosen_task(dataset, recipe)
+    refuse_unused(recipe, task)
     material = task.material(dataset, recipe)
+    recipe, told = task.settled(recipe, material)
+    if told:
+        listener.stage(told)
     cases = material.dataset
     folds = first_patients(choose_folds(cases, recipe), cases, recipe.folds.train_patients, seed=recipe.seed)
     with listener.progress("Inspecting") as progress:
         found = fingerprint(cases, progress=progress)
-    records = describe_cases(cases, found.image_hashes)
+    refuse_unsound(found)
+    records = describe_cases(cases, found.likenesses)
     guard_folds(records, folds, recipe.data)
     outside = guard_outside(records, kept_apart(task, material, dataset, recipe), recipe.data)
+    notes = data_notes(cases, recipe, found)
+    for note in notes:
+        listener.stage(f"Note: {note}")
     listener.stage("Planning: timing training steps on this machine")
     seconds = None if recipe.budget_seconds is None else recipe.budget_seconds / len(folds)
     plan = task.plan(material, recipe, found, device, seconds)
@@ -112,7 +128,8 @@ def start_study(dataset: Dataset, recipe: Recipe, folder: Path, listener: Listen
     write_json(folder / "plan.json", [dict(zip(("choice", "value", "why"), row, strict=True)) for row in plan.rows])
     write_json(folder / "environment.json", describe_environment(device))
     write_splits(folds, folder / "splits_final.json")
-    write_json(folder / "data.json", describe_data(task, material, dataset, folds, found, records, outside))
+    about = describe_data(task, material, dataset, folds, found, records, outside)
+    write_json(folder / "data.json", {**about, "notes": notes})
     plan.recipe.save(folder / "recipe.yaml")
     return Study(folder, task, material, folds, task.resolve(plan.recipe), device)
 
@@ -132,6 +149,7 @@ def describe_data(
             "name": dataset.name,
             "root": str(dataset.root.resolve()),
             "layout": dataset.layout,
+            "columns": dict(dataset.columns),
             "channels": list(dataset.channels),
             "channel_kinds": list(dataset.channel_kinds),
             **task.describe(material),
@@ -167,7 +185,9 @@ def _train_folds(study: Study, listener: Listener, *, resume: bool = False) -> R
     outcomes = {}
     for number, fold in enumerate(study.folds):
         listener.stage(f"Fold {number}: {len(fold.train)} cases to train on, {len(fold.val)} held out")
-        outcomes[f"fold_{number}"] = _train_fold(study, number, listener, resume)
+        outcome = outcomes[f"fold_{number}"] = _train_fold(study, number, listener, resume)
+        if outcome.skipped:
+            listener.stage(f"Fold {number}: {skipped_sentence(outcome.skipped, outcome.steps)}")
     recipe = study.settings.recipe
     repeat = recipe.model_copy(update={"budget": None, "pace": {k: v.pace for k, v in outcomes.items()}})
     repeat.save(study.folder / "repeat.yaml")

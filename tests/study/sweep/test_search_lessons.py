@@ -75,9 +75,10 @@ def test_the_command_computes_the_same_from_the_table(
     printed = capsys.readouterr().err
     assert "weight per SD" in printed
     assert "< 0.001" in printed
-    assert voxloom([*asked, "--json", "--goal", "min", "--best", "1"]) == 0
+    assert voxloom([*asked, "--json", "--best", "1"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert found["best"][0]["dice"] == min(float(r["dice"]) for r in rows(searched / "table.csv") if r["dice"])
+    assert found["best"][0]["dice"] == max(float(r["dice"]) for r in rows(searched / "table.csv") if r["dice"])
+    assert voxloom([*asked, "--goal", "min"]) == 2
     assert voxloom(["importance", str(searched / "table.csv"), "--score", "dise", "--factors", "training.batch"]) == 2
 
 

@@ -107,9 +107,10 @@ def test_tpe_comes_nearer_than_random(data: Path, tmp_path: Path) -> None:
 
 
 def test_goal_min_looks_for_the_smallest(data: Path, tmp_path: Path) -> None:
-    result, _ = carried_out(sweep_of(data, **GRID, score="hd95", goal="min"), tmp_path / "out", by_batch)
-    assert result.best is not None
-    assert result.best.levels == {"training.batch": "1", "plane": "axial"}
+    for n, goal in enumerate(({"goal": "min"}, {})):  # a distance knows its goal
+        result, _ = carried_out(sweep_of(data, **GRID, score="hd95", **goal), tmp_path / f"out{n}", by_batch)
+        assert result.best is not None
+        assert result.best.levels == {"training.batch": "1", "plane": "axial"}
 
 
 @pytest.mark.parametrize("search", ["random", "tpe"])

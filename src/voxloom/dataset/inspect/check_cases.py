@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from voxloom.dataset.inspect.fingerprint import Fingerprint
+from voxloom.dataset.inspect.likeness import groups_of
 from voxloom.dataset.inspect.problem import Problem, about, counted, name_cases
+from voxloom.dataset.patients import suspected_patients, suspicion
 
 if TYPE_CHECKING:
     from voxloom.dataset.dataset import Dataset
@@ -23,18 +25,19 @@ def broken_cases(found: Fingerprint) -> Iterator[Problem]:
 
 
 def duplicates(dataset: Dataset, found: Fingerprint) -> Iterator[Problem]:
-    """Images with exactly the same voxels, however they were saved."""
-    same: dict[str, list[str]] = defaultdict(list)
-    for case in found.readable:
-        if not case.is_constant:
-            same[case.sha256].append(case.id)
+    """Images of the same scan, however they were saved."""
+    told = [case for case in found.readable if not case.is_constant]
+    groups = groups_of([frozenset({case.sha256}) for case in told], [case.sketch for case in told])
+    same: dict[int, list[str]] = defaultdict(list)
+    for case, group in zip(told, groups, strict=True):
+        if group >= 0:
+            same[group].append(case.id)
     for ids in same.values():
-        if len(ids) < 2:
-            continue
         patients = {dataset[name].patient for name in ids}
         splits = {dataset[name].split for name in ids}
         facts = {f.id: f for f in found.cases if f.id in ids}
-        what = "exact copies of one image"
+        exact = len({facts[name].sha256 for name in ids}) == 1
+        what = "exact copies of one image" if exact else "copies of one image, saved differently"
         if len({tuple(sorted(facts[name].label_values.items())) for name in ids}) > 1:
             what += ", with different labels"
         if len({str(facts[name].target) for name in ids}) > 1:
@@ -85,10 +88,10 @@ def few_cases(dataset: Dataset) -> Iterator[Problem]:
             f"only {counted(count)} to train on",
             "Use as many folds as cases can bear and report the spread",
         )
-    if len(dataset) > 1 and all(case.patient == case.id for case in dataset):
-        yield Problem(
-            "note",
-            None,
-            "no patient numbers are given, so every case counts as a patient of its own",
-            "If a patient has several cases, add a table with the columns case and patient",
-        )
+    suspicious = suspicion({} if dataset.names_patients else suspected_patients(dataset))
+    fix = "If a patient has several cases, add a table with the columns case and patient"
+    if suspicious:
+        yield Problem("warning", None, suspicious, f"Every case counts as a patient of its own. {fix}")
+    elif len(dataset) > 1 and not dataset.names_patients:
+        what = "no patient numbers are given, so every case counts as a patient of its own"
+        yield Problem("note", None, what, fix)

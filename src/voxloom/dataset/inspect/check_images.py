@@ -53,6 +53,28 @@ def missing_channels(found: Fingerprint) -> Iterator[Problem]:
             )
 
 
+def masks_as_channels(found: Fingerprint) -> Iterator[Problem]:
+    """Channels that hold the label map itself, or look like a mask: the network would be given the answer."""
+    for name in found.channels:
+        telling = [case.id for case in found.having(name) if name in case.label_channels]
+        if telling:
+            yield about(
+                "error",
+                telling,
+                f"channel {name} equals the label map or follows from it in {counted(len(telling))}: {{cases}}",
+                "Leave it out of the inputs: a network that sees the answer learns nothing else",
+            )
+        masks = [c for c in found.having(name) if c.channels[name].few_values and c.id not in telling]
+        if masks and len(masks) + len(telling) == len(found.having(name)):
+            values = sorted({v for c in masks for v in c.channels[name].few_values})
+            yield about(
+                "warning",
+                [c.id for c in masks],
+                f"channel {name} looks like a mask (values {', '.join(f'{v:g}' for v in values)}): {{cases}}",
+                "Leave it out of the inputs, unless it will be there for new scans too",
+            )
+
+
 def constant_channels(found: Fingerprint) -> Iterator[Problem]:
     """Channels in which every voxel has the same value: often a missing channel that somebody filled in."""
     for name in found.channels:

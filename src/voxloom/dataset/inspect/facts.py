@@ -44,6 +44,7 @@ class ChannelFacts:
     dtype : as stored, e.g. ``"int16"``.
     whole, foreground : intensities of all voxels and of those inside a label (None without one).
     nonfinite : number of NaN and infinite voxels.
+    few_values : all values, where there are few and they are whole numbers from 0 up, as in a mask; else empty.
     histogram : counts over ``HISTOGRAM_BINS`` bins of ``HISTOGRAM_RANGE`` standard deviations around the mean.
     """
 
@@ -52,6 +53,7 @@ class ChannelFacts:
     foreground: Intensities | None = None
     nonfinite: int = 0
     histogram: tuple[int, ...] = ()
+    few_values: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -62,13 +64,20 @@ class CaseFacts:
     ----------
     id : the case.
     shape, spacing, orientation : grid of the image, axes as stored (spacing in mm); zeros and "" where unreadable.
-    sha256 : of the voxel values (not of the file: a copy with other compression or number type has the same).
+    sha256 : of the voxel values on the grid in RAS order (not of the file: a copy with other compression, number type or axes has the
+        same); "" for an image that is constant.
+    sketch : some values of the image, by which a copy with other slope or rounding is recognized (``likeness``).
     channels : facts by channel name.
     label_values : voxels per outer value in the label map, background included.
     label_voxels, components : voxels and connected pieces (26 neighbors) per label name.
     ignore_voxels : voxels that nobody annotated.
+    label_channels : channels that equal the label map or follow from it.
     has_label : whether the case has a label map.
     target, split : as in the data set.
+    unit : of ``spacing``: ``"mm"``, or ``"pixel"`` where the image has no voxel size.
+    modality : of DICOM, where the image says it.
+    segments : names that the label file itself gives to its values (3D Slicer).
+    notes : what the readers of its files were not sure of.
     problem, fix : why the case cannot be used and what mends it.
     """
 
@@ -77,14 +86,20 @@ class CaseFacts:
     spacing: tuple[float, float, float] = (0.0, 0.0, 0.0)
     orientation: str = ""
     sha256: str = ""
+    sketch: str = ""
     channels: Mapping[str, ChannelFacts] = field(default_factory=dict)
     label_values: Mapping[int, int] = field(default_factory=dict)
     label_voxels: Mapping[str, int] = field(default_factory=dict)
     components: Mapping[str, int] = field(default_factory=dict)
     ignore_voxels: int = 0
+    label_channels: tuple[str, ...] = ()
     has_label: bool = False
     target: float | int | str | None = None
     split: str | None = None
+    unit: str = "mm"
+    modality: str = ""
+    segments: Mapping[int, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
     problem: str | None = None
     fix: str | None = None
 
@@ -105,7 +120,9 @@ class CaseFacts:
 
     @property
     def voxel_ml(self) -> float:
-        """Volume of one voxel in ml."""
+        """Volume of one voxel in ml; 1 where the unit is the pixel."""
+        if self.unit == "pixel":
+            return 1.0
         return self.spacing[0] * self.spacing[1] * self.spacing[2] / 1000
 
     @property
@@ -122,13 +139,17 @@ class CaseFacts:
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON values."""
-        return {**asdict(self), "label_values": {str(v): n for v, n in self.label_values.items()}}
+        keyed = {key: {str(v): n for v, n in getattr(self, key).items()} for key in ("label_values", "segments")}
+        return {**asdict(self), **keyed}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> CaseFacts:
         """From ``to_dict``."""
         known = dict(values)
         known["shape"], known["spacing"] = tuple(known["shape"]), tuple(known["spacing"])
+        known["label_channels"] = tuple(known.get("label_channels", ()))
+        known["segments"] = {int(v): name for v, name in known.get("segments", {}).items()}
+        known["notes"] = tuple(known.get("notes", ()))
         known["label_values"] = {int(v): n for v, n in known["label_values"].items()}
         known["channels"] = {name: _channel(c) for name, c in known["channels"].items()}
         return cls(**known)
@@ -148,6 +169,7 @@ def _channel(values: Mapping[str, Any]) -> ChannelFacts:
         foreground=None if inside is None else _intensities(inside),
         nonfinite=values["nonfinite"],
         histogram=tuple(values["histogram"]),
+        few_values=tuple(values.get("few_values", ())),
     )
 
 

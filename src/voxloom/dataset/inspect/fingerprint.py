@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from voxloom.dataset.inspect.facts import PERCENTILES, CaseFacts
+from voxloom.dataset.inspect.likeness import Likeness
 from voxloom.dataset.inspect.measure import measure_case
 from voxloom.dataset.labels import Labels
 from voxloom.errors import BadInput, VoxloomError
@@ -59,14 +60,22 @@ class Fingerprint:
         """Median grid size in voxels."""
         return _median3([case.ras_shape for case in self.readable])
 
+    @property
+    def unit(self) -> str:
+        """``"pixel"`` where no readable case has a voxel size, else ``"mm"``."""
+        return "pixel" if self.readable and all(case.unit == "pixel" for case in self.readable) else "mm"
+
     def having(self, channel: str) -> tuple[CaseFacts, ...]:
         """The readable cases that have a channel."""
         return tuple(case for case in self.readable if channel in case.channels)
 
     @property
-    def image_hashes(self) -> dict[str, str]:
-        """Hash of the voxels per case; "" for images that cannot be read or are constant, which recognize nobody."""
-        return {case.id: case.sha256 if case.readable and not case.is_constant else "" for case in self.cases}
+    def likenesses(self) -> dict[str, Likeness]:
+        """What recognizes the image of each case; empty for images that cannot be read or are constant."""
+        return {
+            case.id: Likeness(case.sha256, case.sketch) if case.readable and not case.is_constant else Likeness()
+            for case in self.cases
+        }
 
     @property
     def orientations(self) -> dict[str, int]:
@@ -120,6 +129,7 @@ class Fingerprint:
             "task": self.task,
             "channels": list(self.channels),
             "labels": None if self.labels is None else dict(self.labels),
+            "unit": self.unit,
             "median_spacing": list(self.median_spacing),
             "median_shape": list(self.median_shape),
             "orientations": self.orientations,

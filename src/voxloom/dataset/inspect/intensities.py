@@ -18,6 +18,8 @@ from voxloom.dataset.inspect.facts import HISTOGRAM_BINS, HISTOGRAM_RANGE, PERCE
 #: Most voxels that percentiles are computed from.
 SAMPLE = 2_000_000
 _FEW = 1000
+#: Most values of an image that looks like a mask.
+MASK_VALUES = 8
 _SLAB = 1 << 22
 
 
@@ -32,14 +34,23 @@ def describe_channel(data: NDArray[Any], foreground: NDArray[np.bool_] | None) -
         values, count = _inside(data, foreground, steps)
         if values.size:
             inside = _describe(values, count, float(values.min()), float(values.max()))
-    return ChannelFacts(str(data.dtype), whole, inside, nonfinite, _histogram(sample, whole))
+    return ChannelFacts(str(data.dtype), whole, inside, nonfinite, _histogram(sample, whole), few_values(data))
+
+
+def few_values(data: NDArray[Any]) -> tuple[float, ...]:
+    """All values of an array that looks like a mask: 2 to 8 whole numbers, the least 0; empty for others."""
+    if len(np.unique(data.ravel(order="K")[: 1 << 16])) > MASK_VALUES:
+        return ()
+    values = np.unique(data)
+    fits = 1 < len(values) <= MASK_VALUES and values[0] == 0 and bool((values == np.round(values)).all())
+    return tuple(float(v) for v in values) if fits else ()
 
 
 def content_hash(data: NDArray[Any]) -> str:
     """SHA-256 of shape and values of (C, I, J, K), whatever the number type (compared as float32) and memory order."""
     digest = hashlib.sha256(repr(data.shape).encode())
     for slab in _slabs(data):
-        digest.update(np.ascontiguousarray(slab.T, dtype=np.float32).data)
+        digest.update((np.ascontiguousarray(slab.T, dtype=np.float32) + np.float32(0)).data)  # -0 is 0
     return digest.hexdigest()
 
 

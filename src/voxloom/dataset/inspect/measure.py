@@ -5,6 +5,7 @@ Knows that a broken image or label is a fact, not an error: it becomes the case'
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -14,10 +15,12 @@ from numpy.typing import NDArray
 from voxloom.dataset.case import Case, grid_difference
 from voxloom.dataset.inspect.components import count_components
 from voxloom.dataset.inspect.facts import CaseFacts
-from voxloom.dataset.inspect.intensities import content_hash, describe_channel
+from voxloom.dataset.inspect.intensities import describe_channel
+from voxloom.dataset.inspect.likeness import likeness
+from voxloom.dataset.inspect.masks import follows_label
 from voxloom.dataset.labels import Labels
-from voxloom.dataset.sources import read_label_source
 from voxloom.errors import BadInput
+from voxloom.notes import collect
 from voxloom.volume import Volume
 
 _LARGEST_COUNTED = 1 << 16
@@ -27,16 +30,20 @@ def measure_case(task: tuple[Case, Labels | None]) -> CaseFacts:
     """Facts of a case; without declared labels every value found counts as a label ``label_<value>``."""
     case, declared = task
     faults: list[BadInput] = []
-    image = _image(case, faults)
-    label = _label(case, faults)
+    with collect() as heard:
+        image = _image(case, faults)
+        label = _label(case, faults)
     facts = CaseFacts(case.id, has_label=case.label is not None, target=case.target, split=case.split)
-    inside = None
+    inside, names = None, dict(zip(case.channel_numbers, case.images, strict=True))
     if label is not None:
         facts = _add_label(facts, label, declared, faults)
         if image is not None and _on_one_grid(case, image, label, faults):
             inside = _foreground(label.data[0], declared)
+            told = tuple(name for n, name in names.items() if follows_label(image.data[n], label.data[0]))
+            facts = replace(facts, label_channels=told)
     if image is not None:
-        facts = _add_image(facts, image, dict(zip(case.channel_numbers, case.images, strict=True)), inside)
+        facts = _add_image(facts, image, names, inside)
+    facts = replace(facts, notes=tuple(dict.fromkeys(note.text for note in heard)))
     if faults:
         facts = replace(facts, problem="; ".join(_told(f) for f in faults), fix=faults[0].fix)
     return facts
@@ -54,7 +61,7 @@ def _label(case: Case, faults: list[BadInput]) -> Volume | None:
     if case.label is None:
         return None
     try:
-        return read_label_source(case.label)
+        return case.label_alone()
     except BadInput as fault:
         faults.append(fault)
         return None
@@ -70,12 +77,16 @@ def _on_one_grid(case: Case, image: Volume, label: Volume, faults: list[BadInput
 
 def _add_image(facts: CaseFacts, image: Volume, names: dict[int, str], inside: NDArray[np.bool_] | None) -> CaseFacts:
     """The facts with those of the image; ``names`` by channel number, without the missing ones."""
+    like = likeness(image.data, image.affine)
     return replace(
         facts,
         shape=image.shape,
         spacing=image.spacing,
+        unit=image.unit,
+        modality=str(image.meta.get("modality", "")),
         orientation=image.orientation,
-        sha256=content_hash(image.data),
+        sha256=like.digest,
+        sketch=like.sketch,
         channels={name: describe_channel(image.data[n], inside) for n, name in names.items()},
     )
 
@@ -87,13 +98,17 @@ def _foreground(outer: NDArray[Any], labels: Labels | None) -> NDArray[np.bool_]
 
 def _add_label(facts: CaseFacts, label: Volume, declared: Labels | None, faults: list[BadInput]) -> CaseFacts:
     counts = count_values(label.data[0])
-    facts, source = replace(facts, label_values=counts), label.meta.get("source")
+    named = {int(v): str(name) for v, name in label.meta.get("segments", {}).items()}
+    facts, source = replace(facts, label_values=counts, segments=named), label.meta.get("source")
     if min(counts, default=0) < 0:
         faults.append(BadInput(f"label value {min(counts)} is negative", source, "Use 0 and above"))
         return facts
     labels = declared if declared is not None or not set(counts) - {0} else Labels.from_values(counts)
     if labels is None:
         return facts
+    if declared is not None and (wrong := contradicted(named, declared)):
+        fix = "Correct the values in dataset.json, or number the segments alike in every file"
+        faults.append(BadInput(f"names label {wrong}", source, fix))
     if unknown := sorted(set(counts) - set(labels.declared)):
         faults.append(_undeclared(unknown, labels, source))
     return replace(
@@ -102,6 +117,19 @@ def _add_label(facts: CaseFacts, label: Volume, declared: Labels | None, faults:
         components=count_components(label.data[0], labels),
         ignore_voxels=0 if labels.ignore is None else counts.get(labels.ignore, 0),
     )
+
+
+def contradicted(segments: Mapping[int, str], labels: Labels) -> str | None:
+    """In words, the first label to which a file and the data set give other values; None where they agree.
+
+    A name that the data set does not know contradicts nothing.
+    """
+    values = {label.name.strip().lower(): label.values for label in labels.foreground}
+    for value, name in segments.items():
+        if value not in values.get(name.strip().lower(), (value,)):
+            known = " or ".join(str(v) for v in values[name.strip().lower()])
+            return f"{value} {name}, which is declared as {known}"
+    return None
 
 
 def _undeclared(values: list[int], labels: Labels, source: Any) -> BadInput:

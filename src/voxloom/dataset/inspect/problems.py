@@ -8,11 +8,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from voxloom.dataset.inspect.check_cases import broken_cases, duplicates, few_cases, split_patients, unlabeled_cases
+from voxloom.dataset.inspect.check_headers import header_notes, mixed_units, segment_names, values_apart
 from voxloom.dataset.inspect.check_images import (
     bright_specks,
     constant_channels,
     intensity_outliers,
     intensity_scales,
+    masks_as_channels,
     missing_channels,
     nonfinite_values,
     number_types,
@@ -47,6 +49,7 @@ def find_problems(dataset: Dataset, found: Fingerprint) -> list[Problem]:
         *nonfinite_values(found),
         *missing_channels(found),
         *constant_channels(found),
+        *masks_as_channels(found),
         *intensity_scales(found, dataset.channel_kinds),
         *unlikely_ct(found, dataset.channel_kinds),
         *intensity_outliers(found),
@@ -54,6 +57,10 @@ def find_problems(dataset: Dataset, found: Fingerprint) -> list[Problem]:
         *number_types(found),
         *odd_grids(found),
         *thick_slices(found),
+        *header_notes(found),
+        *mixed_units(found),
+        *segment_names(found),
+        *values_apart(found),
         *empty_labels(found),
         *rare_labels(found),
         *small_labels(found),

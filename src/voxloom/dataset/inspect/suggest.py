@@ -48,12 +48,16 @@ def suggest(found: Fingerprint) -> Suggestion:
     spacings = np.array([case.spacing if flat else case.ras_spacing for case in cases])
     shapes = np.array([case.shape if flat else case.ras_shape for case in cases], dtype=float)
     spacing, why_spacing = _spacing(spacings, shapes)
+    if found.unit == "pixel":
+        why_spacing = "Spacing: as stored, because the images have no voxel size."
     resampled = np.median(shapes * spacings / np.array(spacing), axis=0)
     size, why_size = _size(resampled, np.array(spacing))
     return Suggestion(orientation, spacing, size, (why_orientation, why_spacing, why_size))
 
 
 def _orientation(found: Fingerprint, flat: bool) -> tuple[str | None, str]:
+    if found.unit == "pixel" and not flat:
+        return None, "Orientation: as stored, because the images do not say how they lie."
     if flat:
         return None, "Orientation: as stored, because the cases are single pictures."
     counts = ", ".join(f"{n} {code}" for code, n in found.orientations.items())

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from voxloom.dataset.columns import Meanings
 from voxloom.dataset.inspect.fingerprint import Fingerprint
 from voxloom.dataset.inspect.problem import Problem
 from voxloom.dataset.inspect.suggest import Suggestion
@@ -13,9 +14,18 @@ from voxloom.dataset.inspect.suggest import Suggestion
 _SHOWN = 40
 
 
-def inspect_text(found: Fingerprint, problems: Sequence[Problem], suggestion: Suggestion) -> str:
-    """Everything in readable lines, without a case by case table."""
-    parts = [_heading(found), *_tables(found), _problems(problems), "Suggestion\n" + _bullets(suggestion.reasons)]
+def inspect_text(
+    found: Fingerprint, problems: Sequence[Problem], suggestion: Suggestion, columns: Meanings = ()
+) -> str:
+    """Everything in readable lines, without a case by case table; ``columns``: what those of the data set's table were taken for."""
+    taken = "Columns of the table\n" + _bullets([f"{c}: {meaning}" for c, meaning in columns]) if columns else ""
+    parts = [
+        _heading(found),
+        taken,
+        *_tables(found),
+        _problems(problems),
+        "Suggestion\n" + _bullets(suggestion.reasons),
+    ]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -63,8 +73,10 @@ def _heading(found: Fingerprint) -> str:
         lines.append("size         " + " x ".join(_from_to(a, b) for a, b in zip(low, high, strict=True)) + " voxels")
         spacings = np.array([case.spacing for case in found.readable])
         pairs = zip(spacings.min(axis=0), spacings.max(axis=0), strict=True)
-        lines.append("voxel        " + " x ".join(_from_to(f"{a:.3g}", f"{b:.3g}") for a, b in pairs) + " mm")
-        lines.append("orientation  " + ", ".join(f"{n} {code}" for code, n in found.orientations.items()))
+        unit = " pixels (no voxel size)" if found.unit == "pixel" else " mm"
+        lines.append("voxel        " + " x ".join(_from_to(f"{a:.3g}", f"{b:.3g}") for a, b in pairs) + unit)
+        lying = ", ".join(f"{n} {code}" for code, n in found.orientations.items())
+        lines.append("orientation  " + ("not known" if found.unit == "pixel" else lying))
     if found.class_counts and found.task == "classification":
         lines.append("classes      " + ", ".join(f"{name}: {n}" for name, n in found.class_counts.items()))
     return "\n".join(lines)

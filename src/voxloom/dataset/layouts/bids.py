@@ -9,19 +9,24 @@ from __future__ import annotations
 import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from voxloom.dataset.case import Case
+from voxloom.dataset.columns import Meanings, called, find_roles, meanings_of
 from voxloom.dataset.labels import Label, Labels
-from voxloom.dataset.layouts.contents import Contents, kind_of, read_json, refuse_unused_labels, split_ending
+from voxloom.dataset.layouts.contents import Contents, kind_of, read_json, refuse_unused_labels, unlabeled_notes
+from voxloom.dataset.listing import refuse_dead_link
+from voxloom.dataset.names import is_clutter, split_ending
 from voxloom.dataset.sources import ImageSource, MaskStack
-from voxloom.dataset.tables import describe, name_some, read_table
+from voxloom.dataset.tables import columns_of, describe, name_some, read_table
 from voxloom.errors import BadInput
 
 NAME = "BIDS"
 LOOKS_LIKE = "folders sub-*/anat with *_dseg, *_probseg or *_mask files (BIDS derivatives)"
-_LABEL_SUFFIXES = ("dseg", "probseg", "mask")
+_LABEL_SUFFIXES = ("dseg", "probseg", "mask", "seg", "roi")
+#: Suffixes of one file with all labels; the others have a file per label.
+_WHOLE = ("dseg", "seg")
 _NATIVE = {"", "orig", "individual", "T1w"}
 _NOT_A_CHANNEL = {"sub", "ses", "space", "res"}
 
@@ -64,10 +69,11 @@ def read(root: Path) -> Contents:
     if not images:
         raise BadInput("no image beside the labels", root, "Put the derivative into derivatives/ of the raw data set")
     refuse_unused_labels(set(labels) - set(images), root)
-    used = {name: images[name] for name in images if name in labels or not labels}
+    labelled = {name: images[name] for name in images if name in labels or not labels}
+    channels, more = _common_channels(labelled, root)
+    used = {name: found for name, found in images.items() if name in labelled or set(channels) <= set(found)}
     if left_out := sorted(set(images) - set(used)):
-        notes.append(f"left out, without a label: {name_some(left_out)}")
-    channels, more = _common_channels(used, root)
+        notes.append(f"left out, without a label and without {' and '.join(channels)}: {name_some(left_out)}")
     cases = [
         Case(
             id=name,
@@ -77,10 +83,12 @@ def read(root: Path) -> Contents:
         )
         for name in sorted(used)
     ]
-    cases = _with_participants(cases, trees)
+    cases, told, columns = _with_participants(cases, trees)
     title = _description(root).get("Name") or root.resolve().name
     kinds = tuple(kind_of(channel) for channel in channels)
-    return Contents(str(title), tuple(cases), channels, declared, kinds, (*notes, *more))
+    return Contents(
+        str(title), tuple(cases), channels, declared, kinds, (*notes, *more, *told, *unlabeled_notes(cases)), columns
+    )
 
 
 def _description(root: Path) -> dict[str, object]:
@@ -113,8 +121,9 @@ def _files(tree: Path) -> Iterator[BidsFile]:
 
 def _parse(folder: Path, name: str, case: str) -> BidsFile | None:
     stem, ending = split_ending(name)
-    if not ending or name.startswith("."):
+    if not ending or is_clutter(name):
         return None
+    refuse_dead_link(folder / name)
     *parts, suffix = stem.split("_")
     entities = tuple((k, v) for k, _, v in (part.partition("-") for part in parts) if v)
     return BidsFile(case, entities, suffix, str(folder / name))
@@ -123,16 +132,18 @@ def _parse(folder: Path, name: str, case: str) -> BidsFile | None:
 def _labels(files: list[BidsFile], trees: list[Path]) -> tuple[dict[str, ImageSource], Labels | None, list[str]]:
     """Label source per case, the declared labels, and notes on label files that were not taken."""
     suffix = next((s for s in _LABEL_SUFFIXES if any(f.suffix == s for f in files)), None)
-    files = [f for f in files if f.suffix == suffix]
     if suffix is None:
         return {}, None, []
-    named = ("label", "desc") if suffix != "dseg" else ()
+    left = Counter(f.key() for f in files if f.suffix != suffix)
+    told = [f"labels are the {suffix} files; not taken: {name_some(sorted(left))}"] if left else []
+    files = [f for f in files if f.suffix == suffix]
+    named = ("label", "desc") if suffix not in _WHOLE else ()
     variants = Counter((f.space, f.key(named)) for f in {(f.case, f.space, f.key(named)): f for f in files}.values())
     space, key = min(variants, key=lambda v: (-variants[v], v[0] != "", len(v[1]), v))
     chosen = [f for f in files if (f.space, f.key(named)) == (space, key)]
     others = sorted(f"{v[1]}{' in space ' + v[0] if v[0] else ''}" for v in variants if v != (space, key))
-    notes = [f"labels are the {key} files; not taken: {name_some(others)}"] if others else []
-    if suffix == "dseg":
+    notes = [f"labels are the {key} files; not taken: {name_some(others)}", *told] if others else told
+    if suffix in _WHOLE:
         _refuse_twice(chosen)
         return {f.case: f.path for f in chosen}, _label_table(chosen[0], trees), notes
     stacks, declared = _stacks(chosen)
@@ -208,11 +219,16 @@ def _common_channels(images: dict[str, dict[str, str]], root: Path) -> tuple[tup
     return common, [f"not taken, because some cases lack it: {', '.join(rest)}"] if rest else []
 
 
-def _with_participants(cases: list[Case], trees: list[Path]) -> list[Case]:
+def _with_participants(cases: list[Case], trees: list[Path]) -> tuple[list[Case], tuple[str, ...], Meanings]:
+    """The cases with what ``participants.tsv`` says of their subjects; a column ``patient`` may put subjects together."""
     table = next((t / "participants.tsv" for t in trees if (t / "participants.tsv").is_file()), None)
     if table is None:
-        return cases
-    rows = {f"sub-{str(row.get('participant_id', '')).removeprefix('sub-')}": row for row in read_table(table)}
-    known = ("participant_id",)
-    described = [describe(c, rows[c.patient], table, known) if c.patient in rows else c for c in cases]
-    return [replace(c, patient=old.patient) for c, old in zip(described, cases, strict=True)]
+        return cases, (), ()
+    listed = read_table(table)
+    key = next(iter(called(columns_of(listed), ("participantid", "sub", "subject"))), "participant_id")
+    roles = find_roles(listed, table, (key,))
+    rows = {f"sub-{str(row.get(key, '')).removeprefix('sub-')}": row for row in listed}
+    described = [describe(c, rows[c.patient], table, roles, (key,)) if c.patient in rows else c for c in cases]
+    absent = sorted({c.patient for c in cases} - set(rows))
+    notes = [f"participants.tsv has no row for {name_some(absent)}"] if absent else []
+    return described, (*notes, *roles.notes), meanings_of(columns_of(listed), {**roles.meanings, key: "subject"})

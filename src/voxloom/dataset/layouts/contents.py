@@ -1,4 +1,4 @@
-"""What a layout finds in a folder, and how it lists files. Shared by all layouts; knows none of them."""
+"""What a layout finds in a folder, and what all layouts check. Shared by all layouts; knows none of them."""
 
 from __future__ import annotations
 
@@ -11,23 +11,43 @@ from typing import Any
 
 from voxloom import files
 from voxloom.dataset.case import Case
+from voxloom.dataset.columns import Meanings
 from voxloom.dataset.labels import Labels
+from voxloom.dataset.listing import is_picture, refuse_dead_link
+from voxloom.dataset.names import split_ending
 from voxloom.dataset.sources import FileChannel, ImageSource, source_header
 from voxloom.dataset.tables import find_table, join, name_some
 from voxloom.errors import BadInput
 from voxloom.points import point_ending
 from voxloom.points.table import cases_of
 
-#: Endings of image files.
-IMAGE_ENDINGS = (".nii.gz", ".nii", ".mha", ".mhd", ".nrrd", ".png", ".tiff", ".tif")
-PICTURE_ENDINGS = (".png", ".tiff", ".tif")
+__all__ = [
+    "RGB",
+    "Contents",
+    "channels_of",
+    "check_files",
+    "file_in",
+    "images_of",
+    "join_participants",
+    "join_points",
+    "kind_of",
+    "read_json",
+    "refuse_absent_channels",
+    "refuse_unused_labels",
+    "require_labels",
+    "split_ending",
+    "unique_names",
+    "unlabeled_notes",
+]
+
 RGB = ("red", "green", "blue")
 _KINDS = {"ct": "CT", "nonorm": "noNorm", "rescale_to_0_1": "rescale_to_0_1", "rgb_to_0_1": "rgb_to_0_1"}
 
 
 @dataclass(frozen=True)
 class Contents:
-    """A data set as a layout describes it. ``labels`` None: not declared. ``notes``: what a reader should be told."""
+    """A data set as a layout describes it. ``labels`` None: not declared. ``notes``: what a reader should be told. ``columns``: what
+    each column of its table was taken for."""
 
     name: str
     cases: tuple[Case, ...]
@@ -35,6 +55,7 @@ class Contents:
     labels: Labels | None = None
     channel_kinds: tuple[str, ...] | None = None
     notes: tuple[str, ...] = ()
+    columns: Meanings = ()
 
 
 def kind_of(channel: str) -> str:
@@ -48,41 +69,12 @@ def unique_names(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(f"{name}_{n:04d}" if seen[name] > 1 else name for n, name in enumerate(names))
 
 
-def split_ending(name: str) -> tuple[str, str]:
-    """File name as (stem, image ending); the ending is empty for other files."""
-    lower = name.lower()
-    for ending in IMAGE_ENDINGS:
-        if lower.endswith(ending) and len(name) > len(ending):
-            return name[: -len(ending)], name[-len(ending) :]
-    return name, ""
-
-
-def list_images(folder: Path, ending: str | None = None) -> dict[str, str]:
-    """Image files and DICOM series folders of a folder by stem, in one listing, sorted; empty when it is missing.
-
-    Hidden files are left out. Raises BadInput when two files have one stem and no ``ending`` chooses between them.
-    """
-    found: dict[str, str] = {}
-    if not folder.is_dir():
-        return found
-    with os.scandir(folder) as entries:
-        listing = sorted((e.name, e.is_dir()) for e in entries if not e.name.startswith("."))
-    for name, is_folder in listing:
-        stem, its_ending = (name, "") if is_folder else split_ending(name)
-        if not is_folder and (not its_ending or (ending is not None and its_ending != ending)):
-            continue
-        if stem in found:
-            raise BadInput(f"two images for {stem}: {Path(found[stem]).name} and {name}", folder, "Keep one of them")
-        found[stem] = str(folder / name)
-    return found
-
-
 def channels_of(path: str, name: str) -> tuple[str, ...]:
     """Channel names of single-file cases like ``path``: red, green, blue for a color picture, else ``name``.
 
     Opens the header of this one file, and only of pictures.
     """
-    if split_ending(path)[1].lower() in PICTURE_ENDINGS and source_header(path).channels == len(RGB):
+    if is_picture(path) and source_header(path).channels == len(RGB):
         return RGB
     return (name,)
 
@@ -120,6 +112,8 @@ def check_files(cases: Iterable[Case], where: Path) -> None:
             path = Path(source if isinstance(source, str) else source.path)
             if path.parent not in listed:
                 listed[path.parent] = set(os.listdir(path.parent)) if path.parent.is_dir() else set()
+            if path.is_symlink():
+                refuse_dead_link(path)
             if path.name not in listed[path.parent]:
                 raise BadInput(f"file of case {case.id} is missing: {path}", where, "Copy the file or remove the entry")
 
@@ -135,6 +129,15 @@ def require_labels(cases: Iterable[Case], where: Path) -> None:
             where,
             "Add the label files, remove the images, or move unlabeled images to imagesTs",
         )
+
+
+def unlabeled_notes(cases: Iterable[Case]) -> tuple[str, ...]:
+    """A note on training cases that have neither label map nor points, where others have them; such cases are not trained on."""
+    cases = [case for case in cases if case.split != "test"]
+    without = [case.id for case in cases if case.label is None and case.points is None]
+    if not without or len(without) == len(cases):
+        return ()
+    return (f"no label for {name_some(without)}: read as unlabeled ({len(without)} of {len(cases)}), not trained on",)
 
 
 def refuse_absent_channels(cases: Sequence[Case], channels: Sequence[str], where: Path) -> None:
@@ -186,5 +189,6 @@ def join_participants(contents: Contents, folder: Path) -> Contents:
     table = find_table(folder, ("participants",))
     if table is None:
         return contents
-    cases, notes = join(contents.cases, table, ("case", "participant_id", "id"))
-    return replace(contents, cases=tuple(cases), notes=(*contents.notes, *notes))
+    joined = join(contents.cases, table)
+    notes = (*contents.notes, *joined.notes)
+    return replace(contents, cases=tuple(joined.cases), notes=notes, columns=joined.columns)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from voxloom.evaluation.selective import risk_coverage
+from voxloom.evaluation.statistics.arrays import means_of_groups
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class QualityCheck:
     coverage : their share, with an exact 95 % interval (Clopper and Pearson 1934).
     promise : the share that was promised.
     mean_error : mean absolute difference of predicted and true Dice.
-    rho : Spearman's correlation of predicted and true Dice; None where one of them is constant.
+    rho : Spearman's correlation of predicted and true Dice, one value per patient; None where one of them is constant.
     area, best_area, random_area : mean error 1 - Dice along the risk-coverage curve, by predicted Dice, by true Dice, and
         whatever the order.
     mean_bound : mean of the bounds; the closer to the true Dice, the more it says.
@@ -53,15 +54,25 @@ class QualityCheck:
 
 
 def check_quality(
-    true: Sequence[float], predicted: Sequence[float], bounds: Sequence[float], promise: float
+    true: Sequence[float],
+    predicted: Sequence[float],
+    bounds: Sequence[float],
+    promise: float,
+    patients: Sequence[str] | None = None,
 ) -> QualityCheck:
-    """Compare predicted Dice and bounds with the true Dice of the same cases, at least one."""
+    """Compare predicted Dice and bounds with the true Dice of the same cases, at least one.
+
+    Parameters
+    ----------
+    patients : of the cases; None takes every case as a patient of its own.
+    """
     from scipy import stats
 
     t, p, b = (np.asarray(values, dtype=float) for values in (true, predicted, bounds))
     above = int((t >= b).sum())
     interval = stats.binomtest(above, len(t)).proportion_ci(0.95, method="exact")
-    varied = len(t) > 2 and np.ptp(t) > 0 and np.ptp(p) > 0
+    each = [means_of_groups(values, patients) for values in (p, t)]
+    varied = len(each[0]) > 2 and all(np.ptp(values) > 0 for values in each)
     curve = risk_coverage(p, 1 - t)
     return QualityCheck(
         len(t),
@@ -69,7 +80,7 @@ def check_quality(
         (above / len(t), float(interval.low), float(interval.high)),
         promise,
         float(np.abs(t - p).mean()),
-        float(stats.spearmanr(p, t).statistic) if varied else None,
+        float(stats.spearmanr(*each).statistic) if varied else None,
         curve.area,
         curve.best,
         float((1 - t).mean()),

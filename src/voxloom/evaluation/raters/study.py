@@ -15,12 +15,14 @@ from pathlib import Path
 import numpy as np
 
 from voxloom.dataset.labels import Labels
+from voxloom.dataset.tables import name_some
 from voxloom.errors import BadInput
 from voxloom.evaluation.case import check_grids
 from voxloom.evaluation.evaluation import COLUMNS, Evaluation
 from voxloom.evaluation.folders import label_files, nothing_like
 from voxloom.evaluation.metrics import METRICS, MaskMetrics, mask_metrics
 from voxloom.evaluation.raters.consensus import METHODS, Method, consensus
+from voxloom.evaluation.units import common, named
 from voxloom.files import write_text
 from voxloom.formats import read_label, write_volume
 from voxloom.parallel import map_named
@@ -72,6 +74,11 @@ class RaterStudy:
         evaluation = self.pairs.get(pair) or self.pairs[pair[::-1]]
         return {row.case: row.metrics for row in evaluation.rows if row.label == label}
 
+    @property
+    def unit(self) -> str:
+        """Of distances, as ``Evaluation.unit``."""
+        return common(evaluation.unit for evaluation in self.pairs.values())
+
     def volumes(self, label: str) -> dict[str, dict[str, float]]:
         """Case -> reader -> volume in ml."""
         found: dict[str, dict[str, float]] = {}
@@ -86,11 +93,12 @@ class RaterStudy:
         """One row per pair, case and label, whole or not at all."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["first", "second", *COLUMNS])
+        writer.writerow(["first", "second", *(named(column, self.unit) for column in COLUMNS)])
         for (first, second), evaluation in self.pairs.items():
             for row in evaluation.rows:
                 numbers = [float(getattr(row.metrics, name)) for name in METRICS]
-                writer.writerow([first, second, row.case, row.patient, row.label, *numbers, row.metrics.kind])
+                told = [row.metrics.kind, row.metrics.unit]
+                writer.writerow([first, second, row.case, row.patient, row.label, *numbers, *told])
         write_text(path, text.getvalue())
         return Path(path)
 
@@ -124,7 +132,7 @@ def _compare(first: Volume, second: Volume, labels: Labels) -> dict[str, MaskMet
     parts = [v for v in (labels.valid(first.data[0]), labels.valid(second.data[0])) if v is not None]
     valid = np.logical_and.reduce(parts) if parts else None
     pairs = zip(labels.masks(first.data[0]), labels.masks(second.data[0]), strict=True)
-    return {name: mask_metrics(a, b, second.spacing, valid) for (name, a), (_, b) in pairs}
+    return {name: mask_metrics(a, b, second.spacing, valid, unit=second.unit) for (name, a), (_, b) in pairs}
 
 
 def study_raters(
@@ -147,7 +155,7 @@ def study_raters(
     model : name and folder of predictions. A case that a rater read and the model lacks counts as a prediction of nothing.
     method : also build the raters' consensus where two of them read a case, and measure everyone against it.
     out : folder where the consensus is written as NIfTI; None keeps none.
-    patients : case -> patient; None takes every case as a patient.
+    patients : case -> patient, of every case; None takes every case as a patient.
     workers, progress : of ``map_named``.
 
     Raises
@@ -168,6 +176,8 @@ def study_raters(
         raise BadInput(
             "no case was read by two readers", next(iter(raters.values()), None), "Files match by their name"
         )
+    if patients is not None and (unknown := [case for case, _ in jobs if case not in patients]):
+        raise BadInput(f"no patient of {name_some(unknown)}", None, "Give every case a row with case and patient")
     reader = _Reader(labels, name, method, Path(out) if out is not None else None)
     pairs: dict[Pair, Evaluation] = {}
     for case, measured in map_named(reader, jobs, step="comparing", workers=workers, progress=progress):

@@ -14,10 +14,12 @@ from typing import Any
 import numpy as np
 
 from voxloom.errors import BadInput
+from voxloom.evaluation.patients import patients_note
 from voxloom.evaluation.raters.study import Pair, RaterStudy
 from voxloom.evaluation.statistics import (
     ICC_DEFAULT,
     ICC_FORMS,
+    ICC_LEAST,
     bland_altman,
     friedman,
     holm,
@@ -28,6 +30,7 @@ from voxloom.evaluation.statistics import (
 )
 from voxloom.evaluation.statistics.arrays import rankable
 from voxloom.evaluation.summary import summarize
+from voxloom.evaluation.units import volume_unit
 
 #: What is reported of every pair.
 PAIR_METRICS = ("dice", "hd", "hd95", "assd")
@@ -59,7 +62,9 @@ def summarize_raters(study: RaterStudy, factors: Mapping[str, Mapping[str, float
         "model": study.model,
         "consensus": study.consensus,
         "cases": len(study.cases),
+        "unit": study.unit,
         "patients": len(set(study.patients().values())),
+        "patients_note": patients_note(study.patients()),
         "icc_form": f"{ICC_DEFAULT}: {ICC_FORMS[ICC_DEFAULT]}",
         "labels": labels,
         "warnings": _warnings(study),
@@ -172,7 +177,7 @@ def _each_pair(study: RaterStudy, label: str, figures: Any) -> list[dict[str, An
     for first, second in study.pairs:
         cases, volumes = paired_volumes(study, label, (first, second))
         patient = study.patients()
-        if len(cases) >= 3:
+        if len(cases) >= 3:  # the least for a limit of agreement
             found = figures(study, (first, second), label, cases, np.array(volumes), [patient[c] for c in cases])
             rows.append({"first": first, "second": second, **found})
     return rows
@@ -196,29 +201,39 @@ def _spearman(
 
 def _iccs(study: RaterStudy, label: str) -> list[dict[str, Any]]:
     """Of the volumes and of their logarithms (empty masks left out), per pair and over all readers."""
-    groups: list[Sequence[str]] = [*study.pairs]
+    together: list[Sequence[str]] = [*study.pairs]
     if len(study.readers) > 2:
-        groups.append(study.readers)
+        together.append(study.readers)
     rows = []
-    for names in groups:
-        _, volumes = paired_volumes(study, label, names)
-        table = np.array(volumes).reshape(-1, len(names))
-        filled = table[(table > 0).all(axis=1)]
-        for scale, values in (("ml", table), ("log ml", np.log(filled))):
-            if len(values) >= 5 and np.ptp(values) > 0:
-                found = {form: estimate.to_dict() for form, estimate in icc(values).items()}
-                rows.append(
-                    {"readers": list(names), "scale": scale, "n": len(values), **found[ICC_DEFAULT], "forms": found}
-                )
+    ml = volume_unit(study.unit)
+    for names in together:
+        cases, volumes = paired_volumes(study, label, names)
+        table, patients = np.array(volumes).reshape(-1, len(names)), _patients_of(study, cases)
+        filled = (table > 0).all(axis=1)
+        for scale, values, groups in (
+            (ml, table, patients),
+            (f"log {ml}", np.log(table[filled]), patients[filled]),
+        ):
+            count = len(set(groups))
+            if count >= ICC_LEAST and np.ptp(values) > 0:
+                found = {form: estimate.to_dict() for form, estimate in icc(values, groups=groups.tolist()).items()}
+                rows.append({"readers": list(names), "scale": scale, "n": count, **found[ICC_DEFAULT], "forms": found})
     return rows
+
+
+def _patients_of(study: RaterStudy, cases: Sequence[str]) -> np.ndarray:
+    """The patient of each case, as an array of texts."""
+    patient = study.patients()
+    return np.array([patient[case] for case in cases], dtype=object)
 
 
 def _friedman(study: RaterStudy, label: str) -> list[dict[str, Any]]:
     """Do the readers' volumes differ? One row, none with fewer than three readers."""
     cases, volumes = paired_volumes(study, label, study.readers)
-    if len(study.readers) < 3 or len(cases) < 3:
+    patients = _patients_of(study, cases)
+    if len(study.readers) < 3 or len(set(patients)) < 3:
         return []
-    return [{"readers": list(study.readers), **friedman(volumes).to_dict()}]
+    return [{"readers": list(study.readers), **friedman(volumes, groups=patients.tolist()).to_dict()}]
 
 
 def _regression(study: RaterStudy, label: str, factors: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ Libraries are imported when a function is called.
 from voxloom.evaluation.statistics.agreement import (
     ICC_DEFAULT,
     ICC_FORMS,
+    ICC_LEAST,
     BlandAltman,
     bland_altman,
     cohen_kappa,
@@ -13,14 +14,16 @@ from voxloom.evaluation.statistics.agreement import (
     krippendorff_alpha,
 )
 from voxloom.evaluation.statistics.association import Correlation, Regression, Term, regression, spearman
-from voxloom.evaluation.statistics.bootstrap import bootstrap, bootstrap_ci
+from voxloom.evaluation.statistics.bootstrap import LEAST_PATIENTS, bootstrap, bootstrap_ci
 from voxloom.evaluation.statistics.categories import same_shares
-from voxloom.evaluation.statistics.interval import Estimate, Outcome, p_text
+from voxloom.evaluation.statistics.interval import Estimate, Outcome, interval_text, p_text
 from voxloom.evaluation.statistics.significance import friedman, holm, mann_whitney, mcnemar, wilcoxon
 
 __all__ = [
     "ICC_DEFAULT",
     "ICC_FORMS",
+    "ICC_LEAST",
+    "LEAST_PATIENTS",
     "BlandAltman",
     "Correlation",
     "Estimate",
@@ -34,6 +37,7 @@ __all__ = [
     "friedman",
     "holm",
     "icc",
+    "interval_text",
     "krippendorff_alpha",
     "mann_whitney",
     "mcnemar",

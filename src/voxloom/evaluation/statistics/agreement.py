@@ -11,10 +11,10 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from voxloom.errors import BadInput
-from voxloom.evaluation.statistics.arrays import Numbers, paired, place_in_groups
+from voxloom.evaluation.statistics.arrays import Numbers, groups_repeat, means_of_groups, paired, place_in_groups
 from voxloom.evaluation.statistics.bootstrap import RESAMPLES, SEED, bootstrap, interval_of
 from voxloom.evaluation.statistics.interval import Estimate
 
@@ -41,9 +41,10 @@ class BlandAltman:
     ----------
     n : pairs.
     bias : mean of first minus second, with its interval.
-    sd : standard deviation of the differences (n - 1).
+    sd : standard deviation of the differences (n - 1); of a single pair of a new patient, where patients repeat.
     lower, upper : limits of agreement, bias -+ 1.96 sd, with their intervals.
-    slope, slope_p : regression of the differences on the means: a bias that grows with the size.
+    slope, slope_p : regression of the differences on the means, one value per patient: a bias that grows with the size.
+    patients : how many; as many as pairs without groups.
     """
 
     n: int
@@ -53,6 +54,7 @@ class BlandAltman:
     upper: Estimate
     slope: float
     slope_p: float
+    patients: int
 
     def to_dict(self) -> dict[str, Any]:
         """Names and values."""
@@ -65,8 +67,10 @@ def bland_altman(first: ArrayLike, second: ArrayLike, *, groups: Sequence[Any] |
     Parameters
     ----------
     first, second : finite measurements of the same cases; at least 3.
-    groups : patient per pair. Where a patient occurs twice, the intervals are bootstrapped over patients; otherwise they are
-        Student's, with the variance of the limits as in Bland and Altman (1999), s2 (1/n + 1.96^2 / (2 (n - 1))).
+    groups : patient per pair. Where a patient occurs twice, the SD is the root of the variance between patients plus that
+        within them (one-way analysis of variance; Bland and Altman, J Biopharm Stat 2007), and the intervals are bootstrapped
+        over patients. Otherwise they are Student's, with the variance of the limits as in Bland and Altman (1999),
+        s2 (1/n + 1.96^2 / (2 (n - 1))).
 
     Raises
     ------
@@ -75,41 +79,82 @@ def bland_altman(first: ArrayLike, second: ArrayLike, *, groups: Sequence[Any] |
     from scipy import stats
 
     a, b = paired(first, second, least=3)
-    difference, mean = a - b, (a + b) / 2
-    n, bias, sd = len(a), float(difference.mean()), float(difference.std(ddof=1))
-    if groups is not None and len({str(g) for g in groups}) < n:
-        estimates = _clustered_limits(difference, groups)
+    difference = a - b
+    place = place_in_groups(groups, len(a))
+    n, bias, patients = len(a), float(difference.mean()), int(place.max()) + 1
+    if groups_repeat(groups):
+        sd = float(_pooled_sd(*_sums(difference, place)))
+        estimates = _clustered_limits(difference, place, sd)
     else:
+        sd = float(difference.std(ddof=1))
         t = float(stats.t.ppf(0.975, n - 1))
         limit_error = sd * math.sqrt(1 / n + 1.96**2 / (2 * (n - 1)))
         errors = (sd / math.sqrt(n), limit_error, limit_error)
         centers = (bias, bias - 1.96 * sd, bias + 1.96 * sd)
         estimates = [Estimate(c, c - t * e, c + t * e) for c, e in zip(centers, errors, strict=True)]
-    flat = float(np.ptp(mean)) == 0 or sd == 0
-    slope, p = (0.0, 1.0) if flat else stats.linregress(mean, difference)[0:4:3]
-    return BlandAltman(n, estimates[0], sd, estimates[1], estimates[2], float(slope), float(p))
+    slope, p = _growth(means_of_groups((a + b) / 2, groups), means_of_groups(difference, groups))
+    return BlandAltman(n, estimates[0], sd, estimates[1], estimates[2], slope, p, patients)
 
 
-def _clustered_limits(difference: Numbers, groups: Sequence[Any]) -> list[Estimate]:
-    """Bias and limits with intervals from drawing whole patients; all resamples at once, from sums per patient."""
-    place = place_in_groups(groups, len(difference))
-    counts, sums, squares = (
-        np.bincount(place, weights=w) for w in (np.ones_like(difference), difference, difference**2)
+def _growth(size: Numbers, difference: Numbers) -> tuple[float, float]:
+    """Slope and p of the differences on the means, one value per patient; p is NaN for fewer than three patients."""
+    from scipy import stats
+
+    if len(size) < 3:
+        return 0.0, math.nan
+    if float(np.ptp(size)) == 0 or float(np.ptp(difference)) == 0:
+        return 0.0, 1.0
+    slope, p = stats.linregress(size, difference)[0:4:3]
+    return float(slope), float(p)
+
+
+def _sums(difference: Numbers, place: NDArray[np.intp]) -> tuple[Numbers, Numbers, Numbers]:
+    """Per patient: the number of differences, their sum, and the sum of their squares."""
+    count, total, square = (
+        np.bincount(place, weights=w).astype(np.float64) for w in (np.ones_like(difference), difference, difference**2)
     )
-    drawn = np.random.default_rng(SEED).integers(len(counts), size=(RESAMPLES, len(counts)))
-    n = counts[drawn].sum(axis=1)
-    mean = sums[drawn].sum(axis=1) / n
-    sd = np.sqrt(np.maximum(squares[drawn].sum(axis=1) - n * mean**2, 0) / np.maximum(n - 1, 1))
-    center, spread = float(difference.mean()), float(difference.std(ddof=1))
-    return [Estimate(center + z * spread, *interval_of(mean + z * sd, len(counts))) for z in (0.0, -1.96, 1.96)]
+    return count, total, square
 
 
-def icc(ratings: ArrayLike) -> dict[str, Estimate]:
+def _pooled_sd(count: Numbers, total: Numbers, square: Numbers) -> Numbers:
+    """SD of a single difference of a new patient, from sums per patient along the last axis (patients).
+
+    The root of the variance between patients plus that within them, as a one-way analysis of variance estimates them from
+    patients with different numbers of scans. With one patient only that within.
+    """
+    n, patients = count.sum(axis=-1), count.shape[-1]
+    inside = square.sum(axis=-1) - (total**2 / count).sum(axis=-1)
+    within = np.maximum(inside, 0) / np.maximum(n - patients, 1)
+    if patients < 2:
+        return np.sqrt(within)
+    across = (total**2 / count).sum(axis=-1) - total.sum(axis=-1) ** 2 / n
+    usual = (n - (count**2).sum(axis=-1) / n) / (patients - 1)
+    between = np.maximum(across / (patients - 1) - within, 0) / usual
+    return np.asarray(np.sqrt(between + within))
+
+
+def _clustered_limits(difference: Numbers, place: NDArray[np.intp], sd: float) -> list[Estimate]:
+    """Bias and limits with intervals from drawing whole patients; all resamples at once, from sums per patient."""
+    count, total, square = _sums(difference, place)
+    drawn = np.random.default_rng(SEED).integers(len(count), size=(RESAMPLES, len(count)))
+    mean = total[drawn].sum(axis=1) / count[drawn].sum(axis=1)
+    sds = _pooled_sd(count[drawn], total[drawn], square[drawn])
+    center = float(difference.mean())
+    return [Estimate(center + z * sd, *interval_of(mean + z * sds, len(count))) for z in (0.0, -1.96, 1.96)]
+
+
+#: pingouin's F test of an ICC asks for so many patients.
+ICC_LEAST = 5
+
+
+def icc(ratings: ArrayLike, *, groups: Sequence[Any] | None = None) -> dict[str, Estimate]:
     """Intraclass correlation in all six forms, with 95 % intervals from the F distribution (pingouin).
 
     Parameters
     ----------
-    ratings : (cases, raters), finite; at least 2 raters and as many cases as make the F test possible (pingouin asks for 5).
+    ratings : (cases, raters), finite; at least 2 raters and ``ICC_LEAST`` patients (cases without groups).
+    groups : patient per case; the ratings of each rater are averaged within a patient first, so that a patient who was scanned
+        ten times is not taken for ten who are alike.
 
     Returns
     -------
@@ -123,10 +168,13 @@ def icc(ratings: ArrayLike) -> dict[str, Estimate]:
     import pingouin
 
     table = np.asarray(ratings, dtype=np.float64)
-    if table.ndim != 2 or table.shape[1] < 2 or table.shape[0] < 5:
-        raise BadInput(f"an ICC needs at least 5 cases and 2 raters, not {table.shape}")
+    if table.ndim != 2 or table.shape[1] < 2:
+        raise BadInput(f"an ICC needs a row per case and at least 2 raters, not {table.shape}")
     if not np.isfinite(table).all():
         raise BadInput("an ICC needs a finite rating of every rater for every case", None, "Leave out the other cases")
+    table = np.column_stack([means_of_groups(column, groups) for column in table.T])
+    if len(table) < ICC_LEAST:
+        raise BadInput(f"an ICC needs at least {ICC_LEAST} patients, not {len(table)}")
     case, rater = (n.ravel() for n in np.indices(table.shape))
     frame = pd.DataFrame({"case": case, "rater": rater, "rating": table.ravel()})
     rounding = {key: value for key, value in pingouin.options.items() if key.startswith("round.column.CI95")}

@@ -45,6 +45,11 @@ def place_in_groups(groups: Sequence[Any] | None, count: int) -> NDArray[np.intp
     return np.unique(np.asarray([str(g) for g in groups]), return_inverse=True)[1].reshape(-1)
 
 
+def groups_repeat(groups: Sequence[Any] | None) -> bool:
+    """Whether a patient has more than one value."""
+    return groups is not None and len({str(g) for g in groups}) < len(groups)
+
+
 def means_of_groups(values: Numbers, groups: Sequence[Any] | None) -> Numbers:
     """The mean of each group, so that tests of independent observations see each patient once."""
     place = place_in_groups(groups, len(values))

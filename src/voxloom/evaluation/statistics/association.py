@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from voxloom.errors import BadInput
-from voxloom.evaluation.statistics.arrays import Numbers, numbers_of, paired
-from voxloom.evaluation.statistics.bootstrap import RESAMPLES, SEED, bootstrap, interval_of
+from voxloom.evaluation.statistics.arrays import Numbers, means_of_groups, numbers_of, paired
+from voxloom.evaluation.statistics.bootstrap import RESAMPLES, SEED, interval_of
 from voxloom.evaluation.statistics.interval import Estimate
+
+#: Up to so many patients the p-value of a rank correlation is counted over all orders (9! = 362,880).
+EXACT_ORDERS = 9
 
 
 @dataclass(frozen=True)
 class Correlation:
-    """Spearman's rank correlation: rho with its interval, two-sided p, number of pairs."""
+    """Spearman's rank correlation: rho with its interval, two-sided p, number of patients (of pairs without groups)."""
 
     rho: Estimate
     p: float
@@ -28,25 +33,40 @@ class Correlation:
 def spearman(
     first: ArrayLike, second: ArrayLike, *, groups: Sequence[Any] | None = None, resamples: int = RESAMPLES
 ) -> Correlation:
-    """Spearman's rank correlation (1904) with a bootstrap interval over patients.
+    """Spearman's rank correlation (1904), one value per patient, with a bootstrap interval over patients.
+
+    The p-value is that of all orders of the ranks, ties included, for up to ``EXACT_ORDERS`` patients, and from Student's t
+    beyond.
 
     Parameters
     ----------
-    first, second : finite values of the same cases; at least 3.
-    groups : patient per case. The p-value takes cases as independent; trust the interval where patients repeat.
+    first, second : finite values of the same cases; at least 3 patients for a correlation, else it is NaN.
+    groups : patient per case; both values are averaged within a patient first.
     """
     from scipy import stats
 
-    a, b = paired(first, second, least=3)
-    value = float(_rho(a, b))
+    a, b = (means_of_groups(values, groups) for values in paired(first, second, least=3))
+    value = float(_rho(a, b)) if len(a) >= 3 else math.nan
     if not math.isfinite(value):
         return Correlation(Estimate(math.nan, math.nan, math.nan), math.nan, len(a))
-    p = float(stats.spearmanr(a, b).pvalue)
-    if groups is not None and len({str(g) for g in groups}) < len(a):
-        rho = bootstrap(lambda x, y: float(_rho(x, y)), a, b, groups=groups, resamples=resamples)
-        return Correlation(rho, p, len(a))
+    p = _exact_p(a, b) if len(a) <= EXACT_ORDERS else float(stats.spearmanr(a, b).pvalue)
     drawn = np.random.default_rng(SEED).integers(len(a), size=(resamples, len(a)))  # all resamples at once: much faster
     return Correlation(Estimate(value, *interval_of(_rho(a[drawn], b[drawn]), len(a))), p, len(a))
+
+
+def _exact_p(first: Numbers, second: Numbers) -> float:
+    """The share of all orders of the second ranks whose correlation is at least as far from 0 as the one found."""
+    from scipy.stats import rankdata
+
+    x, y = (ranks - ranks.mean() for ranks in (rankdata(v) for v in (first, second)))
+    sums = np.abs(y[_orders(len(y))] @ x)
+    return float(np.mean(sums >= abs(float(x @ y)) - 1e-9))
+
+
+@cache
+def _orders(count: int) -> NDArray[np.int8]:
+    """All orders of ``count`` places, (count!, count)."""
+    return np.array(list(itertools.permutations(range(count))), dtype=np.int8)
 
 
 def _rho(first: Numbers, second: Numbers) -> Numbers:

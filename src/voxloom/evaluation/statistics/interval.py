@@ -3,8 +3,24 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
+
+#: What stands where no interval can be given.
+NO_INTERVAL = "no interval"
+
+
+#: The same as a phrase of a sentence.
+TOO_FEW = "too few patients for a confidence interval"
+
+
+def interval_text(ends: Sequence[float], digits: int = 2, between: str = ", ") -> str:
+    """The two ends of an interval, ``0.85, 0.97``; ``no interval`` where they are not known (``LEAST_PATIENTS``)."""
+    low, high = map(float, ends)
+    if math.isnan(low) or math.isnan(high):
+        return NO_INTERVAL
+    return f"{low:.{digits}f}{between}{high:.{digits}f}"
 
 
 @dataclass(frozen=True)
@@ -23,8 +39,8 @@ class Estimate:
     level: float = 0.95
 
     def text(self, digits: int = 2) -> str:
-        """As in a paper: ``0.93 [0.85, 0.97]``."""
-        return f"{self.value:.{digits}f} [{self.low:.{digits}f}, {self.high:.{digits}f}]"
+        """As in a paper: ``0.93 [0.85, 0.97]``, or ``0.93 [no interval]``."""
+        return f"{self.value:.{digits}f} [{interval_text((self.low, self.high), digits)}]"
 
     def to_dict(self) -> dict[str, float]:
         """Names and values."""

@@ -42,6 +42,8 @@ def wilcoxon(first: ArrayLike, second: ArrayLike, *, groups: Sequence[Any] | Non
         return Outcome(name, 0.0, 1.0, 0.0, effect_name, len(difference))
     ranks = stats.rankdata(np.abs(kept))
     effect = float((ranks[kept > 0].sum() - ranks[kept < 0].sum()) / ranks.sum())
+    if len(kept) == 1:  # either sign is as likely: a test of one difference cannot show anything
+        return Outcome(name, 0.0, 1.0, effect, effect_name, len(difference))
     if len(kept) <= EXACT and (len(np.unique(ranks)) < len(kept) or len(kept) < len(difference)):
         return Outcome(name, *_exact_with_ties(np.sign(kept) * ranks), effect, effect_name, len(difference))
     found = stats.wilcoxon(kept)
@@ -93,12 +95,13 @@ def mann_whitney(
     )
 
 
-def friedman(ratings: ArrayLike) -> Outcome:
+def friedman(ratings: ArrayLike, *, groups: Sequence[Any] | None = None) -> Outcome:
     """Friedman's test of three or more related samples (1937).
 
     Parameters
     ----------
-    ratings : (cases, methods), finite.
+    ratings : (cases, methods), finite; of at least two patients.
+    groups : patient per case; each method's values are averaged within a patient.
 
     Returns
     -------
@@ -111,7 +114,10 @@ def friedman(ratings: ArrayLike) -> Outcome:
         raise BadInput(f"Friedman's test needs at least 2 cases and 3 methods, not {table.shape}")
     if not np.isfinite(table).all():
         raise BadInput("Friedman's test needs a finite value of every method for every case")
+    table = np.column_stack([means_of_groups(column, groups) for column in table.T])
     n, k = table.shape
+    if n < 2:
+        raise BadInput("Friedman's test needs at least 2 patients, not 1")
     if (table == table[:, :1]).all():
         return Outcome("Friedman test", 0.0, 1.0, 0.0, "Kendall's W", n)
     found = stats.friedmanchisquare(*table.T)

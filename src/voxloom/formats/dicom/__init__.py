@@ -5,7 +5,8 @@ sure that they belong together, ``stack`` orders them and derives the affine, ``
 tilted series on request. ``write`` goes the other way.
 """
 
+from voxloom.formats.dicom.choose import choose_series, first_series_uid
 from voxloom.formats.dicom.read import read, read_header
 from voxloom.formats.dicom.write import write_series
 
-__all__ = ["read", "read_header", "write_series"]
+__all__ = ["choose_series", "first_series_uid", "read", "read_header", "write_series"]

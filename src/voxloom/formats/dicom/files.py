@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import math
 import warnings
 import zlib
 from collections import Counter
@@ -18,6 +19,7 @@ from typing import Any
 
 from voxloom.errors import BadInput
 from voxloom.formats.checks import check_file
+from voxloom.formats.dicom.strangers import refuse_lost
 
 _PIECE = 1 << 20
 #: A deflated data set beyond this size and ratio is no image; pydicom would unpack and parse it for minutes.
@@ -25,10 +27,12 @@ _DEFLATED_BYTES, _DEFLATED_RATIO = 4 << 20, 100
 _DICOMDIR = "1.2.840.10008.1.3.10"
 _TAGS = [
     "SOPClassUID", "SOPInstanceUID", "Modality", "PatientID", "StudyInstanceUID", "SeriesInstanceUID",
-    "SeriesDescription", "FrameOfReferenceUID", "InstanceNumber", "ImageType", "Manufacturer", "StudyDate",
+    "SeriesDescription", "SeriesNumber", "FrameOfReferenceUID", "InstanceNumber", "ImageType", "Manufacturer", "StudyDate",
     "PatientSex", "PatientAge", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing",
     "ImagerPixelSpacing", "SliceThickness", "Rows", "Columns", "SamplesPerPixel", "PhotometricInterpretation",
-    "BitsAllocated", "PixelRepresentation", "NumberOfFrames", "RescaleSlope", "RescaleIntercept", "ModalityLUTSequence",
+    "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "PixelPaddingValue", "PixelPaddingRangeLimit",
+    "NumberOfFrames", "GridFrameOffsetVector", "DoseGridScaling", "DoseUnits", "DoseSummationType", "Units",
+    "RescaleType", "RescaleSlope", "RescaleIntercept", "ModalityLUTSequence",
     "EchoTime", "RepetitionTime", "InversionTime", "FlipAngle", "TriggerTime", "TemporalPositionIdentifier",
     "DiffusionBValue", "AcquisitionNumber", "AcquisitionTime", "ContentTime", "SharedFunctionalGroupsSequence",
     "PerFrameFunctionalGroupsSequence",
@@ -49,7 +53,8 @@ def find_images(source: str | Path | Sequence[str | Path]) -> list[Found]:
     In a folder DICOMDIR, files of other kinds and objects without pixels are passed over; when the folder itself has no
     DICOM file, its subfolders are searched. A listed file must be DICOM.
 
-    Raises BadInput when nothing is found, when the objects hold no pixels, and for a file that is cut.
+    Raises BadInput when nothing is found, when the objects hold no pixels, for a file that is cut, and for one that is
+    not readable but looks like a slice (see ``strangers``).
     """
     if isinstance(source, (str, Path)) and Path(source).is_dir():
         paths = _dicom_files(Path(source))
@@ -61,13 +66,18 @@ def find_images(source: str | Path | Sequence[str | Path]) -> list[Found]:
             check_file(path)
             if not looks_like_dicom(path):
                 raise BadInput("is not a DICOM file", path, "Leave it out of the list")
-    images, others = [], Counter[str]()
+    images, others, unknown = [], Counter[str](), None
     for path in paths:
         header = read_dataset(path, headers_only=True)
         if _is_image(header, path):
+            _check_size(header, path)
             images.append(Found(path, header))
         else:
             others[_kind(header)] += 1
+            unknown = unknown or (path if not _class_uid(header) else None)
+    if images and unknown is not None:
+        what = "is a DICOM file that ends before it says what it is, among the files of a series"
+        raise BadInput(what, unknown, "Copy it again, or remove it if it is no slice")
     if not images:
         kinds = ", ".join(f"{n} x {kind}" for kind, n in others.most_common(5))
         raise BadInput(f"holds no pixel data ({kinds})", name_of(source), "Give the series of images")
@@ -87,14 +97,24 @@ def looks_like_dicom(path: Path) -> bool:
         start = f.read(132)
     if start[128:] == b"DICM":
         return True
-    return len(start) == 132 and start[:2] in (b"\x08\x00", b"\x02\x00") and start[3] == 0 and start[2] < 0x20
+    if len(start) < 132:
+        return False
+    little = start[:2] in (b"\x08\x00", b"\x02\x00") and start[3] == 0 and start[2] < 0x20
+    big = start[:2] == b"\x00\x08" and start[2] == 0 and start[3] < 0x20 and start[4:6].isalpha()
+    return little or big
 
 
-def read_dataset(path: Path, *, headers_only: bool = False) -> Any:
-    """Parse one file (only the reader's own elements with ``headers_only``). Raises BadInput when it is damaged."""
+def read_dataset(path: Path, *, headers_only: bool = False, everything: bool = False) -> Any:
+    """Parse one file. Raises BadInput when it is damaged.
+
+    Parameters
+    ----------
+    headers_only : stop before the pixels, and keep the reader's own elements.
+    everything : keep all others too.
+    """
     import pydicom
 
-    tags = list(_TAGS) if headers_only else None
+    tags = list(_TAGS) if headers_only and not everything else None
     try:
         with warnings.catch_warnings(), _BoundedFile(path) as file:
             warnings.simplefilter("ignore")
@@ -108,6 +128,17 @@ def read_dataset(path: Path, *, headers_only: bool = False) -> Any:
     except Exception as error:  # a damaged file lets pydicom raise nearly anything
         reason = f"the DICOM file is damaged or cut ({error})"
         raise BadInput(reason, path, "Copy it again") from None
+
+
+def syntax_of(dataset: Any) -> Any:
+    """The transfer syntax (UID) of a parsed file; where its meta group is missing, the plain one that it was parsed in."""
+    from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+    told = dataset.file_meta.get("TransferSyntaxUID") if getattr(dataset, "file_meta", None) is not None else None
+    if told:
+        return told
+    implicit, little = dataset.original_encoding
+    return ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian if little else ExplicitVRBigEndian
 
 
 class _BoundedFile(io.BufferedReader):
@@ -141,9 +172,12 @@ def _dicom_files(folder: Path) -> list[Path]:
     direct = sorted(p for p in folder.iterdir() if p.is_file())
     found = [p for p in direct if looks_like_dicom(p)]
     if not [p for p in found if p.name.upper() != "DICOMDIR"]:
-        found = [p for p in sorted(folder.rglob("*")) if p.is_file() and looks_like_dicom(p)]
+        direct = sorted(p for p in folder.rglob("*") if p.is_file())
+        found = [p for p in direct if looks_like_dicom(p)]
     if not found:
         raise BadInput("holds no DICOM file", folder, "Check the path")
+    known = set(found)
+    refuse_lost([p for p in found if p.name.upper() != "DICOMDIR"], [p for p in direct if p not in known])
     return found
 
 
@@ -156,6 +190,24 @@ def _is_image(header: Any, path: Path) -> bool:
     if "Image Storage" in kind:
         raise BadInput(f"is a {kind} without rows and columns", path, "It was probably copied by half; copy it again")
     return False
+
+
+def _check_size(header: Any, path: Path) -> None:
+    """Refuse a file that is smaller than its uncompressed pixels (BadInput): it is cut."""
+    syntax = syntax_of(header)
+    if not syntax.is_transfer_syntax or syntax.is_encapsulated or syntax.is_deflated:
+        return
+    try:
+        counts = [int(header.get(key) or 1) for key in ("Rows", "Columns", "SamplesPerPixel", "NumberOfFrames")]
+        needed = math.prod(counts) * int(header.get("BitsAllocated") or 1) // 8
+    except (TypeError, ValueError):
+        return  # told by who reads these elements
+    if str(header.get("PhotometricInterpretation") or "").startswith("YBR_FULL_422"):
+        needed = needed * 2 // 3
+    if needed > 0 and path.stat().st_size < needed:
+        size = path.stat().st_size
+        what = f"is cut: its pixels need {needed:,} bytes, the file has {size:,}"
+        raise BadInput(what, path, "Copy it again")
 
 
 def _class_uid(header: Any) -> str:

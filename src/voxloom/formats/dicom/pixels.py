@@ -1,7 +1,7 @@
 """Decoded and scaled voxels of image planes.
 
-Knows pydicom's decoders (GDCM or pylibjpeg for JPEG, JPEG-LS, JPEG 2000 and RLE) and the slope and intercept of each
-plane. Does not know geometry.
+Knows pydicom's decoders (GDCM or pylibjpeg for JPEG, JPEG-LS, JPEG 2000 and RLE), color and pictures of many planes. What
+the numbers mean is left to ``values``. Does not know geometry.
 """
 
 from __future__ import annotations
@@ -16,57 +16,78 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxloom.errors import BadInput
-from voxloom.formats.checks import DEFLATE_LIMIT, check_bomb, check_room, rescale
-from voxloom.formats.dicom.files import read_dataset
+from voxloom.formats.checks import DEFLATE_LIMIT, check_bomb, check_room
+from voxloom.formats.dicom.files import read_dataset, syntax_of
 from voxloom.formats.dicom.frames import Frame
+from voxloom.formats.dicom.jpeg import is_deep, iter_deep
+from voxloom.formats.dicom.values import real_values
 
 
-def load_voxels(frames: Sequence[Frame]) -> NDArray[Any]:
-    """Voxels (C, I, J, K) of the planes in their order, with slope and intercept applied per plane.
+def load_voxels(frames: Sequence[Frame]) -> tuple[NDArray[Any], list[str]]:
+    """Voxels (C, I, J, K) of the planes in their order, with slope and intercept applied per plane, and notes for people.
 
     The type is the stored one, int16 or int32 where that is exact, float32 where scales are fractions or differ between
-    planes. Raises BadInput for an object without pixel data, damaged pixels and compressions that nobody decodes.
+    planes. Color is RGB; numbers of a palette become its colors. Raises BadInput for an object without pixel data,
+    damaged pixels and compressions that nobody decodes.
     """
-    scales = {(f.slope, f.intercept) for f in frames}
-    by_plane = len(scales) > 1
     planes: NDArray[Any] | None = None
     for place, array in _decode(frames):
-        if by_plane:
-            array = array * np.float32(frames[place].slope) + np.float32(frames[place].intercept)
         if planes is None:
             planes = np.empty((len(frames), *array.shape), array.dtype.newbyteorder("="))
+        elif planes.shape[1:] != array.shape:
+            raise BadInput("mixes grey and color, or pictures of other sizes", frames[place].path, "Give one series")
         elif not np.can_cast(array.dtype, planes.dtype):
             planes = planes.astype(np.promote_types(planes.dtype, array.dtype))
         planes[place] = array
     if planes is None:
         raise ValueError("no planes")
-    data = planes.transpose(3, 2, 1, 0) if planes.ndim == 4 else planes.transpose(2, 1, 0)[None]
-    return data if by_plane else rescale(data, *scales.pop())
+    if planes.ndim == 4:
+        return planes.transpose(3, 2, 1, 0), []
+    data, notes = real_values(planes, frames)
+    return data.transpose(2, 1, 0)[None], notes
 
 
 def _decode(frames: Sequence[Frame]) -> Iterator[tuple[int, NDArray[Any]]]:
-    """(place in ``frames``, pixels) file by file, every file opened once."""
-    by_file: dict[Path, list[int]] = {}
+    """(place in ``frames``, pixels) file by file, every file opened once and every picture decoded once."""
+    by_file: dict[Path, dict[int, list[int]]] = {}
     for place, frame in enumerate(frames):
-        by_file.setdefault(frame.path, []).append(place)
-    for path, places in by_file.items():
-        yield from zip(places, _pixels(path, [frames[p].index for p in places]), strict=True)
+        by_file.setdefault(frame.path, {}).setdefault(frame.index, []).append(place)
+    for path, pictures in by_file.items():
+        first = frames[next(iter(pictures.values()))[0]]
+        for places, picture in zip(pictures.values(), _pixels(path, list(pictures), first), strict=True):
+            for place in places:
+                yield place, _cut(picture, frames[place])
 
 
-def _pixels(path: Path, indices: Sequence[int]) -> Iterator[NDArray[Any]]:
-    from pydicom.pixels import iter_pixels
+def _cut(picture: NDArray[Any], frame: Frame) -> NDArray[Any]:
+    if frame.tile is None:
+        return picture
+    i, j = frame.tile.column, frame.tile.row
+    return picture[j : j + frame.shape[1], i : i + frame.shape[0]]
+
+
+def _pixels(path: Path, indices: Sequence[int], first: Frame) -> Iterator[NDArray[Any]]:
+    from pydicom.pixels import apply_color_lut, iter_pixels
 
     dataset = read_dataset(path)
     if not any(name in dataset for name in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
         raise BadInput("holds no pixel data", path, "It was probably copied by half; copy it again")
-    if "TransferSyntaxUID" not in dataset.file_meta:
-        from pydicom.uid import ImplicitVRLittleEndian
-
-        dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
+    dataset.file_meta.TransferSyntaxUID = syntax_of(dataset)
     _check_promise(dataset, len(indices), path)
-    decoded = iter_pixels(dataset, indices=list(indices))
+    if is_deep(dataset):
+        decoded = iter_deep(dataset, indices)
+    else:
+        keep = {"correct_unused_bits": False} if first.high_bit >= first.bits_stored > 0 else {}
+        decoded = iter_pixels(dataset, indices=list(indices), **keep)
+    if first.photometric == "PALETTE COLOR":
+        decoded = (_eight_bits(apply_color_lut(plane, dataset)) for plane in decoded)
     while (plane := _next(decoded, dataset, path)) is not None:
         yield plane
+
+
+def _eight_bits(colors: NDArray[Any]) -> NDArray[Any]:
+    """Colors of a 16-bit palette as the 8 bits of all other color images."""
+    return (colors >> 8).astype(np.uint8) if colors.dtype == np.uint16 else colors
 
 
 def _next(decoded: Iterator[NDArray[Any]], dataset: Any, path: Path) -> NDArray[Any] | None:

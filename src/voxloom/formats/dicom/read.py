@@ -16,7 +16,7 @@ from voxloom.formats.checks import check_finite
 from voxloom.formats.dicom.files import Found, find_images, name_of
 from voxloom.formats.dicom.frames import frames_of
 from voxloom.formats.dicom.pixels import load_voxels
-from voxloom.formats.dicom.series import check_one_contrast, check_one_series
+from voxloom.formats.dicom.series import check_one_contrast, one_series
 from voxloom.formats.dicom.stack import TILT_HELP, Stack, check_complete, fault_of, stack_up
 from voxloom.formats.dicom.tilt import straighten
 from voxloom.formats.header import Header
@@ -37,6 +37,10 @@ _DICOM = {
     "patient_sex": "PatientSex",
     "patient_age": "PatientAge",
     "repetition_time": "RepetitionTime",
+    "units": "Units",
+    "rescale_type": "RescaleType",
+    "dose_units": "DoseUnits",
+    "dose_summation_type": "DoseSummationType",
 }
 
 
@@ -47,43 +51,62 @@ class _Series:
     where: str
 
 
-def read(source: str | Path | Sequence[str | Path], *, resample_tilt: bool = False) -> Volume:
+def read(
+    source: str | Path | Sequence[str | Path], *, resample_tilt: bool = False, series: str | None = None
+) -> Volume:
     """Read one series: a folder (names and endings do not matter), one file, or a list of files.
 
     i grows along the rows of the image, j down its columns, k along their normal; every plane's slope and intercept is
     applied. ``meta["dicom"]`` lists files, SOP instance UIDs and frame numbers in the order of k. With
-    ``resample_tilt`` a tilted or unequally spaced stack is resampled linearly.
+    ``resample_tilt`` a tilted or unequally spaced stack is resampled linearly. ``series`` names the wanted one of several
+    series, by its UID, number or description.
 
     Raises
     ------
     BadInput : several series, echoes, sizes or directions; missing, double or unequally spaced slices; a tilted gantry;
         time frames; no pixel data; damaged files; NaN or infinite values.
     """
-    series, fault = _open(source, resample_tilt=resample_tilt)
-    stack = series.stack
-    data = load_voxels(stack.frames)
-    check_finite(data, series.where)
-    if fault is None:
-        return Volume(data, stack.affine, _meta(series))
-    data, affine = straighten(data, stack)
-    return Volume(data, affine, {**_meta(series), "geometry_note": f"resampled to an upright grid: {fault}"})
+    opened, fault = _open(source, resample_tilt=resample_tilt, series=series)
+    stack = opened.stack
+    data, notes = load_voxels(stack.frames)
+    check_finite(data, opened.where)
+    affine = stack.affine
+    if fault is not None:
+        data, affine = straighten(data, stack)
+        notes = [f"resampled to an upright grid: {fault}", *notes]
+    return Volume(data, affine, _meta(opened, notes))
 
 
-def read_header(source: str | Path | Sequence[str | Path]) -> Header:
+def read_header(source: str | Path | Sequence[str | Path], *, series: str | None = None) -> Header:
     """Grid, channels and stored type of a series; pixels are not decoded. Raises BadInput as ``read``."""
-    series, _ = _open(source, resample_tilt=False)
-    stack, header = series.stack, series.first.header
+    opened, _ = _open(source, resample_tilt=False, series=series)
+    stack, header = opened.stack, opened.first.header
     sign = "int" if int(header.get("PixelRepresentation") or 0) else "uint"
     i, j = stack.frames[0].shape
-    shape, channels = (i, j, len(stack.frames)), int(header.get("SamplesPerPixel") or 1)
-    return Header(shape, channels, stack.affine, f"{sign}{int(header.get('BitsAllocated') or 16)}", series.where)
+    palette = stack.frames[0].photometric == "PALETTE COLOR"
+    shape, channels = (i, j, len(stack.frames)), 3 if palette else int(header.get("SamplesPerPixel") or 1)
+    dtype = "uint8" if palette else f"{sign}{int(header.get('BitsAllocated') or 16)}"
+    return Header(shape, channels, stack.affine, dtype, opened.where)
 
 
-def _open(source: str | Path | Sequence[str | Path], *, resample_tilt: bool) -> tuple[_Series, str | None]:
+def _open(
+    source: str | Path | Sequence[str | Path], *, resample_tilt: bool, series: str | None
+) -> tuple[_Series, str | None]:
     """The checked series, and the fault of its stack that ``resample_tilt`` is to mend."""
+    try:
+        return _checked(source, resample_tilt, series)
+    except (BadInput, OSError):
+        raise
+    except Exception as error:  # pydicom hands out whatever a damaged header holds
+        what = f"the DICOM header is damaged ({type(error).__name__}: {error})"
+        raise BadInput(what, name_of(source), "Export the series again") from None
+
+
+def _checked(
+    source: str | Path | Sequence[str | Path], resample_tilt: bool, series: str | None
+) -> tuple[_Series, str | None]:
     where = name_of(source)
-    images = find_images(source)
-    check_one_series(images, where)
+    images = one_series(find_images(source), where, series)
     frames = [frame for image in images for frame in frames_of(image)]
     check_one_contrast(frames, where)
     stack = stack_up(frames, where)
@@ -94,14 +117,12 @@ def _open(source: str | Path | Sequence[str | Path], *, resample_tilt: bool) -> 
     return _Series(images[0], stack, where), fault
 
 
-def _meta(series: _Series) -> dict[str, Any]:
+def _meta(series: _Series, notes: Sequence[str]) -> dict[str, Any]:
     header, frames = series.first.header, series.stack.frames
     meta: dict[str, Any] = {"source": series.where, "geometry_from": "dicom"}
     meta |= {name: str(value) for name, key in _META.items() if (value := header.get(key)) not in (None, "")}
-    if "MOSAIC" in frames[0].marks.get("ImageType", ""):
-        meta["geometry_note"] = "a Siemens mosaic: many slices in one picture, shown as one slice"
-    if series.stack.note:
-        meta["geometry_note"] = series.stack.note
+    if told := [*([series.stack.note] if series.stack.note else []), *notes, *_units(header)]:
+        meta["geometry_note"] = "; ".join(told)
     meta["dicom"] = {
         **{name: str(value) for name, key in _DICOM.items() if (value := header.get(key)) not in (None, "")},
         "echo_time": frames[0].echo_time,
@@ -110,3 +131,14 @@ def _meta(series: _Series) -> dict[str, Any]:
         "frame_numbers": tuple(f.index + 1 for f in frames),
     }
     return meta
+
+
+def _units(header: Any) -> list[str]:
+    """What the values of PET and dose measure, for people."""
+    if header.get("Modality") == "PT":
+        units = str(header.get("Units") or "an unknown unit")
+        return [] if units == "GML" else [f"PET values in {units}, not SUV"]
+    if header.get("DoseGridScaling") is not None:
+        units = {"GY": "Gy", "RELATIVE": "shares of a reference"}.get(str(header.get("DoseUnits")), "an unknown unit")
+        return [f"dose in {units}"]
+    return []

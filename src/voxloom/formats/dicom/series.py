@@ -11,6 +11,7 @@ import numpy as np
 
 from voxloom.errors import BadInput
 from voxloom.formats.checks import format_shape
+from voxloom.formats.dicom.choose import group_series, list_series, named_series
 from voxloom.formats.dicom.files import Found
 from voxloom.formats.dicom.frames import Frame
 
@@ -18,23 +19,19 @@ from voxloom.formats.dicom.frames import Frame
 ECHO_TOLERANCE_MS = 0.1
 #: Direction cosines closer than this are one direction.
 DIRECTION_TOLERANCE = 1e-3
+_CHOOSE = "Choose one: predict --series NAME, or train --set data.series=NAME (UID, number or description)"
 _ONE = "Give the files of one series, or a folder that holds only these"
+_CHOOSE = "Choose one by its UID, number or description: --series, in Python series="
 
 
-def check_one_series(images: Sequence[Found], where: str) -> None:
-    """Refuse objects of several series, listing each with its UID, description and number of files (BadInput)."""
-    series: dict[str, list[Found]] = {}
-    for image in images:
-        series.setdefault(str(image.header.get("SeriesInstanceUID", "")), []).append(image)
-    if len(series) == 1:
-        return
-    listed = [
-        f"{uid or 'no UID'} ({members[0].header.get('SeriesDescription') or 'no description'}, {len(members)} files"
-        f" such as {members[0].path.name})"
-        for uid, members in sorted(series.items())
-    ]
-    more = f"; and {len(listed) - 10} more" if len(listed) > 10 else ""
-    raise BadInput(f"holds {len(listed)} series: {'; '.join(listed[:10])}{more}", where, _ONE)
+def one_series(images: Sequence[Found], where: str, wanted: str | None = None) -> list[Found]:
+    """The objects of the wanted series; of the only one where none is named (BadInput listing the series otherwise)."""
+    if wanted is not None:
+        return named_series(images, where, (wanted,))
+    series = group_series(images)
+    if len(series) > 1:
+        raise BadInput(f"holds {len(series)} series: {list_series(series)}", where, _CHOOSE)
+    return list(images)
 
 
 def check_one_contrast(frames: Sequence[Frame], where: str) -> None:
@@ -50,9 +47,30 @@ def check_one_contrast(frames: Sequence[Frame], where: str) -> None:
     spacings = {tuple(round(s, 4) for s in f.spacing) if f.spacing else None for f in frames}
     if len(spacings) > 1:
         raise BadInput(f"mixes {len(spacings)} pixel sizes", where, _ONE)
+    _check_scales(frames, where)
+    stacks = sorted({f.marks.get("StackID", "") for f in frames})
     count = _directions(frames)
+    if len(stacks) > 1:
+        listed = ", ".join(name or "none" for name in stacks[:5])
+        what = f"holds {len(stacks)} stacks of slices in one series (StackID {listed})"
+        raise BadInput(what, where, "Export the stacks as series of their own")
     if count > 1:
         raise BadInput(f"mixes images of {count} directions (a localizer?)", where, _ONE)
+
+
+def _check_scales(frames: Sequence[Frame], where: str) -> None:
+    """Refuse planes whose numbers mean different things (BadInput): with and without a scale, grey and color."""
+    lacking = [f for f in frames if not f.scaled]
+    if 0 < len(lacking) < len(frames):
+        what = f"{len(lacking)} of {len(frames)} slices lack RescaleSlope and RescaleIntercept, such as {lacking[0].path.name}"
+        raise BadInput(what, where, "Export the series again")
+    kinds = sorted({f.photometric for f in frames} - {"MONOCHROME1", "MONOCHROME2"})
+    if kinds and len({f.photometric for f in frames}) > 1 and len({_is_grey(f) for f in frames}) > 1:
+        raise BadInput(f"mixes grey images and {', '.join(kinds)}", where, _ONE)
+
+
+def _is_grey(frame: Frame) -> bool:
+    return frame.photometric.startswith("MONOCHROME")
 
 
 def _clusters(times: Sequence[float]) -> list[tuple[float, int]]:

@@ -8,7 +8,7 @@ from voxloom.report.cards import methods
 from voxloom.report.cards.author import answer
 from voxloom.report.cards.claim_items import ITEMS
 from voxloom.report.cards.demographics import demographics
-from voxloom.report.cards.facts import RunFacts
+from voxloom.report.cards.facts import RunFacts, are_named
 from voxloom.report.cards.flow import flow_steps, flow_text
 from voxloom.report.cards.words import counted, listed
 
@@ -131,13 +131,28 @@ def _external(facts: RunFacts) -> str:
     test = facts.summary.get("test")
     if facts.external:
         told = listed(f"{name} ({figures['cases']} cases)" for name, figures in facts.external.items())
-        return f"Tested on {told}, kept apart from planning and training: no scan and no patient of it was trained on."
+        named = all(are_named(facts.outside(name)) for name in facts.external) and facts.names_patients
+        shared = (facts.recipe.get("data") or {}).get("patients", "shared") == "shared"
+        checked = "no scan of it (by file and voxels) and no patient (by name) was trained on."
+        if not (named and shared):
+            checked = (
+                "no scan of it was trained on (by file and voxels); whether it has the same patients was not checked. "
+                "**[TO FILL IN: are they other people?]**"
+            )
+        return f"Tested on {told}, kept apart from planning and training: {checked}"
     if not test:
         return "**[TO FILL IN: run `voxloom evaluate RUN DATASET` on data of another site]**"
     name, cases = test.get("name", ""), test["cases"]
     return (
         f"Tested on {name}, {cases} cases; no file of it was trained on (by file hash). Say whether it is another site."
     )
+
+
+def _level(facts: RunFacts) -> str:
+    phrase = methods.patients_phrase(facts)
+    if not facts.names_patients:
+        return f"Case: {phrase}. **[TO FILL IN: does a patient have several cases?]**"
+    return f"Patient: {phrase}; {methods.patients_apart(facts)}."
 
 
 def _precision(facts: RunFacts) -> str:
@@ -160,7 +175,7 @@ KNOWN: dict[int, Callable[[RunFacts], str]] = {
     10: _subsets,
     13: _missing,
     20: methods.partition_sentence,
-    21: lambda f: f"Patient: no patient is in two partitions of {methods.patients_phrase(f)}.",
+    21: _level,
     22: lambda f: _join(methods.network(f)),
     23: lambda f: _join(methods.software(f)),
     24: _initialization,
@@ -168,7 +183,9 @@ KNOWN: dict[int, Callable[[RunFacts], str]] = {
     26: methods.selection_sentence,
     27: _ensemble,
     28: lambda f: _join(methods.evaluation(f)),
-    29: lambda f: "95 % bootstrap intervals over patients; runs are compared by Wilcoxon tests with Holm's correction.",
+    29: lambda f: (
+        f"95 % bootstrap intervals that draw {methods.drawn_units(f)}; runs are compared by Wilcoxon tests with Holm's correction."
+    ),
     30: _robustness,
     32: _external,
     33: lambda f: "See the diagram below.",

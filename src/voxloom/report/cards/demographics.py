@@ -29,8 +29,9 @@ def demographics(facts: RunFacts) -> str:
     told = {c: kind for c in columns if (kind := _kind([one.get(c) for p in parts.values() for one in p]))}
     if not told:
         return ""
+    unit = "patients" if facts.names_patients else "cases, patients not named"
     sentences = [
-        f"{name} ({len(people)} patients): {'; '.join(_figures(c, told[c], people) for c in told)}."
+        f"{name} ({len(people)} {unit}): {'; '.join(_figures(c, told[c], people) for c in told)}."
         for name, people in parts.items()
     ]
     return " ".join([*sentences, _differences(parts, told)]).strip()

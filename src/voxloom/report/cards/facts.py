@@ -5,7 +5,7 @@ Knows the files of a run folder. Phrases nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +15,11 @@ from voxloom.evaluation import Evaluation
 from voxloom.files import read_json
 from voxloom.report.cards.author import read_author
 from voxloom.yamltext import read_text, read_yaml
+
+
+def are_named(records: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether the patient of a case is something else than its id."""
+    return any(record.get("patient", record["id"]) != record["id"] for record in records)
 
 
 @dataclass(frozen=True)
@@ -54,6 +59,26 @@ class RunFacts:
     def dataset(self) -> Mapping[str, Any]:
         """The data set's part of ``data.json``."""
         return dict(self.data.get("dataset", {}))
+
+    @property
+    def names_patients(self) -> bool:
+        """Whether the data set says who was scanned, rather than every case being taken as a patient."""
+        by_table = "patient" in dict(self.dataset.get("columns", {})).values()
+        return by_table or self.dataset.get("layout") == "BIDS" or are_named(self.cases)
+
+    def patients(self, cases: Iterable[Mapping[str, Any]]) -> set[str]:
+        """The patients of records, with their data set where every set numbers its own."""
+        separate = (self.recipe.get("data") or {}).get("patients") == "separate"
+        return {f"{c.get('origin', '')}/{c['patient']}" if separate else str(c["patient"]) for c in cases}
+
+    @property
+    def divided_patients(self) -> list[str]:
+        """Patients with cases on both sides of a split: held out in one fold, and trained on in it."""
+        sides: dict[str, set[Any]] = {}
+        for case in self.cases:
+            (patient,) = self.patients([case])
+            sides.setdefault(patient, set()).add(case["fold"])
+        return sorted(patient for patient, folds in sides.items() if len(folds) > 1)
 
     @property
     def name(self) -> str:

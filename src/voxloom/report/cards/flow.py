@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from voxloom.report.cards.facts import RunFacts
+from voxloom.report.cards.facts import RunFacts, are_named
 from voxloom.report.style import INK, MARK, SOFT, new_figure
 
 if TYPE_CHECKING:
@@ -42,10 +42,10 @@ def flow_steps(facts: RunFacts) -> list[Step]:
     ]
     steps.append(Step(f"Labelled cases of {', '.join(sources)}: {total:,}"))
     pseudo = sum(bool(case.get("pseudo")) for case in cases)
-    patients = len({case["patient"] for case in cases})
+    patients = f"{len(facts.patients(cases)):,} patients" if facts.names_patients else "patients not named"
     lost = f"{len(facts.excluded)} excluded: {', '.join(facts.excluded[:4])}" if facts.excluded else ""
     marked = f", {pseudo:,} with pseudo-labels" if pseudo else ""
-    steps.append(Step(f"Cases of the run: {len(cases):,} ({patients:,} patients{marked})", lost))
+    steps.append(Step(f"Cases of the run: {len(cases):,} ({patients}{marked})", lost))
     folds = sorted({case["fold"] for case in cases if case["fold"] is not None})
     for fold in folds[:8]:
         held = [case for case in cases if case["fold"] == fold]
@@ -55,15 +55,18 @@ def flow_steps(facts: RunFacts) -> list[Step]:
         steps.append(Step(f"and {len(folds) - 8} more folds", branch=True))
     for name, figures in facts.external.items():
         kept = facts.outside(name)
-        patients = len({case["patient"] for case in kept})
-        steps.append(Step(f"External {name}: {figures['cases']:,} cases ({patients:,} patients), kept apart"))
+        patients = _patients(kept)
+        steps.append(Step(f"External {name}: {figures['cases']:,} cases ({patients}), kept apart"))
     if facts.test_cases:
         name = facts.summary.get("test", {}).get("name", "")
-        patients = len({case["patient"] for case in facts.test_cases})
-        steps.append(
-            Step(f"Test {name}: {len(facts.test_cases):,} cases ({patients:,} patients), none of them trained on")
-        )
+        patients = _patients(facts.test_cases)
+        steps.append(Step(f"Test {name}: {len(facts.test_cases):,} cases ({patients}), none of them trained on"))
     return steps
+
+
+def _patients(records: Sequence[Mapping[str, Any]]) -> str:
+    """``12 patients``, or that they are not named."""
+    return f"{len({r['patient'] for r in records}):,} patients" if are_named(records) else "patients not named"
 
 
 def flow_text(steps: Sequence[Step]) -> str:

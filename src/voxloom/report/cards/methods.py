@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from voxloom.dataset.patients import alike_ids
+from voxloom.evaluation.units import PIXEL, common, distance_unit, unit_of
 from voxloom.prepare.windows import HU_WINDOWS, PERCENTILE_WINDOWS
 from voxloom.report.cards.facts import RunFacts
 from voxloom.report.cards.words import (
@@ -41,7 +43,12 @@ def data(facts: RunFacts) -> Iterator[str]:
         f"{'was' if len(labels) == 1 else 'were'} labelled."
     )
     found = facts.fingerprint
-    if found.get("median_spacing"):
+    if found.get("unit") == PIXEL:
+        yield (
+            f"The images have no voxel size; the median image had {size(found['median_shape'][:2], 'pixels')}, and distances are "
+            "in pixels."
+        )
+    elif found.get("median_spacing"):
         yield (
             f"The median voxel was {size([round(v, 3) for v in found['median_spacing']], 'mm')} and the median volume "
             f"{size(found['median_shape'], 'voxels')} (left-right, front-back, feet-head)."
@@ -70,29 +77,47 @@ def added_sentences(facts: RunFacts) -> Iterator[str]:
 def patients_phrase(facts: RunFacts) -> str:
     """``200 cases of 180 patients``; where the data set names no patients, that every case is taken as one."""
     cases = facts.cases
-    if all(case["patient"] == case["id"] for case in cases):
-        return f"{counted(len(cases), 'case')} (no patients are named, so every case is taken as a patient of its own)"
-    return f"{counted(len(cases), 'case')} of {counted(len({case['patient'] for case in cases}), 'patient')}"
+    if not facts.names_patients:
+        doubt = alike_ids([case["id"] for case in cases])
+        told = next(iter(doubt.values()), [])
+        more = f", though {told[0]} and {told[1]} may be of one person" if told else ""
+        return f"{counted(len(cases), 'case')} (no patients are named, so every case is taken as a patient of its own{more})"
+    return f"{counted(len(cases), 'case')} of {counted(len(facts.patients(cases)), 'patient')}"
 
 
 def partition_sentence(facts: RunFacts) -> str:
-    """How cases were divided, at the level of patients."""
+    """How cases were divided, and whether a patient is in two parts, as far as patients are named."""
     folds = sorted({case["fold"] for case in facts.cases if case["fold"] is not None})
     held = [case for case in facts.cases if case["fold"] is not None]
     if len(folds) > 1:
         sizes = [sum(case["fold"] == n for case in facts.cases) for n in folds]
         return (
-            f"Patients were divided into {len(folds)} folds for cross-validation ({', '.join(map(str, sizes))} cases), so that no "
-            f"patient was in both parts of a split."
+            f"{'Patients' if facts.names_patients else 'Cases'} were divided into {len(folds)} folds for cross-validation "
+            f"({', '.join(map(str, sizes))} cases); {patients_apart(facts)}."
         )
     if held:
         training = len(facts.cases) - len(held)
+        of = f" of {counted(len(facts.patients(held)), 'patient')}" if facts.names_patients else ""
         return (
-            f"{counted(len(held), 'case')} ({100 * len(held) / len(facts.cases):.0f} %) of "
-            f"{counted(len({c['patient'] for c in held}), 'patient')} were held out for internal testing, {training} were used for "
-            f"training; no patient was in both parts."
+            f"{counted(len(held), 'case')} ({100 * len(held) / len(facts.cases):.0f} %){of} were held out for internal testing, "
+            f"{training} were used for training; {patients_apart(facts)}."
         )
     return "All cases were used for training; none was held out."
+
+
+def patients_apart(facts: RunFacts) -> str:
+    """Whether a patient is in both parts of a split: what was checked, by the names that the data set gives."""
+    if not facts.names_patients:
+        return "no patients are named, so it could not be checked whether two cases are of one patient"
+    both = facts.divided_patients
+    if both:
+        return f"{counted(len(both), 'patient')} had cases in both parts of a split ({listed(both[:4])})"
+    return "by the patients' names in the data set, no patient was in both parts of a split"
+
+
+def drawn_units(facts: RunFacts) -> str:
+    """What bootstrap intervals draw."""
+    return "whole patients" if facts.names_patients else "cases (no patients are named)"
 
 
 def preparation(facts: RunFacts) -> Iterator[str]:
@@ -109,7 +134,8 @@ def preparation(facts: RunFacts) -> Iterator[str]:
         order = {"linear": "linear interpolation", "cubic": "cubic B-splines"}.get(
             p.get("image_order", ""), "interpolation"
         )
-        steps.append(f"resampled to {size(p['spacing'], 'mm')} with {order}")
+        mm = "times a pixel" if facts.fingerprint.get("unit") == PIXEL else "mm"
+        steps.append(f"resampled to {size(p['spacing'], mm)} with {order}")
     if p.get("crop") not in (None, "none"):
         steps.append(f"cropped to the {p['crop']} region")
     if p.get("pad_to"):
@@ -223,10 +249,11 @@ def evaluation(facts: RunFacts) -> Iterator[str]:
     """Metrics and intervals."""
     if not any("dice" in summary for _, summary, _ in facts.figures):
         return
+    unit = common(unit_of(summary) for _, summary, _ in facts.figures if "dice" in summary)
     yield (
         "Overlap was measured by Dice, the distance of surfaces by the 95th percentile of the Hausdorff distance and the average "
-        "symmetric surface distance in mm. Intervals are 95 % bootstrap intervals of the mean that draw whole patients. A missed "
-        "structure counts as Dice 0 and an infinite distance; no case was left out."
+        f"symmetric surface distance in {distance_unit(unit)}. Intervals are 95 % bootstrap intervals of the mean that draw "
+        f"{drawn_units(facts)}. A missed structure counts as Dice 0 and an infinite distance; no case was left out."
     )
 
 
@@ -253,8 +280,9 @@ def structure_words(figures: dict[str, Any]) -> str:
 
 def surface_words(summary: Mapping[str, Any]) -> str:
     """Median HD95 of every label."""
+    mm = distance_unit(unit_of(summary))
     medians = [
-        f"{float(f['median']):.1f} mm for {label}" for label, f in summary.get("hd95", {}).items() if label != "mean"
+        f"{float(f['median']):.1f} {mm} for {label}" for label, f in summary.get("hd95", {}).items() if label != "mean"
     ]
     return f"; the median HD95 was {listed(medians)}" if medians else ""
 

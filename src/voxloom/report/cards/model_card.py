@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from voxloom.evaluation.statistics import interval_text
+from voxloom.evaluation.units import PIXEL, distance_unit, unit_of
 from voxloom.report.cards import methods
 from voxloom.report.cards.author import answer
 from voxloom.report.cards.facts import RunFacts
@@ -63,23 +65,24 @@ def _bounds(facts: RunFacts) -> str:
         values = [c["spacing"][axis] for c in cases]
         low, high = f"{min(values):.3g}", f"{max(values):.3g}"
         spans.append(f"{name} {low}" if low == high else f"{name} {low} to {high}")
+    if facts.fingerprint.get("unit") == PIXEL:
+        return "Trained on images without a voxel size: their pixels were taken as equal, whatever their size in mm."
     return f"Trained on voxels of {', '.join(spans)} mm (axes as stored); scans far beyond that are beyond what was tested."
 
 
 def _figures(facts: RunFacts) -> str:
     lines = [
-        "| Cases | Label | n | Dice, mean | 95 % CI | median | HD95 mm, median | one mask empty |",
+        "| Cases | Label | n | Dice, mean | 95 % CI | median | HD95, median | one mask empty |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for where, summary, _ in facts.figures:
         for label, dice in summary.get("dice", {}).items():
             kinds = summary.get("kinds", {}).get(label, {})
             lost = kinds.get("truth_empty", 0) + kinds.get("prediction_empty", 0) if kinds else ""
-            hd95 = _number(summary["hd95"][label]["median"], 1)
-            low, high = (_number(v, 3) for v in dice["ci"])
+            hd95 = f"{_number(summary['hd95'][label]['median'], 1)} {distance_unit(unit_of(summary))}"
             name = f"{where} {summary.get('name', '')}".strip()
             mean, median = _number(dice["mean"], 3), _number(dice["median"], 3)
-            cells = [name, label, dice["n"], mean, f"{low} to {high}", median, hd95, lost]
+            cells = [name, label, dice["n"], mean, interval_text(dice["ci"], 3, " to "), median, hd95, lost]
             lines.append(f"| {' | '.join(map(str, cells))} |")
     return "\n".join(lines) if len(lines) > 2 else "No case was held out, so nothing is known about its accuracy."
 

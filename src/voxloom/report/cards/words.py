@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from voxloom.evaluation.statistics.interval import NO_INTERVAL, TOO_FEW, interval_text
+
 LOSSES = {
     "dice_ce": "the sum of soft Dice loss and cross-entropy",
     "dice": "soft Dice loss",
@@ -60,9 +62,10 @@ def named(names: Mapping[str, str], value: Any) -> str:
 
 
 def shown(figures: Mapping[str, Any], digits: int = 3) -> str:
-    """``0.893 (95 % CI 0.887 to 0.899)`` from the figures of ``summarize``."""
-    low, high = figures["ci"]
-    return f"{float(figures['mean']):.{digits}f} (95 % CI {float(low):.{digits}f} to {float(high):.{digits}f})"
+    """``0.893 (95 % CI 0.887 to 0.899)`` from the figures of ``summarize``, or what stands in the place of an interval."""
+    mean = f"{float(figures['mean']):.{digits}f}"
+    ends = interval_text(figures["ci"], digits, " to ")
+    return f"{mean} ({TOO_FEW})" if ends == NO_INTERVAL else f"{mean} (95 % CI {ends})"
 
 
 def scaling(value: float | Sequence[float]) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from voxloom.evaluation.statistics import BlandAltman, bland_altman, p_text, spearman
+from voxloom.evaluation.statistics.arrays import groups_repeat, means_of_groups
 from voxloom.report.style import ALERT, GRID, INK, MARK, SOFT, color_of, new_figure, tidy
 
 if TYPE_CHECKING:
@@ -68,14 +69,15 @@ def bland_altman_plot(
     ----------
     first, second : finite measurements of the same cases, at least 3.
     names : of the two methods; the difference is first minus second.
-    groups : patient per case, for the intervals.
+    groups : patient per case, for the limits and the intervals; every point is a case.
     """
     found = bland_altman(first, second, groups=groups)
     a, b = np.asarray(first, dtype=float), np.asarray(second, dtype=float)
     figure = new_figure(4.6, 3.6)
     axes = figure.subplots()
     for line, color, style in ((found.bias, MARK, "-"), (found.lower, ALERT, "--"), (found.upper, ALERT, "--")):
-        axes.axhspan(line.low, line.high, color=color, alpha=0.12, linewidth=0)
+        if not math.isnan(line.low):
+            axes.axhspan(line.low, line.high, color=color, alpha=0.12, linewidth=0)
         axes.axhline(line.value, color=color, linestyle=style, linewidth=1.3)
         axes.annotate(
             f"{line.value:.3g}",
@@ -93,9 +95,16 @@ def bland_altman_plot(
     return figure, found
 
 
-def scatter_with_marginals(first: ArrayLike, second: ArrayLike, xlabel: str, ylabel: str) -> Figure:
-    """Points with a histogram on each side, and Spearman's rho with its interval."""
-    x, y = np.asarray(first, dtype=float), np.asarray(second, dtype=float)
+def scatter_with_marginals(
+    first: ArrayLike, second: ArrayLike, xlabel: str, ylabel: str, *, groups: Sequence[str] | None = None
+) -> Figure:
+    """Points with a histogram on each side, and Spearman's rho with its interval.
+
+    Parameters
+    ----------
+    groups : patient per case. Where patients repeat every point is a patient, the mean of the cases, as rho takes them.
+    """
+    x, y = (means_of_groups(np.asarray(v, dtype=float), groups) for v in (first, second))
     figure = new_figure(4.4, 4.2)
     grid = figure.add_gridspec(2, 2, width_ratios=(4, 1), height_ratios=(1, 4))
     axes = figure.add_subplot(grid[1, 0])
@@ -111,6 +120,9 @@ def scatter_with_marginals(first: ArrayLike, second: ArrayLike, xlabel: str, yla
         side.set_axis_off()
     if len(x) >= 3:
         found = spearman(x, y)
-        text = "ρ undefined" if math.isnan(found.p) else f"ρ = {found.rho.text()}, {p_text(found.p)}, n = {found.n}"
+        who = " patients" if groups_repeat(groups) else ""
+        text = (
+            "ρ undefined" if math.isnan(found.p) else f"ρ = {found.rho.text()}, {p_text(found.p)}, n = {found.n}{who}"
+        )
         top.set_title(text, fontsize=9, loc="left", color=SOFT)
     return figure

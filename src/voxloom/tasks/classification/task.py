@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel
 
-from voxloom.dataset import Case, Dataset
+from voxloom.dataset import Case, Dataset, Labels
 from voxloom.errors import BadInput
 from voxloom.evaluation.classification import ClassEvaluation, ClassRow
 from voxloom.evaluation.conformal import class_scores, quantile
 from voxloom.evaluation.probabilities import at_temperature, fit_temperature
+from voxloom.evaluation.scores import CLASS_SCORES
 from voxloom.files import write_json, write_text
 from voxloom.report.class_table import class_rows
 from voxloom.run.run import Run
@@ -27,7 +28,7 @@ from voxloom.tasks.classification.objective import ClassObjective
 from voxloom.tasks.classification.predictor import ClassCalibration, ClassPredictor, balanced_repeats
 from voxloom.tasks.scoring import pooled
 from voxloom.tasks.study import Study
-from voxloom.tasks.task import Table
+from voxloom.tasks.task import PLAIN, Table, Wish
 from voxloom.tasks.whole_case.settings import ClassificationSettings
 from voxloom.tasks.whole_case.task import CALIBRATION, WholeCaseTask
 
@@ -38,6 +39,9 @@ class Classification(WholeCaseTask):
     name = "classification"
     section: str | None = "classification"
     settings: type[BaseModel] | None = ClassificationSettings
+    main_score = "auc"
+    scores: Mapping[str, Any] = CLASS_SCORES
+    trained_on = "classes"
     title, monitor = "Classes", "val_loss"
 
     def meaning_of(self, dataset: Dataset, settings: ClassificationSettings) -> Meaning:
@@ -60,9 +64,10 @@ class Classification(WholeCaseTask):
         """Networks of folds; probabilities as they come."""
         return ClassPredictor.load(self.networks(folds, device, False), folds, ClassCalibration())
 
-    def open(self, run: Run, *, device: str = "auto", tta: bool = False) -> ClassPredictor:
+    def open(self, run: Run, wish: Wish = PLAIN) -> ClassPredictor:
         """All folds at the temperature of the held-out cases."""
-        networks = self.networks(run.folds, device, tta)
+        self.refuse_abstain(run, wish)
+        networks = self.networks(run.folds, wish.device, wish.tta)
         return ClassPredictor.load(networks, run.folds, ClassCalibration.of(run.folder))
 
     def predict_case(self, predictor: ClassPredictor, case: Case) -> ClassAnswer:
@@ -94,16 +99,24 @@ class Classification(WholeCaseTask):
             whole.extend(ClassEvaluation.read_csv(path))
         return whole
 
-    def score(self, table: ClassEvaluation, case: Case, prediction: ClassAnswer, predictor: ClassPredictor) -> None:
+    def score(
+        self,
+        table: ClassEvaluation,
+        case: Case,
+        prediction: ClassAnswer,
+        predictor: ClassPredictor,
+        labels: Labels | None,
+    ) -> list[str]:
         """Truth and probabilities; a case whose class the run does not know is refused."""
         target = predictor.meaning.target(case)
         if target is None:
-            return
+            return ["has no target and is not scored"]
         if not np.isfinite(target).all() or target.sum() == 0:
             what = f"case {case.id} has a class that the run does not know"
             raise BadInput(what, None, f"The run tells apart {', '.join(predictor.meaning.classes)}")
         truth = predictor.meaning.classes[int(target.argmax())]
         table.add(ClassRow(case.id, case.patient, truth, prediction.probabilities))
+        return []
 
     def settle(self, study: Study, scored: Mapping[str, ClassEvaluation]) -> tuple[dict[str, Table], dict[str, Any]]:
         """Temperature and conformal limit by the held-out cases; their own figures stay uncalibrated."""

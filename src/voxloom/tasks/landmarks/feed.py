@@ -40,8 +40,8 @@ class LandmarkFeed:
 
     def __call__(self, batch: Batch, seed: int, progress: float) -> tuple[Tensor, Tensor]:
         """See :class:`voxloom.training.job.Feed`."""
-        step, image, target = batch
-        parameters = draw_changes(self.augmenter, image, job_seed=self.job_seed, step=step, seed=seed)
+        _, image, target, *_ = batch
+        parameters = draw_changes(self.augmenter, batch, job_seed=self.job_seed, seed=seed)
         if self.slab:
             parameters = in_plane(parameters)
         with torch.autocast(image.device.type, enabled=False):

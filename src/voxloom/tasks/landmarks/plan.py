@@ -18,8 +18,10 @@ from voxloom.errors import BadInput
 from voxloom.formats import Header
 from voxloom.landmarks import LandmarkSettings
 from voxloom.networks import NetworkSettings, plan_levels
+from voxloom.networks.settings import follow_levels
 from voxloom.networks.slabnet import SLAB
 from voxloom.prepare import PrepareSettings
+from voxloom.recipe.keys import as_bad_input
 from voxloom.recipe.recipe import Recipe
 from voxloom.training.body_plan import features_of
 from voxloom.training.settings import InferenceSettings, TrainingSettings
@@ -135,10 +137,7 @@ def checked(model: type[Any], values: dict[str, Any], section: str) -> Any:
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        raise BadInput(
-            f"{section}: {first['msg'].removeprefix('Value error, ')}", f"`{section}:` of the recipe"
-        ) from error
+        raise as_bad_input(error, section, "the recipe, together with what was planned") from error
 
 
 def headers_of(dataset: Dataset) -> list[Header]:
@@ -207,9 +206,8 @@ def unet_settings(
         "features": features_of(_WIDTH, len(strides), 3),
         "strides": strides,
         "kernels": kernels,
-        **recipe.network,
     }
-    settings: NetworkSettings = checked(NetworkSettings, values, "network")
+    settings: NetworkSettings = checked(NetworkSettings, follow_levels(values, recipe.network), "network")
     if settings.dims != 3 or settings.deep_supervision > 1 or settings.out_channels != outputs:
         raise BadInput(
             "a landmark U-Net is 3D, without deep supervision, and has one output per map",

@@ -6,7 +6,7 @@ Knows ``model.json`` and ``calibration.json`` of a run. The arithmetic is in ``v
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -31,6 +31,14 @@ CALIBRATION = "calibration.json"
 
 
 @dataclass(frozen=True)
+class Judged:
+    """Points with calibrated confidences: those that are sure enough, and those that are left out."""
+
+    kept: tuple[Point, ...]
+    left_out: tuple[Point, ...]
+
+
+@dataclass(frozen=True)
 class LandmarkPredictor:
     """The networks of a landmark run, ready to predict.
 
@@ -39,7 +47,7 @@ class LandmarkPredictor:
     networks : the folds; their maps are averaged.
     settings, layout, prepare, inference, channels, patch, precision : as in ``model.json``.
     device : where the networks live.
-    calibration : from raw confidences to chances.
+    calibration : from raw confidences to chances; None leaves them.
     may_lack : whether the networks learned to do without a channel.
     """
 
@@ -52,7 +60,7 @@ class LandmarkPredictor:
     patch: tuple[int, int, int]
     precision: str
     device: torch.device
-    calibration: Calibration
+    calibration: Calibration | None
     may_lack: bool = False
 
     @classmethod
@@ -60,7 +68,7 @@ class LandmarkPredictor:
         """Load all trained folds of a run and its calibration."""
         path = run.folder / CALIBRATION
         learned = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-        calibration = Calibration(learned.get("slope", 1.0), learned.get("offset", 0.0))
+        calibration = Calibration(learned["slope"], learned["offset"]) if learned else None
         return cls.from_folds(run.folds, device=device, calibration=calibration)
 
     @classmethod
@@ -89,7 +97,7 @@ class LandmarkPredictor:
             patch=(i, j, k),
             precision=about["precision"],
             device=place,
-            calibration=calibration or Calibration(),
+            calibration=calibration,
             may_lack=all(described.get("channel_dropout", 0) > 0 for _, described in loaded),
         )
 
@@ -97,6 +105,33 @@ class LandmarkPredictor:
         self, source: str | Path | Volume | Sequence[Path], *, resample_tilt: bool = False
     ) -> tuple[Point, ...]:
         """Points of one scan in RAS mm, from head to feet, with calibrated confidences; unsure ones are left out.
+
+        Parameters and errors as of ``raw_points``.
+        """
+        return self.judged(self.raw_points(source, resample_tilt=resample_tilt)).kept
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether confidences are chances that the run learned on held-out cases."""
+        return self.calibration is not None
+
+    def with_abstain(self, least: float | None) -> LandmarkPredictor:
+        """The same networks that leave out points of less confidence than ``least``; None keeps the recipe's threshold."""
+        if least is None:
+            return self
+        return replace(self, settings=self.settings.model_copy(update={"abstain": least}))
+
+    def judged(self, points: Iterable[Point]) -> Judged:
+        """Raw points with calibrated confidences, those that are sure enough apart from the others (``landmarks.abstain``)."""
+        calibrated = self.calibration or Calibration()
+        sure = [replace(p, confidence=calibrated(p.confidence or 0.0)) for p in points]
+        kept = abstained(sure, self.settings.abstain)
+        return Judged(kept, tuple(point for point in sure if point not in kept))
+
+    def raw_points(
+        self, source: str | Path | Volume | Sequence[Path], *, resample_tilt: bool = False
+    ) -> tuple[Point, ...]:
+        """All points of one scan in RAS mm, from head to feet, with the networks' own confidences.
 
         Parameters
         ----------
@@ -116,6 +151,4 @@ class LandmarkPredictor:
             device=self.device,
             precision=self.precision,
         )
-        points = read_points(maps, geometry.affine, self.layout, self.settings)
-        sure = [replace(p, confidence=self.calibration(p.confidence or 0.0)) for p in points]
-        return abstained(sure, self.settings.abstain)
+        return read_points(maps, geometry.affine, self.layout, self.settings)

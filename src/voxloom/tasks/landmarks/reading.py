@@ -21,7 +21,7 @@ from voxloom.points import Point
 
 def output_of(settings: LandmarkSettings) -> Literal["sigmoid", "softmax"]:
     """What makes probabilities of logits: as the network was trained."""
-    return "softmax" if settings.loss == "softmax_ce" else "sigmoid"
+    return settings.chosen_output
 
 
 def predict_maps(

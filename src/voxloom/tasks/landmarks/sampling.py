@@ -27,6 +27,17 @@ class LandmarkCase:
     points: tuple[Point, ...]
 
     @property
+    def shape(self) -> Triple:
+        """Voxels of the prepared image."""
+        return self.source.shape
+
+    @property
+    def spacing(self) -> tuple[float, float, float]:
+        """Voxel size in mm, order i j k."""
+        i, j, k = (float(mm) for mm in np.linalg.norm(self.affine[:3, :3], axis=0))
+        return (i, j, k)
+
+    @property
     def voxels(self) -> NDArray[np.float64]:
         """Marks (n, 3) in voxels of the prepared grid."""
         marks = np.array([[*point.position, 1.0] for point in self.points]).reshape(-1, 4)
@@ -71,6 +82,11 @@ class LandmarkSampler:
         random = np.random.default_rng((self.seed, 1, step))
         windows = [self._window(self._case_at(step * self.batch + n), random) for n in range(self.batch)]
         return np.stack([image for image, _ in windows]), np.stack([target for _, target in windows])
+
+    def spacing(self, step: int) -> NDArray[np.float32]:
+        """Mm (B, 3) along i, j, k of the windows of one step."""
+        cases = [self._case_at(step * self.batch + n) for n in range(self.batch)]
+        return np.array([case.spacing for case in cases], dtype=np.float32)
 
     def _case_at(self, position: int) -> LandmarkCase:
         order = np.repeat(np.arange(len(self.cases)), self.repeats)

@@ -2,31 +2,83 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, replace
 from typing import Any
-
-import numpy as np
 
 from voxloom.dataset import Case
 from voxloom.dataset.sources import source_header
-from voxloom.evaluation.point_tests import calibrate, risk_coverage
-from voxloom.evaluation.points import PointEvaluation
+from voxloom.evaluation.point_tests import Calibration, calibrate, risk_coverage
+from voxloom.evaluation.points import PointEvaluation, PointRow, score_points, slice_normal
+from voxloom.files import write_json
+from voxloom.landmarks import Layout, abstained
+from voxloom.points import Point, write_points
+from voxloom.tasks.landmarks.predictor import CALIBRATION, Judged
+from voxloom.tasks.study import Study
+from voxloom.tasks.task import Table
 
 
-def slice_normal(case: Case) -> tuple[float, float, float]:
-    """The direction across the slices of a case, RAS: its axis of the largest spacing; the left-right axis for cubes."""
-    axes = source_header(next(iter(case.images.values()))).affine[:3, :3]
-    lengths = np.linalg.norm(axes, axis=0)
-    if lengths.max() < 1.2 * lengths.min():
-        return (1.0, 0.0, 0.0)
-    x, y, z = (float(v) for v in axes[:, int(lengths.argmax())])
-    return (x, y, z)
+class PointTable(PointEvaluation):
+    """Rows of points that were kept; it remembers all points of every case, and how many were left out.
+
+    Parameters
+    ----------
+    within : mm within which a point counts as right.
+    abstain : least confidence of a point that is kept.
+    """
+
+    def __init__(self, rows: Iterable[PointRow] = (), *, within: float = 5.0, abstain: float = 0.0) -> None:
+        super().__init__(rows, within=within)
+        self.abstain, self.left_out, self.raw = abstain, 0, dict[str, tuple[Point, ...]]()
+
+    def judge(self, case: Case, points: Judged, layout: Layout) -> None:
+        """Add the rows of one case."""
+        self.raw[case.id] = (*points.kept, *points.left_out)
+        self.left_out += len(points.left_out)
+        normal = slice_normal(source_header(next(iter(case.images.values()))).affine)
+        self.add(score_points(case.id, points.kept, layout.known(case.read_points()), normal))
+
+    def extend(self, other: PointEvaluation) -> None:
+        """Add all rows of another table."""
+        super().extend(other)
+        if isinstance(other, PointTable):
+            self.left_out += other.left_out
+            self.raw |= other.raw
+
+    def summary(self) -> dict[str, Any]:
+        """Figures, and what was left out: a landmark whose point was left out counts as missed."""
+        return {**super().summary(), "abstained": {"below": self.abstain, "points": self.left_out}}
+
+
+def settle(study: Study, scored: Mapping[str, PointTable]) -> dict[str, Table]:
+    """Calibrate the confidence on all held-out points, and write and score those that are sure enough then."""
+    every = PointEvaluation(within=study.settings.own.within)
+    for table in scored.values():
+        every.extend(table)
+    learned = calibration_of(every)
+    write_json(study.folder / CALIBRATION, learned)
+    curve, least = Calibration(learned["slope"], learned["offset"]), study.settings.own.abstain
+    settled: dict[str, Table] = {}
+    for name, table in scored.items():
+        again = PointTable(within=table.within, abstain=least)
+        for case, points in table.raw.items():
+            sure = [replace(p, confidence=curve(p.confidence or 0.0)) for p in points]
+            kept = abstained(sure, least)
+            judged = Judged(kept, tuple(point for point in sure if point not in kept))
+            again.judge(study.dataset[case], judged, study.material.layout)  # type: ignore[attr-defined]
+            write_points(judged.kept, study.folder / name / "predictions" / f"{case}.csv", case)
+        settled[name] = again
+    return settled
 
 
 def calibration_of(evaluation: PointEvaluation) -> dict[str, Any]:
     """``calibration.json``: the fitted curve, on how many points, and risk over coverage.
 
     A predicted point is right when it lies within reach in 3D; invented ones are wrong.
+
+    Parameters
+    ----------
+    evaluation : of all points, with the networks' own confidences, none left out.
     """
     placed = [row for row in evaluation.rows if row.outcome != "missed"]
     confidences = [row.confidence for row in placed]

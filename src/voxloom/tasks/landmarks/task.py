@@ -8,31 +8,35 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from voxloom.dataset import Case, Dataset
+from voxloom.dataset import Case, Dataset, Labels
 from voxloom.dataset.inspect import Fingerprint
+from voxloom.dataset.sides import left_right_axes
 from voxloom.errors import BadInput
-from voxloom.evaluation.points import PointEvaluation, score_points
-from voxloom.files import write_json
+from voxloom.evaluation.points import PointEvaluation
+from voxloom.evaluation.scores import POINT_SCORES
 from voxloom.landmarks import LandmarkSettings
 from voxloom.networks import NetworkSettings
-from voxloom.points import Point, write_points
+from voxloom.points import write_points
 from voxloom.prepare import PreparedCase, Statistics
 from voxloom.recipe.recipe import Recipe
 from voxloom.report.points_table import point_rows
+from voxloom.run.matching import MatchedCases, ordered_cases
+from voxloom.run.mirroring import kept_mirrors
 from voxloom.run.run import Run
 from voxloom.run.scans import Scan
+from voxloom.tasks.landmarks.limits import CANNOT, UNUSED
 from voxloom.tasks.landmarks.material import LandmarkMaterial, landmark_material
 from voxloom.tasks.landmarks.plan import checked, grid_of, headers_of, plan_landmarks, plan_text
-from voxloom.tasks.landmarks.predictor import CALIBRATION, LandmarkPredictor
+from voxloom.tasks.landmarks.predictor import Judged, LandmarkPredictor
 from voxloom.tasks.landmarks.sampling import LandmarkCase
 from voxloom.tasks.landmarks.scores import read_point_scores
-from voxloom.tasks.landmarks.scoring import calibration_of, slice_normal
+from voxloom.tasks.landmarks.scoring import PointTable, settle
 from voxloom.tasks.landmarks.timing import fitted_plan
 from voxloom.tasks.landmarks.training import LandmarkTraining
-from voxloom.tasks.scoring import pooled
 from voxloom.tasks.settings import Settings, resolve
 from voxloom.tasks.study import Study
-from voxloom.tasks.task import Material, Planned, Table
+from voxloom.tasks.task import PLAIN, Material, Planned, Table, Wish
+from voxloom.volume import Volume
 
 #: Formats of points.
 ENDINGS = (".csv", ".mrk.json", ".fcsv")
@@ -47,7 +51,11 @@ class Landmarks:
     title = "Landmarks"
     needed, remedy = "points", "Add points/<case>.csv"
     ending = ".csv"
-    abilities = frozenset[str]()
+    main_score = "recall"
+    scores: Mapping[str, Any] = POINT_SCORES
+    trained_on = "points"
+    cannot: Mapping[str, str] = CANNOT
+    unused: Mapping[str, str] = UNUSED
 
     def material(self, dataset: Dataset, recipe: Recipe, about: Mapping[str, Any] | None = None) -> LandmarkMaterial:
         """The cases that have points."""
@@ -57,8 +65,18 @@ class Landmarks:
         """Whether it has points."""
         return case.points is not None
 
-    def check_external(self, material: Material, other: Dataset) -> None:
+    def matched(
+        self, recipe: Recipe, labels: Labels | None, channels: Sequence[str], dataset: Dataset, cases: Sequence[Case]
+    ) -> MatchedCases:
         """Names that the run does not know are left out when a case is scored."""
+        return ordered_cases(channels, dataset, cases)
+
+    def settled(self, recipe: Recipe, material: Material) -> tuple[Recipe, str | None]:
+        """No mirror images along left-right where the two sides have maps of their own."""
+        layout = own(material).layout
+        parted = layout.sided and layout.maps == "landmark"
+        sided = left_right_axes(recipe.preparation.orientation) if parted else ()
+        return kept_mirrors(recipe, sided, layout.sides)
 
     def describe(self, material: Material) -> dict[str, Any]:
         """The landmarks and their maps."""
@@ -108,16 +126,36 @@ class Landmarks:
         )
 
     def load(self, folds: Sequence[Path], *, device: str = "auto") -> LandmarkPredictor:
-        """Networks of folds; confidences as they come."""
-        return LandmarkPredictor.from_folds(folds, device=device)
+        """Networks of folds; confidences as they come, and no point is left out."""
+        return LandmarkPredictor.from_folds(folds, device=device).with_abstain(0.0)
 
-    def open(self, run: Run, *, device: str = "auto", tta: bool = False) -> LandmarkPredictor:
+    def open(self, run: Run, wish: Wish = PLAIN) -> LandmarkPredictor:
         """All folds with the run's calibration."""
-        return LandmarkPredictor.of(run, device=device)
+        return LandmarkPredictor.of(run, device=wish.device).with_abstain(wish.abstain)
 
-    def predict_case(self, predictor: Any, case: Case) -> Any:
+    def told(self, predictor: LandmarkPredictor) -> dict[str, Any]:
+        """The least confidence."""
+        least = predictor.settings.abstain
+        if least > 0 and not predictor.calibrated:
+            own = "is compared with the network's own confidence"
+            return {"abstain": least, "note": f"The run had no held-out case to calibrate on: {least:g} {own}"}
+        return {"abstain": least}
+
+    def remarks(self, prediction: Judged) -> tuple[str | None, dict[str, Any]]:
+        """The points that were left out."""
+        if not prediction.left_out:
+            return None, {}
+        named = ", ".join(f"{point.key} ({point.confidence:.2f})" for point in prediction.left_out)
+        listed = [{"name": p.name, "side": p.side, "confidence": p.confidence} for p in prediction.left_out]
+        return f"left out as not sure enough: {named}", {"left_out": listed}
+
+    def predict_case(self, predictor: LandmarkPredictor, case: Case) -> Judged:
         """By its image."""
-        return predictor.predict(case.read_image())
+        return predictor.judged(predictor.raw_points(case.read_image()))
+
+    def predict(self, predictor: LandmarkPredictor, volume: Volume) -> Judged:
+        """Points, those that are not sure enough apart."""
+        return predictor.judged(predictor.raw_points(volume))
 
     def ending_of(self, scan: Scan, wanted: str | None) -> str:
         """CSV, or a format of 3D Slicer."""
@@ -129,13 +167,13 @@ class Landmarks:
         """Nothing."""
         return []
 
-    def write(self, prediction: tuple[Point, ...], folder: Path, name: str, ending: str | None = None) -> Path:
+    def write(self, prediction: Judged, folder: Path, name: str, ending: str | None = None) -> Path:
         """Points as CSV or as markups of 3D Slicer."""
-        return write_points(prediction, folder / f"{name}{ending or self.ending}", name)
+        return write_points(prediction.kept, folder / f"{name}{ending or self.ending}", name)
 
-    def table(self, predictor: LandmarkPredictor) -> PointEvaluation:
+    def table(self, predictor: LandmarkPredictor) -> PointTable:
         """A row per case and landmark."""
-        return PointEvaluation(within=predictor.settings.within)
+        return PointTable(within=predictor.settings.within, abstain=predictor.settings.abstain)
 
     def read_table(self, paths: Sequence[Path], run: Run) -> PointEvaluation:
         """The rows of all folds."""
@@ -143,25 +181,25 @@ class Landmarks:
         return PointEvaluation([row for path in paths for row in PointEvaluation.read_csv(path).rows], within=within)
 
     def score(
-        self, table: PointEvaluation, case: Case, prediction: tuple[Point, ...], predictor: LandmarkPredictor
-    ) -> None:
+        self, table: PointTable, case: Case, prediction: Judged, predictor: LandmarkPredictor, labels: Labels | None
+    ) -> list[str]:
         """Distances to the true points."""
-        table.add(score_points(case.id, prediction, predictor.layout.known(case.read_points()), slice_normal(case)))
+        table.judge(case, prediction, predictor.layout)
+        return []
 
-    def settle(self, study: Study, scored: Mapping[str, PointEvaluation]) -> tuple[dict[str, Table], dict[str, Any]]:
-        """Calibrate the confidence on the held-out points."""
-        if scored:
-            found = pooled(scored.values())
-            assert isinstance(found, PointEvaluation)
-            write_json(study.folder / CALIBRATION, calibration_of(found))
-        return dict(scored), {}
+    def settle(self, study: Study, scored: Mapping[str, PointTable]) -> tuple[dict[str, Table], dict[str, Any]]:
+        """Calibrate the confidence on all held-out points; the figures are those of the points that are given then."""
+        return settle(study, scored) if scored else {}, {}
+
+    def cards(self, run: Path) -> None:
+        """None yet."""
 
     def spread(self, scored: Mapping[str, PointEvaluation]) -> dict[str, Any]:
         """Not measured."""
         return {}
 
     def figures(
-        self, run: Run, predictor: Any, cases: Sequence[Case], folder: Path, predictions: Mapping[str, Path]
+        self, run: Run, labels: Labels | None, cases: Sequence[Case], folder: Path, predictions: Mapping[str, Path]
     ) -> dict[str, Any]:
         """None beside the table's."""
         return {}

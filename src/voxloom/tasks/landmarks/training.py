@@ -29,7 +29,7 @@ from voxloom.tasks.landmarks.sampling import LandmarkCase, LandmarkSampler
 from voxloom.training.first_weights import set_first_weights
 from voxloom.training.init import RANDOM, InitSettings
 from voxloom.training.log import TrainingLog
-from voxloom.training.sampling import window_size
+from voxloom.training.sampling import window_for
 from voxloom.training.settings import InferenceSettings, TrainingSettings
 
 
@@ -123,8 +123,7 @@ class LandmarkTraining:
     def build_sampler(self) -> LandmarkSampler:
         """The windows of a training, read large enough for the augmentation."""
         t, slab = self.training, self.landmarks.is_slab
-        shapes = [case.source.shape for case in self.train.values()]
-        i, j, k = window_size(t.patch, self.spacing, self.augment.angles, self.augment.largest_scale, shapes)
+        i, j, k = window_for(t.patch, list(self.train.values()), self.augment)
         return LandmarkSampler(
             cases=list(self.train.values()),
             layout=self.layout,

@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel
 
-from voxloom.dataset import Case, Dataset
+from voxloom.dataset import Case, Dataset, Labels
 from voxloom.errors import BadInput
 from voxloom.evaluation.conformal import quantile
 from voxloom.evaluation.regression import NumberEvaluation, NumberRow
+from voxloom.evaluation.scores import NUMBER_SCORES
 from voxloom.files import write_json, write_text
 from voxloom.report.class_table import target_rows
 from voxloom.run.run import Run
@@ -24,7 +25,7 @@ from voxloom.tasks.regression.objective import NumberObjective, Scale, find_scal
 from voxloom.tasks.regression.predictor import NumberAnswer, NumberCalibration, NumberPredictor
 from voxloom.tasks.scoring import pooled
 from voxloom.tasks.study import Study
-from voxloom.tasks.task import Table
+from voxloom.tasks.task import PLAIN, Table, Wish
 from voxloom.tasks.whole_case.settings import RegressionSettings
 from voxloom.tasks.whole_case.task import CALIBRATION, WholeCaseTask
 
@@ -35,6 +36,9 @@ class Regression(WholeCaseTask):
     name = "regression"
     section: str | None = "regression"
     settings: type[BaseModel] | None = RegressionSettings
+    main_score = "mae"
+    scores: Mapping[str, Any] = NUMBER_SCORES
+    trained_on = "numbers"
     title, monitor = "Numbers", "val_loss"
 
     def meaning_of(self, dataset: Dataset, settings: RegressionSettings) -> Scale:
@@ -57,9 +61,10 @@ class Regression(WholeCaseTask):
         """Networks of folds, without intervals."""
         return NumberPredictor.load(self.networks(folds, device, False), folds, NumberCalibration())
 
-    def open(self, run: Run, *, device: str = "auto", tta: bool = False) -> NumberPredictor:
+    def open(self, run: Run, wish: Wish = PLAIN) -> NumberPredictor:
         """All folds with the intervals of the held-out cases."""
-        networks = self.networks(run.folds, device, tta)
+        self.refuse_abstain(run, wish)
+        networks = self.networks(run.folds, wish.device, wish.tta)
         return NumberPredictor.load(networks, run.folds, NumberCalibration.of(run.folder))
 
     def predict_case(self, predictor: NumberPredictor, case: Case) -> NumberAnswer:
@@ -86,7 +91,14 @@ class Regression(WholeCaseTask):
         """The rows of all folds."""
         return NumberEvaluation([row for path in paths for row in NumberEvaluation.read_csv(path).rows])
 
-    def score(self, table: NumberEvaluation, case: Case, prediction: NumberAnswer, predictor: NumberPredictor) -> None:
+    def score(
+        self,
+        table: NumberEvaluation,
+        case: Case,
+        prediction: NumberAnswer,
+        predictor: NumberPredictor,
+        labels: Labels | None,
+    ) -> list[str]:
         """Truth and prediction of every target that is known."""
         rows = [
             NumberRow(case.id, case.patient, name, truth, prediction.values[n], prediction.low[n], prediction.high[n])
@@ -94,6 +106,7 @@ class Regression(WholeCaseTask):
             if not math.isnan(truth)
         ]
         table.add(rows)
+        return [] if rows else ["has no target and is not scored"]
 
     def settle(self, study: Study, scored: Mapping[str, NumberEvaluation]) -> tuple[dict[str, Table], dict[str, Any]]:
         """Conformal half-widths by the errors of the held-out cases."""

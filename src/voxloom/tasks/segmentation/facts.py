@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from voxloom.augment import AugmentSettings
@@ -53,7 +54,8 @@ def gather_facts(dataset: Dataset, fingerprint: Fingerprint, labels: Labels) -> 
     """Shapes and spacings in RAS axis order, and the smallest label, over the readable cases."""
     readable = [case for case in fingerprint.cases if not case.problem]
     if not readable:
-        raise BadInput("no case could be read", dataset.root, f"See why: voxloom inspect {dataset.root}")
+        why = next((f"; {case.id}: {case.problem}" for case in fingerprint.cases), "")
+        raise BadInput(f"no case could be read{why}", dataset.root, f"See all: voxloom inspect {dataset.root}")
     orders = [ras_order(case.orientation) for case in readable]
     shapes = tuple(_pick(case.shape, order) for case, order in zip(readable, orders, strict=True))
     spacings = tuple(_pick(case.spacing, order) for case, order in zip(readable, orders, strict=True))
@@ -66,7 +68,8 @@ def gather_facts(dataset: Dataset, fingerprint: Fingerprint, labels: Labels) -> 
     medians = {name: float(np.median(v)) for name, v in volumes.items() if v}
     smallest = min(medians.items(), key=lambda item: item[1]) if medians else None
     outputs = labels.count if labels.has_regions else labels.count + 1
-    return DataFacts(len(dataset), shapes, spacings, tuple(dataset.channel_kinds), outputs, smallest)
+    kinds = tuple(dataset.channel_kinds)
+    return DataFacts(len(dataset), shapes, spacings, kinds, outputs, smallest, fingerprint.unit)
 
 
 def _pick(values: Any, order: tuple[int, int, int]) -> Any:
@@ -126,9 +129,10 @@ def _is_planned_kind(recipe: Recipe) -> bool:
 
 
 def resized(facts: DataFacts, recipe: Recipe) -> DataFacts:
-    """The facts of cases that all get ``prepare.resize_to`` voxels, in RAS axis order; the spacing then differs by case.
+    """The facts of cases that all get ``prepare.resize_to`` voxels, in RAS axis order.
 
-    An axis that is not resized keeps its voxels, or gets those of ``prepare.spacing``.
+    An axis that is not resized keeps its voxels, or gets those of ``prepare.spacing``. The spacing then differs by case; the plan
+    reckons with the median, so that it knows thick slices, and every case is augmented on its own.
     """
     size = recipe.prepare.get("resize_to")
     if size is None:
@@ -136,12 +140,35 @@ def resized(facts: DataFacts, recipe: Recipe) -> DataFacts:
     asked = recipe.prepare.get("spacing") or (None, None, None)
     order = ["RAS".index(code) for code in recipe.slices.orientation("RAS") or "RAS"]
     wanted, spacing = ([values[order.index(axis)] for axis in range(3)] for values in (size, asked))
-    shapes = []
+    shapes, grids = [], []
     for shape, own in zip(facts.shapes, facts.spacings, strict=True):
-        kept = [max(1, round(n * mm / (new or mm))) for n, mm, new in zip(shape, own, spacing, strict=True)]
+        mm = np.array(own)
+        extents = np.array(shape) * mm
+        if recipe.prepare.get("orientation") == "slices":
+            last = _thick_last(own)
+            extents, mm = extents[last], mm[last]
+        kept = [max(1, round(extent / (new or old))) for extent, old, new in zip(extents, mm, spacing, strict=True)]
         i, j, k = (int(n or old) for n, old in zip(wanted, kept, strict=True))
         shapes.append((i, j, k))
-    return replace(facts, shapes=tuple(shapes), spacings=((1.0, 1.0, 1.0),) * len(shapes))
+        grids.append(_cropped(extents, recipe) / (i, j, k))
+    i, j, k = (float(mm) for mm in np.median(grids, axis=0))
+    if recipe.slices.spread:  # so many slices of the whole volume, however many it has
+        k *= float(np.median([shape[2] for shape in shapes])) / recipe.slices.spread
+    return replace(facts, shapes=tuple(shapes), spacings=((i, j, k),) * len(shapes))
+
+
+def _thick_last(spacing: Spacing) -> list[int]:
+    """The axes in the order that ``prepare.orientation: slices`` gives them."""
+    thick = max(range(3), key=lambda axis: (round(spacing[axis], 3), axis))
+    return [*(axis for axis in range(3) if axis != thick), thick]
+
+
+def _cropped(extents: NDArray[np.float64], recipe: Recipe) -> NDArray[np.float64]:
+    """Mm (3,) along i, j, k of what is resized: a square in the plane of the slices where a joint is cut out."""
+    if recipe.prepare.get("crop") != "joint":
+        return extents
+    side = recipe.preparation.joint_mm
+    return np.minimum(extents, (side, side, np.inf))
 
 
 def overridden(recipe: Recipe, time_step: MachineTimer) -> StepTimer:

@@ -41,8 +41,8 @@ class PatchFeed:
 
     def __call__(self, batch: Batch, seed: int, progress: float) -> tuple[Tensor, Tensor]:
         """See :class:`voxloom.training.job.Feed`."""
-        step, image, label = batch
-        parameters = draw_changes(self.augmenter, image, job_seed=self.job_seed, step=step, seed=seed)
+        _, image, label, *_ = batch
+        parameters = draw_changes(self.augmenter, batch, job_seed=self.job_seed, seed=seed)
         with torch.autocast(image.device.type, enabled=False):  # the image stays float32 until the network
             image, changed = self.augmenter.apply(image, label, parameters, self.settings.patch)
         assert changed is not None

@@ -19,9 +19,17 @@ def usable_cases(dataset: Dataset, recipe: Recipe) -> tuple[Dataset, Labels]:
         foreground = tuple(Label(n, (v,) if isinstance(v, int) else tuple(v)) for n, v in named if v not in (0, (0,)))
         labels = Labels(foreground, ignore=recipe.data.ignore)
     labels = recipe.labels.apply(labels)
+    dataset = dataset.subset([case.id for case in dataset if case.label is not None])
     if labels == dataset.labels:
         return dataset, labels
-    kinds = dataset.channel_kinds
-    return Dataset.from_cases(
-        dataset.name, dataset.cases, dataset.channels, labels, root=dataset.root, channel_kinds=kinds
-    ), labels
+    changed = Dataset.from_cases(
+        dataset.name,
+        dataset.cases,
+        dataset.channels,
+        labels,
+        root=dataset.root,
+        channel_kinds=dataset.channel_kinds,
+        notes=dataset.notes,
+        columns=dataset.columns,
+    )
+    return changed, labels

@@ -21,9 +21,11 @@ from voxloom.training.timing import seconds_per_step
 class NoiseCase:
     """A prepared case of random voxels with one label per inner index, as large as the patch."""
 
-    def __init__(self, shape: Triple, channels: int, count: int) -> None:
+    def __init__(
+        self, shape: Triple, channels: int, count: int, spacing: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    ) -> None:
         random = np.random.default_rng(0)
-        self.shape = shape
+        self.shape, self.spacing = shape, spacing
         self._image = random.standard_normal((channels, *shape), dtype=np.float32)
         self._label = random.integers(0, count + 1, shape).astype(np.uint8)
         self.foreground = {1: np.argwhere(self._label == 1)[:100].astype(np.int32)}
@@ -48,7 +50,7 @@ def noise_training(
     labels = Labels(tuple(Label(f"label {n}", (n,)) for n in range(1, count + 1)))
     if network.out_channels == 1:  # one region: sigmoid outputs have no background channel
         labels = Labels((Label("region", (1, 2)),))
-    case = NoiseCase(training.patch, network.in_channels, count)
+    case = NoiseCase(training.patch, network.in_channels, count, spacing)
     return SegmentationTraining(
         Path(), {"noise": case}, {}, labels, network, training, augment, InferenceSettings(), spacing, 0, {}
     )  # fmt: skip

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from voxloom.augment import AugmentSettings
 from voxloom.dataset import Labels
 from voxloom.errors import BadInput
 from voxloom.inference import (
@@ -29,11 +30,15 @@ from voxloom.inference import (
     stream_map,
 )
 from voxloom.inference.labels import add_share, decide
+from voxloom.inference.looks import mean_of_views
 from voxloom.inference.precision import pick_device
+from voxloom.inference.variation import Variation
 from voxloom.inference.views import Member, View, views
 from voxloom.networks import build_network, network_settings
 from voxloom.prepare import PLAIN_SLICES, PrepareSettings, SliceSettings, Statistics
+from voxloom.run.mirroring import sided_axes
 from voxloom.run.run import Run
+from voxloom.run.scan_check import TrainedOn
 from voxloom.run.scans import read_channels, refuse_channels
 from voxloom.tasks.segmentation.postprocessing import Activations, Mending, used_mendings
 from voxloom.training.settings import InferenceSettings
@@ -53,7 +58,9 @@ class Predictor:
     largest : names of labels of which only the largest component is kept.
     slices : which slices the networks see, as in ``model.json``.
     mendings : post-processing steps of the run.
-    trained_mirror : axes along which training mirrored patches.
+    augment : the random changes of training; None where a run of an earlier version does not say.
+    looks : views of the scan whose mean is taken, see ``voxloom.tasks.segmentation.tta``; none for the scan alone.
+    trained_on : what the training cases were like; scans that differ are told.
     may_lack : whether the networks learned to do without a channel (``augment.channel_dropout``).
     """
 
@@ -69,20 +76,34 @@ class Predictor:
     largest: tuple[str, ...]
     slices: SliceSettings = PLAIN_SLICES
     mendings: tuple[Mending, ...] = ()
-    trained_mirror: tuple[int, ...] = ()
+    augment: AugmentSettings | None = None
+    looks: tuple[Variation, ...] = ()
     may_lack: bool = False
+    trained_on: TrainedOn | None = None
 
     @classmethod
-    def of(cls, run: Run, *, device: str = "auto", mirror: Sequence[int] | None = None) -> Predictor:
-        """Load all trained folds of a run; ``mirror`` instead of the recipe's axes."""
+    def of(cls, run: Run, *, device: str = "auto") -> Predictor:
+        """Load all trained folds of a run."""
         largest = tuple(run.summary.get("largest_component", ()))
-        predictor = cls.from_folds(run.folds, device=device, mirror=mirror, largest=largest)
-        return predictor.with_run(run)
+        return cls.from_folds(run.folds, device=device, largest=largest).with_run(run)
 
     def with_run(self, run: Run) -> Predictor:
-        """The same networks with what the run knows beside them: its post-processing, and how it was trained."""
-        mirrored = tuple(run.recipe.augment.get("mirror", ()))
-        return replace(self, mendings=used_mendings(run.summary), trained_mirror=mirrored)
+        """The same networks with what the run knows beside them: its post-processing, and how and on what it was trained.
+
+        Mirror images that training never showed are left out, which a run of an earlier version may ask for.
+        """
+        augment = AugmentSettings.model_validate(run.recipe.augment)
+        on = TrainedOn.of(run.data)
+        known = replace(self, mendings=used_mendings(run.summary), augment=augment, trained_on=on)
+        mirror = tuple(axis for axis in self.inference.mirror if axis in known.trained_mirror)
+        return replace(known, inference=self.inference.model_copy(update={"mirror": mirror}))
+
+    @property
+    def trained_mirror(self) -> tuple[int, ...]:
+        """Prepared axes along which the networks know mirror images; left-right is none of them where labels tell the sides."""
+        seen = () if self.augment is None else self.augment.mirror
+        sided = sided_axes(self.labels.names, self.prepare.orientation)
+        return tuple(axis for axis in seen if axis not in sided and (axis < 2 or self.patch[2] > 1))
 
     @classmethod
     def from_folds(
@@ -90,14 +111,13 @@ class Predictor:
         folders: Sequence[Path],
         *,
         device: str = "auto",
-        mirror: Sequence[int] | None = None,
         largest: tuple[str, ...] = (),
     ) -> Predictor:
         """Load folds from their folders (``model.safetensors`` and ``model.json``)."""
         place = torch.device(pick_device(device))
         loaded = [load_weights(folder) for folder in folders]
         try:
-            return cls._assemble(loaded, place, mirror, largest)
+            return cls._assemble(loaded, place, largest)
         except (KeyError, ValueError, TypeError, AttributeError, IndexError, RuntimeError) as error:
             fix = "Copy the run again"
             raise BadInput(f"model.json is damaged or does not fit the weights ({error})", folders[0], fix) from error
@@ -107,7 +127,6 @@ class Predictor:
         cls,
         loaded: Sequence[tuple[dict[str, torch.Tensor], dict[str, Any]]],
         place: torch.device,
-        mirror: Sequence[int] | None,
         largest: tuple[str, ...],
     ) -> Predictor:
         """Networks of weights and descriptions."""
@@ -122,8 +141,6 @@ class Predictor:
             learned = described["statistics"]
             members.append(Member(network.eval(), Statistics.from_dict(learned) if learned else None))
         inference = InferenceSettings.model_validate(about["inference"])
-        if mirror is not None:
-            inference = inference.model_copy(update={"mirror": tuple(mirror)})
         i, j, k = about["patch"]
         return cls(
             members=tuple(members),
@@ -137,6 +154,7 @@ class Predictor:
             device=place,
             largest=largest,
             slices=SliceSettings.model_validate(about.get("slices", {})),
+            augment=AugmentSettings.model_validate(about["augment"]) if "augment" in about else None,
             may_lack=all(described.get("channel_dropout", 0) > 0 for _, described in loaded),
         )
 
@@ -155,6 +173,8 @@ class Predictor:
         """
         volume = source if isinstance(source, Volume) else read_channels(source, resample_tilt)
         refuse_channels(volume, self.channels, self.may_lack)
+        if self.trained_on is not None:
+            self.trained_on.warn(volume)
         labels = self._labels(volume)
         with self.activations(volume) as activations:
             for mending in self.mendings:
@@ -204,9 +224,19 @@ class Predictor:
 
     def slabs(self, view: View, *, reading: Reading | None = None) -> Iterator[Slab]:
         """Mean probabilities of the networks of a view, or what is read in their place, on its prepared grid."""
+        if not self.looks:
+            return self._stream(view, Variation(), reading)
+        if len(self.looks) == 1 and not self.looks[0].moves:
+            return self._stream(view, self.looks[0], reading)
+        return mean_of_views(
+            self.looks, partial(self._stream, view), view.image.shape[1:], view.geometry.spacing, reading
+        )
+
+    def _stream(self, view: View, look: Variation, reading: Reading | None = None) -> Iterator[Slab]:
+        """Slabs of one look at a view; a moved scan is not yet brought back."""
         return stream_map(
-            view.networks,
-            view.image,
+            tuple(look.network(network) for network in view.networks),
+            look.image(view.image, view.geometry.spacing),
             patch=self.patch,
             overlap=self.inference.overlap,
             batch=self.inference.batch,

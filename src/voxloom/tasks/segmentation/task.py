@@ -11,16 +11,18 @@ from pydantic import BaseModel
 
 from voxloom.dataset import Case, Dataset, Labels
 from voxloom.dataset.inspect import Fingerprint
-from voxloom.dataset.join import check_labels
 from voxloom.errors import BadInput
 from voxloom.evaluation import Evaluation, evaluate_case, robustness
+from voxloom.evaluation.case import undeclared_values
+from voxloom.evaluation.scores import MASK_SCORES
 from voxloom.formats import write_volume
 from voxloom.prepare import PreparedCase, Statistics
 from voxloom.recipe.recipe import Recipe
 from voxloom.report.dice_table import dice_rows, metric_rows
+from voxloom.run.matching import MatchedCases, matched_cases
+from voxloom.run.mirroring import without_sided_mirrors
 from voxloom.run.run import Run
 from voxloom.run.scans import Scan
-from voxloom.tasks.abilities import ALL
 from voxloom.tasks.segmentation.facts import complete, gather_facts, plan_rows, plan_text
 from voxloom.tasks.segmentation.material import usable_cases
 from voxloom.tasks.segmentation.noise import timed_step
@@ -30,9 +32,10 @@ from voxloom.tasks.segmentation.scoring import read_tables, settle
 from voxloom.tasks.segmentation.structures import score_structures, write_structures
 from voxloom.tasks.segmentation.training import SegmentationTraining
 from voxloom.tasks.segmentation.truth import truth_of
+from voxloom.tasks.segmentation.tta import views_told, with_tta
 from voxloom.tasks.settings import Settings, resolve
 from voxloom.tasks.study import Study
-from voxloom.tasks.task import Material, Planned, Table
+from voxloom.tasks.task import PLAIN, Material, Planned, Table, Wish
 from voxloom.volume import Volume
 
 
@@ -45,7 +48,11 @@ class Segmentation:
     title = "Dice"
     needed, remedy = "a label map", "Add label maps"
     ending = ".nii.gz"
-    abilities = ALL
+    main_score = "dice"
+    scores: Mapping[str, Any] = MASK_SCORES
+    trained_on = "label maps"
+    cannot: Mapping[str, str] = {}
+    unused: Mapping[str, str] = {}
 
     def material(self, dataset: Dataset, recipe: Recipe, about: Mapping[str, Any] | None = None) -> Material:
         """The labelled cases, and the labels that the recipe asks for."""
@@ -55,9 +62,16 @@ class Segmentation:
         """Whether it has a label map."""
         return case.label is not None
 
-    def check_external(self, material: Material, other: Dataset) -> None:
-        """The values of a label must be the run's."""
-        check_labels(material.labels, other)
+    def matched(
+        self, recipe: Recipe, labels: Labels | None, channels: Sequence[str], dataset: Dataset, cases: Sequence[Case]
+    ) -> MatchedCases:
+        """Labels are matched by name; values may differ."""
+        assert labels is not None
+        return matched_cases(recipe, labels, channels, dataset, cases)
+
+    def settled(self, recipe: Recipe, material: Material) -> tuple[Recipe, str | None]:
+        """No mirror images that exchange left and right labels."""
+        return without_sided_mirrors(recipe, labels_of(material).names)
 
     def describe(self, material: Material) -> dict[str, Any]:
         """Labels and values."""
@@ -91,7 +105,7 @@ class Segmentation:
             training=s.training,
             augment=s.augment,
             inference=s.inference,
-            spacing=s.spacing,
+            spacing=typical_spacing([prepared[name] for name in fold.train]),
             seed=s.recipe.seed + number,
             description=describe_model(study, number, statistics),
             pace=s.recipe.pace.get(f"fold_{number}", ()),
@@ -103,13 +117,30 @@ class Segmentation:
         """Networks of folds."""
         return Predictor.from_folds(folds, device=device)
 
-    def open(self, run: Run, *, device: str = "auto", tta: bool = False) -> Predictor:
+    def open(self, run: Run, wish: Wish = PLAIN) -> Predictor:
         """All folds with the run's post-processing."""
-        return Predictor.of(run, device=device, mirror=(0, 1, 2) if tta else None)
+        if wish.abstain is not None:
+            raise BadInput("--abstain is for runs that were trained on points", run.folder, "Leave it out")
+        predictor = Predictor.of(run, device=wish.device)
+        return with_tta(predictor, wish.seed) if wish.tta else predictor
+
+    def told(self, predictor: Any) -> dict[str, Any]:
+        """The views whose mean is taken."""
+        views = views_told(predictor) if isinstance(predictor, Predictor) else None
+        return {"views": views} if views else {}
+
+    def remarks(self, prediction: Volume) -> tuple[str | None, dict[str, Any]]:
+        """None."""
+        return None, {}
 
     def predict_case(self, predictor: Any, case: Case) -> Any:
         """By its image."""
         return predictor.predict(case.read_image())
+
+    def predict(self, predictor: Any, volume: Volume) -> Volume:
+        """A label map."""
+        found: Volume = predictor.predict(volume)
+        return found
 
     def ending_of(self, scan: Scan, wanted: str | None) -> str:
         """The scan's own format where it holds labels."""
@@ -131,9 +162,14 @@ class Segmentation:
         """The rows of all folds."""
         return read_tables(paths)
 
-    def score(self, table: Evaluation, case: Case, prediction: Volume, predictor: Predictor) -> None:
+    def score(
+        self, table: Evaluation, case: Case, prediction: Volume, predictor: Predictor, labels: Labels | None
+    ) -> list[str]:
         """Overlap and distances per label, on the case's own grid."""
-        table.add(case.id, evaluate_case(prediction, truth_of(case), predictor.labels), patient=case.patient)
+        truth, meant = truth_of(case), labels or predictor.labels
+        table.add(case.id, evaluate_case(prediction, truth, meant), patient=case.patient)
+        told = "of the truth is not a label of the run and counts as background"
+        return [f"value {value} {told}" for value in undeclared_values(truth, meant)]
 
     def settle(self, study: Study, scored: Mapping[str, Evaluation]) -> tuple[dict[str, Table], dict[str, Any]]:
         """Post-processing that raises the Dice of the held-out cases."""
@@ -144,10 +180,11 @@ class Segmentation:
         return {"robustness": robustness(scored)} if len(scored) > 1 else {}
 
     def figures(
-        self, run: Run, predictor: Predictor, cases: Sequence[Case], folder: Path, predictions: Mapping[str, Path]
+        self, run: Run, labels: Labels | None, cases: Sequence[Case], folder: Path, predictions: Mapping[str, Path]
     ) -> dict[str, Any]:
         """Of single structures, where the recipe counts them."""
-        return score_structures(run, predictor.labels, predictions, cases, folder)
+        assert labels is not None
+        return score_structures(run, labels, predictions, cases, folder)
 
     def rows(self, summary: Mapping[str, Any] | None) -> list[list[str]]:
         """Dice per label."""
@@ -161,12 +198,17 @@ class Segmentation:
         """A metric, of the mean over labels or of one label."""
         return read_scores(dict(summary), score)
 
-    def report(self, run: Path) -> Path:
-        """Page and cards."""
+    def cards(self, run: Path) -> None:
+        """Model card, CLAIM and methods."""
         from voxloom.report.cards import write_cards
-        from voxloom.report.run_page import write_run_report
 
         write_cards(run)
+
+    def report(self, run: Path) -> Path:
+        """Page and cards."""
+        from voxloom.report.run_page import write_run_report
+
+        self.cards(run)
         return write_run_report(run)
 
 
@@ -178,6 +220,14 @@ def labels_of(material: Material) -> Labels:
     if material.labels is None:
         raise BadInput("no label map to train on", material.dataset.root)
     return material.labels
+
+
+def typical_spacing(cases: Sequence[PreparedCase]) -> tuple[float, float, float]:
+    """Mm of the prepared grid, the median where every case has its own (``resize_to``, or no spacing in the recipe)."""
+    if not cases:
+        return (1.0, 1.0, 1.0)
+    i, j, k = (sorted(axis)[len(cases) // 2] for axis in zip(*(case.spacing for case in cases), strict=True))
+    return (i, j, k)
 
 
 def describe_model(study: Study, number: int, statistics: Statistics | None) -> dict[str, Any]:
@@ -196,6 +246,7 @@ def describe_model(study: Study, number: int, statistics: Statistics | None) -> 
         "channels_last": s.training.channels_last,
         "channels": list(study.dataset.channels),
         "channel_dropout": s.augment.channel_dropout,
+        "augment": s.augment.model_dump(mode="json"),
         "labels": study.labels.to_nnunet(),
         "regions_order": study.labels.regions_order,
         "statistics": statistics.to_dict() if statistics else None,

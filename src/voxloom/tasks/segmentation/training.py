@@ -24,7 +24,7 @@ from voxloom.tasks.segmentation.validation import Validator
 from voxloom.training.first_weights import set_first_weights
 from voxloom.training.init import RANDOM, InitSettings
 from voxloom.training.log import VAL_LOSS, TrainingLog
-from voxloom.training.sampling import PatchSampler, PatchSource, window_size
+from voxloom.training.sampling import PatchSampler, PatchSource, window_for
 from voxloom.training.settings import InferenceSettings, TrainingSettings
 
 
@@ -104,8 +104,7 @@ class SegmentationTraining:
     def build_sampler(self) -> PatchSampler:
         """The patches of a training, read large enough for the augmentation."""
         cases, t = list(self.train.values()), self.training
-        shapes = [case.shape for case in cases]
-        size = window_size(t.patch, self.spacing, self.augment.angles, self.augment.largest_scale, shapes)
+        size = window_for(t.patch, cases, self.augment)
         if self.slices.spread:  # random slices have no neighbors to read beyond the patch
             size = (size[0], size[1], t.patch[2])
         return PatchSampler(cases, size, t.patch, t.batch, t.foreground, self.seed, self.slices, self.augment)

@@ -39,8 +39,8 @@ class CaseFeed:
 
     def __call__(self, batch: Batch, seed: int, progress: float) -> tuple[Tensor | tuple[Tensor, Tensor], Tensor]:
         """See :class:`voxloom.training.job.Feed`."""
-        step, image, rows = batch
-        parameters = draw_changes(self.augmenter, image, job_seed=self.job_seed, step=step, seed=seed)
+        _, image, rows, *_ = batch
+        parameters = draw_changes(self.augmenter, batch, job_seed=self.job_seed, seed=seed)
         with torch.autocast(image.device.type, enabled=False):  # the image stays float32 until the network
             image, _ = self.augmenter.apply(image, None, parameters, self.settings.patch)
         scale = phase_at(self.settings.phases, progress)[0].scale

@@ -28,7 +28,7 @@ def step_timer(objective: Objective, targets: int, device: str) -> Timer:
         image = np.random.default_rng(0).standard_normal((network.in_channels, *training.patch), dtype=np.float32)
         rows = [np.eye(targets, dtype=np.float32)[n % targets] for n in range(2)]
         numbers = np.zeros(network.covariates, np.float32)
-        cases = {f"noise {n}": WholeCase(InMemory(image), row, numbers) for n, row in enumerate(rows)}
+        cases = {f"noise {n}": WholeCase(InMemory(image, spacing), row, numbers) for n, row in enumerate(rows)}
         whole = training.model_copy(update={"phases": (), "monitor": "train_loss"})
         job = WholeCaseTraining(Path(), cases, {}, objective, network, whole, augment, 0.0, spacing, 0, {})
         return seconds_per_step(job, device=device)

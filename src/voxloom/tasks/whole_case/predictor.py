@@ -38,6 +38,7 @@ class InMemory:
     """A prepared image (C, I, J, K) as the samplers know it."""
 
     values: np.ndarray
+    spacing: tuple[float, float, float] = (1.0, 1.0, 1.0)
 
     @property
     def shape(self) -> Triple:

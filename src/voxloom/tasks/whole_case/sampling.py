@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,13 +13,30 @@ from numpy.typing import NDArray
 from voxloom.training.windows import ImageSource, Triple, read_padded
 
 
+class GriddedSource(ImageSource, Protocol):
+    """A prepared image that knows its voxel size."""
+
+    @property
+    def spacing(self) -> tuple[float, float, float]: ...
+
+
 @dataclass(frozen=True)
 class WholeCase:
     """A prepared image, its target vector and its scaled covariates."""
 
-    source: ImageSource
+    source: GriddedSource
     target: NDArray[np.float32]
     numbers: NDArray[np.float32]
+
+    @property
+    def shape(self) -> Triple:
+        """Voxels of the prepared image."""
+        return self.source.shape
+
+    @property
+    def spacing(self) -> tuple[float, float, float]:
+        """Voxel size in mm, order i j k."""
+        return self.source.spacing
 
 
 def middle_of(source: ImageSource, size: Triple) -> NDArray[np.float32]:
@@ -60,6 +78,11 @@ class CaseSampler:
         chosen = [self._case_at(step * self.batch + n) for n in range(self.batch)]
         images = np.stack([middle_of(case.source, self.size) for case in chosen])
         return images, np.stack([np.concatenate([case.target, case.numbers]) for case in chosen])
+
+    def spacing(self, step: int) -> NDArray[np.float32]:
+        """Mm (B, 3) along i, j, k of the cases of one step."""
+        chosen = (self._case_at(step * self.batch + n) for n in range(self.batch))
+        return np.array([case.spacing for case in chosen], dtype=np.float32)
 
     def _case_at(self, position: int) -> WholeCase:
         turn, place = divmod(position, len(self._order))

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ValidationError
 
-from voxloom.dataset import Case, Dataset
+from voxloom.dataset import Case, Dataset, Labels
 from voxloom.dataset.inspect import Fingerprint
 from voxloom.errors import BadInput
 from voxloom.files import write_text
@@ -23,11 +23,13 @@ from voxloom.prepare import PreparedCase, Statistics
 from voxloom.recipe.keys import as_bad_input
 from voxloom.recipe.recipe import Recipe
 from voxloom.run.cases import joined_cases
+from voxloom.run.matching import MatchedCases, ordered_cases
 from voxloom.run.run import Run
 from voxloom.run.scans import Scan
 from voxloom.tasks.settings import Settings, resolve
 from voxloom.tasks.study import Study
-from voxloom.tasks.task import Material, Planned
+from voxloom.tasks.task import Material, Planned, Wish
+from voxloom.tasks.whole_case.limits import CANNOT, UNUSED
 from voxloom.tasks.whole_case.material import WholeCaseMaterial, scales_of
 from voxloom.tasks.whole_case.noise import step_timer
 from voxloom.tasks.whole_case.plan import Asked, plan_whole_case
@@ -35,6 +37,7 @@ from voxloom.tasks.whole_case.predictor import VIEWS, CasePredictor
 from voxloom.tasks.whole_case.sampling import WholeCase
 from voxloom.tasks.whole_case.settings import WholeCaseSettings
 from voxloom.tasks.whole_case.training import Objective, WholeCaseTraining
+from voxloom.volume import Volume
 
 #: What a run learned on its held-out cases about its answers.
 CALIBRATION = "calibration.json"
@@ -51,7 +54,9 @@ class WholeCaseTask(ABC):
     needed = "a target"
     remedy = "Add a column `target` to the table of cases, or name one in the recipe"
     ending = ".json"
-    abilities = frozenset({"tta", "compare"})
+    unused: Mapping[str, str] = UNUSED
+    cannot: Mapping[str, str] = CANNOT
+    trained_on: str
     monitor: str
 
     @abstractmethod
@@ -98,9 +103,24 @@ class WholeCaseTask(ABC):
         """Whether it has a target at all; which one is asked for is known to the run alone."""
         return case.target is not None or bool(case.attributes)
 
-    def check_external(self, material: Material, other: Dataset) -> None:
+    def matched(
+        self, recipe: Recipe, labels: Labels | None, channels: Sequence[str], dataset: Dataset, cases: Sequence[Case]
+    ) -> MatchedCases:
         """Targets are read by the run's own rules; classes that it does not know are refused when a case is scored."""
-        return None
+        return ordered_cases(channels, dataset, cases)
+
+    def settled(self, recipe: Recipe, material: Material) -> tuple[Recipe, str | None]:
+        """Nothing contradicts."""
+        return recipe, None
+
+    def told(self, predictor: Any) -> dict[str, Any]:
+        """The views whose mean is taken."""
+        views = predictor.networks.views
+        return {"views": f"Mean over the scan and {views} views changed as in training"} if views else {}
+
+    def remarks(self, prediction: Any) -> tuple[str | None, dict[str, Any]]:
+        """None."""
+        return None, {}
 
     def describe(self, material: Material) -> dict[str, Any]:
         """What the targets mean, and the scale of the covariates."""
@@ -185,6 +205,15 @@ class WholeCaseTask(ABC):
             "trained_on": list(study.folds[number].train),
         }
 
+    def refuse_abstain(self, run: Run, wish: Wish) -> None:
+        """Whole cases are answered always; how sure the answer is stands beside it."""
+        if wish.abstain is not None:
+            raise BadInput("--abstain is for runs that were trained on points", run.folder, "Leave it out")
+
+    def predict(self, predictor: Any, volume: Volume) -> Any:
+        """Without covariates, which a scan alone does not know."""
+        return predictor.predict(volume)
+
     def networks(self, folds: Sequence[Path], device: str, tta: bool) -> CasePredictor:
         """The networks of folds."""
         return CasePredictor.from_folds(folds, device=device, views=VIEWS if tta else 0)
@@ -202,12 +231,16 @@ class WholeCaseTask(ABC):
         write_text(path, json.dumps({"case": name, **prediction.to_dict()}, indent=2, ensure_ascii=False) + "\n")
         return path
 
+    def cards(self, run: Path) -> None:
+        """None yet."""
+        return None
+
     def spread(self, scored: Mapping[str, Any]) -> dict[str, Any]:
         """Not measured."""
         return {}
 
     def figures(
-        self, run: Run, predictor: Any, cases: Sequence[Case], folder: Path, predictions: Mapping[str, Path]
+        self, run: Run, labels: Labels | None, cases: Sequence[Case], folder: Path, predictions: Mapping[str, Path]
     ) -> dict[str, Any]:
         """None beside the table's."""
         return {}

@@ -27,7 +27,7 @@ from voxloom.training.first_weights import set_first_weights
 from voxloom.training.init import RANDOM, InitSettings
 from voxloom.training.log import VAL_LOSS, TrainingLog
 from voxloom.training.module import to_layout
-from voxloom.training.sampling import window_size
+from voxloom.training.sampling import window_for
 from voxloom.training.settings import TrainingSettings
 
 
@@ -117,8 +117,7 @@ class WholeCaseTraining:
     def build_sampler(self) -> CaseSampler:
         """Whole cases, read large enough for the augmentation."""
         t, cases = self.training, list(self.train.values())
-        shapes = [case.source.shape for case in cases]
-        size = window_size(t.patch, self.spacing, self.augment.angles, self.augment.largest_scale, shapes)
+        size = window_for(t.patch, cases, self.augment)
         return CaseSampler(cases, size, t.batch, self.seed, tuple(self.repeats.get(name, 1) for name in self.train))
 
     def build_log(self) -> TrainingLog:

@@ -1,0 +1,72 @@
+"""The weighted mean of the probabilities of several views of a scan, in bounded memory.
+
+Knows prepared grids. The probabilities of one view at a time, and the mean, lie on disk.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from voxloom.inference.band import Slab
+from voxloom.inference.forward import Reading
+from voxloom.inference.variation import Variation
+
+#: Probabilities of one view, slab by slab.
+Predict = Callable[[Variation], Iterable[Slab]]
+#: Values that are read at a time.
+_BLOCK = 1 << 24
+
+
+def mean_of_views(
+    views: Sequence[Variation],
+    predict: Predict,
+    size: tuple[int, ...],
+    spacing: Sequence[float],
+    reading: Reading | None = None,
+) -> Iterator[Slab]:
+    """The mean probability of some views on the prepared grid, or what is read in its place.
+
+    A place that a turned or shifted view does not show is the mean of the others there.
+
+    Parameters
+    ----------
+    views : at least one; the first shows the whole scan.
+    predict : probabilities (L, ...) of a view on the grid of its own image.
+    size, spacing : voxels and mm of the prepared grid.
+    reading : see :func:`voxloom.inference.stream_map`; it is given mean probabilities.
+    """
+    with tempfile.TemporaryDirectory(prefix="voxloom") as folder:
+        total: NDArray[np.float32] | None = None
+        weights = np.zeros(size, np.float32)
+        for view in views:
+            held = _held(predict(view), size, Path(folder) / "view.npy")
+            if total is None:
+                shape = (len(held), *size)
+                total = np.lib.format.open_memmap(Path(folder) / "mean.npy", "w+", np.float32, shape)
+            for n, (values, shown) in enumerate(view.brought_back(held, spacing)):
+                total[n] += view.weight * values
+                if n == 0:
+                    weights += view.weight * shown.numpy()
+        assert total is not None, "no view was given"
+        planes = max(1, _BLOCK // max(1, len(total) * size[1] * size[2]))
+        for start in range(0, size[0], planes):
+            part = slice(start, start + planes)
+            mean = total[:, part] / weights[part]
+            yield Slab(0, start, mean if reading is None else reading(torch.from_numpy(mean)).numpy())
+
+
+def _held(slabs: Iterable[Slab], size: tuple[int, ...], path: Path) -> NDArray[np.float16]:
+    """All slabs in an array (L, I, J, K) on disk."""
+    held: NDArray[np.float16] | None = None
+    for slab in slabs:
+        if held is None:
+            held = np.lib.format.open_memmap(path, "w+", np.float16, (len(slab.values), *size))
+        np.moveaxis(held, slab.axis + 1, 0)[slab.start : slab.stop] = np.moveaxis(slab.values, slab.axis + 1, 0)
+    assert held is not None
+    return held

@@ -1,0 +1,28 @@
+"""What ``inspect`` calls an error of a whole data set stops a training too; what it calls a doubt is told.
+
+Knows the fingerprint. The checks are those of ``voxloom.dataset.inspect``.
+"""
+
+from __future__ import annotations
+
+from voxloom.dataset.inspect import Fingerprint
+from voxloom.dataset.inspect.check_headers import mixed_units, segment_names, values_apart
+from voxloom.errors import BadInput
+from voxloom.notes import tell
+
+
+def refuse_unsound(found: Fingerprint) -> None:
+    """Tell what the readers of the training cases were not sure of, and refuse sets whose files contradict each other.
+
+    Raises
+    ------
+    BadInput : masks of 0 and 1 beside masks of 0 and 255, segments numbered differently, or cases with and without a voxel size.
+    """
+    for case in found.cases:
+        for text in case.notes:
+            tell(case.id, text)
+    for problem in (*values_apart(found), *segment_names(found), *mixed_units(found)):
+        if problem.severity == "error":
+            raise BadInput(problem.what, found.name, problem.fix)
+        if problem.severity == "warning":
+            tell(found.name, f"{problem.what}. {problem.fix}")

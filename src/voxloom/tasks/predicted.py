@@ -1,0 +1,78 @@
+"""Cases with a truth and a prediction on disk: those that folds held out, or those of the last test set.
+
+Knows where a run keeps predictions. Draws nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from voxloom.dataset import Case, Dataset, Labels
+from voxloom.errors import BadInput
+from voxloom.run.matching import matched_cases
+from voxloom.run.run import Run
+from voxloom.tasks.scoring import annotated_test
+from voxloom.tasks.study import open_study
+from voxloom.tasks.task import task_of
+
+#: Where the last test set lies, in ``summary.json`` under ``test``.
+ROOT = "root"
+On = Literal["held-out", "test"]
+
+
+@dataclass(frozen=True)
+class PredictedCases:
+    """Cases, their predicted label maps, and the labels of both.
+
+    Parameters
+    ----------
+    cases, predictions : by case id; every prediction has its case.
+    labels : of truths and predictions.
+    """
+
+    cases: Mapping[str, Case]
+    predictions: Mapping[str, Path]
+    labels: Labels
+
+    def refuse_missing(self, wanted: list[str], on: On, run: Run) -> None:
+        """Refuse cases without a prediction (BadInput naming those that have one)."""
+        missing = [case for case in wanted if case not in self.predictions]
+        if missing or not self.predictions:
+            known = list(self.predictions)
+            fix = f"There are {', '.join(known[:8])}" if known else "Train with a hold-out or folds"
+            raise BadInput(f"no prediction of {', '.join(missing) or f'any {on} case'}", run.folder, fix)
+
+
+def predicted_cases(run: Run, on: On = "held-out") -> PredictedCases:
+    """The held-out cases of a run, or those of the test set that it was evaluated on last.
+
+    Raises
+    ------
+    BadInput : the run was not evaluated on a test set, or its data are gone.
+    """
+    return _test(run) if on == "test" else _held_out(run)
+
+
+def _held_out(run: Run) -> PredictedCases:
+    study = open_study(run)
+    found = _maps(sorted(run.folder.glob("fold_*/predictions/*.nii.gz")))
+    return PredictedCases({name: study.dataset[name] for name in found}, found, study.labels)
+
+
+def _test(run: Run) -> PredictedCases:
+    root = run.summary.get("test", {}).get(ROOT)
+    if root is None:
+        raise BadInput("the run was not evaluated on a test set", run.folder, f"voxloom evaluate {run.folder} DATASET")
+    dataset, about = Dataset(root), run.data["dataset"]
+    labels = Labels.from_nnunet(about["labels"], about["regions_order"])
+    matched = matched_cases(run.recipe, labels, about["channels"], dataset, annotated_test(task_of(run), dataset))
+    cases = {case.id: case for case in matched.cases}
+    found = _maps(sorted((run.folder / "test" / "predictions").glob("*.nii.gz")))
+    return PredictedCases(cases, {name: path for name, path in found.items() if name in cases}, matched.labels)
+
+
+def _maps(paths: list[Path]) -> dict[str, Path]:
+    return {path.name.removesuffix(".nii.gz"): path for path in paths}

@@ -1,0 +1,33 @@
+"""What a run that answers for whole cases cannot do yet, and which recipe keys its training does not use. Knows no run."""
+
+from __future__ import annotations
+
+#: Verb of ``voxloom.tasks.abilities`` -> what such a run cannot do, and what to do instead.
+CANNOT = {
+    "predict --uncertainty": "write maps of uncertainty; its answers carry their spread over folds and views",
+    "show": "be drawn with contours of labels; its report.html shows its figures",
+    "review": "be reviewed by Dice; report.html lists its top losses",
+    "compare": "be compared by Dice",
+    "stress": "be stressed by Dice",
+    "calibrate": "predict a Dice; its probabilities and intervals are calibrated in training",
+    "pseudo": "give pseudo-labels",
+    "rank": "rank scans by the disagreement of label maps",
+    "ensemble": "be part of an ensemble of label maps",
+    "export --to monai": "be exported as a MONAI bundle",
+}
+
+#: Recipe keys that such a training does not use, and why; set away from their default they are refused.
+_LABELS, _WINDOWS = "it is about label maps", "whole scans are read, no windows or slices of them"
+UNUSED = {
+    **dict.fromkeys(
+        ("data.labels", "data.ignore", "labels.merge", "prepare.joint_labels", "prepare.joint_mm"), _LABELS
+    ),
+    **{f"slices.{key}": _WINDOWS for key in ("plane", "neighbors", "edges", "per_volume", "spread", "background")},
+    "training.loss": "the task's own section says which loss",
+    "training.batch_dice": _LABELS,
+    **{f"inference.{key}": _LABELS for key in ("largest_component", "postprocess", "instances")},
+    "inference.mirror": "predict with --tta instead",
+    "inference.overlap": _WINDOWS,
+    "augment.slice_skip_chance": _WINDOWS,
+    "augment.slice_interpolation_chance": _WINDOWS,
+}
