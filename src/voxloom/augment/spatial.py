@@ -126,6 +126,9 @@ def centered_crop(tensor: Tensor, size: Sequence[int]) -> Tensor:
 
 
 def crop_center(source: Sequence[int], size: Sequence[int], spacing: Spacing) -> Tensor:
-    """Offset (3,), or (B, 3) for grids (B, 3), in mm from the source's center to that of its ``centered_crop``: half a voxel if parities differ."""
+    """Offset (3,), or (B, 3) for grids (B, 3), in mm from the center of the source to that of its ``centered_crop``.
+
+    Half a voxel where parities differ.
+    """
     voxels = [(n // 2 - m // 2) + (m - 1) / 2 - (n - 1) / 2 for n, m in zip(source, size, strict=True)]
     return torch.tensor(voxels) * (spacing.cpu() if isinstance(spacing, Tensor) else torch.tensor(spacing))
