@@ -104,6 +104,15 @@ def test_cases_with_and_without_a_spacing_do_not_mix(tmp_path: Path) -> None:
         refuse_unsound(fingerprint(Dataset(root), workers=0))
 
 
+def test_a_color_picture_among_grey_ones_is_refused(tmp_path: Path) -> None:
+    root = pictures(tmp_path / "p", [1] * 4)
+    colored = np.random.default_rng(0).integers(0, 255, (40, 40, 3)).astype(np.uint8)
+    Image.fromarray(colored).save(root / "images" / "c2.png")
+    assert any(
+        t.startswith("error: c2") and "has 3 channels, where the data set has the one channel" in t for t in told(root)
+    )
+
+
 def scans(root: Path, offsets: list[float]) -> Path:
     """NIfTI cases whose qform lies so many mm beside the sform."""
     for n, offset in enumerate(offsets):
