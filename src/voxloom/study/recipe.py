@@ -294,7 +294,7 @@ def _network_family(kind: Any, where: str | Path) -> type[BaseModel]:
     from voxloom.networks import network_kinds
 
     kinds = network_kinds()
-    if kind not in kinds:
+    if not isinstance(kind, str) or kind not in kinds:
         hint = nearest(str(kind), list(kinds), f"Known: {', '.join(kinds)}")
         raise BadInput(f"unknown network `network.kind: {kind}`", where, hint)
     return kinds[kind]
