@@ -203,9 +203,20 @@ def test_broken_files_are_problems_and_others_are_counted(tmp_path: Path) -> Non
     (tmp_path / "noise behind the magic").write_bytes(bytes(128) + b"DICM" + np.random.default_rng(2).bytes(5000))
     (tmp_path / "empty").write_bytes(b"")
     (tmp_path / "notes.txt").write_text("nothing to see")
+    (tmp_path / "no.dcm").write_bytes(bytes(500))
+    (tmp_path / "lock.txt").touch()
     found = read([*sorted(tmp_path.iterdir()), tmp_path / "good"])
     problems = {Path(file).name: reason for file, _, reason in found.problems}
-    assert set(problems) == {"cut in pixels", "cut in header", "cut in meta", "noise behind the magic"}
+    assert set(problems) == {
+        "cut in pixels",
+        "cut in header",
+        "cut in meta",
+        "noise behind the magic",
+        "empty",
+        "no.dcm",
+    }
+    assert problems["empty"] == "is empty (0 bytes)"
+    assert problems["no.dcm"] == "is no DICOM, though it ends with .dcm"
     assert "is cut: header and pixels need" in problems["cut in pixels"]
     assert found.others == 3
     assert found.count == 2

@@ -39,7 +39,8 @@ EXPECTED = {
     ("CT Body 3.0", 20, 20, 1, 2.0, "axial", 0.0, None, True, False, False, ""),
     (None, 28, 28, 1, 4.002, "axial", 18.5, None, None, False, False,
      "unevenly spaced slices; slices lean by 18.5 degrees (gantry tilt)"),
-    ("ax_asc_35sl", 9, 1, 1, None, "axial", 6.2, "T2*", None, False, False, "8 images at the position of another"),
+    ("ax_asc_35sl", 9, 1, 1, None, "axial", 6.2, "T2*", None, False, False,
+     "mosaics: many slices in one picture, which are not counted here; 8 images at the position of another"),
 }  # fmt: skip
 
 
@@ -70,7 +71,7 @@ def test_more_of_the_real_series(real: Archive) -> None:
     assert (post["vendor"], post["field_strength"], post["body_part"]) == ("GE", 3.0, "brain")
     assert (post["weighting_evidence"], post["weighting_confidence"]) == ("description and times", 0.95)
     ct = rows["CT Body 3.0", 20]
-    assert ct["spacing_header_wrong"]
+    assert not ct["spacing_header_wrong"], "slices of 3 mm, 2 mm apart, overlap: no header says otherwise"
     assert (ct["slice_thickness"], ct["spacing"], ct["burned_in"]) == (3.0, 2.0, "unknown")
     assert ct["series_uid"].startswith("no-uid:")
     assert rows["dT1", 24]["burned_in"] == "suspected"
@@ -96,7 +97,8 @@ def test_counts_of_the_phantom_archive(phantom: Archive) -> None:
         "SELECT plane, weighting, count(*) AS n FROM series WHERE NOT localizer GROUP BY ALL ORDER BY plane, weighting"
     )
     assert [tuple(row.values()) for row in rows] == [
-        ("axial", "T1", 40), ("axial", "T2", 40), ("coronal", "T2", 40), ("sagittal", "T1", 42), ("sagittal", "T2", 39),
+        ("axial", "T1", 40), ("axial", "T2", 40), ("coronal", "T2", 40), ("sagittal", "T1", 41), ("sagittal", "T2", 39),
+        ("sagittal", None, 1),
     ]  # fmt: skip
     assert phantom.query("SELECT count(*) AS n FROM series WHERE localizer")[0]["n"] == 40
 
@@ -127,8 +129,10 @@ def test_weighting_without_and_against_words(phantom: Archive) -> None:
            WHERE weighting_confidence < 0.95 AND NOT localizer ORDER BY patient_id"""
     )
     assert [tuple(row.values()) for row in rows] == [
-        ("ID011", "T1", "times", 0.7), ("ID012", "T1", "description; times say T2", 0.4),
+        ("ID011", "T1", "times", 0.7),
     ]  # fmt: skip
+    against = phantom.query("SELECT weighting, weighting_evidence AS why FROM series WHERE patient_id = 'ID012'")
+    assert {"weighting": None, "why": "description says T1, times say T2"} in against
 
 
 def test_names_shared_by_patients(phantom: Archive) -> None:
@@ -232,6 +236,69 @@ def test_damaged_containers_are_problems(small: Path, tmp_path: Path) -> None:
 def test_links_are_followed_once(small: Path, tmp_path: Path) -> None:
     (small / "loop").symlink_to(small, target_is_directory=True)
     assert index_archive([small], tmp_path / "a.parquet").instances == 6
+
+
+def test_what_links_lead_to_counts_once(small: Path, tmp_path: Path) -> None:
+    """Links to files and folders of the tree, hard links, links to links and between two trees make no rows."""
+    file = next(p for p in sorted(small.rglob("*")) if p.is_file())
+    (small / "linked file").symlink_to(file)
+    (small / "a linked folder").symlink_to(file.parent, target_is_directory=True)
+    (small / "hard").hardlink_to(file)
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "to the first").symlink_to(small, target_is_directory=True)
+    (other / "broken link").symlink_to(tmp_path / "nowhere")
+    found = index_archive([small, other], tmp_path / "a.parquet")
+    assert (found.instances, found.problems) == (6, 1)
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    for name in ("one", "two"):
+        (outside / name).symlink_to(small, target_is_directory=True)
+    assert index_archive([outside], tmp_path / "b.parquet").instances == 6
+
+
+def test_a_question_that_cannot_be_answered(phantom: Archive, tmp_path: Path) -> None:
+    for sql in ("SELECT nothing FROM series", "SELEC 1", "SELECT * FROM nowhere", "SELECT CAST('a' AS INTEGER)"):
+        with pytest.raises(BadInput, match="the question cannot be answered") as caught:
+            phantom.query(sql)
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("description", "sequence", "repetition", "echo", "weighting"),
+    [
+        ("T1 sag", "SE", 3600, 105, None),
+        ("T1 sag", None, 3600, 105, None),
+        ("T1 sag", "SE", 600, 12, "T1"),
+        ("T2 sag", "SE", 500, 12, None),
+        ("T2 sag", None, 500, 12, None),
+        ("PD sag", "SE", 3000, 100, None),
+        ("FLAIR", "SE", 600, 12, None),
+        ("t1_mprage", "GR", 2300, 3, "T1"),
+        ("stir sag", "SE", 4000, 70, "STIR"),
+        ("sag", "SE", 3600, 105, "T2"),
+    ],
+)
+def test_words_that_the_times_refute_name_no_weighting(
+    description: str, sequence: str | None, repetition: float, echo: float, weighting: str | None, tmp_path: Path
+) -> None:
+    words = {"SeriesDescription": description, "ScanningSequence": sequence}
+    save(header(**words, RepetitionTime=repetition, EchoTime=echo), tmp_path / "in" / "a")
+    index_archive([tmp_path / "in"], tmp_path / "a.parquet")
+    (row,) = Archive(tmp_path / "a.parquet").query("SELECT weighting, weighting_evidence AS why FROM series")
+    assert row["weighting"] == weighting
+    if weighting is None:
+        assert row["why"].startswith(f"description says {description.split()[0]}, times say ")
+
+
+@pytest.mark.parametrize(("told", "wrong"), [(None, False), (2.5, False), (-2.5, False), (5.0, True), (0.0, False)])
+def test_overlapping_slices_are_not_a_wrong_spacing(told: float | None, wrong: bool, tmp_path: Path) -> None:
+    for k in range(4):
+        about = {"ImagePositionPatient": [0, 0, 2.5 * k], "SliceThickness": 5, "SpacingBetweenSlices": told}
+        save(header(**about), tmp_path / "in" / f"{k}")
+    index_archive([tmp_path / "in"], tmp_path / "a.parquet")
+    (row,) = Archive(tmp_path / "a.parquet").query("SELECT spacing, spacing_header_wrong AS wrong FROM series")
+    assert row == {"spacing": 2.5, "wrong": wrong}
 
 
 def test_refusals(small: Path, tmp_path: Path) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import json
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pydicom
 import pytest
 import yaml
 
@@ -17,7 +19,7 @@ from voxloom.archive.choose import choose
 from voxloom.cli.app import run
 from voxloom.dataset import Dataset
 from voxloom.errors import BadInput
-from voxloom.formats import read_volume
+from voxloom.formats import read_label, read_volume
 from voxloom.points import Point, write_points
 from voxloom.points.table import write_point_table
 
@@ -257,6 +259,82 @@ def test_slice_in_nine_syntaxes_is_refused(real: Path, tmp_path: Path) -> None:
         picked(real, tmp_path, {"channels": {"EPI": {"where": {"slices": 1}}}})
 
 
+def test_broken_neighbors_and_odd_objects_cost_one_case_only(tmp_path: Path) -> None:
+    """A lost slice refuses its case, an object without a meta group is copied, one without a class is refused."""
+    for patient in range(4):
+        for k in range(4):
+            one = header(
+                PatientID=f"SMITH{patient}", PatientName="Smith^Jane", StudyInstanceUID=uid("study", patient),
+                SeriesInstanceUID=uid("series", patient), SOPInstanceUID=uid("object", patient, k),
+                FrameOfReferenceUID=uid("frame", patient), ImagePositionPatient=[0, 0, 4 * k], InstanceNumber=k + 1,
+            )  # fmt: skip
+            save(one, tmp_path / "in" / f"SMITH{patient}" / f"jane_smith_{k}.dcm")
+    (tmp_path / "in" / "SMITH1" / "jane_smith_3.dcm").write_bytes(b"")
+    bare = tmp_path / "in" / "SMITH2" / "jane_smith_2.dcm"
+    dataset = pydicom.dcmread(bare)
+    dataset.file_meta.clear()
+    dataset.save_as(bare, implicit_vr=False, little_endian=True)
+    bare.write_bytes(bare.read_bytes().removeprefix(bytes(128) + b"DICM"))
+    double = tmp_path / "in" / "SMITH3" / "jane_smith_9.dcm"
+    again = pydicom.dcmread(tmp_path / "in" / "SMITH3" / "jane_smith_0.dcm")
+    again.SOPInstanceUID = again.file_meta.MediaStorageSOPInstanceUID = uid("again")
+    again.save_as(double)
+    archive = tmp_path / "archive.parquet"
+    index_archive([tmp_path / "in"], archive, workers=1)
+    found = picked(archive, tmp_path, {"channels": {"MR": {}}}, keep_dicom=True, link=tmp_path / "link.csv")
+    assert len(found.cases) == 2
+    reasons = sorted(reason for _, reason in found.refused)
+    assert "1 slice lies at the position of another, such as image 1 and image 5" in reasons[1]
+    assert "1 broken file lies beside its images, so that slices may be lost" in reasons[0]
+    told = "".join(
+        p.read_text(errors="replace") for p in (tmp_path / "out").rglob("*") if p.is_file() and p.suffix != ".gz"
+    )
+    assert "smith" not in (told + "".join(map(str, (p.name for p in (tmp_path / "out").rglob("*"))))).lower()
+    copies = list((tmp_path / "out" / "dicom").glob("*/MR"))
+    assert [read_volume(folder).shape for folder in copies] == [(8, 8, 4)] * 2
+    with (tmp_path / "link.csv").open(encoding="utf-8") as f:
+        refused = {row["patient_id"] for row in csv.DictReader(f) if row["refused"]}
+    assert refused == {"SMITH1", "SMITH3"}
+
+
+def test_attached_labels_tell_nothing_but_their_numbers(phantom: Archive, tmp_path: Path) -> None:
+    """Comments, names and extensions of NIfTI, NRRD and MetaImage stay behind; numbers and place come along."""
+    import nibabel
+    import SimpleITK as sitk
+
+    data = np.zeros((8, 8, 6), np.uint8)
+    data[2:5, 2:5, 2:4] = 3
+    nifti = nibabel.Nifti1Image(data, np.diag([0.7, 0.7, 4.4, 1]))
+    for field in ("descrip", "db_name", "aux_file", "intent_name"):
+        nifti.header[field] = b"SECRET"
+    nifti.header.extensions.append(nibabel.nifti1.Nifti1Extension("comment", b"SECRET"))
+    nibabel.save(nifti, tmp_path / "SECRET.nii.gz")
+    image = sitk.GetImageFromArray(data.T)
+    image.SetMetaData("Comment", "SECRET")
+    sitk.WriteImage(image, tmp_path / "SECRET.nrrd")
+    sitk.WriteImage(image, tmp_path / "SECRET.mha")
+    where = {"patient_id": ["ID020", "ID021", "ID022"], "series_description": "t1_tse_sag"}
+    files = ["SECRET.nii.gz", "SECRET.nrrd", "SECRET.mha"]
+    rows = [f"{uid('series', 20 + n, 0)},{file}" for n, file in enumerate(files)]
+    (tmp_path / "labels.csv").write_text("\n".join(["series_uid,label", *rows]) + "\n")
+    rules = {"keep": [{"name": "three", "where": where}], "channels": {"T1": {}}}
+    picked(phantom.path, tmp_path, rules, attach=tmp_path / "labels.csv")
+    labels = sorted((tmp_path / "out" / "labels").iterdir())
+    assert len(labels) == 3
+    for path in labels:
+        assert path.name.endswith(".nii.gz")
+        assert b"SECRET" not in path.read_bytes()[:100] + gzip.decompress(path.read_bytes())
+        np.testing.assert_array_equal(read_label(path).data[0], data)
+
+
+def test_an_attached_label_that_is_none_is_refused_before_any_case(phantom: Archive, tmp_path: Path) -> None:
+    (tmp_path / "a.nii.gz").write_bytes(b"nothing")
+    (tmp_path / "labels.csv").write_text(f"series_uid,label\n{uid('series', 20, 0)},a.nii.gz\n")
+    with pytest.raises(BadInput, match=r"a\.nii\.gz"):
+        picked(phantom.path, tmp_path, {"channels": {"T1": {}}}, attach=tmp_path / "labels.csv")
+    assert not (tmp_path / "out").exists()
+
+
 def test_labels_are_attached(phantom: Archive, tmp_path: Path) -> None:
     write_points([Point("L1", "left", (1.0, 2.0, 3.0))], tmp_path / "mine.mrk.json")
     (tmp_path / "marks.csv").write_text(f"series_uid,points,rater\n{uid('series', 20, 0)},mine.mrk.json,A\n")
@@ -335,7 +413,7 @@ def test_bad_rules_are_refused(values: dict[str, Any], message: str, phantom: Ar
     [
         ({"plane": ["axial", "coronal"]}, 120),
         ({"series_description": {"matches": "^T1_TSE"}}, 80),
-        ({"weighting": {"not": ["T1", "T2"]}, "localizer": False}, 0),
+        ({"weighting": {"not": ["T1", "T2"]}, "localizer": False}, 1),
         ({"patient_id": {"listed_in": "ids.csv"}}, 12),
         ({"image_type": {"contains": ["original"], "lacks": ["LOCALIZER"]}}, 241),
         ({"spacing": {"min": 4, "max": 4.4}, "plane": "coronal"}, 40),

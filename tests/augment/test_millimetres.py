@@ -81,6 +81,9 @@ def test_parameters_with_their_grids_survive_json() -> None:
     p = drawn({"elastic_chance": 1.0}, [KNEE, EVEN])
     again = AugmentParameters.from_dict(json.loads(json.dumps(p.to_dict())))
     assert torch.equal(again.spacing, p.spacing)  # type: ignore[arg-type]
+    assert (
+        augmenter().sample(2, (8, 8, 8), torch.Generator()).spacing is None
+    )  # the grid of the one who carries them out
     older = {key: value for key, value in p.to_dict().items() if key != "spacing"}
     assert AugmentParameters.from_dict(older).spacing is None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -34,3 +35,15 @@ def test_it_writes_plot_and_table_and_suggests_a_rate(tmp_path: Path, capsys: py
     assert len((out / "find_lr.csv").read_text().splitlines()) == len(found["rates"]) + 1
     assert not list(out.glob("fold_*/model.safetensors"))
     assert run(["train", str(data), "--find-lr", "-o", str(out), *changes]) == 2
+    recipe = tmp_path / "mine.yaml"
+    recipe.write_text("seed: 3\n")
+    capsys.readouterr()
+    assert (
+        run(["train", str(data), "-r", str(recipe), "--find-lr", "-o", str(tmp_path / "more"), "--seed", "5", *changes])
+        == 0
+    )
+    step = capsys.readouterr().out.split("Next: ")[1].strip()
+    words = shlex.split(step)
+    assert words[:5] == ["voxloom", "train", str(data), "-r", str(recipe)]
+    assert words[-1].startswith("training.learning_rate=")
+    assert set(changes) | {"--seed", "5"} <= set(words), "the training is that which was tried"

@@ -77,7 +77,7 @@ def test_sets_that_do_not_fit_are_refused() -> None:
     first = joinable("one", "ab")
     with pytest.raises(BadInput, match="case b of two and case b of one have one id"):
         join_datasets(first, [joinable("two", "bc")])
-    with pytest.raises(BadInput, match="label bone is 2 here and 1 in the other"):
+    with pytest.raises(BadInput, match="the labels are 2 bone here and 1 bone in the other"):
         join_datasets(first, [joinable("two", "c", value=2)])
     with pytest.raises(BadInput, match="has the channels T1, T2, not T1"):
         join_datasets(first, [joinable("two", "c", ("T1", "T2"))])

@@ -147,8 +147,8 @@ def test_folders_of_masks_are_recognized_and_others_told(tmp_path: Path, nifti: 
     data = Dataset(pair(tmp_path, nifti, "img", "seg", "extra"))
     assert data.task == "segmentation"
     assert data[0].label == str(tmp_path / "set" / "seg" / "c0.nii.gz")
-    assert "the folder extra is not used (2 image files)" in data.notes
-    with pytest.raises(BadInput, match="folders label and seg could both hold the masks"):
+    assert "folders beside that were not read: extra" in data.notes
+    with pytest.raises(BadInput, match="folders label/ and seg/ could both hold the masks"):
         Dataset(pair(tmp_path, nifti, "label"))
     assert Dataset(pair(tmp_path, nifti, "masks"))[0].label == str(tmp_path / "set" / "masks" / "c0.nii.gz")
 

@@ -100,6 +100,7 @@ def test_a_data_set_as_truth_names_labels_and_patients(pair, tmp_path: Path, cap
         ("case,patient\na,p\n", "no patient of b"),
         ("case,patient\na,p\nb,\n", "no patient of b"),
         ("case,patient\na,p\na,q\nb,q\n", "two rows for a"),
+        ("case,patient_id,subject\na,1,1\nb,1,2\n", "could both be the patient"),
     ],
 )
 def test_a_table_that_does_not_say_whose_a_case_is(tmp_path: Path, text: str, told: str) -> None:
@@ -107,6 +108,22 @@ def test_a_table_that_does_not_say_whose_a_case_is(tmp_path: Path, text: str, to
     table.write_text(text)
     with pytest.raises(BadInput, match=told):
         read_patients(table, ["a", "b"])
+
+
+@pytest.mark.parametrize("column", ["patient", "PatientID", "subject_id", "participant_id"])
+def test_patients_have_their_usual_names(tmp_path: Path, column: str) -> None:
+    table = tmp_path / "t.csv"
+    table.write_text(f"case,{column}\na,0012\nb,12E4\n")
+    assert read_patients(table, ["a", "b"])[0] == {"a": "0012", "b": "12E4"}
+
+
+def test_names_that_look_like_scans_of_one_person_are_told(tmp_path: Path, capsys) -> None:
+    cases = dict.fromkeys([f"P{n}_{scan}" for n in range(5) for scan in "ab"], 0)
+    pred, truth = masks(tmp_path, cases, "pred"), masks(tmp_path, cases, "truth")
+    assert run(["evaluate", "--pred", str(pred), "--truth", str(truth)]) == 0
+    told = capsys.readouterr().err
+    assert "P0_a" in told
+    assert "--table FILE" in told
 
 
 def test_rows_beyond_the_cases_are_told(tmp_path: Path) -> None:

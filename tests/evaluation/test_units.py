@@ -80,6 +80,15 @@ def test_further_values_of_predictions_are_told(tmp_path: Path) -> None:
     ]
 
 
+def test_truths_of_1_and_of_255_are_told(tmp_path: Path) -> None:
+    truth = masks(tmp_path / "t", 1, count=4)
+    for n in (2, 3):
+        Image.fromarray(np.array(Image.open(truth / f"c{n}.png")) * 255).save(truth / f"c{n}.png")
+    with collect() as heard:
+        evaluate_folders(truth, truth, workers=0)
+    assert [n.text for n in heard] == ["the values 1, 255 never occur in one file; they are scored as different labels"]
+
+
 def test_a_folder_of_images_is_no_prediction(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     images = tmp_path / "images"
     images.mkdir()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -39,35 +41,42 @@ def test_what_moved_comes_back_to_its_place(number: int) -> None:
     assert look.moves
     image = ball()
     changed = look.image(image, SPACING)
-    assert np.abs(changed - image).max() > 0.1
-    (found, shown), *_ = look.brought_back(changed.astype(np.float16), SPACING)
+    assert changed.shape[1:] == look.size(SIZE, SPACING)
+    more = [(n - m) // 2 for n, m in zip(changed.shape[1:], SIZE, strict=True)]
+    middle = changed[0][tuple(slice(m, m + n) for m, n in zip(more, SIZE, strict=True))]
+    assert np.abs(middle - image[0]).max() > 0.1
+    (found,) = look.brought_back(changed.astype(np.float16), SIZE, SPACING)
     inner = (slice(4, -4), slice(4, -4), slice(3, -3))
-    assert bool(shown[inner].all())
     assert np.abs(found - image[0])[inner].max() < 0.08
-    assert np.abs(found - image[0])[inner].max() < np.abs(changed[0] - image[0])[inner].max() / 2
+    assert np.abs(found - image[0])[inner].max() < np.abs(middle - image[0])[inner].max() / 2
+    (everywhere,) = look.brought_back(np.ones((1, *changed.shape[1:]), np.float16), SIZE, SPACING)
+    assert everywhere == pytest.approx(1, abs=1e-4), "the changed image shows every place of the scan"
 
 
-def test_places_that_a_view_does_not_show_are_known() -> None:
-    shift = drawn(only_moving(), 1, 0, flat=False)[0].drawn
-    assert shift is not None
-    shift.matrix[0], shift.shift[0] = torch.eye(3), torch.tensor([5.0, 0.0, 0.0])
-    look = Variation(drawn=shift)
+def test_a_shift_is_exact_and_loses_nothing() -> None:
+    look = shifted()
+    assert look.size(SIZE, SPACING) == (SIZE[0] + 12, *SIZE[1:])
     changed = look.image(ball(), SPACING)
-    np.testing.assert_allclose(changed[0, :-5], ball()[0, 5:], atol=1e-5)
-    (found, shown), *_ = look.brought_back(changed.astype(np.float16), SPACING)
-    assert not shown[:5].any()
-    assert shown[5:].all()
-    assert not found[:5].any()
-    np.testing.assert_allclose(found[5:], ball()[0, 5:], atol=2e-3)
+    np.testing.assert_allclose(changed[0, 1:27], ball()[0], atol=1e-5)
+    (found,) = look.brought_back(changed.astype(np.float16), SIZE, SPACING)
+    np.testing.assert_allclose(found, ball()[0], atol=2e-3)
+
+
+def shifted() -> Variation:
+    """The scan 5 mm further along i, and nothing else."""
+    draw = drawn(only_moving(), 1, 0, flat=False)[0].drawn
+    assert draw is not None
+    draw.matrix[0], draw.shift[0] = torch.eye(3), torch.tensor([5.0, 0.0, 0.0])
+    return Variation(drawn=draw)
 
 
 def test_blocks_of_planes_are_read_alike(monkeypatch: pytest.MonkeyPatch) -> None:
     draw = drawn(only_moving(), 1, 3, flat=False)[0].drawn
     assert draw is not None
     image = torch.from_numpy(ball())
-    whole = moved(image, draw.matrix[0], draw.shift[0], SPACING)
+    whole = moved(image, draw.matrix[0], draw.shift[0], SPACING, SIZE)
     monkeypatch.setattr("voxloom.inference.variation._BLOCK", 1)
-    torch.testing.assert_close(moved(image, draw.matrix[0], draw.shift[0], SPACING), whole, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(moved(image, draw.matrix[0], draw.shift[0], SPACING, SIZE), whole, atol=1e-4, rtol=1e-4)
 
 
 def test_slices_stay_slices() -> None:
@@ -99,21 +108,19 @@ def test_names() -> None:
     assert "size" in drawn(only_moving(), 1, 0, flat=False)[0].name
 
 
-def test_the_mean_is_weighted_and_unshown_places_are_the_others() -> None:
-    shift = drawn(only_moving(), 1, 0, flat=False)[0].drawn
-    assert shift is not None
-    shift.matrix[0], shift.shift[0] = torch.eye(3), torch.tensor([5.0, 0.0, 0.0])
-    views = (Variation(weight=1.0), Variation(drawn=shift, weight=3.0))
+def test_the_mean_is_weighted() -> None:
+    views = (Variation(weight=1.0), dataclasses.replace(shifted(), weight=3.0))
 
     def predict(view: Variation) -> list[Slab]:
         value = 0.8 if view.drawn is None else 0.4
-        maps = np.full((2, *SIZE), value, np.float32)
+        maps = np.full((2, *view.size(SIZE, SPACING)), value, np.float32)
         return [Slab(2, 0, maps[..., :6]), Slab(2, 6, maps[..., 6:])]
 
     slabs = list(mean_of_views(views, predict, SIZE, SPACING))
     mean = np.concatenate([slab.values for slab in slabs], axis=1)
     assert mean.shape == (2, *SIZE)
-    assert mean[:, :5] == pytest.approx(0.8, abs=1e-3)
-    assert mean[:, 5:] == pytest.approx(0.5, abs=1e-3)
+    assert mean == pytest.approx(0.5, abs=1e-3)
+    alone = next(mean_of_views(views[1:], predict, SIZE, SPACING))
+    assert alone.values == pytest.approx(0.4, abs=1e-3)
     read = next(mean_of_views(views, predict, SIZE, SPACING, lambda maps: maps.sum(0, keepdim=True)))
-    assert read.values[0, 10] == pytest.approx(1.0, abs=2e-3)
+    assert read.values == pytest.approx(1.0, abs=2e-3)

@@ -15,6 +15,7 @@ from voxloom.dataset import Dataset
 from voxloom.dataset.inspect import find_problems, fingerprint, inspect_text, suggest
 from voxloom.errors import BadInput
 from voxloom.run.sound import refuse_unsound
+from voxloom.volume import spacing_of
 
 
 def pictures(root: Path, values: list[int], *, ending: str = ".png", table: str = "") -> Path:
@@ -81,7 +82,8 @@ def test_a_table_gives_the_pixel_spacing(cell: str, spacing: tuple[float, float]
     case = dataset["c0"]
     image, label = case.read_image(), case.read_label()
     assert label is not None
-    assert image.spacing[:2] == label.spacing[:2] == case.header().spacing[:2] == pytest.approx(spacing)
+    for affine in (image.affine, label.affine, case.header().affine):
+        assert spacing_of(affine)[:2] == pytest.approx(spacing)
     assert image.unit == label.unit == "mm"
     found = fingerprint(dataset, workers=0)
     assert found.unit == "mm"
@@ -100,6 +102,15 @@ def test_cases_with_and_without_a_spacing_do_not_mix(tmp_path: Path) -> None:
     assert any("2 cases without a voxel size, while others have one" in t for t in told(root))
     with pytest.raises(BadInput, match="without a voxel size"):
         refuse_unsound(fingerprint(Dataset(root), workers=0))
+
+
+def test_a_color_picture_among_grey_ones_is_refused(tmp_path: Path) -> None:
+    root = pictures(tmp_path / "p", [1] * 4)
+    colored = np.random.default_rng(0).integers(0, 255, (40, 40, 3)).astype(np.uint8)
+    Image.fromarray(colored).save(root / "images" / "c2.png")
+    assert any(
+        t.startswith("error: c2") and "has 3 channels, where the data set has the one channel" in t for t in told(root)
+    )
 
 
 def scans(root: Path, offsets: list[float]) -> Path:

@@ -166,6 +166,8 @@ def test_markups_have_units(units: object, mm: float, tmp_path: Path) -> None:
 @pytest.mark.parametrize("units", ["furlong", ["mm", "mm", "um"]])
 def test_markups_in_other_units_are_refused(units: object, tmp_path: Path) -> None:
     path = tmp_path / "a.mrk.json"
-    path.write_text(json.dumps({"markups": [{"coordinateUnits": units, "controlPoints": []}]}))
+    path.write_text(
+        json.dumps({"markups": [{"coordinateUnits": units, "controlPoints": [{"label": "a", "position": [1, 2, 3]}]}]})
+    )
     with pytest.raises(BadInput, match="unit"):
         read_points(path)

@@ -211,11 +211,11 @@ def test_volumes_of_prediction_and_truth_are_compared() -> None:
     assert part is not None
     assert part.table is not None
     row = part.table["rows"][0]
-    assert row[1] == 12
-    assert float(row[2].split()[0]) == pytest.approx(-2.0, abs=0.4)
-    assert float(row[4].split()[0]) > 0.9
-    assert row[5].startswith("1.00")
-    assert row[6] == "p < .001"
+    assert row[1:3] == [12, 12]
+    assert float(row[3].split()[0]) == pytest.approx(-2.0, abs=0.4)
+    assert float(row[5].split()[0]) > 0.9
+    assert row[6].startswith("1.00")
+    assert row[7] == "p < .001"
     assert len(part.pictures) == 1
     assert volume_part("few", Evaluation(["organ"], evaluation.rows[:3])) is None
 

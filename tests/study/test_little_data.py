@@ -201,7 +201,7 @@ def test_a_patient_with_a_pseudo_label_cannot_validate(sites: dict[str, Path]) -
 
 def test_sets_may_number_their_own_patients(sites: dict[str, Path]) -> None:
     records = describe_cases(Dataset(sites["A"]))
-    other = [{**record, "id": f"other-{record['id']}", "image": "", "origin": "O"} for record in records]
+    other = [{**record, "id": f"other-{record['id']}", "image": "", "sketch": "", "origin": "O"} for record in records]
     both = [*({**record, "origin": "A"} for record in records), *other]
     folds = [Fold(("A00",), ("other-A00",))]
     with pytest.raises(BadInput, match="are of one patient"):

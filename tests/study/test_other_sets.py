@@ -123,7 +123,9 @@ def test_out_without_a_data_set_holds_the_held_out_figures(
     assert json.loads((out / "statistics.json").read_text())["cases"] == 10
 
 
-def test_pictures_of_test_cases(trained: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_pictures_of_test_cases(
+    trained: Trained, swapped: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     run = tmp_path / "run"
     shutil.copytree(trained.run.folder, run)
     (run / "summary.json").write_text(json.dumps({"folds": {}}))
@@ -131,6 +133,8 @@ def test_pictures_of_test_cases(trained: Trained, tmp_path: Path, capsys: pytest
     assert voxloom(line) == 2
     assert "not evaluated on a test set" in capsys.readouterr().err
     assert voxloom(["evaluate", str(run), str(trained.unseen)]) == 0
+    assert voxloom(["evaluate", str(run), str(swapped)]) == 0
+    assert "Beware: else of the data set" in (run / "report.html").read_text()
     for what in ("gallery", "results", "slices"):
         picture = tmp_path / f"{what}.png"
         assert voxloom(["show", what, str(run), "--on", "test", "-o", str(picture)]) == 0

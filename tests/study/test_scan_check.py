@@ -94,14 +94,19 @@ def axial(tmp_path_factory: pytest.TempPathFactory) -> TrainedOn:
         (phantom(modality="MR"), None),
         (phantom(unit="pixel"), "it has no voxel size, and its pixels count as 1 mm"),
         (phantom((1, 1, 4), (40, 40, 1)), "it is a single slice"),
-        (phantom().with_data(phantom().data * 30), "values from"),
+        (phantom().with_data(phantom().data * 3000), None),
         (phantom().with_data(phantom().data - 1300), "values from"),
-        (phantom().with_data(phantom().data * 3), None),
     ],
 )
 def test_each_difference_has_its_words(axial: TrainedOn, scan: Volume, words: str | None) -> None:
     told = axial.compare(scan)
     assert told is None if words is None else told is not None and words in told
+
+
+def test_a_scale_matters_where_it_is_kept(axial: TrainedOn) -> None:
+    kept = replace(axial, kinds=("noNorm",))
+    assert kept.compare(phantom().with_data(phantom().data * 1.5)) is None
+    assert "values from" in str(kept.compare(phantom().with_data(phantom().data * 30)))
 
 
 def test_predict_and_evaluate_say_it(trained: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

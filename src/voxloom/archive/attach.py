@@ -1,22 +1,23 @@
 """Labels, points and targets that people made for the series of an archive, brought into the data set.
 
 Knows a table with one identifying column (series_uid, study_uid or patient_id) and columns ``label``, ``points``,
-``target`` or others. Label files are copied under the name of the case; points are read and written anew, so that the name that
-they were made under does not come along. Does not know how a label is read.
+``target`` or others. Labels and points are read and written anew under the name of the case: of a label only its numbers and
+its place come along, and no name, comment or description that its file holds.
 """
 
 from __future__ import annotations
 
 import csv
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from voxloom.errors import BadInput
+from voxloom.formats import read_header, read_label, write_volume
 from voxloom.points import read_points, write_points
 from voxloom.points.table import cases_of
+from voxloom.volume import Volume
 
 _KEYS = ("series_uid", "study_uid", "patient_id")
 _FILES = ("label", "points")
@@ -42,11 +43,10 @@ class Attached:
 
 
 def _copy_label(path: Path, case: str, folder: Path) -> Path:
-    ending = ".nii.gz" if path.name.endswith(".nii.gz") else path.suffix
-    copy = folder / "labels" / f"{case}{ending}"
-    copy.parent.mkdir(exist_ok=True)
-    shutil.copyfile(path, copy)
-    return copy
+    """The numbers and the place of a label map of any format as labels/<case>.nii.gz (BadInput when it is none)."""
+    (folder / "labels").mkdir(exist_ok=True)
+    label = read_label(path)
+    return write_volume(Volume(label.data, label.affine), folder / "labels" / f"{case}.nii.gz")
 
 
 def _copy_points(path: Path, case: str, folder: Path) -> Path:
@@ -74,6 +74,8 @@ def read_attached(path: Path) -> Attached:
                 cells[name] = str(path.parent / cells[name])
                 if not Path(cells[name]).is_file():
                     raise BadInput(f"names {row[name]}, which does not exist", path, "Correct the path")
+                if name == "label":
+                    read_header(cells[name])  # refused now, not after hours of converting
         if row[key] in found:
             raise BadInput(f"names {key} {row[key]} twice", path, "Leave one row of each")
         found[row[key]] = cells

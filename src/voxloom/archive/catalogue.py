@@ -58,11 +58,20 @@ class Archive:
             yield db
 
     def query(self, sql: str) -> list[dict[str, Any]]:
-        """Rows of a question in SQL, e.g. ``"SELECT plane, count(*) AS n FROM series GROUP BY plane"``."""
+        """Rows of a question in SQL, e.g. ``"SELECT plane, count(*) AS n FROM series GROUP BY plane"``.
+
+        Raises BadInput, in the words of DuckDB, for a question that cannot be answered.
+        """
+        import duckdb
+
         with self.open() as db:
-            found = db.execute(sql)
-            names = [column[0] for column in found.description or ()]
-            return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+            try:
+                found = db.execute(sql)
+                names = [column[0] for column in found.description or ()]
+                return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+            except duckdb.Error as error:
+                tables = "The tables are instances, series, studies and patients; docs/archive.md lists their columns"
+                raise BadInput(f"the question cannot be answered ({told_by(error)})", self.path, tables) from None
 
     def counts(self) -> Counts:
         """Number of patients, studies, series and instances."""
@@ -71,6 +80,12 @@ class Archive:
             "count(DISTINCT series_uid) AS series, count(*) AS instances FROM instances"
         )[0]
         return Counts(**row)
+
+
+def told_by(error: Exception) -> str:
+    """What DuckDB objects to, without its drawing of the place."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip() and not set(line) <= set(" ^")]
+    return " ".join(line for line in lines if not line.startswith("LINE "))[:300]
 
 
 def prepare_views(db: DuckDBPyConnection, archive: Path) -> None:

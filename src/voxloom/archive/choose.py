@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from voxloom.archive.catalogue import Archive
+from voxloom.archive.catalogue import Archive, told_by
 from voxloom.archive.conditions import order_of, sql_of
 from voxloom.archive.rules import SelectRules
+from voxloom.errors import BadInput
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -80,6 +81,15 @@ class Choice:
 
 def choose(archive: Archive, rules: SelectRules, source: str | Path) -> Choice:
     """Carry out ``rules`` (read from ``source``). Raises BadInput for columns and conditions that do not exist."""
+    import duckdb
+
+    try:
+        return _carried_out(archive, rules, source)
+    except duckdb.Error as error:
+        raise BadInput(f"the rules cannot be carried out ({told_by(error)})", source, "Correct the rule") from None
+
+
+def _carried_out(archive: Archive, rules: SelectRules, source: str | Path) -> Choice:
     with archive.open() as db:
         columns = {row[0]: row[1] for row in db.execute("DESCRIBE series").fetchall()}
         checked = [(rule.name, sql_of(rule.where, columns, source)) for rule in _all_rules(rules)]

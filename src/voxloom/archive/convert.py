@@ -7,10 +7,11 @@ the steps. Runs in worker processes. Does not know the rules that chose the seri
 from __future__ import annotations
 
 import hashlib
+import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,13 @@ from voxloom.archive.rules import ChannelRules
 from voxloom.errors import BadInput
 from voxloom.files import write_json
 from voxloom.formats import read_volume, write_volume
+from voxloom.formats.dicom.files import syntax_of
 from voxloom.volume import Volume
 
+_IDENTIFYING = (
+    "PatientName", "PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SeriesDescription",
+    "StudyDescription", "InstitutionName", "ReferringPhysicianName", "PatientBirthDate",
+)  # fmt: skip
 #: Echo times (ms) and b-values (s/mm2) this close are the same.
 _ECHO_MS, _B = 0.05, 1.0
 
@@ -42,6 +48,7 @@ class CaseWork:
     instances : images of the series of each channel.
     reference : channel whose grid counts.
     register, resample_tilt, keep_dicom : see :func:`select`.
+    broken : number of broken files beside the images of each channel.
     identity, folder : new names, and where files go.
     """
 
@@ -55,6 +62,7 @@ class CaseWork:
     keep_dicom: bool
     identity: Identity
     folder: Path
+    broken: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -72,15 +80,48 @@ def make_case(work: CaseWork) -> Made:
     headers: dict[str, Any] = {}
     for channel, rules in work.channels.items():
         try:
+            if count := work.broken.get(channel, 0):
+                files = "1 broken file lies" if count == 1 else f"{count} broken files lie"
+                what = f"{files} beside its images, so that slices may be lost"
+                raise BadInput(what, None, "Copy them again (archive.problems.csv names them), and index again")
             images = pick_images(work.instances[channel], rules)
             with _on_disk(images) as paths:
-                volumes[channel] = _read(paths, work.resample_tilt)
                 headers[channel] = _header(paths[0])
+                volumes[channel] = _read(paths, work.resample_tilt)
                 if work.keep_dicom:
                     _write_dicom(paths, work, channel)
         except BadInput as error:
-            raise BadInput(f"channel {channel}: {error.what}", work.name, error.fix) from None
+            what = without_names(error.what, work.instances[channel], headers.get(channel))
+            raise BadInput(f"channel {channel}: {what}", work.name, error.fix) from None
+        except (OSError, MemoryError):
+            raise
+        except Exception as error:  # one odd object must not end the selection of all others
+            what = f"channel {channel}: its DICOM objects cannot be worked on ({type(error).__name__})"
+            raise BadInput(what, work.name, "Export the series again") from error
     return _write(work, volumes, headers)
+
+
+def without_names(text: str, images: Sequence[Instance], header: Any = None) -> str:
+    """A reason without names of files and folders, which often are names of patients, and without identities.
+
+    Parameters
+    ----------
+    images : of the series; the n-th of them is called "image n", and their files, members and folders go.
+    header : data set whose names, ids and descriptions go as well.
+    """
+    secrets: dict[str, str] = {}
+    for number, image in enumerate(images):
+        for path in [Path(p) for p in (image.file, image.member) if p]:
+            secrets |= {str(path.parent): "a folder"} if len(path.parent.parts) > 1 else {}
+            secrets |= {str(path): f"image {number + 1}", path.name: f"image {number + 1}"}
+    for keyword in _IDENTIFYING:
+        if header is not None and len(value := str(header.get(keyword) or "").strip()) > 2:
+            secrets[value] = f"({keyword})"
+    if not secrets:
+        return text
+    longest = sorted(secrets, key=len, reverse=True)
+    pattern = "|".join(rf"(?<!\w){re.escape(secret)}(?!\w)" for secret in longest)
+    return re.sub(pattern, lambda found: secrets[found.group()], text)
 
 
 def pick_images(images: Sequence[Instance], rules: ChannelRules) -> list[Instance]:
@@ -200,7 +241,11 @@ def _write_dicom(paths: Sequence[Path], work: CaseWork, channel: str) -> None:
         dataset = pydicom.dcmread(path, force=True)
         clean = deidentify(dataset, work.identity, work.case.person)
         clean.file_meta = FileMetaDataset()
-        clean.file_meta.TransferSyntaxUID = dataset.file_meta.TransferSyntaxUID
+        clean.file_meta.TransferSyntaxUID = syntax_of(dataset)
+        if "SOPClassUID" not in clean or "SOPInstanceUID" not in clean:
+            raise BadInput(
+                "an object lacks its class or its UID, which a DICOM copy needs", None, "Select without --dicom"
+            )
         clean.file_meta.MediaStorageSOPClassUID = clean.SOPClassUID
         clean.file_meta.MediaStorageSOPInstanceUID = clean.SOPInstanceUID
         clean.save_as(folder / f"{number + 1:04d}.dcm", enforce_file_format=True)

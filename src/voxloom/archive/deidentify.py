@@ -1,14 +1,16 @@
 """Headers without identity, after the basic profile of DICOM PS3.15 Annex E.
 
-The profile names what must go. This goes further: an element stays only when it is on the list of harmless ones below;
-UIDs are replaced, dates moved, and everything else (names, places, free text, private elements, curves, overlays) goes.
-Pixels are not cleaned. Knows no files.
+The profile names what must go. This goes further: an element stays only when it is on the list of harmless ones below,
+and a text only when it is a known code (``codes``); UIDs are replaced, dates moved, and everything else (names, places,
+free text, private elements, curves, overlays) goes. Pixels are not cleaned. Knows no files.
 """
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
+from voxloom.archive.codes import code_of
 from voxloom.archive.identity import Identity
 
 #: Numbers and codes that describe the image and its acquisition, not the person or the place.
@@ -35,7 +37,8 @@ KEPT = frozenset([
     "FrameType", "DimensionIndexValues", "PlanePositionSequence", "PlaneOrientationSequence", "PixelMeasuresSequence",
     "PixelValueTransformationSequence", "FrameContentSequence", "MREchoSequence", "MRDiffusionSequence",
     "MRTimingAndRelatedParametersSequence", "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
-    "FrameVOILUTSequence",
+    "FrameVOILUTSequence", "PixelPaddingRangeLimit", "Units", "DoseGridScaling", "DoseUnits", "DoseType",
+    "DoseSummationType", "GridFrameOffsetVector",
 ])  # fmt: skip
 #: UIDs that tie objects together: replaced by others, the same for the same.
 UIDS = frozenset(["SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID", "ConcatenationUID"])
@@ -50,6 +53,8 @@ EMPTY = (
     "StudyID",
     "PositionReferenceIndicator",
 )
+_NUMBERS = ("DS", "IS", "US", "SS", "UL", "SL", "FL", "FD", "UV", "SV")
+_TYPES = ("ImageType", "FrameType")
 #: Beyond this age (years) people are few enough to be found; the age is given as 90.
 _OLDEST = 89
 
@@ -107,8 +112,36 @@ def _kept(dataset: Any, identity: Identity, person: str) -> Any:
         elif keyword in KEPT and element.VR == "SQ":
             setattr(clean, keyword, Sequence([_kept(item, identity, person) for item in element.value]))
         elif keyword in KEPT:
-            clean.add(element)
+            _keep(element, clean)
     return clean
+
+
+def _keep(element: Any, clean: Any) -> None:
+    """Add a number, the pixels or known codes to ``clean``; a text that is no code of its element goes."""
+    keyword = element.keyword
+    if keyword == "PixelData":
+        clean.add(element)
+    elif keyword == "SOPClassUID":
+        if str(element.value).startswith("1.2.840.10008."):
+            clean.SOPClassUID = element.value
+    elif element.VR in _NUMBERS:
+        if _is_number(element.value):
+            clean.add(element)
+    elif element.VR in ("CS", "LO", "SH"):
+        values = [str(v) for v in element.value] if _is_several(element.value) else [str(element.value or "")]
+        codes = [code_of(keyword, value) for value in values]
+        if keyword in _TYPES:  # the place of a value says what it means: the first two are always there
+            codes = [code or ("OTHER" if place < 2 else None) for place, code in enumerate(codes)]
+        setattr(clean, keyword, [code for code in codes if code])
+
+
+def _is_several(value: Any) -> bool:
+    return isinstance(value, (list, tuple)) or type(value).__name__ == "MultiValue"
+
+
+def _is_number(value: Any) -> bool:
+    values = list(value) if _is_several(value) else [value]
+    return all(v in (None, "") or isinstance(v, (int, float, Decimal)) for v in values)
 
 
 def age_of(value: str | None) -> str | None:
@@ -123,7 +156,7 @@ def header_facts(dataset: Any) -> dict[str, Any]:
     """A cleaned header as plain values for JSON: numbers, texts and lists, without pixels and sequences."""
     facts: dict[str, Any] = {}
     for element in dataset:
-        if element.VR == "SQ" or element.keyword in ("PixelData", "") or element.value in (None, ""):
+        if element.VR == "SQ" or element.keyword in ("PixelData", "") or element.is_empty:
             continue
         facts[element.keyword] = _plain(element.value)
     return facts

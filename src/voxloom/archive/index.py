@@ -114,7 +114,7 @@ def _write_listing(roots: Sequence[str], path: Path, archive: Path) -> None:
     schema = pa.schema([("file", pa.string()), ("size", pa.int64()), ("time", pa.int64()), ("problem", pa.string())])
     seen: dict[str, list[Any]] = {name: [] for name in schema.names}
     with pq.ParquetWriter(path, schema, compression="zstd") as writer:
-        for found in (f for root in roots for f in files_below(root)):
+        for found in files_below(roots):
             if found.path in own or is_inside(found.path, work):
                 continue
             for name, value in zip(seen, (found.path, found.size, found.time, found.problem), strict=True):

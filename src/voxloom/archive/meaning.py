@@ -34,7 +34,7 @@ _GRADIENT = "(scanning_sequence LIKE '%GR%')"
 _PLANAR = "(scanning_sequence LIKE '%EP%')"
 #: Weighting by the times of the sequence (ms, degrees), as spin-echo and gradient-echo physics gives it.
 WEIGHTING_TIMES = (
-    ("FLAIR", f"{_INVERTED} AND inversion_time BETWEEN 1500 AND 3500 AND echo_time >= 60"),
+    ("FLAIR", "inversion_time BETWEEN 1500 AND 3500 AND echo_time >= 60"),
     ("STIR", f"{_INVERTED} AND inversion_time BETWEEN 80 AND 300 AND NOT {_GRADIENT} AND repetition_time >= 1500"),
     ("T1", f"{_INVERTED} AND inversion_time BETWEEN 400 AND 1400 AND echo_time < 40"),
     ("T2*", f"{_PLANAR} AND ({_GRADIENT} OR sequence_name LIKE '%epfid%')"),
@@ -43,6 +43,13 @@ WEIGHTING_TIMES = (
     ("T1", f"NOT {_GRADIENT} AND NOT {_PLANAR} AND repetition_time <= 1200 AND echo_time < 35"),
     ("T2", f"NOT {_GRADIENT} AND NOT {_PLANAR} AND repetition_time >= 1500 AND echo_time >= 60"),
     ("PD", f"NOT {_GRADIENT} AND NOT {_PLANAR} AND repetition_time >= 1500 AND echo_time < 50"),
+)  # fmt: skip
+#: Times that a kind in words cannot have, whatever the sequence is called.
+WORDS_REFUTED = (
+    ("T1", "echo_time >= 50 OR (echo_time >= 25 AND repetition_time >= 2500)"),
+    ("T2", "echo_time < 40 AND repetition_time < 1500 AND coalesce(scanning_sequence, '') NOT LIKE '%GR%'"),
+    ("PD", "echo_time >= 80"),
+    ("FLAIR", "echo_time < 40 AND coalesce(inversion_time, 0) < 1500"),
 )  # fmt: skip
 CONTRAST_YES = (
     r"(^|[^a-z])(gad|gado|gd|ce|km)($|[^a-z])|(^|[^a-z])post|contrast|gadolin|dotarem"

@@ -19,6 +19,7 @@ from voxloom.archive.parse import MARGIN, HeaderParser, Parsed, Status
 from voxloom.archive.rows import FINISHED, FINISHED_FROM, REFUSED_BY, finish, is_directory, refusal
 from voxloom.archive.slow import read_slowly
 from voxloom.errors import BadInput
+from voxloom.formats.dicom.strangers import DICOM_ENDINGS, ending
 
 #: Bytes that are read of every file at first, and then of those whose header is longer.
 WIDTHS = (8 << 10, 64 << 10, 1 << 20)
@@ -121,6 +122,21 @@ class Reading:
             for name, column in self.columns.items():
                 column.append(getattr(item, name.removeprefix("file_")) if name in PLACE else row.get(name))
 
+    def add_other(self, item: Item) -> None:
+        """Count a file that is no DICOM, or list it where it should have been some."""
+        if reason := _lost(item):
+            self.problems.append((item.file, item.member, reason))
+        else:
+            self.others += 1
+
+
+def _lost(item: Item) -> str | None:
+    """Why a file that is no DICOM should have been some: its name, or no bytes and no ending. Else None."""
+    path = Path(item.member or item.file)
+    if path.name.startswith(".") or not (path.suffix.lower() in DICOM_ENDINGS or (item.size == 0 and not ending(path))):
+        return None
+    return "is empty (0 bytes)" if item.size == 0 else f"is no DICOM, though it ends with {path.suffix}"
+
 
 def read_headers(items: Iterable[Item], parser: HeaderParser, *, together: int = TOGETHER) -> Reading:
     """Read the headers of ``items``, ``together`` at once; their order is not kept."""
@@ -149,7 +165,8 @@ def _read_group(group: Sequence[Item], parser: HeaderParser, reading: Reading, l
     full = np.array([item.size for item in readable])
     parsed = parser.parse(buffer, width, sizes, sizes >= full)
     _take_done(readable, parsed, reading)
-    reading.others += int((parsed.status == Status.OTHER).sum())
+    for n in np.flatnonzero(parsed.status == Status.OTHER).tolist():
+        reading.add_other(readable[n])
     more = [readable[n] for n in np.flatnonzero(parsed.status == Status.MORE)]
     slow = [readable[n] for n in np.flatnonzero(parsed.status == Status.UNUSUAL)]
     if more and level + 1 < len(WIDTHS):

@@ -16,17 +16,23 @@ from typing import Any
 
 from voxloom.archive.align import Register
 from voxloom.archive.attach import Attached, read_attached
+from voxloom.archive.broken import broken_beside, broken_folders
 from voxloom.archive.catalogue import Archive
 from voxloom.archive.choose import ChosenCase, Instance, Step, choose, images_of
+from voxloom.archive.codes import code_of
 from voxloom.archive.convert import CaseWork, Made, make_case
 from voxloom.archive.deidentify import age_of
 from voxloom.archive.flow import write_flow
 from voxloom.archive.identity import Identity, load_key, write_private
+from voxloom.archive.meaning import BODY_PARTS, VENDORS
 from voxloom.archive.rules import SelectRules
 from voxloom.errors import BadInput, VoxloomError
 from voxloom.files import new_folder, write_text
 from voxloom.parallel import map_outcomes
 from voxloom.progress import Progress
+
+_VENDORS = frozenset(name for name, _ in VENDORS)
+_PARTS = frozenset(name for name, _ in BODY_PARTS)
 
 
 @dataclass(frozen=True)
@@ -109,7 +115,8 @@ def select(
     identity = Identity(load_key(options.key), rules.dates)
     with new_folder(target) as work:
         images = images_of(Archive(archive), choice.cases)
-        made, refused = _make_all(choice.cases, images, rules, identity, work, options, progress)
+        broken = broken_folders(Archive(archive))
+        made, refused = _make_all(choice.cases, images, broken, rules, identity, work, options, progress)
         if not made:
             raise BadInput(
                 f"none of the cases could be made, the first because: {refused[0][1]}", source, "Change the rules"
@@ -118,7 +125,7 @@ def select(
         steps = (*choice.steps, _last_step(made))
         _write_report(steps, refused, work)
         if options.link is not None:
-            write_private(options.link, _link(made))
+            write_private(options.link, _link(choice.cases, identity, {name for name, _, _ in made}))
     copies = _copies(made)
     return Selection(target, steps, tuple(name for name, _, _ in made), tuple(refused), copies)
 
@@ -129,6 +136,7 @@ _Made = list[tuple[str, ChosenCase, Made]]
 def _make_all(
     cases: Sequence[ChosenCase],
     images: Mapping[str, tuple[Instance, ...]],
+    broken: dict[str, int],
     rules: SelectRules,
     identity: Identity,
     folder: Path,
@@ -150,6 +158,9 @@ def _make_all(
                 keep_dicom=options.keep_dicom,
                 identity=identity,
                 folder=folder,
+                broken={
+                    name: broken_beside(images[facts["series_uid"]], broken) for name, facts in case.series.items()
+                },
             )
         ]
     ]
@@ -183,18 +194,27 @@ def _write_table(made: _Made, identity: Identity, attached: Attached, rules: Sel
         row: dict[str, Any] = {"case": name, "patient": identity.patient(case.person)}
         row |= {"image" if single else f"image_{channel}": path for channel, path in result.images.items()}
         row |= attached.copy_for(name, facts, folder)
+        vendor = facts["vendor"] if facts["vendor"] in _VENDORS else None
         row["group"] = " ".join(
-            str(v) for v in (facts["vendor"], facts["field_strength"] and f"{facts['field_strength']:g} T") if v
+            str(v) for v in (vendor, facts["field_strength"] and f"{facts['field_strength']:g} T") if v
         )
         row |= {
             "age": _years(facts["patient_age"]),
-            "sex": facts["patient_sex"],
+            "sex": code_of("PatientSex", facts["patient_sex"] or ""),
             "date": identity.date(facts["study_date"], case.person),
-            **{key: facts[key] for key in ("modality", "weighting", "plane", "spacing", "body_part", "contrast")},
+            "modality": code_of("Modality", facts["modality"] or ""),
+            **{key: facts[key] for key in ("weighting", "plane", "spacing")},
+            "body_part": _body_part(facts["body_part"]),
+            "contrast": facts["contrast"],
         }
         rows.append(row)
     columns = list(dict.fromkeys(key for row in rows for key in row))
     write_text(folder / "cases.csv", _csv([columns, *([_cell(row.get(key)) for key in columns] for row in rows)]))
+
+
+def _body_part(told: str | None) -> str | None:
+    """A body part by one of our names, or by a standard one; whatever else people typed is left out."""
+    return told if told in _PARTS or code_of("BodyPartExamined", (told or "").upper()) else None
 
 
 def _years(age: str | None) -> int | None:
@@ -212,12 +232,15 @@ def _csv(rows: Sequence[Sequence[Any]]) -> str:
     return text.getvalue()
 
 
-def _link(made: _Made) -> str:
-    rows: list[list[Any]] = [["case", "person", "channel", "patient_id", "study_uid", "series_uid", "study_date"]]
-    for name, case, _ in made:
+def _link(cases: Sequence[ChosenCase], identity: Identity, made: set[str]) -> str:
+    """Who is behind each case, also behind those that were refused."""
+    head = ["case", "person", "channel", "patient_id", "study_uid", "series_uid", "study_date", "refused"]
+    rows: list[list[Any]] = [head]
+    for case in cases:
+        name = identity.case(case.person, case.key)
         for channel, facts in case.series.items():
             told = (facts[key] for key in ("patient_id", "study_uid", "series_uid", "study_date"))
-            rows.append([name, case.person, channel, *(_cell(value) for value in told)])
+            rows.append([name, case.person, channel, *(_cell(value) for value in told), "" if name in made else "yes"])
     return _csv(rows)
 
 

@@ -112,6 +112,7 @@ measured AS (
     FROM joined
 )"""
 
+_REFUTED = " OR ".join(f"(said = {quoted(name)} AND ({times}))" for name, times in meaning.WORDS_REFUTED)
 _TOLD = f"""
 told AS (
     SELECT *,
@@ -128,6 +129,7 @@ told AS (
             ELSE 1 END AS volumes,
         {meaning.by_words("words", meaning.WEIGHTING_WORDS)} AS said,
         CASE WHEN modality = 'MR' AND echo_time > 0 THEN {meaning.by_condition(meaning.WEIGHTING_TIMES)} END AS timed,
+        coalesce(modality = 'MR' AND echo_time > 0 AND ({_REFUTED}), false) AS refuted,
         image_type LIKE 'DERIVED%' AS is_derived
     FROM measured
 )"""
@@ -144,10 +146,14 @@ weighted AS (
             WHEN said = timed THEN {{'is': said, 'why': 'description and times', 'sure': 0.95}}
             WHEN said IN ('T2', 'T1') AND timed IN ('FLAIR', 'STIR') THEN
                 {{'is': timed, 'why': 'times; description says ' || said, 'sure': 0.7}}
-            WHEN said IS NOT NULL AND timed IS NULL THEN {{'is': said, 'why': 'description', 'sure': 0.6}}
+            WHEN said IN ('STIR', 'FLAIR') AND timed = 'T2' AND coalesce(inversion_time, 0) = 0 THEN
+                {{'is': said, 'why': 'description', 'sure': 0.6}}
+            WHEN said IS NOT NULL AND timed IS NULL AND NOT refuted THEN {{'is': said, 'why': 'description', 'sure': 0.6}}
             WHEN said IS NULL AND timed IS NOT NULL AND is_derived THEN NULL
             WHEN said IS NULL AND timed IS NOT NULL THEN {{'is': timed, 'why': 'times', 'sure': 0.7}}
-            WHEN said IS NOT NULL THEN {{'is': said, 'why': 'description; times say ' || timed, 'sure': 0.4}}
+            WHEN said IS NOT NULL THEN {{'is': CAST(NULL AS VARCHAR), 'why': 'description says ' || said || ', times say '
+                || coalesce(timed, 'otherwise (TR ' || coalesce(CAST(round(repetition_time) AS INTEGER) || '', 'unknown')
+                || ', TE ' || CAST(round(echo_time) AS INTEGER) || ' ms)'), 'sure': CAST(NULL AS DECIMAL(3, 2))}}
         END AS weight
     FROM told
 )"""
@@ -183,6 +189,7 @@ _FAULTS = {
     "mixed_sizes": "'images of several sizes'",
     "turned": "'images of several directions'",
     "positions IS NULL": "'images without a position'",
+    "contains(image_type, '\\MOSAIC')": "'mosaics: many slices in one picture, which are not counted here'",
     "len(echo_times) > 1 AND own_images < positions * len(echo_times)": "'echoes at different positions'",
     "missing > 0": "CAST(missing AS BIGINT) || if(missing = 1, ' slice missing', ' slices missing')",
     "uneven": "'unevenly spaced slices'",
@@ -210,7 +217,7 @@ SELECT series_uid, study_uid, patient_id, patient_name, patient_birth_date, pati
     last_instance - first_instance + 1 - instances AS instance_number_gaps, images_in_acquisition,
     slice_thickness, spacing_between_slices, round(step, 3) AS spacing,
     round(list_min(gaps), 3) AS spacing_min, round(list_max(gaps), 3) AS spacing_max,
-    step IS NOT NULL AND coalesce(abs(step - spacing_between_slices), abs(step - slice_thickness)) > 0.1 AS spacing_header_wrong,
+    coalesce(abs(step - abs(nullif(spacing_between_slices, 0))) > 0.1, false) AS spacing_header_wrong,
     rows, columns, pixel_row, pixel_column, mixed_sizes,
     CASE WHEN {_HAS_SIZE} THEN round(rows * pixel_row, 1) END AS field_of_view_rows,
     CASE WHEN {_HAS_SIZE} THEN round(columns * pixel_column, 1) END AS field_of_view_columns,

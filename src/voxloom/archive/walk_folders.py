@@ -1,6 +1,6 @@
 """The files below some folders, in order, without opening any.
 
-Knows links (followed once), unreadable folders and names that are no text. Bounded memory: files come one by one.
+Knows links (what they lead to counts once), unreadable folders and names that are no text. Bounded memory: files come one by one.
 """
 
 from __future__ import annotations
@@ -61,16 +61,52 @@ def is_container(name: str) -> bool:
     return name.lower().endswith(CONTAINERS)
 
 
-def files_below(root: str) -> Iterator[Seen]:
-    """Every file of a tree, folder by folder in the order of names; links to folders are followed once."""
-    if not os.path.isdir(root):
-        about = os.stat(root)
-        yield Seen(root, about.st_size, about.st_mtime_ns)
-        return
-    known = {os.path.realpath(root)}
-    waiting = [root]
+def files_below(roots: Sequence[str]) -> Iterator[Seen]:
+    """Every file of the trees ``roots`` once, folder by folder in the order of names.
+
+    A link to what lies in one of the trees is passed over, since it is met there; of several links to another file or
+    folder the first counts, and so does the first name of a file that has several (hard links).
+    """
+    known = _Known([os.path.realpath(root) for root in roots])
+    for root in roots:
+        if os.path.isdir(root):
+            yield from _files_of_tree(root, known)
+        else:
+            about = os.stat(root)
+            yield Seen(root, about.st_size, about.st_mtime_ns)
+
+
+class _Known:
+    """What links and hard links have led to already."""
+
+    def __init__(self, roots: list[str]) -> None:
+        self._roots = roots
+        self._targets: set[str] = set()
+        self._files: set[tuple[int, int]] = set()
+
+    def is_new(self, path: str) -> bool:
+        """Whether a path that was reached through a link is not met elsewhere, and was not met before."""
+        real = os.path.realpath(path)
+        if real in self._targets or any(is_inside(real, root) for root in self._roots):
+            return False
+        self._targets.add(real)
+        return True
+
+    def is_first_name(self, about: os.stat_result) -> bool:
+        """Whether no other name of the file came before."""
+        if about.st_nlink < 2:
+            return True
+        key = (about.st_dev, about.st_ino)
+        if key in self._files:
+            return False
+        self._files.add(key)
+        return True
+
+
+def _files_of_tree(root: str, known: _Known) -> Iterator[Seen]:
+    waiting = [(root, False)]
     while waiting:
-        folder = waiting.pop()
+        folder, linked = waiting.pop()
         try:
             with os.scandir(folder) as listing:
                 entries = sorted(listing, key=lambda entry: entry.name)
@@ -79,16 +115,19 @@ def files_below(root: str) -> Iterator[Seen]:
             continue
         inner = []
         for entry in entries:
-            if not entry.is_dir():
-                yield _look(entry)
-            elif not entry.is_symlink() or (real := os.path.realpath(entry.path)) not in known:
-                if entry.is_symlink():
-                    known.add(real)
-                inner.append(entry.path)
+            through = linked or entry.is_symlink()
+            if entry.is_dir():
+                if not through or known.is_new(entry.path):
+                    inner.append((entry.path, through))
+            elif not (through and os.path.exists(entry.path)) or known.is_new(entry.path):
+                seen = _look(entry, known)
+                if seen is not None:
+                    yield seen
         waiting += reversed(inner)
 
 
-def _look(entry: os.DirEntry[str]) -> Seen:
+def _look(entry: os.DirEntry[str], known: _Known) -> Seen | None:
+    """A file, or why it cannot be opened; None for a further name of a file that was met."""
     name = entry.path
     try:
         name.encode("utf-8")
@@ -100,4 +139,4 @@ def _look(entry: os.DirEntry[str]) -> Seen:
         return Seen(name, 0, 0, f"cannot be read ({error.strerror})")
     if not entry.is_file():
         return Seen(name, 0, 0, "is a device or pipe")
-    return Seen(name, about.st_size, about.st_mtime_ns)
+    return Seen(name, about.st_size, about.st_mtime_ns) if known.is_first_name(about) else None

@@ -143,7 +143,7 @@ def draw_parameters(
         curve=_curve(s, draw),
         inverted=draw.chosen(s.invert_chance),
         kept=_kept(s, draw, channels),
-        spacing=grids.clone(),
+        spacing=grids.clone() if isinstance(spacing, Tensor) else None,
     )
 
 

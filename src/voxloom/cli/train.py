@@ -69,7 +69,7 @@ def command(
             "device": device,
             "data.add": [str(path) for path in add or ()] or None,
         }
-        same = ["-r", recipe, *(word for text in assign or () for word in ("--set", text))]
+        same: list[object] = ["-r", recipe, *(word for text in assign or () for word in ("--set", text))]
         same += [word for path in add or () for word in ("--add", path)]
         for option, value in (("--budget", budget), ("--folds", folds), ("--seed", seed), ("--device", device)):
             same += [] if value is None else [option, value]

@@ -73,11 +73,18 @@ class Case:
     def read_image(self) -> Volume:
         """All channels as one Volume (C, I, J, K), in the data set's order; missing ones hold nothing but NaN.
 
-        Raises BadInput when a file cannot be read or the channels lie on different grids.
+        Raises BadInput when a file cannot be read, holds several channels where one is declared (a color picture among grey
+        ones), or the channels lie on different grids.
         """
         volumes = self._read_channels()
         first_name, first = next(iter(volumes.items()))
         for name, volume in volumes.items():
+            if volume.channels != 1:
+                raise BadInput(
+                    f"has {volume.channels} channels, where the data set has the one channel {name}",
+                    volume.meta.get("source"),
+                    "Save it as grey, or declare its colors as channels (red, green, blue)",
+                )
             difference = grid_difference(volume.shape, volume.affine, first.shape, first.affine, GEOMETRY_TOLERANCE_MM)
             if difference:
                 raise BadInput(

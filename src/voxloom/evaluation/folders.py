@@ -94,13 +94,18 @@ def label_files(folder: Path) -> dict[str, Path]:
 
 
 def find_labels(truths: Mapping[str, Truth]) -> Labels:
-    """Labels named by their values, from all values that occur in the true label maps."""
+    """Labels named by their values, from all values that occur in the true label maps.
+
+    Maps of one value each, which is not the same in all, are told: 0 and 1 in some and 0 and 255 in others is often one structure.
+    """
     import numpy as np
 
-    values: set[int] = set()
-    for truth in truths.values():
-        values |= {int(v) for v in np.unique(read_truth(truth).data)}
-    return Labels.from_values(sorted(values - {0}))
+    found = [{int(v) for v in np.unique(read_truth(truth).data)} - {0} for truth in truths.values()]
+    values = sorted(set().union(*found))
+    if len(values) > 1 and all(len(inside) <= 1 for inside in found):
+        told = ", ".join(map(str, values[:6]))
+        tell("truth", f"the values {told} never occur in one file; they are scored as different labels", warning=True)
+    return Labels.from_values(values)
 
 
 def evaluate_folders(

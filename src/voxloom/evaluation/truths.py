@@ -10,15 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from voxloom.dataset import Dataset, Labels
+from voxloom.dataset.columns import CASE, FILE, called, find_roles
 from voxloom.dataset.label_match import check_same_labels
 from voxloom.dataset.layouts import is_dataset
-from voxloom.dataset.tables import name_some, read_table
+from voxloom.dataset.patients import alike_ids, suspicion
+from voxloom.dataset.tables import columns_of, name_some, read_table
 from voxloom.errors import BadInput
 from voxloom.evaluation.folders import Truth, label_files
 from voxloom.files import read_json
-
-#: Names of the column of cases and of that of patients.
-CASE_COLUMNS, PATIENT_COLUMNS = ("case", "id", "participant_id"), ("patient",)
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,7 @@ def find_truths(path: Path, table: Path | None = None) -> Truths:
     """
     if not is_dataset(path):
         files: Mapping[str, Truth] = {**label_files(path)}
-        patients, notes = ({}, ()) if table is None else read_patients(table, files)
+        patients, notes = ({}, _suspected(files)) if table is None else read_patients(table, files)
         return Truths(files, patients, None, notes)
     dataset = Dataset(path)
     split = "test split" if len(dataset.test) else "data set"
@@ -66,33 +65,42 @@ def find_truths(path: Path, table: Path | None = None) -> Truths:
     return Truths({**cases}, patients, dataset.labels, (told, *notes))
 
 
+def _suspected(files: Iterable[str]) -> tuple[str, ...]:
+    """A note where names look like several scans of one person, since nobody names the patients."""
+    groups = alike_ids(list(files))
+    return (f"{suspicion(groups)}: name them with --table FILE (columns case and patient)",) if groups else ()
+
+
 def read_patients(table: Path, cases: Iterable[str]) -> tuple[dict[str, str], tuple[str, ...]]:
-    """Case -> patient from a table, and notes on rows that name no case.
+    """Case -> patient from a table, by the usual names of its columns (``voxloom.dataset.columns``), and notes.
 
     Raises
     ------
     BadInput : no column of cases or patients, two rows for one case, or a case without a patient.
     """
-    rows = read_table(table)
-    case, patient = (_column(rows, names, table) for names in (CASE_COLUMNS, PATIENT_COLUMNS))
-    listed = [str(row[case]) for row in rows if case in row]
+    rows, wanted = read_table(table), list(cases)
+    key = _case_column(rows, wanted, table)
+    roles = find_roles(rows, table, (key,))
+    if roles.patient is None:
+        raise BadInput("has no column `patient`", table, f"There are {', '.join(columns_of(rows))}")
+    listed = [str(row[key]) for row in rows if key in row]
     if twice := sorted({name for name in listed if listed.count(name) > 1}):
         raise BadInput(f"two rows for {name_some(twice)}", table, "Keep one row per case")
-    known = {str(row[case]): str(row[patient]) for row in rows if case in row and patient in row}
-    wanted = list(cases)
+    known = {str(row[key]): str(row[roles.patient]) for row in rows if key in row and roles.patient in row}
     if missing := [name for name in wanted if name not in known]:
         raise BadInput(f"no patient of {name_some(missing)}", table, "Add a row with case and patient for every case")
     unused = sorted(set(listed) - set(wanted))
     notes = (f"{table.name} names no case here: {name_some(unused)}",) if unused else ()
-    return {name: known[name] for name in wanted}, notes
+    return {name: known[name] for name in wanted}, (*notes, *roles.notes)
 
 
-def _column(rows: list[dict[str, object]], names: tuple[str, ...], table: Path) -> str:
-    columns = {name: None for row in rows for name in row}
-    found = next((name for name in names if name in columns), None)
-    if found is None:
-        raise BadInput(f"has no column `{names[0]}`", table, f"There are {', '.join(columns)}")
-    return found
+def _case_column(rows: list[dict[str, object]], cases: list[str], table: Path) -> str:
+    """The column of case ids: of those with a usual name the one that names most of the cases."""
+    wanted = set(cases)
+    usual = called(columns_of(rows), (*CASE, *FILE, "participantid"))
+    if not usual:
+        raise BadInput("has no column `case`", table, f"There are {', '.join(columns_of(rows))}")
+    return max(usual, key=lambda column: sum(str(row.get(column, "")) in wanted for row in rows))
 
 
 def labels_beside(folder: Path) -> Labels | None:

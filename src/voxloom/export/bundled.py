@@ -20,7 +20,7 @@ from voxloom.errors import BadInput
 from voxloom.formats import read_label
 from voxloom.run.find_scans import find_scans
 from voxloom.run.run import Run
-from voxloom.run.scans import read_channels
+from voxloom.run.scans import Scan, read_scan
 from voxloom.tasks.segmentation.predictor import Predictor
 from voxloom.volume import Volume
 
@@ -50,14 +50,11 @@ class BundledRun(nn.Module):
 
 
 def scans_in(folder: str, run: str) -> list[dict[str, Any]]:
-    """The scans of a folder as MONAI's items: ``{"image": [one file per channel, or a DICOM folder]}``; None for a missing channel."""
+    """The scans of a folder as MONAI's items: files or DICOM folders under ``image``, and how they are read (``Scan``)."""
     predictor = Predictor.of(Run(run), device="cpu")
     items = []
     for scan in find_scans([folder], len(predictor.channels), predictor.may_lack):
-        files: list[str | None] = [str(path) for path in scan.source]
-        for number in scan.missing:
-            files.insert(number, None)
-        items.append({"image": files})
+        items.append({"image": [str(path) for path in scan.source], "missing": list(scan.missing), "whole": scan.whole})
     return items
 
 
@@ -65,7 +62,7 @@ def labelled_scans_in(folder: str, labels: str, run: str) -> list[dict[str, Any]
     """``scans_in``, each with the label map of its name in the folder ``labels``."""
     items = []
     for item in scans_in(folder, run):
-        first = Path(next(file for file in item["image"] if file is not None))
+        first = Path(item["image"][0])
         names = {first.name, first.name.replace("_0000.", ".", 1)}
         found = [path for name in names if (path := Path(labels) / name).is_file()]
         if not found:
@@ -79,12 +76,13 @@ class ReadScan:
 
     def __call__(self, item: Mapping[str, Any]) -> dict[str, Any]:
         """The item with ``image`` as a tensor float32 (C, I, J, K); a missing channel holds NaN."""
-        files = [Path(file) for file in item["image"] if file is not None]
-        missing = tuple(n for n, file in enumerate(item["image"]) if file is None)
-        volume = read_channels(files[0] if len(files) == 1 else files).with_missing(missing)
+        files = tuple(map(Path, item["image"]))
+        volume = read_scan(Scan(files[0].name, files, ".nii.gz", tuple(item["missing"]), item["whole"]))
         meta = {"filename_or_obj": str(files[0]), "original_affine": volume.affine, "space": "RAS"}
-        image = MetaTensor(torch.from_numpy(volume.data.astype(np.float32)), affine=volume.affine, meta=meta)
-        return {**item, "image": image}
+        image = MetaTensor(
+            torch.from_numpy(volume.data.astype(np.float32)), affine=torch.from_numpy(volume.affine), meta=meta
+        )
+        return {"image": image, **{key: item[key] for key in ("label_file",) if key in item}}
 
 
 class ReadTruth:

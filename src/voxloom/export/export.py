@@ -310,8 +310,10 @@ def readme(run: Run, about: dict[str, Any], members: int, own: str | None) -> st
     table = ["| label | mean Dice on held-out cases | cases |", "|---|---|---|", *rows] if rows else []
     packages = ["monai", *_PACKAGES, *(["voxloom"] if own else [])]
     if own:
-        what = "prepares scans, predicts and corrects label maps with Voxloom's own code"
-        inside = f"MONAI cannot express {own}, so this bundle {what}."
+        inside = (
+            f"MONAI cannot express {own}, so this bundle prepares scans, predicts and corrects label maps with "
+            "Voxloom's own code."
+        )
         images = "scans (any format that Voxloom reads; with several channels CASE_0000, CASE_0001, ...)"
     else:
         inside = "Everything is MONAI's own: transforms, network and post-processing. Voxloom is not needed."

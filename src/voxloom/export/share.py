@@ -43,10 +43,11 @@ NOT_SHARED = "(the data set was not shared)"
 
 @dataclass(frozen=True)
 class Names:
-    """Numbers in the place of the ids of cases and patients."""
+    """Numbers in the place of the ids of cases and patients, and the names of ``places``: files and folders, longest first."""
 
     cases: Mapping[str, str]
     patients: Mapping[str, str]
+    places: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, run: Run) -> Names:
@@ -54,7 +55,10 @@ class Names:
         records = list(_records(run))
         cases = _numbered((str(r["id"]) for r in records), "case")
         people = _numbered((str(r["patient"]) for r in records if r["patient"] != r["id"]), "patient")
-        return cls(cases, people)
+        files = {file for record in records for file in record["files"]}
+        roots = (str(run.data["dataset"]["root"]), str(run.folder.resolve()))
+        places = {*files, *(Path(file).name for file in files), *roots}
+        return cls(cases, people, tuple(sorted(places, key=len, reverse=True)))
 
     def case(self, name: str) -> str:
         """The number of a case; of one that no record names, "case" alone."""
@@ -65,9 +69,11 @@ class Names:
         return self.patients.get(name) or self.cases.get(name, "patient")
 
     def value(self, text: str) -> str:
-        """A text without names: a name becomes its number, alone or in a sentence."""
+        """A text without names: a name becomes its number, alone or in a sentence, and a place "(file)"."""
         if text in self.cases or text in self.patients:
             return self.cases.get(text) or self.patients[text]
+        for place in self.places:
+            text = text.replace(place, "(file)")
         return self._in_text.sub(lambda found: self.cases.get(found[0]) or self.patients[found[0]], text)
 
     @cached_property
@@ -123,7 +129,7 @@ def strip_run(run: Run, place: Path, *, cards: bool = True) -> None:
     for path in (p for name in RECIPES if (p := run.folder / name).is_file()):
         shared_recipe(Recipe.load(path)).save(_target(run, path, place))
     for path in (p for pattern in JSON_FILES for p in run.folder.glob(pattern)):
-        found = scrubbed(read_json(path), names)
+        found: Any = scrubbed(read_json(path), names)
         if path.name == "data.json":
             found["shared"] = True
             found["dataset"]["root"] = NOT_SHARED
@@ -147,6 +153,7 @@ def shared_recipe(recipe: Recipe) -> Recipe:
         "data.exclude": [],
         "data.add": [],
         "data.external": [],
+        "data.series": [],
         "folds.file": None,
         "init.run": None,
     }

@@ -158,7 +158,7 @@ def _integers(source: Source) -> Volume:
     path = _single(source)
     if path is not None and path.name.lower().endswith(LOSSY):
         fix = "Save label maps as PNG, from the program that drew them"
-        raise BadInput("is a JPEG, whose compression changes label values", path, fix)
+        raise BadInput("is a JPEG, which changes label values at every edge", path, fix)
     with _there(source):
         if path is not None and format_of(path) == "picture":
             from voxloom.formats import picture

@@ -32,32 +32,28 @@ def mean_of_views(
 ) -> Iterator[Slab]:
     """The mean probability of some views on the prepared grid, or what is read in its place.
 
-    A place that a turned or shifted view does not show is the mean of the others there.
-
     Parameters
     ----------
-    views : at least one; the first shows the whole scan.
-    predict : probabilities (L, ...) of a view on the grid of its own image.
+    views : at least one.
+    predict : probabilities (L, ...) of a view on the grid of its own image, which may be larger.
     size, spacing : voxels and mm of the prepared grid.
     reading : see :func:`voxloom.inference.stream_map`; it is given mean probabilities.
     """
     with tempfile.TemporaryDirectory(prefix="voxloom") as folder:
         total: NDArray[np.float32] | None = None
-        weights = np.zeros(size, np.float32)
+        whole = sum(view.weight for view in views)
         for view in views:
-            held = _held(predict(view), size, Path(folder) / "view.npy")
+            held = _held(predict(view), view.size(size, spacing), Path(folder) / "view.npy")
             if total is None:
                 shape = (len(held), *size)
                 total = np.lib.format.open_memmap(Path(folder) / "mean.npy", "w+", np.float32, shape)
-            for n, (values, shown) in enumerate(view.brought_back(held, spacing)):
-                total[n] += view.weight * values
-                if n == 0:
-                    weights += view.weight * shown.numpy()
+            for into, values in zip(total, view.brought_back(held, size, spacing), strict=True):
+                into += view.weight / whole * values
         assert total is not None, "no view was given"
         planes = max(1, _BLOCK // max(1, len(total) * size[1] * size[2]))
         for start in range(0, size[0], planes):
             part = slice(start, start + planes)
-            mean = total[:, part] / weights[part]
+            mean = np.ascontiguousarray(total[:, part])
             yield Slab(0, start, mean if reading is None else reading(torch.from_numpy(mean)).numpy())
 
 

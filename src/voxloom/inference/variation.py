@@ -8,6 +8,7 @@ what the views are used for.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -23,6 +24,8 @@ from voxloom.inference.forward import NetworkFunction
 
 #: Values that are moved at a time.
 _BLOCK = 1 << 23
+#: Part of a voxel by which a moved scan may reach beyond its grid unseen.
+_CLOSE = 1e-3
 #: Draws from which one that changes something is taken.
 _TRIES = 100
 Spacing = Sequence[float]
@@ -55,38 +58,43 @@ class Variation:
         """Whether voxels leave their places, so that probabilities must be brought back."""
         return self.drawn is not None and bool(self.drawn.moved.any())
 
+    def size(self, size: Sequence[int], spacing: Spacing) -> tuple[int, ...]:
+        """Voxels of the changed image of a grid (I, J, K): enough to show the whole scan, at least as many as before."""
+        if self.drawn is None or not self.moves:
+            return tuple(size)
+        half = torch.tensor([n * float(mm) / 2 for n, mm in zip(size, spacing, strict=True)])
+        corners = torch.cartesian_prod(*(torch.stack((-h, h)) for h in half)) - self.drawn.shift[0]
+        reach = (corners @ torch.linalg.inv(self.drawn.matrix[0]).T).abs().amax(0)
+        more = [float(r - h) / float(mm) for r, h, mm in zip(reach, half, spacing, strict=True)]
+        return tuple(n + 2 * (math.ceil(m) + 1 if m > _CLOSE else 0) for n, m in zip(size, more, strict=True))
+
     def image(self, prepared: NDArray[np.float32], spacing: Spacing) -> NDArray[np.float32]:
-        """The changed image (C, I, J, K) on a grid of ``spacing`` mm; mirroring is the network's part."""
+        """The changed image (C, *size) on a grid of ``spacing`` mm, 0 beyond the scan; mirroring is the network's part."""
         if self.drawn is None:
             return prepared
         image = torch.from_numpy(np.ascontiguousarray(prepared))
         if self.moves:
-            image = moved(image, self.drawn.matrix[0], self.drawn.shift[0], spacing)
+            size = self.size(prepared.shape[1:], spacing)
+            image = moved(image, self.drawn.matrix[0], self.drawn.shift[0], spacing, size)
         there = dataclasses.replace(self.drawn, moved=torch.zeros_like(self.drawn.moved), control=None)
-        changed, _ = Augmenter(AugmentSettings().off(), spacing).apply(image[None], None, there, prepared.shape[1:])
+        changed, _ = Augmenter(AugmentSettings().off(), spacing).apply(image[None], None, there, image.shape[1:])
         return np.ascontiguousarray(changed[0].numpy())
 
     def network(self, network: NetworkFunction) -> NetworkFunction:
         """The network that sees mirrored windows and answers for them as they were."""
         return Mirrored(network, self.mirror) if self.mirror else network
 
-    def brought_back(self, maps: NDArray[np.float16], spacing: Spacing) -> Iterator[tuple[NDArray[np.float32], Tensor]]:
-        """Probabilities (L, I, J, K) of the changed image on the scan's own prepared grid, one map (I, J, K) after the other.
-
-        Each comes with the places (I, J, K) that the changed image showed at all; elsewhere the map is 0.
-        """
+    def brought_back(
+        self, maps: NDArray[np.float16], size: Sequence[int], spacing: Spacing
+    ) -> Iterator[NDArray[np.float32]]:
+        """Probabilities (L, *own size) of the changed image on the prepared grid, one map (I, J, K) of ``size`` after the other."""
         if self.drawn is None or not self.moves:
-            everywhere = torch.ones(maps.shape[1:], dtype=torch.bool)
-            yield from ((np.asarray(one, np.float32), everywhere) for one in maps)
+            yield from (np.asarray(one, np.float32) for one in maps)
             return
         back = torch.linalg.inv(self.drawn.matrix[0])
         shift = -back @ self.drawn.shift[0]
-        cover = moved(torch.ones((1, *maps.shape[1:])), back, shift, spacing)[0]
-        shown = cover > 0.5
-        share = torch.where(shown, cover, torch.inf)
         for one in maps:
-            found = moved(torch.from_numpy(np.asarray(one, np.float32))[None], back, shift, spacing)[0]
-            yield (found / share).numpy(), shown
+            yield moved(torch.from_numpy(np.asarray(one, np.float32))[None], back, shift, spacing, size)[0].numpy()
 
 
 @dataclass(frozen=True)
@@ -102,14 +110,14 @@ class Mirrored:
         return self.inner(windows.flip(places)).flip(places)
 
 
-def moved(image: Tensor, matrix: Tensor, shift: Tensor, spacing: Spacing) -> Tensor:
-    """The image (C, I, J, K) read linearly at ``matrix`` (3, 3) @ place + ``shift`` (3,) in mm from its center; 0 outside.
+def moved(image: Tensor, matrix: Tensor, shift: Tensor, spacing: Spacing, size: Sequence[int]) -> Tensor:
+    """The image (C, I, J, K) on a grid of ``size`` with the same center, read linearly at ``matrix`` (3, 3) @ place + ``shift`` (3,)
+    in mm from the center; 0 outside.
 
     A few planes at a time, so that the places take little memory.
     """
-    count, *size = image.shape
-    planes = max(1, _BLOCK // max(1, size[1] * size[2] * max(3, count)))
-    out = torch.empty_like(image)
+    planes = max(1, _BLOCK // max(1, size[1] * size[2] * max(3, len(image))))
+    out = image.new_empty((len(image), *size))
     for start in range(0, size[0], planes):
         stop = min(start + planes, size[0])
         from_center = torch.tensor([((start + stop - 1) / 2 - (size[0] - 1) / 2) * float(spacing[0]), 0.0, 0.0])

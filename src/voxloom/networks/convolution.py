@@ -44,8 +44,9 @@ class ConvTranspose3d(nn.ConvTranspose3d):
 
     def _enlarged(self, size: Sequence[int]) -> tuple[int, ...]:
         """Voxels of the smallest result; ``output_size`` can only make it longer."""
+        assert not isinstance(self.padding, str)
         axes = zip(size, self.stride, self.padding, self.dilation, self.kernel_size, strict=True)
-        return tuple((n - 1) * s - 2 * int(p) + d * (k - 1) + 1 for n, s, p, d, k in axes)
+        return tuple((n - 1) * s - 2 * p + d * (k - 1) + 1 for n, s, p, d, k in axes)
 
 
 class WindowConv3d(Conv3d):

@@ -314,7 +314,7 @@ def network_family(kind: Any, where: str | Path) -> type[BaseModel]:
     from voxloom.networks.case_settings import CASE_FAMILIES
 
     kinds: dict[str, type[BaseModel]] = {**network_kinds(), **CASE_FAMILIES}
-    if kind not in kinds:
+    if not isinstance(kind, str) or kind not in kinds:
         hint = nearest(str(kind), list(kinds), f"Known: {', '.join(kinds)}")
         raise BadInput(f"unknown network `network.kind: {kind}`", where, hint)
     return kinds[kind]

@@ -14,7 +14,7 @@ import numpy as np
 
 from voxloom.evaluation.raters.study import RaterStudy
 from voxloom.evaluation.raters.summary import PAIR_METRICS, paired_volumes
-from voxloom.evaluation.statistics import LEAST_PATIENTS, interval_text, p_text
+from voxloom.evaluation.statistics import ICC_LEAST, LEAST_PATIENTS, interval_text, p_text
 from voxloom.evaluation.units import distance_unit, volume_unit
 from voxloom.report.pages import write_page
 from voxloom.report.parts import Part, file_stem, number, picture, table_of
@@ -155,6 +155,9 @@ def _volume_parts(study: RaterStudy, label: str, found: dict[str, Any], root: Pa
         yield Part(
             f"{label}: intraclass correlation of volumes", text, table_of(["Readers", "Scale", "Patients", "ICC"], rows)
         )
+    else:
+        told = f"No ICC(A,1): it needs at least {ICC_LEAST} patients that two readers read, with volumes that differ."
+        yield Part(f"{label}: intraclass correlation of volumes", told)
     if found["spearman"]:
         rows = [
             [f"{s['first']} – {s['second']}", s["n"], _interval(s["rho"]), p_text(s["p"]), p_text(s["p_holm"])]

@@ -6,7 +6,7 @@ Reads the files of a run folder; parts that are not there are left out. Knows no
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,13 +41,17 @@ FAILURES = 12
 
 @dataclass(frozen=True)
 class CaseSet:
-    """Evaluated cases: their figures, where their predictions are, what a run keeps of them, and whether they were wholly apart."""
+    """Evaluated cases: their figures, where their predictions are, what a run keeps of them, and whether they were wholly apart.
+
+    ``warnings`` are what a reader of the figures must know.
+    """
 
     name: str
     evaluation: Evaluation
     predictions: Mapping[str, Path]
     records: Mapping[str, Mapping[str, Any]]
     external: bool = False
+    warnings: Sequence[str] = ()
 
 
 def write_run_report(run_dir: str | Path) -> Path:
@@ -96,16 +100,19 @@ def held_out_set(run: Path, data: dict[str, Any]) -> CaseSet | None:
 
 def test_set(run: Path) -> CaseSet | None:
     """The last test set that the run was evaluated on."""
-    return kept_set(run / "test", "Test cases")
+    kept = (_json(run / "summary.json") or {}).get("test") or {}
+    return kept_set(run / "test", "Test cases", warnings=kept.get("warnings", ()))
 
 
 def external_sets(run: Path) -> Iterator[CaseSet | None]:
     """The sets that were kept apart while the run was trained."""
     for name, kept in ((_json(run / "summary.json") or {}).get("external") or {}).items():
-        yield kept_set(run / kept["folder"], f"External cases of {name}", external=True)
+        yield kept_set(
+            run / kept["folder"], f"External cases of {name}", external=True, warnings=kept.get("warnings", ())
+        )
 
 
-def kept_set(folder: Path, name: str, *, external: bool = False) -> CaseSet | None:
+def kept_set(folder: Path, name: str, *, external: bool = False, warnings: Sequence[str] = ()) -> CaseSet | None:
     """An evaluation that lies in a folder of a run: ``metrics.csv``, ``cases.json`` and ``predictions``."""
     table = folder / "metrics.csv"
     if not table.is_file():
@@ -115,7 +122,7 @@ def kept_set(folder: Path, name: str, *, external: bool = False) -> CaseSet | No
         return None
     predictions = {p.name.removesuffix(".nii.gz"): p for p in (folder / "predictions").glob("*.nii.gz")}
     cases = _json(folder / "cases.json") or []
-    return CaseSet(name, evaluation, predictions, {c["id"]: c for c in cases}, external)
+    return CaseSet(name, evaluation, predictions, {c["id"]: c for c in cases}, external, warnings)
 
 
 def lead_sentence(sets: list[CaseSet]) -> str:
@@ -177,7 +184,7 @@ def result_parts(cases: CaseSet) -> Iterator[Part]:
         "Dice: overlap with the truth, from 0 (none) to 1 (the same). HD95: distance below which 95 % of the two surfaces lie from "
         "each other. ASSD: their mean distance. Volume error: prediction minus truth. Intervals are percentile bootstraps over "
         f"patients ({summary['patients_note']}); with fewer than {LEAST_PATIENTS} patients none can be given. Infinite distances "
-        "(one mask empty) are counted, never dropped."
+        "(one mask empty) are counted, never dropped." + "".join(f" Beware: {warning}." for warning in cases.warnings)
     )
     yield Part(f"{cases.name}: figures", text, {"head": head, "rows": rows}, box_pictures(cases.evaluation))
     failures = cases.evaluation.failures()

@@ -20,8 +20,8 @@ from voxloom.volume import Volume
 
 #: A voxel or an extent this many times outside the range of the training cases is told.
 SIZE_FACTOR = 2.0
-#: A gray scale this many times wider or narrower; of channels whose scale is fixed (CT), and of others.
-FIXED_FACTOR, FREE_FACTOR = 4.0, 10.0
+#: A gray scale this many times wider or narrower, of channels that are not normalized case by case.
+SCALE_FACTOR = 4.0
 #: The dark end, in widths of the scan's own gray scale, may lie so far from that of the training cases.
 DARK_SHIFT = 0.2
 #: Where the training's gray scales differ by this factor, their width says nothing.
@@ -30,6 +30,8 @@ SCALES_DIFFER = 10.0
 _THICK = 2.0
 #: No air: the dark end of a scan above, and of CT below (HU).
 _NO_AIR, _AIR = -200.0, -500.0
+#: The kind of channels that are normalized case by case, so that their scale means nothing.
+_PER_CASE = "zscore"
 _PLANES = ("sagittal", "coronal", "axial")
 
 
@@ -140,9 +142,8 @@ def _scale(own: Intensities, seen: Sequence[Intensities], kind: str) -> str | No
     told = f"values from {low:.4g} to {high:.4g} (trained: {lows.min():.4g} to {max(s.percentile(99.5) for s in seen):.4g})"
     if is_ct and lows.max() < _AIR and low > _NO_AIR:
         return f"{told}, without air"
-    factor = FIXED_FACTOR if is_ct else FREE_FACTOR
-    agree = spreads.max() < SCALES_DIFFER * spreads.min()
-    if agree and not spreads.min() / factor <= own.spread <= spreads.max() * factor:
+    fixed = (is_ct or kind != _PER_CASE) and spreads.max() < SCALES_DIFFER * spreads.min()
+    if fixed and not spreads.min() / SCALE_FACTOR <= own.spread <= spreads.max() * SCALE_FACTOR:
         return told
     shares, share = lows / spreads, low / own.spread
     return told if not shares.min() - DARK_SHIFT <= share <= shares.max() + DARK_SHIFT else None

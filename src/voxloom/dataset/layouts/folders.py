@@ -91,7 +91,7 @@ def _one(root: Path, names: Sequence[str], meant: str) -> Path | None:
     """The folder of this kind (BadInput when two could be meant and none has the usual name)."""
     found = [folder for folder in _find(root, names) if any(not is_clutter(p.name) for p in folder.iterdir())]
     if len(found) > 1 and found[0].name != meant:
-        told = " and ".join(p.name for p in found)
+        told = " and ".join(f"{p.name}/" for p in found)
         raise BadInput(f"the folders {told} could both hold the {meant}", root, f"Name the right one {meant}")
     return found[0] if found else next(iter(_find(root, names)), None)
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+_END = b"\xff\xd9"
 EXTENDED = "1.2.840.10008.1.2.4.51"
 
 
@@ -27,8 +28,11 @@ def iter_deep(dataset: Any, indices: Sequence[int]) -> Iterator[NDArray[Any]]:
     total = int(dataset.get("NumberOfFrames") or 1)
     shape = (int(dataset.Rows), int(dataset.Columns))
     for index in indices:
+        code = get_frame(dataset.PixelData, index, number_of_frames=total)
+        if _END not in code[-16:]:  # the decoder would fill up what is missing
+            raise ValueError("the JPEG is cut")
         plane = np.empty(shape, np.uint16)  # of the header's size: a damaged code may claim gigabytes
-        jpeg8_decode(get_frame(dataset.PixelData, index, number_of_frames=total), out=plane)
+        jpeg8_decode(code, out=plane)
         yield _signed(plane, int(dataset.BitsStored)) if dataset.get("PixelRepresentation") == 1 else plane
 
 

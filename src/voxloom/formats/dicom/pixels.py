@@ -77,8 +77,7 @@ def _pixels(path: Path, indices: Sequence[int], first: Frame) -> Iterator[NDArra
     if is_deep(dataset):
         decoded = iter_deep(dataset, indices)
     else:
-        keep = {"correct_unused_bits": False} if first.high_bit >= first.bits_stored > 0 else {}
-        decoded = iter_pixels(dataset, indices=list(indices), **keep)
+        decoded = iter_pixels(dataset, indices=list(indices), correct_unused_bits=first.high_bit < first.bits_stored)
     if first.photometric == "PALETTE COLOR":
         decoded = (_eight_bits(apply_color_lut(plane, dataset)) for plane in decoded)
     while (plane := _next(decoded, dataset, path)) is not None:

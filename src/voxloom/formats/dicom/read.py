@@ -6,7 +6,8 @@ the sister modules do.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,45 +67,47 @@ def read(
     BadInput : several series, echoes, sizes or directions; missing, double or unequally spaced slices; a tilted gantry;
         time frames; no pixel data; damaged files; NaN or infinite values.
     """
-    opened, fault = _open(source, resample_tilt=resample_tilt, series=series)
-    stack = opened.stack
-    data, notes = load_voxels(stack.frames)
-    check_finite(data, opened.where)
-    affine = stack.affine
-    if fault is not None:
-        data, affine = straighten(data, stack)
-        notes = [f"resampled to an upright grid: {fault}", *notes]
-    return Volume(data, affine, _meta(opened, notes))
+    with _damage_refused(source):
+        opened, fault = _open(source, resample_tilt=resample_tilt, series=series)
+        stack = opened.stack
+        data, notes = load_voxels(stack.frames)
+        check_finite(data, opened.where)
+        affine = stack.affine
+        if fault is not None:
+            data, affine = straighten(data, stack)
+            notes = [f"resampled to an upright grid: {fault}", *notes]
+        return Volume(data, affine, _meta(opened, notes))
 
 
 def read_header(source: str | Path | Sequence[str | Path], *, series: str | None = None) -> Header:
     """Grid, channels and stored type of a series; pixels are not decoded. Raises BadInput as ``read``."""
-    opened, _ = _open(source, resample_tilt=False, series=series)
-    stack, header = opened.stack, opened.first.header
-    sign = "int" if int(header.get("PixelRepresentation") or 0) else "uint"
-    i, j = stack.frames[0].shape
-    palette = stack.frames[0].photometric == "PALETTE COLOR"
-    shape, channels = (i, j, len(stack.frames)), 3 if palette else int(header.get("SamplesPerPixel") or 1)
-    dtype = "uint8" if palette else f"{sign}{int(header.get('BitsAllocated') or 16)}"
-    return Header(shape, channels, stack.affine, dtype, opened.where)
+    with _damage_refused(source):
+        opened, _ = _open(source, resample_tilt=False, series=series)
+        stack, header = opened.stack, opened.first.header
+        sign = "int" if int(header.get("PixelRepresentation") or 0) else "uint"
+        i, j = stack.frames[0].shape
+        palette = stack.frames[0].photometric == "PALETTE COLOR"
+        shape, channels = (i, j, len(stack.frames)), 3 if palette else int(header.get("SamplesPerPixel") or 1)
+        dtype = "uint8" if palette else f"{sign}{int(header.get('BitsAllocated') or 16)}"
+        return Header(shape, channels, stack.affine, dtype, opened.where)
+
+
+@contextlib.contextmanager
+def _damage_refused(source: str | Path | Sequence[str | Path]) -> Iterator[None]:
+    """Refuse a header that holds what no part of the reader expects (BadInput): pydicom hands out whatever there is."""
+    try:
+        yield
+    except (BadInput, OSError, MemoryError):
+        raise
+    except Exception as error:
+        what = f"the DICOM header is damaged ({type(error).__name__}: {error})"
+        raise BadInput(what, name_of(source), "Export the series again") from error
 
 
 def _open(
     source: str | Path | Sequence[str | Path], *, resample_tilt: bool, series: str | None
 ) -> tuple[_Series, str | None]:
     """The checked series, and the fault of its stack that ``resample_tilt`` is to mend."""
-    try:
-        return _checked(source, resample_tilt, series)
-    except (BadInput, OSError):
-        raise
-    except Exception as error:  # pydicom hands out whatever a damaged header holds
-        what = f"the DICOM header is damaged ({type(error).__name__}: {error})"
-        raise BadInput(what, name_of(source), "Export the series again") from None
-
-
-def _checked(
-    source: str | Path | Sequence[str | Path], resample_tilt: bool, series: str | None
-) -> tuple[_Series, str | None]:
     where = name_of(source)
     images = one_series(find_images(source), where, series)
     frames = [frame for image in images for frame in frames_of(image)]

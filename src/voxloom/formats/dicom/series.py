@@ -21,7 +21,6 @@ ECHO_TOLERANCE_MS = 0.1
 DIRECTION_TOLERANCE = 1e-3
 _CHOOSE = "Choose one: predict --series NAME, or train --set data.series=NAME (UID, number or description)"
 _ONE = "Give the files of one series, or a folder that holds only these"
-_CHOOSE = "Choose one by its UID, number or description: --series, in Python series="
 
 
 def one_series(images: Sequence[Found], where: str, wanted: str | None = None) -> list[Found]:
