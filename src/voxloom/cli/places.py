@@ -34,10 +34,10 @@ def checked(name: str, command: Callable[..., None]) -> Callable[..., None]:
 
 def refuse_runs(name: str, arguments: Mapping[str, Any]) -> None:
     """Refuse runs that cannot do what the command does, before it does anything."""
-    from voxloom.tasks.abilities import NEEDS_LABEL_MAPS, ask_folders
+    from voxloom.tasks.abilities import VERBS, ask_folders
 
     given = [arguments.get(option) for option in _RUNS]
-    if name in NEEDS_LABEL_MAPS:
+    if name in VERBS:
         ask_folders(name, [path for one in given for path in (one if isinstance(one, list) else [one]) if path])
 
 

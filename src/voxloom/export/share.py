@@ -165,7 +165,7 @@ def shared_recipe(recipe: Recipe) -> Recipe:
 def scrubbed(value: Any, names: Names) -> Any:
     """JSON values without names, places and what describes patients; the files of a record are numbered."""
     if isinstance(value, dict):
-        kept = {}
+        kept: dict[str, Any] = {}
         for key, entry in value.items():
             if key in PRIVATE:
                 continue

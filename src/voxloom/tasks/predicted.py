@@ -71,7 +71,8 @@ def _test(run: Run) -> PredictedCases:
     matched = matched_cases(run.recipe, labels, about["channels"], dataset, annotated_test(task_of(run), dataset))
     cases = {case.id: case for case in matched.cases}
     found = _maps(sorted((run.folder / "test" / "predictions").glob("*.nii.gz")))
-    return PredictedCases(cases, {name: path for name, path in found.items() if name in cases}, matched.labels)
+    shown = {name: path for name, path in found.items() if name in cases}
+    return PredictedCases(cases, shown, matched.labels or labels)
 
 
 def _maps(paths: list[Path]) -> dict[str, Path]:

@@ -23,9 +23,11 @@ def take_step(
     cast: contextlib.AbstractContextManager[object] = contextlib.nullcontext()
     if module.settings.precision == "bf16":
         cast = torch.autocast(device.type, torch.bfloat16)
-    number, *tensors = batch_at(sampler, step)
+    number, inputs, truth, *more = batch_at(sampler, step)
     with cast:
-        loss = module.training_step((number, *(tensor.to(device) for tensor in tensors)), step)
+        loss = module.training_step(
+            (number, inputs.to(device), truth.to(device), *(one.to(device) for one in more)), step
+        )
     optimizer.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]
     if clip is not None:

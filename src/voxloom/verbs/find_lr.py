@@ -11,7 +11,6 @@ from voxloom.files import write_text
 from voxloom.recipe.recipe import Recipe
 from voxloom.run.lifecycle import free_folder, locked
 from voxloom.run.listener import SILENT, Listener
-from voxloom.tasks.abilities import ask
 from voxloom.tasks.study import training_of
 from voxloom.verbs.train import start_study
 
@@ -56,8 +55,6 @@ def find_learning_rate(
     """
     from voxloom.training.steps import range_test
 
-    if recipe.landmarks:
-        ask("train --find-lr", Path(f"recipe {recipe.name}"), landmarks=True)
     dataset = data if isinstance(data, Dataset) else Dataset(data)
     folder = out if out is not None else free_folder(Path("runs"), f"{dataset.name}-find-lr")
     if folder.exists() and any(folder.iterdir()):

@@ -151,10 +151,10 @@ def resized(facts: DataFacts, recipe: Recipe) -> DataFacts:
         i, j, k = (int(n or old) for n, old in zip(wanted, kept, strict=True))
         shapes.append((i, j, k))
         grids.append(_cropped(extents, recipe) / (i, j, k))
-    i, j, k = (float(mm) for mm in np.median(grids, axis=0))
+    across, along, through = (float(mm) for mm in np.median(grids, axis=0))
     if recipe.slices.spread:  # so many slices of the whole volume, however many it has
-        k *= float(np.median([shape[2] for shape in shapes])) / recipe.slices.spread
-    return replace(facts, shapes=tuple(shapes), spacings=((i, j, k),) * len(shapes))
+        through *= float(np.median([shape[2] for shape in shapes])) / recipe.slices.spread
+    return replace(facts, shapes=tuple(shapes), spacings=((across, along, through),) * len(shapes))
 
 
 def _thick_last(spacing: Spacing) -> list[int]:
