@@ -32,6 +32,18 @@ PLACEHOLDERS = {
 }
 #: Forms that cannot end well here: a download from nowhere, and a demo that trains.
 NOT_RUN = ("get", "demo")
+#: Forms whose line in ``LINES`` names right kinds of things that do not go together; here they do.
+RIGHT = {
+    "translate": "{points} --to .csv -o <a>",
+    "train": "{data} -r {recipe.yaml} -o <a> --folds {splits.json}",
+    "phantom": "knee-mr -n 1 -o <a>",
+    "rank": "{run} {unseen} -o <a.csv>",
+    "evaluate": "{run} {unseen set} -o <a>",
+    "sweep": "{good sweep.yaml} -o <a> --data {data}",
+    "raters": "R1={masks} R2={masks} --labels {dataset.json} -o <a> --workers 1",
+    "select": "{archive.parquet} -r {good rules.yaml} -o <a> --workers 1",
+    "curve": "{sizes.csv} --score dice --size a -o <a.svg>",
+}
 #: Further forms, whose next step differs.
 MORE = {
     "inspect page": "{data} -o <a.html> --workers 1",
@@ -39,7 +51,7 @@ MORE = {
     "inspect points": "{scans of points} -o <a.html> --workers 1",
     "export zip": "{run} --to zip -o <a.zip>",
     "review all": "{run} --threshold 1 -o <a>",
-    "select dry": "{archive.parquet} -r {rules.yaml} --dry-run",
+    "select dry": "{archive.parquet} -r {good rules.yaml} --dry-run",
     "recipes": "",
     "get list": "--list",
     "train lr": "{data} -r {recipe.yaml} --find-lr -o <a> --set training.batch=1 --seed 4",
@@ -58,7 +70,26 @@ def place(world: Path) -> Path:  # noqa: F811
         shutil.copytree(world / "points", world / "scans of points" / "points")
         for path in (world / "scans of points" / "images").iterdir():
             path.rename(path.with_name(path.name.replace("_0000", "")))
+        write_unseen(world)
     return world
+
+
+def write_unseen(world: Path) -> None:  # noqa: F811
+    """Scans and tables that go together with the run and the archive."""
+    import shutil
+
+    from tests.study.conftest import write_balls
+
+    whole = write_balls(world / "unseen set", 8)
+    for n in range(6):
+        next((whole / "imagesTr").glob(f"ball0{n}*")).unlink()
+        (whole / "labelsTr" / f"ball0{n}.nii.gz").unlink()
+    shutil.copytree(whole / "imagesTr", world / "unseen")
+    (world / "good rules.yaml").write_text("channels: {MR: {where: {modality: MR}}}\n")
+    over = "over: {training.learning_rate: [0.01]}"
+    (world / "good sweep.yaml").write_text(f"data: '{world / 'data'}'\nrecipe: '{world / 'recipe.yaml'}'\n{over}\n")
+    rows = [f"{size},{0.9 - 1 / size + 0.01 * n}\n" for size in (4, 8, 16, 32) for n in range(2)]
+    (world / "sizes.csv").write_text("a,dice\n" + "".join(rows))
 
 
 @pytest.mark.parametrize("form", [form for form in (*LINES, *MORE) if form.split()[0] not in NOT_RUN or form in MORE])
@@ -66,14 +97,16 @@ def test_the_next_step_can_be_taken(
     form: str, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    text = {**LINES, **MORE}[form]
+    text = {**LINES, **RIGHT, **MORE}[form]
     words = [
         re.sub("__", " ", word)
         for word in re.sub(r"\{[^}]*\}", lambda found: found[0].replace(" ", "__"), text).split()
     ]
     if form == "compare":
         words[1] = "{run copy}"
-    code = run([form.split()[0], *filled(words, place, tmp_path / "out dir")])
+    prefixed = [word.partition("=") if word.startswith(("R1=", "R2=")) else ("", "", word) for word in words]
+    paths = filled([word for _, _, word in prefixed], place, tmp_path / "out dir")
+    code = run([form.split()[0], *(a + b + path for (a, b, _), path in zip(prefixed, paths, strict=True))])
     said = capsys.readouterr()
     if form in (
         "ensemble",

@@ -80,7 +80,7 @@ class ReadScan:
         volume = read_scan(Scan(files[0].name, files, ".nii.gz", tuple(item["missing"]), item["whole"]))
         meta = {"filename_or_obj": str(files[0]), "original_affine": volume.affine, "space": "RAS"}
         image = MetaTensor(
-            torch.from_numpy(volume.data.astype(np.float32)), affine=torch.from_numpy(volume.affine), meta=meta
+            torch.from_numpy(volume.data.astype(np.float32)), affine=torch.tensor(volume.affine), meta=meta
         )
         return {"image": image, **{key: item[key] for key in ("label_file",) if key in item}}
 
