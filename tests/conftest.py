@@ -1,8 +1,8 @@
 """Where the real test data lie, and the seed of everything random. Knows nothing of any test.
 
 Tests run in random order (pytest-randomly): files, and tests within a file, whose fixtures are then still made once. The head
-of the output names the seed of the order: ``--randomly-seed=N`` repeats it,
-and ``-p no:randomly`` keeps the order of the files. What a test draws never depends on the order.
+of the output names the seed of the order: ``--randomly-seed=N`` repeats it, and ``-p no:randomly`` keeps the order of the
+files. What a test draws never depends on the order.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ settings.load_profile("repeatable")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Leave the order to pytest-randomly, and the seeds to ``seeded``: its own differ from run to run."""
+    """Leave the order to pytest-randomly, and the seeds to ``seed_everything``: its own differ from run to run."""
     if hasattr(config.option, "randomly_reset_seed"):
         config.option.randomly_reset_seed = False
 
