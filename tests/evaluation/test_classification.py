@@ -135,3 +135,12 @@ def test_numbers_come_back(tmp_path: Path) -> None:
     (row,) = NumberEvaluation.read_csv(found.write_csv(tmp_path / "m.csv")).rows
     assert (row.truth, row.prediction) == (30.0, 31.5)
     assert math.isnan(row.low)
+
+
+def test_all_right_is_not_known_for_sure() -> None:
+    rows = [ClassRow(f"c{n}", f"p{n}", "ab"[n % 2], (0.9, 0.1) if n % 2 == 0 else (0.1, 0.9)) for n in range(10)]
+    found = ClassEvaluation(("a", "b"), rows).summary()
+    assert found["accuracy"]["all"]["value"] == 1
+    assert found["accuracy"]["all"]["ci"] == pytest.approx([0.025 ** (1 / 10), 1])
+    assert found["sensitivity"]["b"]["ci"] == pytest.approx([0.025 ** (1 / 5), 1])
+    assert all(math.isnan(end) for end in found["f1"]["b"]["ci"])

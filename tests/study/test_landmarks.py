@@ -64,7 +64,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_run_finds_the_held_out_landmarks(trained: Path) -> None:
     summary = json.loads((trained / "run" / "summary.json").read_text())
-    assert summary["kind"] == "landmarks"
+    assert summary["task"] == "landmarks"
     figures = summary["validation"]["all"]
     assert figures["points"] == 12
     assert figures["recall"] >= 0.8, figures

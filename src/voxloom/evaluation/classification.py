@@ -99,9 +99,13 @@ class ClassEvaluation:
             "mcc": matthews,
         }
         for name, metric in overall.items():
-            figures[name] = {"all": self._estimate(metric, truth, guess)}
+            among = np.ones(len(truth), bool) if name == "accuracy" else None
+            figures[name] = {"all": self._estimate(metric, truth, guess, among=among)}
         for name, single in PER_CLASS.items():
-            figures[name] = {c: self._estimate(single, truth == n, guess == n) for n, c in enumerate(self.classes)}
+            figures[name] = {
+                c: self._estimate(single, truth == n, guess == n, among=counted_among(name, truth == n, guess == n))
+                for n, c in enumerate(self.classes)
+            }
         figures["average_precision"] = {
             c: self._estimate(average_precision, truth == n, p[:, n]) for n, c in enumerate(self.classes)
         }
@@ -118,8 +122,22 @@ class ClassEvaluation:
         whole = self._estimate(mean_auc, truth, p)
         return {"all": whole, **{name: as_dict(e) for name, e in found.items()}}
 
-    def _estimate(self, metric: Callable[..., float], *columns: NDArray[Any]) -> dict[str, Any]:
-        return as_dict(bootstrap(metric, *columns, groups=self.patients, resamples=RESAMPLES))
+    def _estimate(
+        self, metric: Callable[..., float], *columns: NDArray[Any], among: NDArray[np.bool_] | None = None
+    ) -> dict[str, Any]:
+        """With an interval over patients; where every resample agrees it would have no width, which is no knowledge.
+
+        A share of cases (``among`` these) has the exact bound of "all" or "none" then (Clopper and Pearson 1934), others have none.
+        """
+        found = bootstrap(metric, *columns, groups=self.patients, resamples=RESAMPLES)
+        if found.low != found.high:
+            return as_dict(found)
+        low = high = math.nan
+        if among is not None and found.value in (0.0, 1.0):
+            patients = len({one for one, counts in zip(self.patients, among, strict=True) if counts})
+            bound = 0.025 ** (1 / patients)
+            low, high = (bound, 1.0) if found.value == 1.0 else (0.0, 1 - bound)
+        return {"value": found.value, "ci": [low, high]}
 
     def case_values(self, metric: str, label: str) -> dict[str, float]:
         """A value per case for paired comparisons: "accuracy" (right or not), "brier", or "probability" of the true class."""
@@ -198,6 +216,8 @@ def matthews(truth: NDArray[np.intp], guess: NDArray[np.intp]) -> float:
     """Matthews correlation of classes (Gorodkin 2004); 0 where truth or answer is one class only."""
     from sklearn.metrics import matthews_corrcoef
 
+    if len(np.unique(truth)) < 2 or len(np.unique(guess)) < 2:
+        return 0.0
     return float(matthews_corrcoef(truth, guess))
 
 
@@ -225,6 +245,11 @@ def mean_auc(truth: NDArray[np.intp], p: Numbers) -> float:
 def brier_of(truth: NDArray[np.intp], p: Numbers) -> float:
     """Brier score, truth first."""
     return brier(p, truth)
+
+
+def counted_among(name: str, truth: NDArray[np.bool_], guess: NDArray[np.bool_]) -> NDArray[np.bool_] | None:
+    """The cases whose share a metric is; None for one that is no share."""
+    return {"sensitivity": truth, "specificity": ~truth, "precision": guess}.get(name)
 
 
 PER_CLASS: dict[str, Callable[[NDArray[np.bool_], NDArray[np.bool_]], float]] = {

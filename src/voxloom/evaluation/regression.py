@@ -120,7 +120,7 @@ def _figures(rows: Sequence[NumberRow]) -> dict[str, Any]:
         limits = bland_altman(guess, truth, groups=patients)
         figures["limits"] = [limits.lower.value, limits.upper.value]
     figures["bands"] = error_by_band(truth, guess)
-    held = [r.low <= r.truth <= r.high for r in rows if not math.isnan(r.low)]
+    held = [r.low <= r.truth <= r.high for r in rows if math.isfinite(r.low)]
     if held:
         figures["interval"] = {"held": float(np.mean(held)), "width": float(np.mean([r.high - r.low for r in rows]))}
     return figures

@@ -46,7 +46,9 @@ class Classification(WholeCaseTask):
 
     def meaning_of(self, dataset: Dataset, settings: ClassificationSettings) -> Meaning:
         """The classes."""
-        return find_meaning(dataset, settings)
+        meaning = find_meaning(dataset, settings)
+        refuse_findings(meaning)
+        return meaning
 
     def meaning_from(self, values: Mapping[str, Any]) -> Meaning:
         """The classes of a run."""
@@ -89,7 +91,6 @@ class Classification(WholeCaseTask):
 
     def table(self, predictor: ClassPredictor) -> ClassEvaluation:
         """A row per case."""
-        refuse_findings(predictor.meaning)
         return ClassEvaluation(predictor.meaning.classes)
 
     def read_table(self, paths: Sequence[Path], run: Run) -> ClassEvaluation:
@@ -161,9 +162,9 @@ TASK = Classification()
 
 
 def refuse_findings(meaning: Meaning) -> None:
-    """Findings are scored one by one as classes of their own."""
+    """Findings have no scores yet, so that a run on them could not be judged."""
     if meaning.kind == "findings":
-        raise BadInput("several findings per case cannot be scored yet", None, "Train one run per finding")
+        raise BadInput("several findings per case cannot be trained yet", None, "Train one run per finding")
 
 
 def scores_of(summary: Mapping[str, Any], score: str) -> dict[str, float | None]:

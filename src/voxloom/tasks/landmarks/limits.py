@@ -4,7 +4,6 @@ from __future__ import annotations
 
 #: Verb of ``voxloom.tasks.abilities`` -> what such a run cannot do, and what to do instead.
 CANNOT = {
-    "predict label maps": "predict label maps; ask it for points: voxloom predict, or predict_points",
     "predict --tta": "average over mirror images (--tta), since sides would change places",
     "predict --uncertainty": "write maps of uncertainty; its points carry a confidence each",
     "show": "be drawn with contours of labels; its report.html shows its points",

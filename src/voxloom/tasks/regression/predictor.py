@@ -40,18 +40,18 @@ class NumberAnswer:
     promise: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values; what is not known is left out."""
+        """Plain values; what is not known, or has no bound, is left out."""
         found: dict[str, Any] = {}
         for n, name in enumerate(self.targets):
             about = {"value": self.values[n], "low": self.low[n], "high": self.high[n], "sd": self.sds[n]}
             about["spread"] = self.spread[n]
-            found[name] = {key: value for key, value in about.items() if not math.isnan(value)}
+            found[name] = {key: value for key, value in about.items() if math.isfinite(value)}
         return {"targets": found} | ({"promise": self.promise} if self.promise is not None else {})
 
 
 @dataclass(frozen=True)
 class NumberCalibration:
-    """Half-widths of conformal intervals per target: of the error, or of the error in SDs where the network says those."""
+    """Half-widths of conformal intervals per target, in its units; infinite where too few cases were held out to promise one."""
 
     limits: tuple[float, ...] = ()
     promise: float | None = None
@@ -105,7 +105,6 @@ class NumberPredictor:
         if sds is not None:  # law of total variance over the members
             unsure = np.sqrt((sds**2).mean(axis=0) + each.var(axis=0))
         half = np.array(self.calibration.limits or [np.nan] * len(values))
-        half = half * unsure if sds is not None else half
         return NumberAnswer(
             self.meaning.names,
             tuple(float(v) for v in values),

@@ -1,0 +1,174 @@
+"""Tasks x verbs: classification, regression and a task of another package, from files to figures through the command line."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from voxloom.cli.app import run as voxloom
+from voxloom.formats import write_volume
+from voxloom.tasks.task import task_named
+from voxloom.volume import Volume
+
+COUNTING = "tests.tasks.counting:TASK"
+#: Task -> the name in the recipe, and the main figure of its summary.
+TASKS = {"classification": "classification", "regression": "regression", "counting": COUNTING}
+SMALL = {
+    "device": "cpu", "folds.hold_out": 0.3, "training.steps": 40, "training.validations": 2, "training.batch": 4,
+    "training.learning_rate": 0.01, "network.features": [4, 8, 8],
+}  # fmt: skip
+VERBS: dict[str, list[str]] = {
+    "predict --uncertainty": ["predict", "RUN", "SCAN", "-o", "OUT", "--uncertainty", "tta"],
+    "show": ["show", "batch", "RUN", "-o", "OUT.png"],
+    "review": ["review", "RUN", "-o", "OUT"],
+    "compare": ["compare", "RUN", "RUN", "-o", "OUT"],
+    "stress": ["stress", "RUN", "DATA", "-o", "OUT"],
+    "calibrate": ["calibrate", "RUN"],
+    "pseudo": ["pseudo", "RUN", "SCAN", "-o", "OUT"],
+    "rank": ["rank", "RUN", "SCAN", "-o", "OUT.csv"],
+    "ensemble": ["ensemble", "RUN", "RUN/fold_0", "-o", "OUT"],
+    "export --to monai": ["export", "RUN", "--to", "monai", "-o", "OUT"],
+}
+
+
+def write_scans(root: Path, task: str, count: int, first: int = 0) -> Path:
+    """Scans with one to four bright balls: their number is the target, as a column or in label maps."""
+    rows = [["id", "image", "patient", *(["label"] if task == "counting" else ["target"])]]
+    for n in range(first, first + count):
+        random, balls = np.random.default_rng(n), 1 + n % 4
+        image, label = random.normal(0, 0.2, (16, 16, 12)), np.zeros((16, 16, 12), np.uint8)
+        for i, j in ((3, 3), (3, 12), (12, 3), (12, 12))[:balls]:
+            where = np.s_[i - 2 : i + 3, j - 2 : j + 3, 4:9]
+            image[where] += 2
+            label[where] = 1
+        write_volume(Volume(image.astype(np.float32)[None], np.diag([2.0, 2, 2, 1])), root / f"s{n}.nii.gz")
+        target = {"classification": "many" if balls > 2 else "few", "regression": str(10.0 * balls)}.get(task)
+        if target is None:
+            target = f"m{n}.nii.gz"
+            write_volume(Volume(label[None], np.diag([2.0, 2, 2, 1])), root / target)
+        rows.append([f"s{n}", f"s{n}.nii.gz", f"p{n}", target])
+    with (root / "cases.csv").open("w", newline="") as file:
+        csv.writer(file).writerows(rows)
+    return root / "cases.csv"
+
+
+@pytest.fixture(scope="module", params=TASKS)
+def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+    """The task, and a folder with data, an unseen set and a run."""
+    root = tmp_path_factory.mktemp(request.param)
+    (root / "unseen").mkdir()
+    (root / "data").mkdir()
+    data, unseen = write_scans(root / "data", request.param, 16), write_scans(root / "unseen", request.param, 4, 40)
+    words = [f"{key}={json.dumps(value)}" for key, value in {**SMALL, "task": TASKS[request.param]}.items()]
+    told = [part for word in words for part in ("--set", word)]
+    assert voxloom(["train", str(data), "-o", str(root / "run"), "--external", str(unseen), *told]) == 0
+    return request.param, root
+
+
+def summary(root: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((root / "run" / "summary.json").read_text())
+    return found
+
+
+def test_a_run_knows_its_task_and_learns(made: tuple[str, Path]) -> None:
+    task, root = made
+    about = json.loads((root / "run" / "fold_0" / "model.json").read_text())
+    assert about["task"] == task
+    assert summary(root)["task"] == TASKS[task]
+    figures = summary(root)["validation"]
+    if task == "classification":
+        assert next(iter(figures["auc"].values()))["value"] > 0.8, figures["auc"]
+    else:
+        (target,) = figures["targets"].values()
+        assert target["r2"]["value"] > 0.3, target
+    assert summary(root)["external"]["cases"]["cases"] == 4
+    for name in ("report.html", "plan.md", "repeat.yaml", "calibration.json", "fold_0/metrics.csv", "recipe.yaml"):
+        assert (root / "run" / name).is_file(), name
+
+
+def test_an_answer_for_a_scan(made: tuple[str, Path], tmp_path: Path) -> None:
+    task, root = made
+    scan = str(root / "unseen" / "s40.nii.gz")
+    for extra in ([], ["--tta"]):
+        out = tmp_path / f"out{len(extra)}"
+        assert voxloom(["predict", str(root / "run"), scan, "-o", str(out), *extra]) == 0
+        found = json.loads((out / "s40.json").read_text())
+        assert "Infinity" not in (out / "s40.json").read_text()
+        if task == "classification":
+            assert sum(found["probabilities"].values()) == pytest.approx(1)
+            assert found["prediction"] in ("few", "many")
+        else:
+            (value,) = found["targets"].values()
+            assert np.isfinite(value["value"])
+        assert (out / "predictions.csv").read_text().startswith("case,")
+
+
+def test_evaluate(made: tuple[str, Path], tmp_path: Path) -> None:
+    _, root = made
+    for data in ([], [str(root / "unseen" / "cases.csv")]):
+        assert voxloom(["evaluate", str(root / "run"), *data, "-o", str(tmp_path / f"out{len(data)}")]) == 0
+        rows = list(csv.DictReader((tmp_path / f"out{len(data)}" / "metrics.csv").open()))
+        assert len(rows) == (4 if data else summary(root)["validation"]["cases"])
+
+
+def test_what_a_task_cannot_is_refused_before_any_work(
+    made: tuple[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    task, root = made
+    cannot = task_named(TASKS[task]).cannot
+    assert set(cannot) <= set(VERBS)
+    before = sorted(root.rglob("*"))
+    places = {"SCAN": str(root / "unseen" / "s40.nii.gz"), "DATA": str(root / "unseen" / "cases.csv")}
+    for verb in cannot:
+        words = [
+            places.get(word, word.replace("RUN", str(root / "run")).replace("OUT", str(tmp_path / "out")))
+            for word in VERBS[verb]
+        ]
+        capsys.readouterr()
+        assert voxloom(words) == 2, verb
+        said = [line for line in capsys.readouterr().err.splitlines() if line]
+        assert len(said) == 1, said
+        assert "and cannot" in said[0]
+    assert sorted(root.rglob("*")) == before
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_run_is_resumed_repeated_and_shared(made: tuple[str, Path], tmp_path: Path) -> None:
+    _, root = made
+    data, again = str(root / "data" / "cases.csv"), tmp_path / "again"
+    assert voxloom(["train", data, "-r", str(root / "run" / "repeat.yaml"), "-o", str(again)]) == 0
+    first = json.loads((root / "run" / "summary.json").read_text())["folds"]["fold_0"]["weights_sha256"]
+    assert json.loads((again / "summary.json").read_text())["folds"]["fold_0"]["weights_sha256"] == first
+    shutil.rmtree(again / "fold_0" / "predictions")
+    assert voxloom(["train", data, "-o", str(again), "--resume"]) == 0
+    assert json.loads((again / "summary.json").read_text())["folds"]["fold_0"]["weights_sha256"] == first
+    assert voxloom(["export", str(again), "--to", "zip", "-o", str(tmp_path / "shared.zip")]) == 0
+    assert (
+        voxloom(["train", data, "--find-lr", "-r", str(root / "run" / "recipe.yaml"), "-o", str(tmp_path / "lr")]) == 0
+    )
+    assert (tmp_path / "lr" / "find_lr.csv").is_file()
+
+
+def test_a_key_of_another_task_is_refused(
+    made: tuple[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    task, root = made
+    told = ["--set", f"task={TASKS[task]}", "--set", "inference.mirror=[0]", "--set", "device=cpu"]
+    assert voxloom(["train", str(root / "data" / "cases.csv"), "-o", str(tmp_path / "run"), *told]) == 2
+    assert "`inference.mirror` is not used by a training on" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_task_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = write_scans(tmp_path, "regression", 4)
+    for name in ("segmentatoin", "tests.tasks.counting:NONE", "no.such.module:TASK"):
+        assert voxloom(["train", str(data), "-o", str(tmp_path / "run"), "--set", f"task={name}"]) == 2
+        said = capsys.readouterr().err
+        assert name.split(":")[-1] in said or name in said
+        assert not (tmp_path / "run").exists()
