@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 from voxloom.dataset import Case, Label, Labels
 from voxloom.dataset.label_match import check_same_labels, match_labels
+from voxloom.dataset.records import recorded_case, sources_of
 from voxloom.dataset.values import LabelScan
 from voxloom.errors import BadInput
 from voxloom.formats import write_volume
@@ -78,6 +80,8 @@ def test_a_recoded_label_map_is_read_with_the_other_values(tmp_path: Path) -> No
     assert read is not None
     assert read.data.ravel().tolist() == [0, 2, 1, 300]
     assert match.applied(case).source_files == case.source_files
+    kept = json.loads(json.dumps({"id": "m", "patient": "m", "sources": sources_of(match.applied(case))}))
+    assert recorded_case(kept).label == match.applied(case).label  # as a run's cases.json keeps it
     assert match_labels(labels(a=1), LabelScan([case]), "set").applied(case) is case
 
 

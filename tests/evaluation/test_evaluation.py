@@ -142,10 +142,10 @@ def test_bootstrap_is_seeded_and_covers() -> None:
 
 
 def test_bootstrap_draws_patients_not_cases() -> None:
-    values, patients = [0.0] * 10 + [1.0] * 10, ["a"] * 10 + ["b"] * 10
+    values, patients = [0.0] * 30 + [1.0] * 30, [name for name in "abcdef" for _ in range(10)]
     alone, clustered = bootstrap_ci(values), bootstrap_ci(values, patients)
-    assert clustered == (0.0, 1.0)
-    assert clustered[1] - clustered[0] > alone[1] - alone[0]
+    assert clustered == bootstrap_ci([0.0] * 3 + [1.0] * 3)
+    assert clustered[1] - clustered[0] > 2 * (alone[1] - alone[0])
 
 
 def test_summary_of_nothing_and_of_infinities() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from voxloom.dataset.case import Case
 from voxloom.dataset.names import split_ending
-from voxloom.dataset.sources import DicomSeries, FileChannel, ImageSource, MaskStack, NpzItem
+from voxloom.dataset.sources import DicomSeries, FileChannel, ImageSource, MaskStack, NpzItem, RecodedLabel
 
 _KINDS: dict[str, Callable[..., ImageSource]] = {
     kind.__name__: kind for kind in (DicomSeries, FileChannel, MaskStack, NpzItem)
@@ -42,12 +42,19 @@ def recorded_case(record: Mapping[str, Any]) -> Case:
 
 
 def _written(source: ImageSource) -> Any:
-    return source if isinstance(source, str) else {"kind": type(source).__name__, **asdict(source)}
+    if isinstance(source, str):
+        return source
+    if isinstance(source, RecodedLabel):
+        table = [list(pair) for pair in source.table]
+        return {"kind": RecodedLabel.__name__, "source": _written(source.source), "table": table}
+    return {"kind": type(source).__name__, **asdict(source)}
 
 
 def _source(written: Any) -> ImageSource:
     if isinstance(written, str):
         return written
+    if written["kind"] == RecodedLabel.__name__:
+        return RecodedLabel(_source(written["source"]), tuple((old, new) for old, new in written["table"]))
     values = {k: tuple(v) if isinstance(v, list) else v for k, v in written.items() if k != "kind"}
     return _KINDS[written["kind"]](**values)
 

@@ -1,7 +1,7 @@
 """``run_sweep``: draw, train, record, until all trials have ended; then the table and its aggregation.
 
 Knows the folder of a sweep: ``sweep.yaml``, ``base.yaml``, ``trials/NNNN.json``, ``runs/NNNN/``, ``table.csv`` and
-``tables.txt``, ``.csv``, ``.tex``, ``.json``; ``tests/NNNN.json`` where there is a test set; of a search also ``best.csv`` and
+``tables.txt``, ``.csv``, ``.tex``, ``.json``; ``tested/NNNN.json`` where there is a test set; of a search also ``best.csv`` and
 ``importance.csv``. Who carries out trials and who draws them are other modules.
 """
 

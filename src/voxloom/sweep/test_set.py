@@ -1,6 +1,6 @@
 """The runs of a sweep on a test set: scored when all have ended, and kept apart from what the sweep compares.
 
-Knows ``tests/NNNN.json`` beside the trials' records. The figures are those of ``voxloom evaluate RUN DATASET``.
+Knows ``tested/NNNN.json`` beside the trials' records. The figures are those of ``voxloom evaluate RUN DATASET``.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from voxloom.tasks.task import task_of
 from voxloom.verbs.evaluate import evaluate_run
 
 #: Folder of the records, and what stands before a score of the test set in tables.
-FOLDER, PREFIX = "tests", "test."
+FOLDER, PREFIX = "tested", "test."
 
 Scores = dict[str, float | None]
 
