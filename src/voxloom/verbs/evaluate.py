@@ -130,7 +130,7 @@ def evaluate_run(
     write_json(place / "cases.json", [describe_case(case) for case in matched.cases])
     further = task.figures(run, matched.labels, matched.cases, place, scored.files)
     quality = {"quality": judge_test(run, predictor, matched.cases, place, table)} if is_calibrated(folder) else {}
-    warnings = [*warnings, *matched.notes, *scored.warnings]
+    warnings = [*warnings, *matched.notes, *scored.warnings, *dataset.notes]
     told = {
         "name": dataset.name,
         **table.summary(),
@@ -143,7 +143,7 @@ def evaluate_run(
         write_json(folder / "summary.json", {**run.summary, "test": kept})
     else:
         write_json(out / STATISTICS, plain(told))
-    return RunEvaluation(folder, dataset.name, table, (*warnings, *dataset.notes), further)
+    return RunEvaluation(folder, dataset.name, table, tuple(warnings), further)
 
 
 def held_out_evaluation(run: Run, task: Task, out: Path | None) -> RunEvaluation:
