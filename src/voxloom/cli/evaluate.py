@@ -238,10 +238,12 @@ def _show(
 
 
 def interval_note(summary: dict[str, Any]) -> str:
-    """What the intervals take as independent, and why there are none where patients are too few."""
+    """What the intervals take as independent, and why there are none where patients are too few; "" where none are given."""
     from voxloom.evaluation.patients import ASSUMED
     from voxloom.evaluation.statistics import LEAST_PATIENTS
 
+    if "patients_note" not in summary:
+        return ""  # figures without intervals
     note, count = summary["patients_note"], summary["patients"]
     fix = "; name patients in participants.csv, or with --table for --pred" if note == ASSUMED else ""
     if count < LEAST_PATIENTS:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from voxloom.errors import BadInput
 from voxloom.evaluation.auc import auc_interval
+from voxloom.evaluation.patients import patients_note
 from voxloom.evaluation.probabilities import brier, reliability
 from voxloom.evaluation.statistics import Estimate, bootstrap
 from voxloom.files import write_text
@@ -90,6 +91,7 @@ class ClassEvaluation:
         truth, p = self.truth, self.probabilities
         guess = p.argmax(axis=1)
         figures: dict[str, Any] = {"cases": len(self.rows), "patients": len(set(self.patients))}
+        figures["patients_note"] = patients_note(dict(zip(self.cases, self.patients, strict=True)))
         figures["counts"] = {name: int((truth == n).sum()) for n, name in enumerate(self.classes)}
         figures["confusion"] = {"classes": list(self.classes), "counts": self.confusion().tolist()}
         figures["auc"] = self._aucs()

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from voxloom.errors import BadInput
 from voxloom.evaluation.classification import RESAMPLES, as_dict
+from voxloom.evaluation.patients import patients_note
 from voxloom.evaluation.statistics import bland_altman, bootstrap
 from voxloom.files import write_text
 
@@ -74,8 +75,9 @@ class NumberEvaluation:
 
         ``mae_of_mean`` is the error of always answering the mean of these cases: what a useless model reaches.
         """
-        patients = {row.patient for row in self.rows}
-        found: dict[str, Any] = {"cases": len(self.cases), "patients": len(patients), "targets": {}}
+        patients = {row.case: row.patient for row in self.rows}
+        found: dict[str, Any] = {"cases": len(self.cases), "patients": len(set(patients.values()))}
+        found |= {"patients_note": patients_note(patients), "targets": {}}
         for name in self.targets:
             found["targets"][name] = _figures(self.of(name))
         return found
