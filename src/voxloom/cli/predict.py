@@ -55,7 +55,7 @@ def command(
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Predict label maps with RUN, each on the grid of its scan; or points, if RUN was trained on points."""
+    """Predict with RUN: label maps on the grids of the scans, points, classes or numbers, whatever RUN was trained on."""
     from voxloom.cli import output
     from voxloom.errors import VoxloomError
     from voxloom.trust.uncertainty import Sampling
