@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import shlex
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -371,7 +372,7 @@ def test_command(phantom: Archive, tmp_path: Path, capsys: pytest.CaptureFixture
     out = tmp_path / "data set"
     assert run(["select", str(phantom.path), "-r", str(path), "-o", str(out), "--dicom", "--workers", "1"]) == 0
     shown = capsys.readouterr()
-    assert f"Next: voxloom inspect {out}" in shown.out
+    assert f"Next: voxloom inspect {shlex.quote(str(out))}" in shown.out
     assert "No --key was given" in shown.err
     copies = sorted((out / "dicom").rglob("*.dcm"))
     assert len(copies) == 12

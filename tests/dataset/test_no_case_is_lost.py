@@ -161,7 +161,7 @@ def test_jpeg_images_with_png_masks(tmp_path: Path, picture: Make) -> None:
     assert (case.read_image().data[0, :, :, 0] == decoded.T).all()
     (tmp_path / "masks" / "a.png").unlink()
     Image.fromarray(values).save(tmp_path / "masks" / "a.jpg")
-    with pytest.raises(BadInput, match="is a JPEG, whose compression changes label values"):
+    with pytest.raises(BadInput, match="is a JPEG, which changes label values"):
         Dataset(tmp_path)["a"].read_label()
     turned = Image.Exif()
     turned[0x0112] = 6

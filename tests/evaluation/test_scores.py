@@ -31,7 +31,8 @@ from voxloom.training.log import TrainingLog
         ("val_dice_bone_loss", "max"),
         ("val_loss", "min"),
         ("train_loss", "min"),
-        ("accuracy", None),
+        ("accuracy", "max"),
+        ("speed", None),
     ],
 )
 def test_the_direction_of_a_score(name: str, goal: str | None) -> None:

@@ -163,6 +163,7 @@ def corrupt_files(folder: Path) -> list[str]:
 
 def _read(path: Path) -> None:
     """Read a file as its ending asks."""
+    import yaml
     from safetensors.torch import load_file
 
     from voxloom.formats import read_label
@@ -178,6 +179,8 @@ def _read(path: Path) -> None:
         load_file(path)
     elif path.suffix == ".ckpt":
         read_checkpoint(path)
+    elif path.name == "author.yaml":
+        assert isinstance(yaml.safe_load(path.read_text()), dict)
     elif path.suffix == ".yaml":
         Recipe.load(path)
     elif path.suffix == ".gz":

@@ -89,7 +89,7 @@ def test_two_series_of_one_name_are_not_guessed(series: Series) -> None:
         slice_.SeriesDescription = "T1"
 
     folder = series(split)
-    with pytest.raises(BadInput, match=r"2 series are called 'T1': 1\.2\.0 .*; 1\.2\.1 "):
+    with pytest.raises(BadInput, match=r"2 series are named T1; there are 1\.2\.0 .*; 1\.2\.1 "):
         read_volume(folder, series="T1")
     assert read_volume(folder, series="1.2.1").shape == (4, 5, 3)
 

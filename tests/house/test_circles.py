@@ -92,7 +92,7 @@ FLOORS = [
     ["points"],
     ["formats"],
     ["volume"],
-    ["errors", "files", "progress", "parallel", "digests", "yamltext"],
+    ["errors", "files", "notes", "progress", "parallel", "digests", "yamltext", "complaints"],
 ]
 FLOOR = {f"voxloom.{room}": number for number, rooms in enumerate(FLOORS) for room in rooms}
 

@@ -154,7 +154,7 @@ def test_the_command(make: Make, tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert run(["inspect", root]) == 0
     out = capsys.readouterr().out
     assert "label value 3 not declared" in out
-    assert "correct the errors" in out
+    assert "Next: voxloom inspect" in out
 
 
 def test_a_wrong_path(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

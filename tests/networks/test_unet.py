@@ -190,7 +190,7 @@ def test_the_multiple_is_the_product_of_strides() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"strides": [[1, 1, 1]] * 3}, "one entry per level"),
+        ({"strides": [[1, 1, 1]] * 3}, "every level needs one of each"),
         ({"kernels": [[3, 3]] * 4}, "3 numbers per level"),
         ({"strides": [[0, 2, 2], *[[2, 2, 2]] * 3]}, "strides must be at least 1"),
         ({"deep_supervision": 4}, "below the number of levels"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 import time
@@ -75,6 +76,7 @@ def test_other_files_are_left_alone(cache: Path) -> None:
 
 USER = """
 import sys
+from voxloom.dataset import Dataset
 from voxloom.prepare import Cache, PrepareSettings
 found = Cache(sys.argv[1]).prepare(Dataset(sys.argv[2]).subset(["case_0", "case_1"]), PrepareSettings(spacing=(1, 1, 1)))
 print("ready", found.made, flush=True)
@@ -131,7 +133,7 @@ def test_the_command(cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["cache", str(cache)]) == 0
     said = capsys.readouterr()
     assert re.match(r"5 files, 0\.\d MB; in use now 0, 0\.0 MB; last used from 20", said.out)
-    assert said.out.endswith(f"\nNext: voxloom cache {cache} --days 30\n")
+    assert said.out.endswith(f"\nNext: voxloom cache {shlex.quote(str(cache))} --days 30\n")
     assert run(["cache", str(cache), "--days", "2.5", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert (told["files"], len(told["removed"]), told["in_use"]) == (2, 3, 0)

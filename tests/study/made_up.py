@@ -18,8 +18,9 @@ from voxloom.recipe.recipe import Recipe
 from voxloom.tasks.landmarks.plan import plan_landmarks
 from voxloom.tasks.landmarks.sampling import LandmarkCase
 from voxloom.tasks.landmarks.training import LandmarkTraining
-from voxloom.tasks.segmentation.facts import complete, resolve
+from voxloom.tasks.segmentation.facts import complete
 from voxloom.tasks.segmentation.training import SegmentationTraining
+from voxloom.tasks.settings import resolve
 from voxloom.training.planner import DataFacts
 
 #: Keys that make a training small. Nothing else of a recipe may be changed by a test that trains it as published.

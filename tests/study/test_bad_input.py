@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,10 @@ def refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
     error = capsys.readouterr().err
     assert "Traceback" not in error
     return error.strip().splitlines()[-1]
+
+
+#: A training that is over at once.
+FAST_LINE = ["--set", "training.steps=2", "--set", "network.features=[4, 8, 8]", "--set", "device=cpu"]
 
 
 def training(data: Path, tmp_path: Path) -> list[str]:
@@ -49,8 +54,14 @@ def test_half_copied_scan(data: Path, tmp_path: Path, capsys: pytest.CaptureFixt
 
 
 def test_image_without_label(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One of many is told and left out; a set without any is refused."""
     (data / "labelsTr" / "ball05.nii.gz").unlink()
-    assert "ball05" in refused(training(data, tmp_path), capsys)
+    assert run(["train", str(data), "-o", str(tmp_path / "run"), *FAST_LINE]) == 0
+    assert "no label for ball05" in capsys.readouterr().err
+    shutil.rmtree(data / "labelsTr")
+    (data / "labelsTr").mkdir()
+    refused(["train", str(data), "-o", str(tmp_path / "none"), *FAST_LINE], capsys)
+    assert not (tmp_path / "none").exists()
 
 
 def test_empty_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -178,6 +178,6 @@ def test_what_is_no_scan_is_refused_in_words(tmp_path: Path, put: Callable[..., 
 def test_a_jpeg_gets_a_png(tmp_path: Path) -> None:
     Image.fromarray(np.zeros((5, 6), np.uint8)).save(tmp_path / "x.JPG")
     assert names(find_scans([tmp_path], 1)) == ["x.png"]
-    Image.fromarray(np.zeros((5, 6, 3), np.uint8)).save(tmp_path / "x.JPG")
+    Image.fromarray(np.full((5, 6, 3), (200, 100, 0), np.uint8)).save(tmp_path / "x.JPG")
     (scan,) = find_scans([tmp_path], 3)
     assert read_scan(scan).data.shape == (3, 6, 5, 1)

@@ -89,9 +89,9 @@ def test_external_cases_are_reported_apart_and_never_planned_with(adapted: Run, 
     assert not planned & {"X08", "X09"}
     assert [case["id"] for case in adapted.data["outside"]["X"]] == ["X08", "X09"]
     again = evaluate_run(adapted.folder, sites["X"], adapted.folder.parent / "again")
-    assert again.summary()["dice"] == figures["dice"]
+    assert json.dumps(again.summary()["dice"]) == json.dumps(figures["dice"])  # nan where there is no interval
     assert figures["structures"]["true"] == 4
-    assert again.summary()["structures"]["dice"] == figures["structures"]["dice"]
+    assert json.dumps(again.summary()["structures"]["dice"]) == json.dumps(figures["structures"]["dice"])
     assert (adapted.folder / "external" / "X" / "structures.csv").is_file()
     page = (adapted.folder / "report.html").read_text()
     assert "External cases of X: figures" in page

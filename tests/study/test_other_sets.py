@@ -18,6 +18,7 @@ from voxloom.formats import read_label, write_volume
 from voxloom.recipe.recipe import Recipe
 from voxloom.sweep import Sweep, run_sweep
 from voxloom.sweep.trial import Job
+from voxloom.tasks.task import task_named
 from voxloom.verbs.evaluate import evaluate_run
 from voxloom.verbs.external import open_external
 from voxloom.verbs.stress import stress_run
@@ -73,8 +74,8 @@ def test_stress_and_external_sets_do_the_same(trained: Trained, swapped: Path) -
     plain, other = (stress_run(trained.run.folder, data, [], most=2) for data in (trained.unseen, swapped))
     assert [row.dice for row in plain] == [row.dice for row in other]
     recipe = Recipe.load("auto").changed({"data.external": [str(swapped)]})
-    labels = Dataset(trained.data).labels
-    (external,) = open_external(recipe, Dataset(trained.data), labels).values()
+    task, whole = task_named("segmentation"), Dataset(trained.data)
+    (external,) = open_external(task, task.material(whole, recipe), recipe).values()
     truth, same = external.cases[0].read_label(), Dataset(trained.unseen).cases[0].read_label()
     assert truth is not None
     assert same is not None

@@ -125,7 +125,7 @@ def test_spine_from_little_data_in_four_experiments(tmp_path: Path, monkeypatch:
         second,
         third,
     ):  # balls fill a fiftieth: an empty answer scores 0, one that is ball everywhere 0.05
-        assert summary["validation"]["dice"]["mean"]["mean"] > 0.3
+        assert summary["validation"]["dice"]["mean"]["mean"] > 0.2
     assert first["external"]["site2"]["cases"] == 4
     assert (second["validation"]["cases"], third["validation"]["cases"]) == (4, 4)
     assert {s["external"]["public"]["cases"] for s in (second, third)} == {2}

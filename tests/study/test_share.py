@@ -68,7 +68,10 @@ def opened(private: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place / "shared"
 
 
-def test_nothing_in_it_names_or_describes_a_patient(private: Path, opened: Path) -> None:
+def test_nothing_in_it_names_or_describes_a_patient(private: Path, opened: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(opened.parent / "shared.zip") as packed:  # as packed: other tests evaluate the opened one
+        packed.extractall(tmp_path)
+    packed_again, opened = opened, tmp_path / "shared"
     about = read_json(private / "data.json")
     ids = [case["id"] for case in about["cases"]]
     secrets = [*ids, *(case["patient"] for case in about["cases"]), *map(str, AGES), "WardSeven", "Krankenhaus"]
@@ -81,7 +84,7 @@ def test_nothing_in_it_names_or_describes_a_patient(private: Path, opened: Path)
             if len(secret) > 2:
                 assert secret.encode() not in raw, f"{secret} in {path.relative_to(opened)}"
         assert not any(secret in str(path.relative_to(opened)) for secret in secrets)
-    with zipfile.ZipFile(opened.parent / "shared.zip") as packed:
+    with zipfile.ZipFile(packed_again.parent / "shared.zip") as packed:
         assert not any(re.search("png|nii|html|ckpt|tfevents|predictions", name) for name in packed.namelist())
         assert packed.comment == b""
 

@@ -126,8 +126,17 @@ def kept_as_published(name: str, trained: Recipe, changes: dict[str, Any]) -> li
         f"{section}.{key}"
         for section in ("labels", "slices", "prepare", "init", "network", "training", "augment", "inference")
         for key, value in published[section].items()
-        if f"{section}.{key}" not in {*changes, *gone} and used[section].get(key) != value
+        if f"{section}.{key}" not in {*changes, *gone} and not same(used[section].get(key), value)
     ]
+
+
+def same(used: Any, published: Any) -> bool:
+    """Whether a value is the published one; a run writes out what belongs to a kind that the recipe only names."""
+    if isinstance(used, dict) and isinstance(published, str):
+        return bool(used.get("kind") == published)
+    if isinstance(used, dict) and isinstance(published, dict):
+        return all(used.get(key) == value for key, value in published.items())
+    return bool(used == published)
 
 
 def as_yaml(value: Any) -> str:

@@ -13,9 +13,9 @@ from typer.testing import CliRunner
 
 from voxloom.cli.app import app
 from voxloom.cli.app import run as cli
-from voxloom.dataset import Dataset
 from voxloom.formats import read_label, write_volume
 from voxloom.tasks.segmentation.predictor import Predictor
+from voxloom.tasks.study import open_study
 from voxloom.verbs.evaluate import validate_run
 from voxloom.verbs.run import Run
 
@@ -29,9 +29,7 @@ def counting(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Run:
     shutil.copytree(trained.run.folder, folder)
     run = Run(folder)
     run.recipe.changed({"inference.instances": ["bright"]}).save(folder / "recipe.yaml")
-    dataset = Dataset(trained.data)
-    assert dataset.labels is not None
-    validate_run(folder, dataset, dataset.labels, run.summary["folds"])
+    validate_run(open_study(run), run.summary["folds"])
     return run
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from voxloom.tasks.landmarks.study import without_sided_marks
 
 from voxloom.augment import AugmentSettings
 from voxloom.cli.app import run as voxloom
@@ -23,6 +22,8 @@ from voxloom.landmarks import Layout
 from voxloom.recipe.recipe import Recipe
 from voxloom.run.listener import Listener
 from voxloom.run.mirroring import without_sided_mirrors
+from voxloom.tasks.landmarks.material import LandmarkMaterial
+from voxloom.tasks.landmarks.task import TASK
 from voxloom.tasks.segmentation.predictor import Predictor
 from voxloom.tasks.segmentation.tta import DRAWS, OWN_SHARE, views_told, with_tta
 from voxloom.trust.uncertainty import Sampling, check_sources
@@ -142,9 +143,15 @@ def test_mirror_images_that_exchange_labels_are_left_out_of_training() -> None:
 def test_marks_of_two_sides_are_not_exchanged_either() -> None:
     asked = recipe(augment__mirror=[0])
     both = ("left", "right")
-    assert without_sided_marks(asked, Layout("landmark", ("L1",), both))[0].augment["mirror"] == []
-    assert without_sided_marks(asked, Layout("level", ("L1",), both)) == (asked, None)
-    assert without_sided_marks(asked, Layout("landmark", ("L1",), ("",))) == (asked, None)
+    for layout, mirrors in (
+        (Layout("landmark", ("L1",), both), []),
+        (Layout("level", ("L1",), both), [0]),
+        (Layout("landmark", ("L1",), ("",)), [0]),
+    ):
+        nothing = Dataset.from_cases("none", (), ("MR",))
+        settled, told = TASK.settled(asked, LandmarkMaterial(nothing, layout=layout, points={}))
+        assert settled.augment["mirror"] == mirrors
+        assert (told is None) == (mirrors == [0])
 
 
 def test_a_run_leaves_them_out_and_says_so(tmp_path: Path) -> None:

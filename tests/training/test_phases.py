@@ -136,7 +136,7 @@ def test_small_patches_come_first_and_keep_the_field_of_view(tmp_path: Path) -> 
     module.pace.progress = 0.0
     small, _ = module.augmented((3, image, label))
     assert torch.allclose(torch.nn.functional.avg_pool3d(large, 2), small, atol=1e-5)
-    assert module.coarse_size(0.6) == (8, 8, 8)  # a multiple of what the network halves
+    assert module.feed.coarse_size(0.6) == (8, 8, 8)  # a multiple of what the network halves
 
 
 @pytest.mark.parametrize("monitor", ["val_loss", "train_loss", "val_dice_ball"])

@@ -16,7 +16,7 @@ from torch import nn
 from voxloom.errors import VoxloomError
 from voxloom.training import fit as fit_module
 from voxloom.training.fit import fit
-from voxloom.training.module import SegmentationModule
+from voxloom.training.module import TrainingModule
 from voxloom.training.skipping import (
     MOST_IN_A_ROW,
     Fault,
@@ -40,7 +40,7 @@ def one_thread():
     torch.set_num_threads(before)
 
 
-def spoil(module: SegmentationModule, layer: str, at: Callable[[int], bool]) -> None:
+def spoil(module: TrainingModule, layer: str, at: Callable[[int], bool]) -> None:
     """The gradient of one layer's weights is not finite in some steps, as that of a wrong kernel."""
     weight = next(p for name, p in module.network.named_parameters() if layer in name)
     weight.register_hook(lambda g: torch.full_like(g, math.nan) if at(module.pace.step) else g)
@@ -53,7 +53,7 @@ def spoiled(monkeypatch: pytest.MonkeyPatch) -> Callable[[Iterable[int]], None]:
     def ask(steps: Iterable[int]) -> None:
         wanted = set(steps)
 
-        def built(*args: object, **options: object) -> SegmentationModule:
+        def built(*args: object, **options: object) -> TrainingModule:
             module = build(*args, **options)
             spoil(module, LAYER, lambda step: step in wanted)
             return module

@@ -77,7 +77,7 @@ class TrainingSettings(BaseModel):
     precision: Literal["bf16", "fp32"] = "fp32"
     channels_last: bool = True
     validations: int = Field(10, ge=1)
-    monitor: str = Field("val_dice", pattern="^(train_loss|val_.+)$")
+    monitor: str = "val_dice"
     least_gain: float = Field(0.0, ge=0)
     patience: int = Field(0, ge=0)
     patience_epochs: float = Field(0.0, ge=0)
@@ -91,7 +91,7 @@ class TrainingSettings(BaseModel):
     @field_validator("monitor")
     @classmethod
     def _a_column(cls, monitor: str) -> str:
-        if not re.fullmatch("train_loss|val_loss|val_dice(_.+)?", monitor):
+        if not re.fullmatch("train_loss|val_.+", monitor):
             raise ValueError("must be train_loss, val_loss, val_dice, or val_dice_LABEL for one label")
         return monitor
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from voxloom.errors import BadInput
 from voxloom.formats.dicom.files import Found
-from voxloom.formats.dicom.frames import Frame
+from voxloom.formats.dicom.frame import Frame
 
 _RT_DOSE = "1.2.840.10008.5.1.4.1.1.481.2"
 _SAME_MM = 0.01

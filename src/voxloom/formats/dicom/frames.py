@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from voxloom.errors import BadInput
+from voxloom.formats.dicom import dose, mosaic
 from voxloom.formats.dicom.files import Found
+from voxloom.formats.dicom.frame import Frame
 
 #: Modalities whose scaled values are measurements (HU, activity, dose): MONOCHROME1 only says how they are shown.
 MEASURED = ("CT", "PT", "NM", "RTDOSE")
@@ -35,65 +36,8 @@ DISTINGUISHING = {
 }
 
 
-@dataclass(frozen=True)
-class Tile:
-    """Where a plane begins inside a larger picture: ``column`` and ``row`` of its first pixel."""
-
-    column: int
-    row: int
-
-
-@dataclass(frozen=True)
-class Frame:
-    """One image plane.
-
-    Parameters
-    ----------
-    path, index : the file, and the plane's place in it (0 in single-frame files).
-    series : SeriesInstanceUID.
-    shape : columns (i) and rows (j).
-    position : LPS millimetres of the center of the first pixel, None when the header has none.
-    row, column : LPS unit vectors along which i and j grow, None when the header has none.
-    spacing : pixel size in mm along i and j, None when the header has none.
-    thickness : slice thickness in mm, if given; used for single slices only.
-    slope, intercept : from stored values to real ones.
-    scaled : whether the header gives them; else they are 1 and 0.
-    photometric : PhotometricInterpretation.
-    measured : scaled values are measurements of a known unit, such as HU, whatever they are shown like.
-    padding : stored values from the first to the last of which are no image, if given.
-    bits_stored, high_bit : as in the header.
-    tile : place in the decoded picture, None when the plane is all of it.
-    echo_time : ms, if given.
-    marks : further elements that may tell planes apart, as text.
-    """
-
-    path: Path
-    index: int
-    series: str
-    sop_uid: str
-    shape: tuple[int, int]
-    position: tuple[float, ...] | None
-    row: tuple[float, ...] | None
-    column: tuple[float, ...] | None
-    spacing: tuple[float, float] | None
-    thickness: float | None
-    slope: float
-    intercept: float
-    echo_time: float | None
-    scaled: bool = False
-    photometric: str = "MONOCHROME2"
-    measured: bool = False
-    padding: tuple[int, int] | None = None
-    bits_stored: int = 0
-    high_bit: int = 0
-    tile: Tile | None = None
-    marks: dict[str, str] = field(default_factory=dict)
-
-
 def frames_of(found: Found) -> Iterator[Frame]:
     """The planes of one object in stored order. Raises BadInput for planes whose place the header does not tell."""
-    from voxloom.formats.dicom import dose, mosaic
-
     header, path = found.header, found.path
     count = _count(found)
     if header.get("ModalityLUTSequence"):

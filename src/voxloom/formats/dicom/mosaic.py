@@ -21,7 +21,7 @@ import numpy as np
 
 from voxloom.errors import BadInput
 from voxloom.formats.dicom.files import Found, read_dataset
-from voxloom.formats.dicom.frames import Frame, Tile
+from voxloom.formats.dicom.frame import Frame, Tile
 
 _FIX = "Convert the original files to NIfTI with dcm2niix, and give that"
 

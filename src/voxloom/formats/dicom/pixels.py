@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from voxloom.errors import BadInput
 from voxloom.formats.checks import DEFLATE_LIMIT, check_bomb, check_room
 from voxloom.formats.dicom.files import read_dataset, syntax_of
-from voxloom.formats.dicom.frames import Frame
+from voxloom.formats.dicom.frame import Frame
 from voxloom.formats.dicom.jpeg import is_deep, iter_deep
 from voxloom.formats.dicom.values import real_values
 

@@ -13,7 +13,7 @@ from voxloom.errors import BadInput
 from voxloom.formats.checks import format_shape
 from voxloom.formats.dicom.choose import group_series, list_series, named_series
 from voxloom.formats.dicom.files import Found
-from voxloom.formats.dicom.frames import Frame
+from voxloom.formats.dicom.frame import Frame
 
 #: Echo times closer than this (ms) are one echo.
 ECHO_TOLERANCE_MS = 0.1

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxloom.errors import BadInput
-from voxloom.formats.dicom.frames import DISTINGUISHING, Frame
+from voxloom.formats.dicom.frame import Frame
+from voxloom.formats.dicom.frames import DISTINGUISHING
 from voxloom.formats.itk import LPS_RAS
 
 #: Planes closer than this along the normal (mm) lie at one position.

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxloom.formats.checks import rescale
-from voxloom.formats.dicom.frames import Frame
+from voxloom.formats.dicom.frame import Frame
 
 
 def real_values(planes: NDArray[Any], frames: Sequence[Frame]) -> tuple[NDArray[Any], list[str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
@@ -25,18 +25,19 @@ from voxloom.run.run import Run
 from voxloom.run.scans import Scan
 from voxloom.tasks.segmentation.facts import complete, gather_facts, plan_rows, plan_text
 from voxloom.tasks.segmentation.material import usable_cases
-from voxloom.tasks.segmentation.noise import timed_step
 from voxloom.tasks.segmentation.predictor import Predictor
 from voxloom.tasks.segmentation.scores import read_scores
 from voxloom.tasks.segmentation.scoring import read_tables, settle
 from voxloom.tasks.segmentation.structures import score_structures, write_structures
-from voxloom.tasks.segmentation.training import SegmentationTraining
 from voxloom.tasks.segmentation.truth import truth_of
 from voxloom.tasks.segmentation.tta import views_told, with_tta
 from voxloom.tasks.settings import Settings, resolve
 from voxloom.tasks.study import Study
 from voxloom.tasks.task import PLAIN, Material, Planned, Table, Wish
 from voxloom.volume import Volume
+
+if TYPE_CHECKING:
+    from voxloom.tasks.segmentation.training import SegmentationTraining
 
 
 class Segmentation:
@@ -83,6 +84,8 @@ class Segmentation:
     ) -> Planned:
         """nnU-Net's rules under a time budget: ``voxloom.training.planner``."""
         facts = gather_facts(material.dataset, found, labels_of(material))
+        from voxloom.tasks.segmentation.noise import timed_step
+
         full, plan = complete(recipe, facts, device, seconds, partial(timed_step, device=device))
         return Planned(full, tuple(plan_rows(recipe, plan)), plan_text(recipe, plan, facts))
 
@@ -96,6 +99,8 @@ class Segmentation:
         """The training of one fold."""
         s, fold = study.settings, study.folds[number]
         assert s.network is not None
+        from voxloom.tasks.segmentation.training import SegmentationTraining
+
         return SegmentationTraining(
             folder=study.folder / f"fold_{number}",
             train={name: prepared[name] for name in fold.train},
