@@ -31,7 +31,7 @@ LINES = {
     "train": "{data} -r {recipe.yaml} -o <a> --folds {splits.json} --add {data2} --external {data2}",
     "sweep": "{sweep.yaml} -o <a> --data {data} --test {data2}",
     "evaluate": "{run} {data} -o <a>",
-    "evaluate masks": "--pred {masks} --truth {masks} --labels {dataset.json} -o <a> --workers 1",
+    "evaluate masks": "--pred {masks} --truth {masks} --labels {dataset.json} --table {table.csv} -o <a> --workers 1",
     "raters": "{masks} {masks} --model {masks} --labels {dataset.json} --table {table.csv} -o <a> --workers 1",
     "compare": "{run} {run} -o <a>",
     "review": "{run} -o <a>",

@@ -123,4 +123,4 @@ def test_what_monai_cannot_say_runs_voxloom_inside(key: str, trained: Trained, t
         mending = Mending("remove_small", "bright", 2.0, used=True)
         write_json(run.folder / "summary.json", {**run.summary, "postprocess": as_json([mending])})
     made = Run(run.folder).export(tmp_path / "bundle")
-    assert f"MONAI cannot express {key}" in (made / "README.md").read_text()
+    assert f"MONAI cannot express {key}" in (made / "docs" / "README.md").read_text()

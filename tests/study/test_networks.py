@@ -53,7 +53,7 @@ def test_a_run_of_each_family_learns_2d_images(tmp_path: Path, network: dict[str
     found, truth = run.predict(data / "images" / "d3.png"), read_label(data / "masks" / "d3.png")
     assert set(np.unique(found.data)) <= {0, 255}
     assert 2 * ((found.data > 0) & (truth.data > 0)).sum() / ((found.data > 0).sum() + (truth.data > 0).sum()) > 0.6
-    assert "with Voxloom's own code" in (run.export(tmp_path / "bundle") / "README.md").read_text()
+    assert "with Voxloom's own code" in (run.export(tmp_path / "bundle") / "docs" / "README.md").read_text()
 
 
 def test_msd_trains_on_3d_patches(tmp_path: Path) -> None:

@@ -7,28 +7,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from typing import Any, Protocol
 
-import numpy as np
 import torch
 from lightning import LightningDataModule
-from numpy.typing import NDArray
-from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-
-class StepReader(Protocol):
-    """What draws and reads the batch of any step: images (B, C, I, J, K), and what is learned from them.
-
-    ``spacing`` tells the grids (B, 3) of these patches, in mm along i, j, k.
-    """
-
-    def read(self, step: int) -> tuple[NDArray[np.float32], NDArray[Any]]: ...
-    def spacing(self, step: int) -> NDArray[np.float32]: ...
-
-
-#: (step, image, target, mm of each patch's grid); without the last, the grid is that of the augmenter.
-Batch = tuple[int, Tensor, Tensor, *tuple[Tensor, ...]]
+from voxloom.training.job import Batch, StepReader
 
 
 def batch_at(sampler: StepReader, step: int) -> Batch:

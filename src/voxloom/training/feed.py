@@ -6,7 +6,7 @@ import torch
 
 from voxloom.augment import Augmenter, changes_batch
 from voxloom.augment.parameters import AugmentParameters
-from voxloom.training.data import Batch
+from voxloom.training.job import Batch
 
 
 def draw_changes(augmenter: Augmenter, batch: Batch, *, job_seed: int, seed: int) -> AugmentParameters:

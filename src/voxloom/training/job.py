@@ -8,11 +8,26 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from voxloom.training.data import Batch, StepReader
 from voxloom.training.log import TrainingLog
 from voxloom.training.settings import TrainingSettings
+
+
+class StepReader(Protocol):
+    """What draws and reads the batch of any step: images (B, C, I, J, K), and what is learned from them.
+
+    ``spacing`` tells the grids (B, 3) of these patches, in mm along i, j, k.
+    """
+
+    def read(self, step: int) -> tuple[NDArray[np.float32], NDArray[Any]]: ...
+    def spacing(self, step: int) -> NDArray[np.float32]: ...
+
+
+#: (step, image, target, mm of each patch's grid); without the last, the grid is that of the augmenter.
+Batch = tuple[int, Tensor, Tensor, *tuple[Tensor, ...]]
 
 
 class Sampler(StepReader, Protocol):

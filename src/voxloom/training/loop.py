@@ -21,9 +21,9 @@ from voxloom.errors import BadInput
 from voxloom.inference.precision import TOLERABLE, bf16_slowdown
 from voxloom.training.callbacks import Advance, Budget, Clock, Report, Reporter, Save, Validate
 from voxloom.training.checkpoint import CHECKPOINT, read_checkpoint, restore
-from voxloom.training.data import PatchData, StepReader
+from voxloom.training.data import PatchData
 from voxloom.training.interruption import Interruption
-from voxloom.training.job import Job, Scorer
+from voxloom.training.job import Job, Scorer, StepReader
 from voxloom.training.log import TrainingLog
 from voxloom.training.module import TrainingModule
 from voxloom.training.settings import TrainingSettings

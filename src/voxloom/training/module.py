@@ -15,8 +15,7 @@ from torch import Tensor, nn
 
 from voxloom.networks.base import StagedNetwork
 from voxloom.optim import EMA, lr_at, make_optimizer
-from voxloom.training.data import Batch
-from voxloom.training.job import Feed
+from voxloom.training.job import Batch, Feed
 from voxloom.training.pace import Pace
 from voxloom.training.phases import phase_at
 from voxloom.training.settings import TrainingSettings

@@ -8,9 +8,9 @@ import torch
 from torch.optim import Optimizer
 
 from voxloom.optim import find_lr
-from voxloom.training.data import StepReader, batch_at
+from voxloom.training.data import batch_at
 from voxloom.training.fit import build_module
-from voxloom.training.job import Job
+from voxloom.training.job import Job, StepReader
 from voxloom.training.module import TrainingModule
 from voxloom.training.pace import Pace
 

@@ -90,7 +90,7 @@ _CHANGES: Mapping[str, Callable[[Any], str]] = {
     "rotation": lambda v: f"rotation by up to {size(v)} degrees",
     "scale": scaling,
     "shift": lambda v: f"shift by up to {size(v, 'mm')}",
-    "noise": lambda v: f"Gaussian noise (SD up to {v:g})",
+    "noise": lambda v: f"Gaussian noise (SD {deviations(v)})",
     "blur": lambda v: f"Gaussian blur (SD {v[0]:g} to {v[1]:g} voxels)",
     "gamma": lambda v: f"gamma (logarithm up to {v:g})",
     "low_resolution": lambda v: f"resolution lowered to {100 * v:g} % at least",
@@ -104,6 +104,14 @@ _CHANGES: Mapping[str, Callable[[Any], str]] = {
     "spike": lambda v: f"spikes in k-space (strength {v[0]:g} to {v[1]:g})",
     "anisotropy": lambda v: f"sampling {v[0]:g} to {v[1]:g} times as coarse along an axis",
 }
+
+
+def deviations(noise: float | Sequence[float]) -> str:
+    """``augment.noise`` in words: up to one deviation, between two, or always one."""
+    if isinstance(noise, (int, float)):
+        return f"up to {noise:g}"
+    least, most = noise
+    return f"{most:g}" if least == most else f"{least:g} to {most:g}"
 
 
 def augmentations(settings: Mapping[str, Any]) -> list[str]:
