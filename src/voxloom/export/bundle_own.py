@@ -68,7 +68,7 @@ def evaluate_config(about: dict[str, Any]) -> dict[str, Any]:
             "run": "@run_dir",
         },
         "postprocessing": {"_target_": "Compose", "transforms": ["@save", truth]},
-        "evaluator": {"key_val_metric": mean_dice(include_background=True)},
+        "+evaluator": {"key_val_metric": mean_dice(include_background=True)},
         "run": ["$@evaluator.run()", "$print('mean Dice', @evaluator.state.metrics['mean_dice'])"],
     }
 

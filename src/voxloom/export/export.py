@@ -236,6 +236,7 @@ def evaluate_config(run: Run, about: dict[str, Any], members: int) -> dict[str, 
     values = [value for value in label_values(about) if value]
     classes = {"orig_labels": [0, *values], "target_labels": list(range(len(values) + 1))}
     truth = [
+        {"_target_": "DeleteItemsd", "keys": "label"},  # the evaluator leaves an empty one
         {"_target_": "CopyItemsd", "keys": "label_file", "names": "label"},
         {"_target_": "LoadImaged", "keys": "label"},
         {"_target_": "EnsureChannelFirstd", "keys": "label"},
@@ -246,7 +247,7 @@ def evaluate_config(run: Run, about: dict[str, Any], members: int) -> dict[str, 
         "data": "$[{'image': p, 'label_file': os.path.join(@labels_dir, os.path.basename(p))} "
         "for p in sorted(glob.glob(os.path.join(@dataset_dir, '*.nii.gz')))]",
         "postprocessing": {"_target_": "Compose", "transforms": [*postprocessing(run, about, members), *truth]},
-        "evaluator": {"key_val_metric": mean_dice(include_background=False, num_classes=len(values) + 1)},
+        "+evaluator": {"key_val_metric": mean_dice(include_background=False, num_classes=len(values) + 1)},
         "run": ["$@evaluator.run()", "$print('mean Dice', @evaluator.state.metrics['mean_dice'])"],
     }
 
