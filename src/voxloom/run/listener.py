@@ -5,9 +5,12 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from voxloom.progress import Progress
-from voxloom.training.callbacks import Reporter
+
+if TYPE_CHECKING:
+    from voxloom.training.callbacks import Reporter
 
 
 @dataclass(frozen=True)
