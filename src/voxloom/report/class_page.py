@@ -5,7 +5,6 @@ Reads the files of a run folder; parts that are not there are left out. Knows no
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +17,7 @@ from voxloom.evaluation.probabilities import reliability
 from voxloom.evaluation.regression import NumberEvaluation
 from voxloom.files import read_json
 from voxloom.report.class_table import class_rows, number_text, target_rows
+from voxloom.report.curves_part import Columns, curve_parts
 from voxloom.report.figures import color_of, new_figure, tidy
 from voxloom.report.pages import write_page
 from voxloom.report.parts import Part, picture, table_of
@@ -31,6 +31,8 @@ from voxloom.report.plots.classes import (
 )
 from voxloom.report.run_page import provenance
 
+#: What a table comes to; it takes a thousand resamples, so it is reckoned once per table.
+Figures = dict[str, Any]
 #: Worst cases that are listed.
 WORST = 10
 
@@ -38,17 +40,22 @@ WORST = 10
 def write_class_report(run: Path) -> Path:
     """Write ``report.html`` of a classification run and return its path."""
     sets = list(tables(run, ClassEvaluation.read_csv))
-    return write(run, sets, class_lead(sets), [part for name, found in sets for part in class_parts(name, found)])
+    return write(run, class_lead(sets), [part for scored in sets for part in class_parts(*scored)])
 
 
 def write_number_report(run: Path) -> Path:
     """Write ``report.html`` of a regression run and return its path."""
     sets = list(tables(run, NumberEvaluation.read_csv))
-    return write(run, sets, number_lead(sets), [part for name, found in sets for part in number_parts(name, found)])
+    return write(run, number_lead(sets), [part for scored in sets for part in number_parts(*scored)])
 
 
-def tables(run: Path, read: Callable[[Path], Any]) -> Iterator[tuple[str, Any]]:
-    """The held-out cases of all folds, the external sets, and the last test set."""
+def tables(run: Path, read: Callable[[Path], Any]) -> Iterator[tuple[str, Any, Figures]]:
+    """The held-out cases of all folds, the external sets, and the last test set: name, table, and its figures."""
+    for name, found in _tables(run, read):
+        yield name, found, found.summary()
+
+
+def _tables(run: Path, read: Callable[[Path], Any]) -> Iterator[tuple[str, Any]]:
     folds = [read(path) for path in sorted(run.glob("fold_*/metrics.csv"))]
     if folds:
         whole = folds[0]
@@ -62,7 +69,7 @@ def tables(run: Path, read: Callable[[Path], Any]) -> Iterator[tuple[str, Any]]:
         yield "test cases", read(run / "test" / "metrics.csv")
 
 
-def write(run: Path, sets: list[tuple[str, Any]], lead: str, parts: list[Part]) -> Path:
+def write(run: Path, lead: str, parts: list[Part]) -> Path:
     """The page."""
     data = read_json(run / "data.json")
     plan = run / "plan.json"
@@ -70,7 +77,7 @@ def write(run: Path, sets: list[tuple[str, Any]], lead: str, parts: list[Part]) 
         "name": f"{data['dataset']['name']} · {run.name}",
         "lead": lead,
         "subtitle": f"{len(data['cases'])} cases, {len(list(run.glob('fold_*/model.safetensors')))} trained fold(s)",
-        "parts": [*parts, *curve_parts(run)],
+        "parts": [*parts, *curve_parts(run, drawn)],
         "plan": read_json(plan) if plan.is_file() else [],
         "provenance": provenance(run, data),
         "cases": data["cases"],
@@ -79,12 +86,11 @@ def write(run: Path, sets: list[tuple[str, Any]], lead: str, parts: list[Part]) 
     return write_page(run / "report.html", "run.html", values)
 
 
-def class_lead(sets: list[tuple[str, ClassEvaluation]]) -> str:
+def class_lead(sets: list[tuple[str, ClassEvaluation, Figures]]) -> str:
     """The result in one sentence; the test cases count where there are any."""
     if not sets:
         return "No case was held out, so this run has no figures yet."
-    name, found = sets[-1]
-    figures = found.summary()
+    name, found, figures = sets[-1]
     of = f" of {found.classes[1]}" if len(found.classes) == 2 else ", mean over the classes"
     return (
         f"AUC{of} {number_text(figures['auc']['all'])}, accuracy {number_text(figures['accuracy']['all'])} "
@@ -92,9 +98,8 @@ def class_lead(sets: list[tuple[str, ClassEvaluation]]) -> str:
     )
 
 
-def class_parts(name: str, found: ClassEvaluation) -> list[Part]:
+def class_parts(name: str, found: ClassEvaluation, figures: Figures) -> list[Part]:
     """Table, curves and worst cases of one set."""
-    figures = found.summary()
     head, *rows = class_rows(figures)
     counts = ", ".join(f"{n} {c}" for c, n in figures["counts"].items())
     pictures = [
@@ -122,12 +127,11 @@ def worst_part(name: str, found: ClassEvaluation) -> Part:
     return Part(f"Top losses of {name}", "The most confidently wrong first.", table_of(head, rows))
 
 
-def number_lead(sets: list[tuple[str, NumberEvaluation]]) -> str:
+def number_lead(sets: list[tuple[str, NumberEvaluation, Figures]]) -> str:
     """The result in one sentence."""
     if not sets:
         return "No case was held out, so this run has no figures yet."
-    name, found = sets[-1]
-    figures = found.summary()
+    name, _, figures = sets[-1]
     told = [
         f"{target}: mean absolute error {number_text(f['mae'], 2)} (always saying the mean: {f['mae_of_mean']:.2f})"
         for target, f in figures["targets"].items()
@@ -135,9 +139,8 @@ def number_lead(sets: list[tuple[str, NumberEvaluation]]) -> str:
     return f"{'; '.join(told)}, on {figures['cases']} {name} of {figures['patients']} patients."
 
 
-def number_parts(name: str, found: NumberEvaluation) -> list[Part]:
+def number_parts(name: str, found: NumberEvaluation, figures: Figures) -> list[Part]:
     """Table, scatter and bands of one set."""
-    figures = found.summary()
     head, *rows = target_rows(figures)
     pictures = [
         picture(number_plot(found.of(t), t), f"{t}: prediction and error over the truth") for t in found.targets
@@ -153,19 +156,12 @@ def number_parts(name: str, found: NumberEvaluation) -> list[Part]:
     return parts
 
 
-def curve_parts(run: Path) -> list[Part]:
-    """Training loss and validation scores of every fold."""
-    pictures = []
-    for path in sorted(run.glob("fold_*/log.csv")):
-        with path.open(encoding="utf-8", newline="") as f:
-            rows = list(csv.DictReader(f))
-        if rows:
-            columns = {name: np.array([float(row[name]) for row in rows]) for name in rows[0]}
-            pictures.append(picture(training_curves(columns), path.parent.name))
-    return [Part("Training", "", None, pictures)] if pictures else []
+def drawn(columns: Columns, caption: str) -> dict[str, str]:
+    """Training loss and validation scores of a fold."""
+    return picture(training_curves(columns), caption)
 
 
-def training_curves(columns: dict[str, Any]) -> Any:
+def training_curves(columns: Columns) -> Any:
     """Losses, and the scores of the validation cases, over the steps."""
     figure = new_figure(9, 3.0)
     left, right = figure.subplots(1, 2)

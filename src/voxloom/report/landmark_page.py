@@ -5,16 +5,14 @@ Reads the files of a run folder; parts that are not there are left out. Knows no
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from voxloom.evaluation.points import PointEvaluation
 from voxloom.report import point_figures
+from voxloom.report.curves_part import Columns, curve_parts
 from voxloom.report.figures import color_of, new_figure, tidy
 from voxloom.report.pages import write_page
 from voxloom.report.parts import Part
@@ -35,7 +33,7 @@ def write_landmark_report(run_dir: str | Path) -> Path:
         "parts": [
             *(part for name, found in sets for part in set_parts(name, found, abstained_in(run, name))),
             *confidence_parts(run),
-            *curve_parts(run),
+            *curve_parts(run, drawn),
         ],
         "plan": _json(run / "plan.json") or [],
         "provenance": provenance(run, data),
@@ -137,19 +135,12 @@ def confidence_parts(run: Path) -> list[Part]:
     return [Part("Confidence", text, None, [{"caption": "Risk over coverage", "data": data_uri(figure)}])]
 
 
-def curve_parts(run: Path) -> list[Part]:
-    """Training loss and validation recall of every fold."""
-    pictures = []
-    for path in sorted(run.glob("fold_*/log.csv")):
-        with path.open(encoding="utf-8", newline="") as f:
-            rows = list(csv.DictReader(f))
-        if rows:
-            columns = {name: np.array([float(row[name]) for row in rows]) for name in rows[0]}
-            pictures.append({"caption": path.parent.name, "data": data_uri(training_curves(columns))})
-    return [Part("Training", "", None, pictures)] if pictures else []
+def drawn(columns: Columns, caption: str) -> dict[str, str]:
+    """Training loss and validation recall of a fold."""
+    return {"caption": caption, "data": data_uri(training_curves(columns))}
 
 
-def training_curves(columns: dict[str, Any]) -> Any:
+def training_curves(columns: Columns) -> Any:
     """Loss and recall per level over the steps."""
     figure = new_figure(9, 3.0)
     left, right = figure.subplots(1, 2)
