@@ -7,6 +7,7 @@ and turn into text, as they were written, and reckon as any number.
 from __future__ import annotations
 
 import math
+from typing import Self
 
 #: Texts of an empty cell, wherever they stand.
 EMPTY = ("", "n/a")
@@ -14,38 +15,29 @@ EMPTY = ("", "n/a")
 PERHAPS_EMPTY = ("na", "nan")
 
 
-class WrittenFloat(float):
+class _Written:
+    """A number that remembers its text; comes before the kind of number among the bases."""
+
+    text: str
+
+    def __new__(cls, text: str) -> Self:
+        made = super().__new__(cls, text)  # type: ignore[call-arg]  # the number's own
+        made.text = text
+        return made
+
+    def __str__(self) -> str:
+        return self.text
+
+    def __getnewargs__(self) -> tuple[str]:
+        return (self.text,)
+
+
+class WrittenFloat(_Written, float):  # type: ignore[misc]  # copies are made of the text
     """A float that prints as it was written: ``WrittenFloat("1.10")`` equals 1.1, its text is "1.10"."""
 
-    text: str
 
-    def __new__(cls, text: str) -> WrittenFloat:
-        made = super().__new__(cls, text)
-        made.text = text
-        return made
-
-    def __str__(self) -> str:
-        return self.text
-
-    def __getnewargs__(self) -> tuple[str]:  # type: ignore[override]
-        return (self.text,)
-
-
-class WrittenInt(int):
+class WrittenInt(_Written, int):  # type: ignore[misc]  # copies are made of the text
     """An int that prints as it was written, as "+5"."""
-
-    text: str
-
-    def __new__(cls, text: str) -> WrittenInt:
-        made = super().__new__(cls, text)
-        made.text = text
-        return made
-
-    def __str__(self) -> str:
-        return self.text
-
-    def __getnewargs__(self) -> tuple[str]:  # type: ignore[override]
-        return (self.text,)
 
 
 def as_number(cell: str) -> int | float | None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from voxloom.dataset import Case, Dataset, Labels
 from voxloom.dataset.tables import name_some
+from voxloom.errors import BadInput
 from voxloom.notes import Note, collect, grouped, pass_on, sentence
 from voxloom.progress import Progress
 from voxloom.tasks.task import Predictor, Table, Task
@@ -82,3 +84,11 @@ def counter(total: int, progress: Progress | None) -> Callable[[], None]:
             progress(done, total)
 
     return tick
+
+
+def held_out(summary: Mapping[str, Any]) -> dict[str, Any]:
+    """The figures of the held-out cases in ``summary.json`` (BadInput where no case was held out)."""
+    found: dict[str, Any] | None = summary.get("validation")
+    if found is None:
+        raise BadInput("no case was held out, so there is no score", None, "Set folds.hold_out above 0, or folds.count")
+    return found

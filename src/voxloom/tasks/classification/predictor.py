@@ -16,7 +16,7 @@ from voxloom.files import read_json
 from voxloom.tasks.classification.answer import ClassAnswer
 from voxloom.tasks.classification.classes import Meaning
 from voxloom.tasks.classification.objective import probabilities_of
-from voxloom.tasks.whole_case.predictor import CasePredictor
+from voxloom.tasks.whole_case.predictor import AnswerPredictor, CasePredictor
 from voxloom.tasks.whole_case.task import CALIBRATION
 from voxloom.training.weights import load_weights
 from voxloom.volume import Volume
@@ -42,10 +42,9 @@ class ClassCalibration:
 
 
 @dataclass(frozen=True)
-class ClassPredictor:
+class ClassPredictor(AnswerPredictor):
     """The networks of a classification run."""
 
-    networks: CasePredictor
     meaning: Meaning
     calibration: ClassCalibration = ClassCalibration()
 
@@ -54,16 +53,6 @@ class ClassPredictor:
         """With the classes that ``model.json`` names."""
         _, about = load_weights(folders[0])
         return cls(networks, Meaning.from_dict(about["meaning"]), calibration)
-
-    @property
-    def channels(self) -> tuple[str, ...]:
-        """Names of the channels that a scan must have."""
-        return self.networks.channels
-
-    @property
-    def may_lack(self) -> bool:
-        """Whether the networks learned to do without a channel."""
-        return self.networks.may_lack
 
     def predict(
         self,

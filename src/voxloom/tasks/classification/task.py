@@ -26,7 +26,7 @@ from voxloom.tasks.classification.answer import ClassAnswer
 from voxloom.tasks.classification.classes import Meaning, find_meaning
 from voxloom.tasks.classification.objective import ClassObjective
 from voxloom.tasks.classification.predictor import ClassCalibration, ClassPredictor, balanced_repeats
-from voxloom.tasks.scoring import pooled
+from voxloom.tasks.scoring import held_out, pooled
 from voxloom.tasks.study import Study
 from voxloom.tasks.task import PLAIN, Table, Wish
 from voxloom.tasks.whole_case.settings import ClassificationSettings
@@ -174,9 +174,7 @@ def scores_of(summary: Mapping[str, Any], score: str) -> dict[str, float | None]
     ------
     BadInput : the run held out no case, or has no such metric or class.
     """
-    validation = summary.get("validation")
-    if validation is None:
-        raise BadInput("no case was held out, so there is no score", None, "Set folds.hold_out above 0, or folds.count")
+    validation = held_out(summary)
     metric, _, label = score.partition(".")
     metrics = [name for name, v in validation.items() if isinstance(v, dict) and "value" in next(iter(v.values()), {})]
     if metric not in metrics:

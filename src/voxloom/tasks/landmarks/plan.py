@@ -233,10 +233,3 @@ def training_defaults(landmarks: LandmarkSettings) -> dict[str, Any]:
 def augment_defaults(landmarks: LandmarkSettings) -> dict[str, Any]:
     """Rotation in the slice plane only, where slices are thick."""
     return {"rotation": [0.0, 0.0, 20.0]} if landmarks.is_slab else {"rotation": [10.0, 10.0, 10.0]}
-
-
-def plan_text(plan: LandmarkPlan, cases: int) -> str:
-    """``plan.md``: every choice, its value and its reason in words."""
-    rows = [f"| {name} | {value} | {why} |" for name, value, why in plan.reasons]
-    head = ["# Plan", "", f"{cases} cases with points; recipe `{plan.recipe.name}`.", "", "| choice | value | why |"]
-    return "\n".join([*head, "|---|---|---|", *rows, "", "Everything is written out in `recipe.yaml`.", ""])

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from voxloom.errors import BadInput
+from voxloom.tasks.scoring import held_out
 
 
 def read_point_scores(summary: dict[str, Any], score: str) -> dict[str, float | None]:
@@ -19,9 +20,7 @@ def read_point_scores(summary: dict[str, Any], score: str) -> dict[str, float | 
     ------
     BadInput : the run held out no case, or has no such figure or level.
     """
-    validation = summary.get("validation")
-    if validation is None:
-        raise BadInput("no case was held out, so there is no score", None, "Set folds.hold_out above 0, or folds.count")
+    validation = held_out(summary)
     figure, _, level = score.partition(".")
     everything, levels = validation["all"], validation["levels"]
     if figure not in everything:

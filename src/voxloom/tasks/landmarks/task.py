@@ -26,13 +26,14 @@ from voxloom.run.run import Run
 from voxloom.run.scans import Scan
 from voxloom.tasks.landmarks.limits import CANNOT, UNUSED
 from voxloom.tasks.landmarks.material import LandmarkMaterial, landmark_material
-from voxloom.tasks.landmarks.plan import checked, grid_of, headers_of, plan_landmarks, plan_text
+from voxloom.tasks.landmarks.plan import checked, grid_of, headers_of, plan_landmarks
 from voxloom.tasks.landmarks.predictor import Judged, LandmarkPredictor
 from voxloom.tasks.landmarks.sampling import LandmarkCase
 from voxloom.tasks.landmarks.scores import read_point_scores
 from voxloom.tasks.landmarks.scoring import PointTable, settle
 from voxloom.tasks.landmarks.timing import fitted_plan
 from voxloom.tasks.landmarks.training import LandmarkTraining
+from voxloom.tasks.plan_page import plan_page
 from voxloom.tasks.settings import Settings, resolve
 from voxloom.tasks.study import Study
 from voxloom.tasks.task import PLAIN, Material, Planned, Table, Wish
@@ -91,7 +92,8 @@ class Landmarks:
         plan = plan_landmarks(recipe, headers, m.layout.count)
         if seconds is not None:
             plan = fitted_plan(plan, headers, m.layout, device, seconds)
-        return Planned(plan.recipe, plan.reasons, plan_text(plan, len(m.dataset)))
+        opening = f"{len(m.dataset)} cases with points; recipe `{plan.recipe.name}`."
+        return Planned(plan.recipe, plan.reasons, plan_page(opening, plan.reasons))
 
     def resolve(self, recipe: Recipe) -> Settings:
         """All sections, and ``landmarks:``."""

@@ -12,7 +12,7 @@ import numpy as np
 
 from voxloom.files import read_json
 from voxloom.tasks.regression.objective import Scale
-from voxloom.tasks.whole_case.predictor import CasePredictor
+from voxloom.tasks.whole_case.predictor import AnswerPredictor, CasePredictor
 from voxloom.tasks.whole_case.task import CALIBRATION
 from voxloom.training.weights import load_weights
 from voxloom.volume import Volume
@@ -67,10 +67,9 @@ class NumberCalibration:
 
 
 @dataclass(frozen=True)
-class NumberPredictor:
+class NumberPredictor(AnswerPredictor):
     """The networks of a regression run."""
 
-    networks: CasePredictor
     meaning: Scale
     calibration: NumberCalibration = NumberCalibration()
 
@@ -79,16 +78,6 @@ class NumberPredictor:
         """With the targets that ``model.json`` names."""
         _, about = load_weights(folders[0])
         return cls(networks, Scale.from_dict(about["meaning"]), calibration)
-
-    @property
-    def channels(self) -> tuple[str, ...]:
-        """Names of the channels that a scan must have."""
-        return self.networks.channels
-
-    @property
-    def may_lack(self) -> bool:
-        """Whether the networks learned to do without a channel."""
-        return self.networks.may_lack
 
     def predict(
         self,

@@ -23,7 +23,7 @@ from voxloom.report.class_table import target_rows
 from voxloom.run.run import Run
 from voxloom.tasks.regression.objective import NumberObjective, Scale, find_scale
 from voxloom.tasks.regression.predictor import NumberAnswer, NumberCalibration, NumberPredictor
-from voxloom.tasks.scoring import pooled
+from voxloom.tasks.scoring import held_out, pooled
 from voxloom.tasks.study import Study
 from voxloom.tasks.task import PLAIN, Table, Wish
 from voxloom.tasks.whole_case.settings import RegressionSettings
@@ -135,12 +135,8 @@ class Regression(WholeCaseTask):
 
     def sweep_scores(self, summary: Mapping[str, Any], score: str) -> dict[str, float | None]:
         """A figure of the first target, or of one: "mae", "rmse.age"."""
-        validation = summary.get("validation")
-        if validation is None:
-            fix = "Set folds.hold_out above 0, or folds.count"
-            raise BadInput("no case was held out, so there is no score", None, fix)
         metric, _, label = score.partition(".")
-        targets = validation["targets"]
+        targets = held_out(summary)["targets"]
         label = label or next(iter(targets))
         figures = targets.get(label, {})
         if not isinstance(figures.get(metric), dict) or "value" not in figures[metric]:

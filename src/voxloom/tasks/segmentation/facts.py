@@ -211,21 +211,3 @@ def plan_rows(recipe: Recipe, plan: Plan) -> list[tuple[str, str, str]]:
         elif widths_apply or name not in ("width", "cells"):
             rows.append((name, value, why))
     return rows
-
-
-def plan_text(recipe: Recipe, plan: Plan, facts: DataFacts) -> str:
-    """``plan.md``: every choice, its value and its reason in words."""
-    lines = [
-        "# Plan",
-        "",
-        f"{facts.cases} training cases; recipe `{recipe.name}`"
-        + (f"; budget {recipe.budget}." if recipe.budget else "; no time budget."),
-        "",
-        "| choice | value | why |",
-        "|---|---|---|",
-        *(f"| {name} | {value} | {why} |" for name, value, why in plan_rows(recipe, plan)),
-        "",
-        "Everything is written out in `recipe.yaml`. Change a key there and train again with `voxloom train -r`.",
-        "",
-    ]
-    return "\n".join(lines)

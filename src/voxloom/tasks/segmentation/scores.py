@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from voxloom.errors import BadInput
+from voxloom.tasks.scoring import held_out
 
 
 def read_scores(summary: dict[str, Any], score: str) -> dict[str, float | None]:
@@ -14,9 +15,7 @@ def read_scores(summary: dict[str, Any], score: str) -> dict[str, float | None]:
     ------
     BadInput : the run held out no case, or has no such metric, label or figure.
     """
-    validation = summary.get("validation")
-    if validation is None:
-        raise BadInput("no case was held out, so there is no score", None, "Set folds.hold_out above 0, or folds.count")
+    validation = held_out(summary)
     metric, label, figure = (*score.split("."), "", "")[:3]
     by_label = validation.get(metric) if isinstance(validation.get(metric), dict) else None
     if by_label is None:

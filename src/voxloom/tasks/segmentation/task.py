@@ -23,7 +23,8 @@ from voxloom.run.matching import MatchedCases, matched_cases
 from voxloom.run.mirroring import without_sided_mirrors
 from voxloom.run.run import Run
 from voxloom.run.scans import Scan
-from voxloom.tasks.segmentation.facts import complete, gather_facts, plan_rows, plan_text
+from voxloom.tasks.plan_page import plan_page, under_budget
+from voxloom.tasks.segmentation.facts import complete, gather_facts, plan_rows
 from voxloom.tasks.segmentation.material import usable_cases
 from voxloom.tasks.segmentation.predictor import Predictor
 from voxloom.tasks.segmentation.scores import read_scores
@@ -87,7 +88,10 @@ class Segmentation:
         from voxloom.tasks.segmentation.noise import timed_step
 
         full, plan = complete(recipe, facts, device, seconds, partial(timed_step, device=device))
-        return Planned(full, tuple(plan_rows(recipe, plan)), plan_text(recipe, plan, facts))
+        rows = tuple(plan_rows(recipe, plan))
+        opening = f"{facts.cases} training cases; {under_budget(recipe)}"
+        closing = " Change a key there and train again with `voxloom train -r`."
+        return Planned(full, rows, plan_page(opening, rows, closing))
 
     def resolve(self, recipe: Recipe) -> Settings:
         """All sections; there is none of its own."""

@@ -148,3 +148,20 @@ class CasePredictor:
 def damaged(folder: Path, error: Exception) -> BadInput:
     """A description that does not fit the weights."""
     return BadInput(f"model.json is damaged or does not fit the weights ({error})", folder, "Copy the run again")
+
+
+@dataclass(frozen=True)
+class AnswerPredictor:
+    """What predictors of all such tasks share: the networks, and what a scan must have for them."""
+
+    networks: CasePredictor
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """Names of the channels that a scan must have."""
+        return self.networks.channels
+
+    @property
+    def may_lack(self) -> bool:
+        """Whether the networks learned to do without a channel."""
+        return self.networks.may_lack

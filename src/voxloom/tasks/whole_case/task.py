@@ -26,6 +26,7 @@ from voxloom.run.cases import joined_cases
 from voxloom.run.matching import MatchedCases, ordered_cases
 from voxloom.run.run import Run
 from voxloom.run.scans import Scan
+from voxloom.tasks.plan_page import plan_page, under_budget
 from voxloom.tasks.settings import Settings, resolve
 from voxloom.tasks.study import Study
 from voxloom.tasks.task import Material, Planned, Wish
@@ -141,7 +142,8 @@ class WholeCaseTask(ABC):
         values = plan.recipe.model_dump(mode="json") | {self.section: settings.model_dump(mode="json")}
         full = Recipe.check(values, f"recipe {recipe.name}")
         rows = plan.rows + tuple(("cases", str(len(m.dataset)), note) for note in m.notes)
-        return Planned(full, rows, plan_text(full, rows, len(m.dataset)))
+        opening = f"{len(m.dataset)} training cases; {under_budget(full)}"
+        return Planned(full, rows, plan_page(opening, rows))
 
     def own_settings(self, recipe: Recipe) -> Any:
         """The settings of the task's own section (BadInput where its keys do not fit together)."""
@@ -257,11 +259,3 @@ def oversampled(case: Case, settings: WholeCaseSettings) -> int:
     absent = ("", "0", "0.0", "no", "false", "none")
     has = [n for name, n in settings.oversample.items() if str(case.attributes.get(name, "")).lower() not in absent]
     return max(has, default=1)
-
-
-def plan_text(recipe: Recipe, rows: Sequence[tuple[str, str, str]], cases: int) -> str:
-    """``plan.md``: every choice, its value and its reason in words."""
-    budget = f"; budget {recipe.budget}." if recipe.budget else "; no time budget."
-    lines = [f"| {name} | {value} | {why} |" for name, value, why in rows]
-    head = ["# Plan", "", f"{cases} training cases; recipe `{recipe.name}`{budget}", "", "| choice | value | why |"]
-    return "\n".join([*head, "|---|---|---|", *lines, "", "Everything is written out in `recipe.yaml`.", ""])
