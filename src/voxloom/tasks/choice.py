@@ -5,6 +5,7 @@ from __future__ import annotations
 from voxloom.dataset import Dataset
 from voxloom.errors import BadInput
 from voxloom.recipe.recipe import Recipe
+from voxloom.recipe.sections import OWN_SECTIONS
 from voxloom.tasks.task import TASKS, Task, task_named
 
 
@@ -27,11 +28,5 @@ def task_of_recipe(recipe: Recipe) -> Task:
 
 
 def task_of_sections(recipe: Recipe) -> str | None:
-    """The task whose own section the recipe has."""
-    given = [name for name in TASKS if task_section(name) and getattr(recipe, task_section(name) or "", None)]
-    return given[0] if given else None
-
-
-def task_section(name: str) -> str | None:
-    """The recipe section of a task that comes with Voxloom."""
-    return task_named(name).section
+    """The task whose own section the recipe has; sections are named like their tasks."""
+    return next((name for name in OWN_SECTIONS if getattr(recipe, name)), None)
