@@ -10,8 +10,10 @@ import pytest
 
 from voxloom.dataset import Case, Dataset
 from voxloom.errors import BadInput
+from voxloom.recipe.recipe import Recipe
 from voxloom.tasks.classification.classes import find_meaning
 from voxloom.tasks.regression.objective import find_scale
+from voxloom.tasks.task import task_named
 from voxloom.tasks.whole_case.settings import ClassificationSettings, RegressionSettings
 
 
@@ -106,3 +108,12 @@ def test_missing_ages_are_left_out_and_the_scale_is_that_of_the_others() -> None
     assert (scale.means, scale.sds) == ((30.0,), (10.0,))
     assert scale.target(data["c1"]) is None
     assert scale.target(data["c2"]).tolist() == [1.0]
+
+
+@pytest.mark.parametrize("section", ["classification", "regression"])
+def test_a_recipe_names_one_column_or_several(section: str) -> None:
+    for given, columns in (("grade", ("grade",)), (["a", "b"], ("a", "b"))):
+        recipe = Recipe.load("auto").changed({"task": section, f"{section}.target": given})
+        assert task_named(section).own_settings(recipe).target == columns
+    with pytest.raises(BadInput, match="must be a list"):
+        Recipe.load("auto").changed({"task": section, f"{section}.target": 3})

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+
+def _several(given: Any) -> Any:
+    return (given,) if isinstance(given, str) else given
+
+
+#: Names of columns; one may stand alone.
+Columns = Annotated[tuple[str, ...], BeforeValidator(_several)]
 
 
 class WholeCaseSettings(BaseModel):
@@ -21,18 +29,11 @@ class WholeCaseSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    target: tuple[str, ...] = ()
+    target: Columns = ()
     covariates: tuple[str, ...] = ()
     oversample: dict[str, int] = {}
     mixup: float = Field(0.0, ge=0)
     promise: float = Field(0.9, gt=0.5, lt=1)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _one_or_several(cls, given: Any) -> Any:
-        if isinstance(given, dict) and isinstance(given.get("target"), str):
-            return {**given, "target": (given["target"],)}
-        return given
 
 
 class ClassificationSettings(WholeCaseSettings):
