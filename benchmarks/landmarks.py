@@ -26,7 +26,7 @@ from voxloom.phantom import write_phantoms
 from voxloom.points import label_centroids, write_points
 from voxloom.recipe.recipe import Recipe
 from voxloom.report.points_table import point_rows
-from voxloom.tasks.landmarks.scoring import evaluate_landmarks
+from voxloom.verbs.evaluate import evaluate_run
 from voxloom.verbs.run import Run
 from voxloom.verbs.train import train
 
@@ -96,7 +96,7 @@ def train_and_score(
     done = (folder / "summary.json").is_file()
     run = Run(folder) if done else train(data, Recipe.load(recipe).changed(changes), out=folder, budget=budget)
     seconds = {"cpu_seconds": None if done else round(time.process_time() - start)}
-    result = evaluate_landmarks(run.folder, test)
+    result = evaluate_run(run.folder, test)
     folds = run.summary["folds"]["fold_0"]
     print(f"\n{recipe}: {folds['steps']} steps in {folds['seconds']:.0f} s, {json.dumps(seconds)}")
     for row in point_rows(result.summary()):

@@ -76,3 +76,37 @@ def test_layers_are_kept() -> None:
         [str(Path(sys.executable).parent / "lint-imports")], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert result.returncode == 0, result.stdout
+
+
+def pieces(path: Path) -> list[str]:
+    """The Python of a script, or of the blocks of a page."""
+    text = path.read_text(encoding="utf-8")
+    return [text] if path.suffix == ".py" else re.findall(r"```python\n(.*?)```", text, re.S)
+
+
+@pytest.mark.parametrize("folder", ["benchmarks", "docs"])
+def test_scripts_and_pages_import_what_exists(folder: str) -> None:
+    """Type checks and tests do not read them, so that a module that moves would leave them behind."""
+    import ast
+
+    taken = [
+        (path.name, node.module, name.name)
+        for path in sorted((ROOT / folder).rglob("*"))
+        if path.suffix in (".py", ".md")
+        for piece in pieces(path)
+        for node in ast.walk(ast.parse(piece))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "voxloom"
+        for name in node.names
+    ]
+    assert taken
+    assert [one for one in taken if not exists(one[1], one[2])] == []
+
+
+def exists(module: str, name: str) -> bool:
+    """Whether ``from module import name`` works."""
+    from importlib import import_module
+
+    try:
+        return hasattr(import_module(module), name) or bool(import_module(f"{module}.{name}"))
+    except ImportError:
+        return False
