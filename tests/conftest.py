@@ -55,6 +55,17 @@ def pytest_runtest_call() -> Iterator[Any]:
     return (yield)
 
 
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Torch on one thread, for tests that train: small steps lose more by waiting for threads than they gain."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="session")
 def data_dir() -> Path:
     """Folder of the real data ($VOXLOOM_DATA or ../shared/data); without it the test is skipped with a clear line, in CI it fails."""

@@ -21,13 +21,7 @@ TOLERANCE = 0.02
 BUFFERS = (1000, 4096, 10_000, 30_000, 62_208, 124_416, 200_000, 500_000)
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    """The fault of a kernel depends on how threads divide its work; one has it all."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def poison(value: float) -> None:

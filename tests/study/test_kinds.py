@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from voxloom.dataset import Dataset
 from voxloom.formats import read_label, read_volume, write_volume
@@ -27,12 +26,7 @@ TINY_2D = {
 }
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def write_discs(root: Path, count: int = 10) -> Path:

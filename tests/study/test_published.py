@@ -5,13 +5,11 @@ The figures are far above what an empty answer (0) and one that is foreground ev
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from voxloom.recipe.shipped import recipe_names
 from voxloom.training.fit import fit
@@ -78,12 +76,7 @@ LANDMARKS: dict[str, tuple[dict[str, Any], float]] = {
 }  # fmt: skip
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def test_every_shipped_recipe_is_trained_as_published() -> None:

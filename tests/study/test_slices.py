@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from voxloom.errors import BadInput
 from voxloom.formats import read_label
@@ -34,12 +33,7 @@ SLICED = {
 }
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def test_slices_of_a_plane_train_and_predict_on_the_scans_own_grid(tmp_path: Path) -> None:

@@ -22,12 +22,7 @@ FROZEN_THEN_FREE = ({"share": 1, "frozen": True}, {"share": 3, "rate": 0.5})
 SMALL_THEN_LARGE = ({"share": 1, "scale": 0.5}, {"share": 1})
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def test_each_phase_has_its_own_progress() -> None:

@@ -32,12 +32,7 @@ from .fakes import BallCase, ball_training
 LAYER = "bottleneck.conv2.conv"
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def spoil(module: TrainingModule, layer: str, at: Callable[[int], bool]) -> None:
