@@ -189,7 +189,8 @@ def _train_folds(study: Study, listener: Listener, *, resume: bool = False) -> R
         if outcome.skipped:
             listener.stage(f"Fold {number}: {skipped_sentence(outcome.skipped, outcome.steps)}")
     recipe = study.settings.recipe
-    repeat = recipe.model_copy(update={"budget": None, "pace": {k: v.pace for k, v in outcomes.items()}})
+    pace, left_out = ({k: getattr(v, name) for k, v in outcomes.items()} for name in ("pace", "left_out"))
+    repeat = recipe.model_copy(update={"budget": None, "pace": pace, "left_out": left_out})
     repeat.save(study.folder / "repeat.yaml")
     with listener.progress("Predicting the held-out cases") as progress:
         validate_run(study, {k: vars(v) for k, v in outcomes.items()}, progress)

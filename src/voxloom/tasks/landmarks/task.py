@@ -124,6 +124,7 @@ class Landmarks:
             description=describe_model(study, number),
             repeats={name: repeats_of(study.dataset[name], s.own.oversample) for name in fold.train},
             pace=s.recipe.pace.get(f"fold_{number}", ()),
+            left_out=s.recipe.left_out.get(f"fold_{number}", ()),
             init=s.recipe.init,
         )
 

@@ -118,6 +118,7 @@ class Segmentation:
             seed=s.recipe.seed + number,
             description=describe_model(study, number, statistics),
             pace=s.recipe.pace.get(f"fold_{number}", ()),
+            left_out=s.recipe.left_out.get(f"fold_{number}", ()),
             slices=s.slices,
             init=s.recipe.init,
         )

@@ -186,6 +186,7 @@ class WholeCaseTask(ABC):
                 name: n * oversampled(study.dataset[name], s.own) for name, n in zip(fold.train, repeats, strict=True)
             },
             pace=s.recipe.pace.get(f"fold_{number}", ()),
+            left_out=s.recipe.left_out.get(f"fold_{number}", ()),
             init=s.recipe.init,
         )
 
