@@ -27,8 +27,6 @@ VERBS: dict[str, list[str]] = {
     "predict --uncertainty": ["predict", "RUN", "SCAN", "-o", "OUT", "--uncertainty", "tta"],
     "show": ["show", "batch", "RUN", "-o", "OUT.png"],
     "review": ["review", "RUN", "-o", "OUT"],
-    "compare": ["compare", "RUN", "RUN", "-o", "OUT"],
-    "stress": ["stress", "RUN", "DATA", "-o", "OUT"],
     "calibrate": ["calibrate", "RUN"],
     "pseudo": ["pseudo", "RUN", "SCAN", "-o", "OUT"],
     "rank": ["rank", "RUN", "SCAN", "-o", "OUT.csv"],
@@ -115,6 +113,40 @@ def test_evaluate(made: tuple[str, Path], tmp_path: Path) -> None:
         assert voxloom(["evaluate", str(root / "run"), *data, "-o", str(tmp_path / f"out{len(data)}")]) == 0
         rows = list(csv.DictReader((tmp_path / f"out{len(data)}" / "metrics.csv").open()))
         assert len(rows) == (4 if data else summary(root)["validation"]["cases"])
+
+
+def test_two_runs_are_compared(made: tuple[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    task, root = made
+    shutil.copytree(root / "run", tmp_path / "other")
+    line = ["compare", str(root / "run"), str(tmp_path / "other"), "-o", str(tmp_path / "out"), "--json"]
+    assert voxloom(line) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["metric"] == ("auc" if task == "classification" else "mae")
+    (difference,) = found["differences"]
+    assert (difference["difference"]["value"], difference["p"]) == (0, 1)
+    assert found["conclusions"][0].startswith("No difference was shown")
+    assert (tmp_path / "out" / "compare.html").is_file()
+
+
+def test_scans_get_worse(made: tuple[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    task, root = made
+    data = str(root / "unseen" / "cases.csv")
+    for number, more in enumerate(([], [data])):
+        out = tmp_path / f"out{number}"
+        line = ["stress", str(root / "run"), *more, "--only", "noise,crop", "--cases", "4", "-o", str(out), "--json"]
+        assert voxloom(line) == 0
+        found = json.loads(capsys.readouterr().out)
+        assert found["figure"] == ("accuracy" if task == "classification" else "error")
+        rows = list(csv.DictReader((out / "stress.csv").open()))
+        assert len(rows) == 4 * (1 + 4 + 4)
+        as_is = {row["case"]: float(row[found["figure"]]) for row in rows if not row["stress"]}
+        kept = root / "run" / ("fold_0" if not more else "external/cases") / "metrics.csv"
+        for row in csv.DictReader(kept.open()):
+            if row["case"] in as_is:
+                right = float(row["truth"] == row["prediction"]) if task == "classification" else None
+                expected = right if right is not None else abs(float(row["truth"]) - float(row["prediction"]))
+                assert as_is[row["case"]] == pytest.approx(expected, rel=1e-3)
+        assert (out / "stress.html").is_file()
 
 
 def test_what_a_task_cannot_is_refused_before_any_work(

@@ -18,12 +18,14 @@ from pydantic import BaseModel
 from voxloom.dataset import Case, Dataset, Labels
 from voxloom.dataset.inspect import Fingerprint
 from voxloom.errors import BadInput
+from voxloom.evaluation.paired import Comparison
 from voxloom.prepare import PreparedCase, Statistics
 from voxloom.recipe.recipe import Recipe
 from voxloom.run.matching import MatchedCases
 from voxloom.run.run import Run
 from voxloom.run.scans import Scan
 from voxloom.tasks.settings import Settings
+from voxloom.tasks.stressed import StressTest
 from voxloom.training.job import Job
 from voxloom.volume import Volume
 
@@ -329,6 +331,16 @@ class Task(Protocol):
     @property
     def scores(self) -> Mapping[str, Any]:
         """Scores that a sweep may compare, with their directions (``voxloom.evaluation.scores``)."""
+        ...
+
+    @property
+    def stress(self) -> StressTest | None:
+        """What is measured while scans get worse; None for a task that has no such test."""
+        ...
+
+    @property
+    def comparison(self) -> Comparison | None:
+        """How ``metrics.csv`` of its runs are compared; None for a task that cannot compare."""
         ...
 
     def sweep_scores(self, summary: Mapping[str, Any], score: str) -> dict[str, float | None]:

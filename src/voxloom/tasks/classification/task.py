@@ -16,7 +16,9 @@ from pydantic import BaseModel
 from voxloom.dataset import Case, Dataset, Labels
 from voxloom.errors import BadInput
 from voxloom.evaluation.classification import ClassEvaluation, ClassRow
+from voxloom.evaluation.compare_classes import CLASSES
 from voxloom.evaluation.conformal import class_scores, quantile
+from voxloom.evaluation.paired import Comparison
 from voxloom.evaluation.probabilities import at_temperature, fit_temperature
 from voxloom.evaluation.scores import CLASS_SCORES
 from voxloom.files import write_json, write_text
@@ -27,9 +29,11 @@ from voxloom.tasks.classification.classes import Meaning, find_meaning
 from voxloom.tasks.classification.objective import ClassObjective
 from voxloom.tasks.classification.predictor import ClassCalibration, ClassPredictor, balanced_repeats
 from voxloom.tasks.scoring import held_out, pooled
+from voxloom.tasks.stressed import StressTest
 from voxloom.tasks.study import Study
 from voxloom.tasks.task import PLAIN, Table, Wish
 from voxloom.tasks.whole_case.settings import ClassificationSettings
+from voxloom.tasks.whole_case.stress import CLASS_STRESS
 from voxloom.tasks.whole_case.task import CALIBRATION, WholeCaseTask
 
 
@@ -41,6 +45,8 @@ class Classification(WholeCaseTask):
     settings: type[BaseModel] | None = ClassificationSettings
     main_score = "auc"
     scores: Mapping[str, Any] = CLASS_SCORES
+    comparison: Comparison | None = CLASSES
+    stress: StressTest | None = CLASS_STRESS
     trained_on = "classes"
     title, monitor = "Classes", "val_loss"
 

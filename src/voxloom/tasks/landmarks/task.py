@@ -12,6 +12,7 @@ from voxloom.dataset import Case, Dataset, Labels
 from voxloom.dataset.inspect import Fingerprint
 from voxloom.dataset.sides import left_right_axes
 from voxloom.errors import BadInput
+from voxloom.evaluation.paired import Comparison
 from voxloom.evaluation.points import PointEvaluation
 from voxloom.evaluation.scores import POINT_SCORES
 from voxloom.landmarks import LandmarkSettings
@@ -35,6 +36,7 @@ from voxloom.tasks.landmarks.timing import fitted_plan
 from voxloom.tasks.landmarks.training import LandmarkTraining
 from voxloom.tasks.plan_page import plan_page
 from voxloom.tasks.settings import Settings, resolve
+from voxloom.tasks.stressed import StressTest
 from voxloom.tasks.study import Study
 from voxloom.tasks.task import PLAIN, Material, Planned, Table, Wish
 from voxloom.volume import Volume
@@ -54,6 +56,8 @@ class Landmarks:
     ending = ".csv"
     main_score = "recall"
     scores: Mapping[str, Any] = POINT_SCORES
+    comparison: Comparison | None = None
+    stress: StressTest | None = None
     trained_on = "points"
     cannot: Mapping[str, str] = CANNOT
     unused: Mapping[str, str] = UNUSED

@@ -15,7 +15,9 @@ from pydantic import BaseModel
 
 from voxloom.dataset import Case, Dataset, Labels
 from voxloom.errors import BadInput
+from voxloom.evaluation.compare_numbers import NUMBERS
 from voxloom.evaluation.conformal import quantile
+from voxloom.evaluation.paired import Comparison
 from voxloom.evaluation.regression import NumberEvaluation, NumberRow
 from voxloom.evaluation.scores import NUMBER_SCORES
 from voxloom.files import write_json, write_text
@@ -24,9 +26,11 @@ from voxloom.run.run import Run
 from voxloom.tasks.regression.objective import NumberObjective, Scale, find_scale
 from voxloom.tasks.regression.predictor import NumberAnswer, NumberCalibration, NumberPredictor
 from voxloom.tasks.scoring import held_out, pooled
+from voxloom.tasks.stressed import StressTest
 from voxloom.tasks.study import Study
 from voxloom.tasks.task import PLAIN, Table, Wish
 from voxloom.tasks.whole_case.settings import RegressionSettings
+from voxloom.tasks.whole_case.stress import NUMBER_STRESS
 from voxloom.tasks.whole_case.task import CALIBRATION, WholeCaseTask
 
 
@@ -38,6 +42,8 @@ class Regression(WholeCaseTask):
     settings: type[BaseModel] | None = RegressionSettings
     main_score = "mae"
     scores: Mapping[str, Any] = NUMBER_SCORES
+    comparison: Comparison | None = NUMBERS
+    stress: StressTest | None = NUMBER_STRESS
     trained_on = "numbers"
     title, monitor = "Numbers", "val_loss"
 

@@ -14,6 +14,8 @@ from voxloom.dataset.inspect import Fingerprint
 from voxloom.errors import BadInput
 from voxloom.evaluation import Evaluation, evaluate_case, robustness
 from voxloom.evaluation.case import undeclared_values
+from voxloom.evaluation.compare_masks import MASKS
+from voxloom.evaluation.paired import Comparison
 from voxloom.evaluation.scores import MASK_SCORES
 from voxloom.formats import write_volume
 from voxloom.prepare import PreparedCase, Statistics
@@ -29,10 +31,12 @@ from voxloom.tasks.segmentation.material import usable_cases
 from voxloom.tasks.segmentation.predictor import Predictor
 from voxloom.tasks.segmentation.scores import read_scores
 from voxloom.tasks.segmentation.scoring import read_tables, settle
+from voxloom.tasks.segmentation.stress import STRESS
 from voxloom.tasks.segmentation.structures import score_structures, write_structures
 from voxloom.tasks.segmentation.truth import truth_of
 from voxloom.tasks.segmentation.tta import views_told, with_tta
 from voxloom.tasks.settings import Settings, resolve
+from voxloom.tasks.stressed import StressTest
 from voxloom.tasks.study import Study
 from voxloom.tasks.task import PLAIN, Material, Planned, Table, Wish
 from voxloom.volume import Volume
@@ -52,6 +56,8 @@ class Segmentation:
     ending = ".nii.gz"
     main_score = "dice"
     scores: Mapping[str, Any] = MASK_SCORES
+    comparison: Comparison | None = MASKS
+    stress: StressTest | None = STRESS
     trained_on = "label maps"
     cannot: Mapping[str, str] = {}
     unused: Mapping[str, str] = {}

@@ -7,8 +7,6 @@ CANNOT = {
     "predict --uncertainty": "write maps of uncertainty; its answers carry their spread over folds and views",
     "show": "be drawn with contours of labels; its report.html shows its figures",
     "review": "be reviewed by Dice; report.html lists its top losses",
-    "compare": "be compared by Dice",
-    "stress": "be stressed by Dice",
     "calibrate": "predict a Dice; its probabilities and intervals are calibrated in training",
     "pseudo": "give pseudo-labels",
     "rank": "rank scans by the disagreement of label maps",
