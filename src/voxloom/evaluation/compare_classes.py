@@ -126,7 +126,8 @@ class ClassComparison:
         if metric == "auc":
             return pair_aucs(q)
         if metric == "brier":
-            return pair_cases(*(((p - np.eye(p.shape[1])[q.truth]) ** 2).sum(axis=1) for p in q.both), q.patients)
+            one, other = (((p - np.eye(p.shape[1])[q.truth]) ** 2).sum(axis=1) for p in q.both)
+            return pair_cases(one, other, q.patients)
         if metric in ("accuracy", "sensitivity", "specificity"):
             return pair_shares(q, metric)
         return pair_figures(q, metric)
@@ -183,10 +184,10 @@ def pair_aucs(q: Question) -> Paired:
     """DeLong's test for one class against the rest; resampling for the mean over several."""
     if q.asked is None:
         return resampled(q, mean_auc, q.truth, q.first, q.second)
-    truth, scores = q.truth == q.asked, [p[:, q.asked] for p in q.both]
-    found = auc_difference(truth, *scores, groups=q.patients)
-    test = compare_aucs(truth, *scores, groups=q.patients)
-    return Paired(len(truth), len(set(q.patients)), *(auc(truth, s) for s in scores), found, test)
+    truth, one, other = q.truth == q.asked, q.first[:, q.asked], q.second[:, q.asked]
+    found = auc_difference(truth, one, other, groups=q.patients)
+    test = compare_aucs(truth, one, other, groups=q.patients)
+    return Paired(len(truth), len(set(q.patients)), auc(truth, one), auc(truth, other), found, test)
 
 
 def pair_shares(q: Question, metric: str) -> Paired:

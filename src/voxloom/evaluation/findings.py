@@ -78,6 +78,11 @@ class FindingEvaluation:
             ],
         )
 
+    def words(self, case: str) -> str:
+        """Truth and answers of a case, for people."""
+        rows = [row for row in self.rows if row.case == case]
+        return ", ".join(f"{r.finding} {'present' if r.truth else ABSENT} ({r.probability:.2f})" for r in rows)
+
     def summary(self) -> dict[str, Any]:
         """metric -> finding -> {value, ci}; ``all`` is the mean over the findings (AUC). Also counts per finding."""
         patients = {row.case: row.patient for row in self.rows}

@@ -55,7 +55,7 @@ def _table_part(result: Mapping[str, Any]) -> Part:
         rows.append([curve["title"], curve["unit"] or "direction", steps, "–" if bad is None else curve["levels"][bad]])
     title = figure_title(result)
     head = ["Stress", "Unit of the levels", f"Mean {title} per level", f"First level with {result['fall_text']}"]
-    text = f"Mean over cases of the mean {title} over labels. What is drawn on an image follows it where it is rotated, mirrored or cropped."
+    text = f"Mean over cases of the mean {title} over labels. What is drawn on an image is rotated, mirrored and cropped with it."
     return Part("Where it breaks", text, table_of(head, rows))
 
 

@@ -18,7 +18,11 @@ from voxloom.tasks.task import Task, task_of
 VERBS = (
     "predict --tta",
     "predict --uncertainty",
-    "show",
+    "show batch",
+    "show results",
+    "show slices",
+    "show kernels",
+    "show activations",
     "review",
     "compare",
     "stress",
