@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from voxloom.cli.app import run as voxloom
+from voxloom.errors import BadInput
 from voxloom.formats import write_volume
 from voxloom.tasks.task import task_named
 from voxloom.verbs.run import Run
@@ -175,6 +176,19 @@ def test_pictures_tell_target_and_answer(made: tuple[str, Path], tmp_path: Path)
         else:
             assert titles[0].startswith("target ")
             assert f"{float(rows[case]['truth']):.4g}, answer {float(rows[case]['prediction']):.4g}" in title
+
+
+def test_every_score_of_a_task_is_found_by_a_sweep(made: tuple[str, Path]) -> None:
+    name, root = made
+    task, kept = task_named(TASKS[name]), summary(root)
+    for score in task.scores:
+        found = task.sweep_scores(kept, score)["score"]
+        assert isinstance(found, float), score
+    label = "f1.few" if name == "classification" else f"rmse.{next(iter(kept['validation']['targets']))}"
+    assert isinstance(task.sweep_scores(kept, label)["score"], float)
+    for wrong in ("dice", task.main_score + ".nobody"):
+        with pytest.raises(BadInput, match=r"nobody|dice"):
+            task.sweep_scores(kept, wrong)
 
 
 def test_scans_get_worse(made: tuple[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

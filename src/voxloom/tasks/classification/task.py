@@ -192,7 +192,7 @@ def scores_of(summary: Mapping[str, Any], score: str) -> dict[str, float | None]
     """
     validation = held_out(summary)
     metric, _, label = score.partition(".")
-    metrics = [name for name, v in validation.items() if isinstance(v, dict) and "value" in next(iter(v.values()), {})]
+    metrics = [name for name in CLASS_SCORES if name in validation]
     if metric not in metrics:
         raise BadInput(f"there is no metric `{metric}`", None, f"There are {', '.join(metrics)}")
     by_class = validation[metric]
