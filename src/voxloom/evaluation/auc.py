@@ -85,22 +85,68 @@ def compare_aucs(truth: ArrayLike, first: ArrayLike, second: ArrayLike, groups: 
     """
     from scipy.stats import norm
 
+    difference, variance = _difference(truth, first, second, groups)
+    name, what, n = "DeLong's test of paired ROC curves", "difference of AUC", len(np.asarray(truth))
+    if math.isnan(difference):
+        return Outcome(name, math.nan, math.nan, math.nan, what, n)
+    if not variance > 1e-15:
+        p = 1.0 if abs(difference) < 1e-12 else math.nan
+        return Outcome(name, math.nan, p, difference, what, n)
+    z = difference / math.sqrt(variance)
+    return Outcome(name, z, float(2 * norm.sf(abs(z))), difference, what, n)
+
+
+def auc_difference(
+    truth: ArrayLike, first: ArrayLike, second: ArrayLike, groups: Sequence[Any] | None = None, level: float = 0.95
+) -> Estimate:
+    """AUC of the second minus that of the first with DeLong's interval; ends are NaN with one patient or one class only."""
+    from scipy.stats import norm
+
+    difference, variance = _difference(truth, first, second, groups)
+    half = float(norm.ppf(0.5 + level / 2)) * math.sqrt(max(0.0, variance)) if variance == variance else math.nan
+    return Estimate(difference, difference - half, difference + half, level)
+
+
+def _difference(
+    truth: ArrayLike, first: ArrayLike, second: ArrayLike, groups: Sequence[Any] | None
+) -> tuple[float, float]:
+    """Difference of two AUCs and its variance; NaN where they are not defined."""
     positive, one = _checked(truth, first)
     _, other = _checked(truth, second)
-    name, what = "DeLong's test of paired ROC curves", "difference of AUC"
     if not 0 < positive.sum() < len(positive):
-        return Outcome(name, math.nan, math.nan, math.nan, what, len(positive))
-    a, b = _parts(positive, one), _parts(positive, other)
-    place = place_in_groups(groups, len(positive))
-    variance = (
-        _covariance(a, a, positive, place) + _covariance(b, b, positive, place) - 2 * _covariance(a, b, positive, place)
-    )
-    difference = b.value - a.value
-    if variance <= 1e-15:
-        p = 1.0 if abs(difference) < 1e-12 else math.nan
-        return Outcome(name, math.nan, p, difference, what, len(positive))
-    z = difference / math.sqrt(variance)
-    return Outcome(name, z, float(2 * norm.sf(abs(z))), difference, what, len(positive))
+        return math.nan, math.nan
+    a, b, place = _parts(positive, one), _parts(positive, other), place_in_groups(groups, len(positive))
+    if min(len(set(place[positive])), len(set(place[~positive]))) < 2:
+        return b.value - a.value, math.nan
+    own = _covariance(a, a, positive, place) + _covariance(b, b, positive, place)
+    return b.value - a.value, own - 2 * _covariance(a, b, positive, place)
+
+
+@dataclass(frozen=True)
+class RocCurve:
+    """Points of a ROC and of a precision-recall curve, from the highest threshold down; ties are one point.
+
+    Parameters
+    ----------
+    thresholds : scores at or above which a case counts as positive.
+    sensitivity, fallout, precision : at each; fallout is 1 - specificity.
+    """
+
+    thresholds: Numbers
+    sensitivity: Numbers
+    fallout: Numbers
+    precision: Numbers
+
+
+def roc_curve(truth: ArrayLike, scores: ArrayLike) -> RocCurve:
+    """The curve of scores whose classes both occur (BadInput otherwise)."""
+    positive, values = _checked(truth, scores)
+    if not 0 < positive.sum() < len(positive):
+        raise BadInput("a ROC curve needs cases of both kinds", None, "Evaluate on cases with and without it")
+    order = np.argsort(-values, kind="stable")
+    hits, ends = positive[order], np.append(np.flatnonzero(np.diff(values[order])), len(order) - 1)
+    tp, fp = np.cumsum(hits)[ends].astype(float), np.cumsum(~hits)[ends].astype(float)
+    return RocCurve(values[order][ends], tp / hits.sum(), fp / (~hits).sum(), tp / (tp + fp))
 
 
 def _checked(truth: ArrayLike, scores: ArrayLike) -> tuple[NDArray[np.bool_], Numbers]:

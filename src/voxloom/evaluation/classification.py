@@ -152,6 +152,12 @@ class ClassEvaluation:
             values = p[np.arange(len(p)), truth]
         return dict(zip(self.cases, values.tolist(), strict=True))
 
+    def words(self, case: str) -> str:
+        """Truth and answer of a case, for people."""
+        row = next(row for row in self.rows if row.case == case)
+        best = int(np.argmax(row.probabilities))
+        return f"truth {row.truth}, answer {self.classes[best]} ({row.probabilities[best]:.2f})"
+
     def write_csv(self, path: str | Path) -> Path:
         """One row per case: truth, answer, and a probability per class."""
         text = io.StringIO()

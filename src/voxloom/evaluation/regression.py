@@ -86,6 +86,11 @@ class NumberEvaluation:
         """Absolute error per case of one target."""
         return {row.case: abs(row.prediction - row.truth) for row in self.of(label)}
 
+    def words(self, case: str) -> str:
+        """Truth and answers of a case, for people."""
+        rows = [row for row in self.rows if row.case == case]
+        return ", ".join(f"{r.target} {r.truth:.4g}, answer {r.prediction:.4g}" for r in rows)
+
     def write_csv(self, path: str | Path) -> Path:
         """One row per case and target."""
         text = io.StringIO()

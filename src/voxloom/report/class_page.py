@@ -29,7 +29,7 @@ from voxloom.report.plots.classes import (
     risk_coverage,
     roc_curves,
 )
-from voxloom.report.run_page import provenance
+from voxloom.report.run_page import provenance, stress_part
 
 #: What a table comes to; it takes a thousand resamples, so it is reckoned once per table.
 Figures = dict[str, Any]
@@ -77,13 +77,19 @@ def write(run: Path, lead: str, parts: list[Part]) -> Path:
         "name": f"{data['dataset']['name']} · {run.name}",
         "lead": lead,
         "subtitle": f"{len(data['cases'])} cases, {len(list(run.glob('fold_*/model.safetensors')))} trained fold(s)",
-        "parts": [*parts, *curve_parts(run, drawn)],
+        "parts": [*parts, *stress_parts(run), *curve_parts(run, drawn)],
         "plan": read_json(plan) if plan.is_file() else [],
         "provenance": provenance(run, data),
         "cases": data["cases"],
         "recipe": (run / "recipe.yaml").read_text(encoding="utf-8"),
     }
     return write_page(run / "report.html", "run.html", values)
+
+
+def stress_parts(run: Path) -> list[Part]:
+    """The last stress test, where one was made."""
+    path = run / "stress" / "stress.json"
+    return [stress_part(read_json(path))] if path.is_file() else []
 
 
 def class_lead(sets: list[tuple[str, ClassEvaluation, Figures]]) -> str:

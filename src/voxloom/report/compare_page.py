@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
+from voxloom.evaluation.paired import Drawn
 from voxloom.evaluation.statistics import Estimate, p_text
 from voxloom.report.pages import write_page
 from voxloom.report.parts import Part, file_stem, number, picture, table_of
 from voxloom.report.plots import differences_plot, scatter_with_marginals, violin_with_points
+from voxloom.report.plots.classes import curves_beside
 
 #: Labels beyond this many are in the table only.
 _SHOWN = 20
@@ -21,6 +24,7 @@ def write_compare_report(
     patients: Mapping[str, Sequence[str]],
     folder: str | Path,
     alpha: float,
+    curves: Mapping[str, Mapping[str, Drawn]] = MappingProxyType({}),
 ) -> Path:
     """Write ``compare.html`` and its figures as SVG and PNG.
 
@@ -30,6 +34,7 @@ def write_compare_report(
     values : label -> run -> metric per common case, in one order of cases.
     patients : label -> patient of the same cases.
     alpha : corrected p-values below it are drawn filled.
+    curves : label -> run -> the curve that stands behind the figure, where there is one.
     """
     root = Path(folder)
     rows = comparison["differences"]
@@ -40,14 +45,18 @@ def write_compare_report(
         "subtitle": f"{comparison['metric']} on {first['cases']} common {comparison['cases']} cases ({comparison['patients_note']}); "
         f"the reference is {comparison['reference']}",
         "warnings": comparison["warnings"],
-        "parts": [_table_part(comparison, root, alpha), *_label_parts(comparison["metric"], values, patients, root)],
+        "parts": [
+            _table_part(comparison, root, alpha),
+            *_curve_parts(comparison, curves, root),
+            *_label_parts(comparison, values, patients, root),
+        ],
     }
     return write_page(root / "compare.html", "page.html", page)
 
 
 def _table_part(comparison: Mapping[str, Any], root: Path, alpha: float) -> Part:
     rows = comparison["differences"]
-    digits = 4 if comparison["metric"] in ("dice", "iou", "precision", "recall") else 2
+    digits = 4 if comparison["share"] else 2
     cells = [
         [
             f"{r['name']}, {r['label']}",
@@ -63,10 +72,7 @@ def _table_part(comparison: Mapping[str, Any], root: Path, alpha: float) -> Part
         for r in rows
     ]
     head = ["Run, label", "Reference", "Run", "Difference [95 % CI]", "p", "p, Holm", "Effect", "Cases", "Patients"]
-    text = (
-        "Difference: run minus reference, paired by case; bootstrap interval over patients. p: Wilcoxon signed-rank test of the "
-        "patients' mean differences, Holm-corrected over all rows. Effect: matched-pairs rank-biserial correlation."
-    )
+    text = comparison["text"]
     if comparison["friedman_p"] == comparison["friedman_p"]:
         text += f" Friedman test over all runs: {p_text(comparison['friedman_p'])}."
     names = [f"{r['name']}, {r['label']}" for r in rows[:_SHOWN]]
@@ -78,16 +84,27 @@ def _table_part(comparison: Mapping[str, Any], root: Path, alpha: float) -> Part
     return Part("Differences", text, table_of(head, cells), [drawn])
 
 
+def _curve_parts(comparison: Mapping[str, Any], curves: Mapping[str, Mapping[str, Drawn]], root: Path) -> list[Part]:
+    if not curves:
+        return []
+    path = root / "figures"
+    pictures = [
+        picture(curves_beside(by_run), label, path / file_stem(label, comparison["metric"], "curves"))
+        for label, by_run in list(curves.items())[:_SHOWN]
+    ]
+    return [Part("Curves", "All runs on the common cases.", pictures=pictures)]
+
+
 def _label_parts(
-    metric: str,
+    comparison: Mapping[str, Any],
     values: Mapping[str, Mapping[str, Sequence[float]]],
     patients: Mapping[str, Sequence[str]],
     root: Path,
 ) -> list[Part]:
-    parts = []
+    parts, metric = [], comparison["metric"]
     for label, runs in list(values.items())[:_SHOWN]:
         names = list(runs)
-        limits = (0.0, 1.0) if metric in ("dice", "iou", "precision", "recall") else None
+        limits = (0.0, 1.0) if comparison["share"] else None
         stem = root / "figures" / file_stem(label, metric)
         pictures = [picture(violin_with_points(runs, metric, limits=limits), f"{metric} of {label}", stem)]
         for other in names[1:]:

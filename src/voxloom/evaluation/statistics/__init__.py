@@ -17,7 +17,15 @@ from voxloom.evaluation.statistics.association import Correlation, Regression, T
 from voxloom.evaluation.statistics.bootstrap import LEAST_PATIENTS, bootstrap, bootstrap_ci
 from voxloom.evaluation.statistics.categories import same_shares
 from voxloom.evaluation.statistics.interval import Estimate, Outcome, interval_text, p_text
-from voxloom.evaluation.statistics.significance import friedman, holm, mann_whitney, mcnemar, wilcoxon
+from voxloom.evaluation.statistics.significance import (
+    clustered_mcnemar,
+    friedman,
+    holm,
+    mann_whitney,
+    mcnemar,
+    swapped,
+    wilcoxon,
+)
 
 __all__ = [
     "ICC_DEFAULT",
@@ -33,6 +41,7 @@ __all__ = [
     "bland_altman",
     "bootstrap",
     "bootstrap_ci",
+    "clustered_mcnemar",
     "cohen_kappa",
     "friedman",
     "holm",
@@ -45,5 +54,6 @@ __all__ = [
     "regression",
     "same_shares",
     "spearman",
+    "swapped",
     "wilcoxon",
 ]

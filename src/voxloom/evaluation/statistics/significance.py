@@ -6,14 +6,14 @@ SciPy and statsmodels compute. Tests of independent observations are given one v
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from voxloom.errors import BadInput
-from voxloom.evaluation.statistics.arrays import means_of_groups, numbers_of, paired
+from voxloom.evaluation.statistics.arrays import groups_repeat, means_of_groups, numbers_of, paired, place_in_groups
 from voxloom.evaluation.statistics.interval import Outcome
 
 #: Up to so many differences all their signs are tried where ranks are tied.
@@ -143,6 +143,74 @@ def mcnemar(first: Sequence[bool], second: Sequence[bool]) -> Outcome:
     return Outcome(
         "exact McNemar test", float(found.statistic), float(found.pvalue), effect, "difference of shares", len(a)
     )
+
+
+def clustered_mcnemar(first: Sequence[bool], second: Sequence[bool], *, groups: Sequence[Any] | None = None) -> Outcome:
+    """McNemar's exact test where patients have several cases: all signs of the patients' net differences are tried.
+
+    With one case per patient it is the binomial test itself.
+
+    Returns
+    -------
+    The statistic is the net number of cases that the first has beyond the second; the effect is the difference of the shares.
+    """
+    a, b = np.asarray(first, dtype=bool), np.asarray(second, dtype=bool)
+    if not groups_repeat(groups):
+        return mcnemar(a.tolist(), b.tolist())
+    if a.shape != b.shape or a.ndim != 1 or not len(a):
+        raise BadInput(f"{a.size} outcomes cannot be paired with {b.size}")
+    place = place_in_groups(groups, len(a))
+    net = np.rint(np.bincount(place, weights=a.astype(float) - b)).astype(int)
+    chances = np.ones(1)
+    for size in np.abs(net[net != 0]):  # the sum of all signed differences, each sign as likely
+        step = np.zeros(2 * size + 1)
+        step[[0, -1]] = 0.5
+        chances = np.convolve(chances, step)
+    reach = np.abs(np.arange(len(chances)) - len(chances) // 2)
+    p = float(chances[reach >= abs(int(net.sum()))].sum())
+    effect = float(a.mean() - b.mean())
+    name = "exact McNemar test over patients"
+    return Outcome(name, float(net.sum()), min(1.0, p), effect, "difference of shares", len(net))
+
+
+def swapped(
+    statistic: Callable[..., float],
+    truth: ArrayLike,
+    first: ArrayLike,
+    second: ArrayLike,
+    *,
+    groups: Sequence[Any] | None = None,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> Outcome:
+    """Randomisation test of any figure of two models: if they are equal, their answers can be exchanged patient by patient.
+
+    Approximate randomisation (Noreen 1989; Yeh 2000), seeded.
+
+    Parameters
+    ----------
+    statistic : takes truth and answers, rows over the cases.
+    truth, first, second : of the same cases.
+    groups : patient per case.
+
+    Returns
+    -------
+    The effect is the figure of the first minus that of the second; p is NaN where it is not defined.
+    """
+    t, a, b = (np.asarray(column) for column in (truth, first, second))
+    if not len(t) or len(a) != len(t) or len(b) != len(t):
+        raise BadInput(f"{len(a)} and {len(b)} answers cannot be paired with {len(t)} truths")
+    place, random = place_in_groups(groups, len(t)), np.random.default_rng(seed)
+    found = float(statistic(t, a) - statistic(t, b))
+    name, patients = "randomisation test over patients", int(place.max()) + 1
+    if math.isnan(found):
+        return Outcome(name, math.nan, math.nan, math.nan, "difference", patients)
+    reached = 0
+    for _ in range(resamples):
+        swap = random.integers(2, size=patients)[place].astype(bool).reshape(-1, *(1,) * (a.ndim - 1))
+        drawn = float(statistic(t, np.where(swap, b, a)) - statistic(t, np.where(swap, a, b)))
+        reached += abs(drawn) >= abs(found) - 1e-12
+    return Outcome(name, found, (1 + reached) / (1 + resamples), found, "difference", patients)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

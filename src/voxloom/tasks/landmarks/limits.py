@@ -6,7 +6,10 @@ from __future__ import annotations
 CANNOT = {
     "predict --tta": "average over mirror images (--tta), since sides would change places",
     "predict --uncertainty": "write maps of uncertainty; its points carry a confidence each",
-    "show": "be drawn with contours of labels; its report.html shows its points",
+    **dict.fromkeys(
+        ("show batch", "show results", "show slices", "show kernels", "show activations"),
+        "be drawn with contours of labels; its report.html shows its points",
+    ),
     "review": "be reviewed by Dice",
     "compare": "be compared by Dice; compare its points: voxloom points A/test/predictions B/test/predictions --truth POINTS",
     "stress": "be stressed by Dice",

@@ -6,12 +6,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from voxloom.dataset import Case, Dataset, Labels
 from voxloom.dataset.inspect import Fingerprint
 from voxloom.dataset.sides import left_right_axes
 from voxloom.errors import BadInput
+from voxloom.evaluation.paired import Comparison
 from voxloom.evaluation.points import PointEvaluation
 from voxloom.evaluation.scores import POINT_SCORES
 from voxloom.landmarks import LandmarkSettings
@@ -33,10 +35,13 @@ from voxloom.tasks.landmarks.scores import read_point_scores
 from voxloom.tasks.landmarks.scoring import PointTable, settle
 from voxloom.tasks.landmarks.timing import fitted_plan
 from voxloom.tasks.landmarks.training import LandmarkTraining
+from voxloom.tasks.panels import Panel
 from voxloom.tasks.plan_page import plan_page
+from voxloom.tasks.predicted import PredictedCases
 from voxloom.tasks.settings import Settings, resolve
+from voxloom.tasks.stressed import StressTest
 from voxloom.tasks.study import Study
-from voxloom.tasks.task import PLAIN, Material, Planned, Table, Wish
+from voxloom.tasks.task import PLAIN, Calibrated, Material, Planned, Table, Wish
 from voxloom.volume import Volume
 
 #: Formats of points.
@@ -54,6 +59,9 @@ class Landmarks:
     ending = ".csv"
     main_score = "recall"
     scores: Mapping[str, Any] = POINT_SCORES
+    comparison: Comparison | None = None
+    stress: StressTest | None = None
+    calibrates = False
     trained_on = "points"
     cannot: Mapping[str, str] = CANNOT
     unused: Mapping[str, str] = UNUSED
@@ -206,6 +214,18 @@ class Landmarks:
     ) -> dict[str, Any]:
         """None beside the table's."""
         return {}
+
+    def calibrate(self, run: Run, table: Any, promise: float, name: str, cases: Sequence[Case] = ()) -> Calibrated:
+        """Not its own."""
+        raise BadInput("its answers are not calibrated so", run.folder)
+
+    def batch_panels(self, study: Study, images: NDArray[Any], targets: NDArray[Any]) -> list[Panel]:
+        """Refused before."""
+        raise BadInput("a batch of points cannot be drawn", study.folder)
+
+    def result_panels(self, held: PredictedCases, cases: Sequence[str]) -> list[Panel]:
+        """Refused before."""
+        raise BadInput("results of points cannot be drawn", held.run.folder)
 
     def rows(self, summary: Mapping[str, Any] | None) -> list[list[str]]:
         """Recall and distances per level."""

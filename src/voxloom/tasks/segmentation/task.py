@@ -7,6 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from voxloom.dataset import Case, Dataset, Labels
@@ -14,8 +16,10 @@ from voxloom.dataset.inspect import Fingerprint
 from voxloom.errors import BadInput
 from voxloom.evaluation import Evaluation, evaluate_case, robustness
 from voxloom.evaluation.case import undeclared_values
+from voxloom.evaluation.compare_masks import MASKS
+from voxloom.evaluation.paired import Comparison
 from voxloom.evaluation.scores import MASK_SCORES
-from voxloom.formats import write_volume
+from voxloom.formats import read_label, write_volume
 from voxloom.prepare import PreparedCase, Statistics
 from voxloom.recipe.recipe import Recipe
 from voxloom.report.dice_table import dice_rows, metric_rows
@@ -23,18 +27,22 @@ from voxloom.run.matching import MatchedCases, matched_cases
 from voxloom.run.mirroring import without_sided_mirrors
 from voxloom.run.run import Run
 from voxloom.run.scans import Scan
+from voxloom.tasks.panels import Panel
 from voxloom.tasks.plan_page import plan_page, under_budget
+from voxloom.tasks.predicted import PredictedCases
 from voxloom.tasks.segmentation.facts import complete, gather_facts, plan_rows
 from voxloom.tasks.segmentation.material import usable_cases
 from voxloom.tasks.segmentation.predictor import Predictor
 from voxloom.tasks.segmentation.scores import read_scores
 from voxloom.tasks.segmentation.scoring import read_tables, settle
+from voxloom.tasks.segmentation.stress import STRESS
 from voxloom.tasks.segmentation.structures import score_structures, write_structures
 from voxloom.tasks.segmentation.truth import truth_of
 from voxloom.tasks.segmentation.tta import views_told, with_tta
 from voxloom.tasks.settings import Settings, resolve
+from voxloom.tasks.stressed import StressTest
 from voxloom.tasks.study import Study
-from voxloom.tasks.task import PLAIN, Material, Planned, Table, Wish
+from voxloom.tasks.task import PLAIN, Calibrated, Material, Planned, Table, Wish
 from voxloom.volume import Volume
 
 if TYPE_CHECKING:
@@ -52,6 +60,9 @@ class Segmentation:
     ending = ".nii.gz"
     main_score = "dice"
     scores: Mapping[str, Any] = MASK_SCORES
+    comparison: Comparison | None = MASKS
+    stress: StressTest | None = STRESS
+    calibrates = False
     trained_on = "label maps"
     cannot: Mapping[str, str] = {}
     unused: Mapping[str, str] = {}
@@ -195,6 +206,27 @@ class Segmentation:
         """Of single structures, where the recipe counts them."""
         assert labels is not None
         return score_structures(run, labels, predictions, cases, folder)
+
+    def calibrate(self, run: Run, table: Any, promise: float, name: str, cases: Sequence[Case] = ()) -> Calibrated:
+        """Not its own."""
+        raise BadInput("its answers are not calibrated so", run.folder)
+
+    def batch_panels(self, study: Study, images: NDArray[Any], targets: NDArray[Any]) -> list[Panel]:
+        """The first channel with the contours of the labels."""
+        flat, spacing = images.ndim == 4, study.settings.spacing
+        pairs = ((i[0][..., None], t[..., None]) if flat else (i[0], t) for i, t in zip(images, targets, strict=True))
+        return [Panel(image, spacing, ((inner, "-"),)) for image, inner in pairs]
+
+    def result_panels(self, held: PredictedCases, cases: Sequence[str]) -> list[Panel]:
+        """Truth as solid and prediction as dashed contours."""
+        labels, shown = held.labels, []
+        assert labels is not None
+        for name in cases:
+            case = held.cases[name]
+            image, truth, found = case.read_image(), truth_of(case), read_label(held.predictions[name])
+            masks = (labels.encode(truth.data[0]), "-"), (labels.encode(found.data[0]), "--")
+            shown.append(Panel(image.present[0].astype(np.float32), image.spacing, masks, name))
+        return shown
 
     def rows(self, summary: Mapping[str, Any] | None) -> list[list[str]]:
         """Dice per label."""

@@ -162,6 +162,11 @@ class AnswerPredictor:
         return self.networks.channels
 
     @property
+    def members(self) -> tuple[Member, ...]:
+        """The networks of the folds."""
+        return self.networks.members
+
+    @property
     def may_lack(self) -> bool:
         """Whether the networks learned to do without a channel."""
         return self.networks.may_lack

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ValidationError
 
 from voxloom.dataset import Case, Dataset, Labels
@@ -26,10 +27,13 @@ from voxloom.run.cases import joined_cases
 from voxloom.run.matching import MatchedCases, ordered_cases
 from voxloom.run.run import Run
 from voxloom.run.scans import Scan
+from voxloom.tasks.panels import Panel
 from voxloom.tasks.plan_page import plan_page, under_budget
+from voxloom.tasks.predicted import PredictedCases
 from voxloom.tasks.settings import Settings, resolve
 from voxloom.tasks.study import Study
-from voxloom.tasks.task import Material, Planned, Wish
+from voxloom.tasks.task import Calibrated, Material, Planned, Wish
+from voxloom.tasks.whole_case.calibration import CALIBRATION, write_calibration
 from voxloom.tasks.whole_case.limits import CANNOT, UNUSED
 from voxloom.tasks.whole_case.material import WholeCaseMaterial, scales_of
 from voxloom.tasks.whole_case.noise import step_timer
@@ -40,8 +44,6 @@ from voxloom.tasks.whole_case.settings import WholeCaseSettings
 from voxloom.tasks.whole_case.training import Objective, WholeCaseTraining
 from voxloom.volume import Volume
 
-#: What a run learned on its held-out cases about its answers.
-CALIBRATION = "calibration.json"
 ENDINGS = (".json",)
 
 
@@ -57,12 +59,13 @@ class WholeCaseTask(ABC):
     ending = ".json"
     unused: Mapping[str, str] = UNUSED
     cannot: Mapping[str, str] = CANNOT
+    calibrates = True
     trained_on: str
     monitor: str
 
     @abstractmethod
     def meaning_of(self, dataset: Dataset, settings: Any) -> Any:
-        """What the targets of a data set are; has ``target(case)``, ``outputs`` and ``to_dict()``."""
+        """What the targets of a data set are; has ``target(case)``, ``words(target)``, ``outputs`` and ``to_dict()``."""
 
     @abstractmethod
     def meaning_from(self, values: Mapping[str, Any]) -> Any:
@@ -234,6 +237,41 @@ class WholeCaseTask(ABC):
         write_text(path, json.dumps({"case": name, **prediction.to_dict()}, indent=2, ensure_ascii=False) + "\n")
         return path
 
+    def batch_panels(self, study: Study, images: NDArray[Any], targets: NDArray[Any]) -> list[Panel]:
+        """The first channel, and the target in words."""
+        told, spacing = own(study.material).meaning, study.settings.spacing
+        firsts = (image[0][..., None] if images.ndim == 4 else image[0] for image in images)
+        return [
+            Panel(image, spacing, (), f"target {told.words(target)}")
+            for image, target in zip(firsts, targets, strict=True)
+        ]
+
+    def result_panels(self, held: PredictedCases, cases: Sequence[str]) -> list[Panel]:
+        """The first channel, with truth and answer in words."""
+        table, shown = self.read_table(held.tables, held.run), []
+        for name in cases:
+            image = held.cases[name].read_image()
+            shown.append(Panel(image.present[0].astype(np.float32), image.spacing, (), f"{name}: {table.words(name)}"))
+        return shown
+
+    @abstractmethod
+    def calibration(self, table: Any, promise: float) -> dict[str, Any]:
+        """What scored cases teach about answers, for ``calibration.json``."""
+
+    @abstractmethod
+    def calibration_rows(self, about: Mapping[str, Any]) -> list[list[str]]:
+        """The same for the screen."""
+
+    def calibrate(self, run: Run, table: Any, promise: float, name: str, cases: Sequence[Case] = ()) -> Calibrated:
+        """Fit and keep it; cases of another data set are remembered, so that no later test counts them in silence."""
+        about = self.calibration(table, promise)
+        write_calibration(run.folder, about, name, cases)
+        return Calibrated({**about, "on": name}, self.calibration_rows(about), (run.folder / CALIBRATION,))
+
+    @abstractmethod
+    def read_table(self, paths: Sequence[Path], run: Run) -> Any:
+        """The rows of tables; has ``words(case)``, truth and answer for people."""
+
     def cards(self, run: Path) -> None:
         """None yet."""
         return None
@@ -247,6 +285,15 @@ class WholeCaseTask(ABC):
     ) -> dict[str, Any]:
         """None beside the table's."""
         return {}
+
+
+def check_rows(check: Mapping[str, Any] | None, what: str, size: str) -> list[list[str]]:
+    """How a promise did on cases that it was not fitted to, for the screen."""
+    if check is None:
+        return [[f"{what} that held the truth", "not checked: one patient only"]]
+    told = f"{100 * check['held']:.0f} % [{100 * check['low']:.0f}, {100 * check['high']:.0f}] of {check['patients']} patients"
+    width = "no bound" if check["size"] is None else f"{check['size']:.3g}"
+    return [[f"{what} that held the truth ({100 * check['promise']:.0f} % promised)", told], [f"{what}: {size}", width]]
 
 
 def own(material: Material) -> WholeCaseMaterial:
