@@ -92,7 +92,7 @@ FLOORS = [
     ["points"],
     ["formats"],
     ["volume"],
-    ["errors", "files", "notes", "progress", "parallel", "digests", "yamltext", "complaints"],
+    ["errors", "files", "notes", "progress", "parallel", "digests", "yamltext", "complaints", "connected"],
 ]
 FLOOR = {f"voxloom.{room}": number for number, rooms in enumerate(FLOORS) for room in rooms}
 
