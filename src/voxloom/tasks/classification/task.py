@@ -20,6 +20,7 @@ from voxloom.evaluation.conformal import class_scores, quantile
 from voxloom.evaluation.probabilities import at_temperature, fit_temperature
 from voxloom.evaluation.scores import CLASS_SCORES
 from voxloom.files import write_json, write_text
+from voxloom.report.cards.whole_cases import Classes
 from voxloom.report.class_table import class_rows
 from voxloom.run.run import Run
 from voxloom.tasks.classification.answer import ClassAnswer
@@ -151,10 +152,16 @@ class Classification(WholeCaseTask):
         """A metric over all classes, or of one: "auc", "f1.mass"."""
         return scores_of(summary, score)
 
+    def subject(self) -> Classes:
+        """Classes, by the keys of its section."""
+        assert self.section is not None
+        return Classes(self.section)
+
     def report(self, run: Path) -> Path:
-        """The page."""
+        """Page and cards."""
         from voxloom.report.class_page import write_class_report
 
+        self.cards(run)
         return write_class_report(run)
 
 
