@@ -92,7 +92,18 @@ FLOORS = [
     ["points"],
     ["formats"],
     ["volume"],
-    ["errors", "files", "notes", "progress", "parallel", "processors", "digests", "yamltext", "complaints"],
+    [
+        "errors",
+        "files",
+        "notes",
+        "progress",
+        "parallel",
+        "processors",
+        "digests",
+        "yamltext",
+        "complaints",
+        "connected",
+    ],
 ]
 FLOOR = {f"voxloom.{room}": number for number, rooms in enumerate(FLOORS) for room in rooms}
 

@@ -92,6 +92,24 @@ def test_a_run_knows_its_task_and_learns(made: tuple[str, Path]) -> None:
         assert (root / "run" / name).is_file(), name
 
 
+def test_cards_are_filled(made: tuple[str, Path]) -> None:
+    task, root = made
+    run = root / "run"
+    model, claim, methods = ((run / name).read_text("utf-8") for name in ("model_card.md", "claim.md", "methods.md"))
+    goal = "classification of cases as few and many" if task == "classification" else "prediction of"
+    assert goal in model
+    assert "Each of 40 steps saw 4 cases" in methods
+    assert "the contracting path of a 3D U-Net" in methods
+    assert "a chance of 90 %" in methods
+    assert "held-out | AUC" in model if task == "classification" else "held-out | " in model
+    assert "the calibration of" in claim
+    assert "not known to the run" not in claim
+    assert "Dice" not in model + claim + methods
+    assert "On 4 external cases of cases" in methods
+    if task == "counting":
+        assert COUNTING in methods
+
+
 def test_an_answer_for_a_scan(made: tuple[str, Path], tmp_path: Path) -> None:
     task, root = made
     scan = str(root / "unseen" / "s40.nii.gz")

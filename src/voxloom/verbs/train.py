@@ -129,7 +129,7 @@ def start_study(dataset: Dataset, recipe: Recipe, folder: Path, listener: Listen
     write_json(folder / "environment.json", describe_environment(device))
     write_splits(folds, folder / "splits_final.json")
     about = describe_data(task, material, dataset, folds, found, records, outside)
-    write_json(folder / "data.json", {**about, "notes": notes})
+    write_json(folder / "data.json", {**about, "notes": notes, **({"settled": told} if told else {})})
     plan.recipe.save(folder / "recipe.yaml")
     return Study(folder, task, material, folds, task.resolve(plan.recipe), device)
 

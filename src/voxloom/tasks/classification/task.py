@@ -22,6 +22,7 @@ from voxloom.evaluation.paired import Comparison
 from voxloom.evaluation.probabilities import at_temperature, fit_temperature
 from voxloom.evaluation.scores import CLASS_SCORES
 from voxloom.files import write_text
+from voxloom.report.cards.whole_cases import Classes
 from voxloom.report.class_table import class_rows
 from voxloom.run.run import Run
 from voxloom.tasks.classification.answer import ClassAnswer
@@ -167,10 +168,16 @@ class Classification(WholeCaseTask):
         """A metric over all classes, or of one: "auc", "f1.mass"."""
         return scores_of(summary, score)
 
+    def subject(self) -> Classes:
+        """Classes, by the keys of its section."""
+        assert self.section is not None
+        return Classes(self.section)
+
     def report(self, run: Path) -> Path:
-        """The page."""
+        """Page and cards."""
         from voxloom.report.class_page import write_class_report
 
+        self.cards(run)
         return write_class_report(run)
 
 

@@ -36,7 +36,7 @@ from voxloom.tasks.landmarks.scoring import PointTable, settle
 from voxloom.tasks.landmarks.timing import fitted_plan
 from voxloom.tasks.landmarks.training import LandmarkTraining
 from voxloom.tasks.panels import Panel
-from voxloom.tasks.plan_page import plan_page
+from voxloom.tasks.plan_page import plan_page, plan_rows, under_budget
 from voxloom.tasks.predicted import PredictedCases
 from voxloom.tasks.settings import Settings, resolve
 from voxloom.tasks.stressed import StressTest
@@ -100,8 +100,9 @@ class Landmarks:
         plan = plan_landmarks(recipe, headers, m.layout.count)
         if seconds is not None:
             plan = fitted_plan(plan, headers, m.layout, device, seconds)
-        opening = f"{len(m.dataset)} cases with points; recipe `{plan.recipe.name}`."
-        return Planned(plan.recipe, plan.reasons, plan_page(opening, plan.reasons))
+        opening = f"{len(m.dataset)} cases with points; {under_budget(plan.recipe)}"
+        rows = plan_rows(recipe, plan.recipe, plan.reasons)
+        return Planned(plan.recipe, rows, plan_page(opening, rows))
 
     def resolve(self, recipe: Recipe) -> Settings:
         """All sections, and ``landmarks:``."""
@@ -203,7 +204,11 @@ class Landmarks:
         return settle(study, scored) if scored else {}, {}
 
     def cards(self, run: Path) -> None:
-        """None yet."""
+        """Model card, CLAIM and methods."""
+        from voxloom.report.cards import write_cards
+        from voxloom.report.cards.marks import MARKS
+
+        write_cards(run, MARKS)
 
     def spread(self, scored: Mapping[str, PointEvaluation]) -> dict[str, Any]:
         """Not measured."""
@@ -240,9 +245,10 @@ class Landmarks:
         return read_point_scores(dict(summary), score)
 
     def report(self, run: Path) -> Path:
-        """The page."""
+        """Page and cards."""
         from voxloom.report.landmark_page import write_landmark_report
 
+        self.cards(run)
         return write_landmark_report(run)
 
 

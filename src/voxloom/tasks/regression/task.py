@@ -21,6 +21,7 @@ from voxloom.evaluation.paired import Comparison
 from voxloom.evaluation.regression import NumberEvaluation, NumberRow
 from voxloom.evaluation.scores import NUMBER_SCORES
 from voxloom.files import write_text
+from voxloom.report.cards.whole_cases import Numbers
 from voxloom.report.class_table import target_rows
 from voxloom.run.run import Run
 from voxloom.tasks.regression.objective import NumberObjective, Scale, find_scale
@@ -170,10 +171,16 @@ class Regression(WholeCaseTask):
             raise BadInput(f"there is no figure `{score}`", None, "There are mae, rmse, r2 and bias, of every target")
         return {"score": figures[metric]["value"]}
 
+    def subject(self) -> Numbers:
+        """Numbers, by the keys of its section."""
+        assert self.section is not None
+        return Numbers(self.section)
+
     def report(self, run: Path) -> Path:
-        """The page."""
+        """Page and cards."""
         from voxloom.report.class_page import write_number_report
 
+        self.cards(run)
         return write_number_report(run)
 
 

@@ -28,9 +28,9 @@ from voxloom.run.mirroring import without_sided_mirrors
 from voxloom.run.run import Run
 from voxloom.run.scans import Scan
 from voxloom.tasks.panels import Panel
-from voxloom.tasks.plan_page import plan_page, under_budget
+from voxloom.tasks.plan_page import plan_page, plan_rows, under_budget
 from voxloom.tasks.predicted import PredictedCases
-from voxloom.tasks.segmentation.facts import complete, gather_facts, plan_rows
+from voxloom.tasks.segmentation.facts import complete, gather_facts, reasons_of
 from voxloom.tasks.segmentation.material import usable_cases
 from voxloom.tasks.segmentation.predictor import Predictor
 from voxloom.tasks.segmentation.scores import read_scores
@@ -99,7 +99,7 @@ class Segmentation:
         from voxloom.tasks.segmentation.noise import timed_step
 
         full, plan = complete(recipe, facts, device, seconds, partial(timed_step, device=device))
-        rows = tuple(plan_rows(recipe, plan))
+        rows = plan_rows(recipe, full, reasons_of(recipe, plan))
         opening = f"{facts.cases} training cases; {under_budget(recipe)}"
         closing = " Change a key there and train again with `voxloom train -r`."
         return Planned(full, rows, plan_page(opening, rows, closing))
@@ -243,8 +243,9 @@ class Segmentation:
     def cards(self, run: Path) -> None:
         """Model card, CLAIM and methods."""
         from voxloom.report.cards import write_cards
+        from voxloom.report.cards.label_maps import LABEL_MAPS
 
-        write_cards(run)
+        write_cards(run, LABEL_MAPS)
 
     def report(self, run: Path) -> Path:
         """Page and cards."""
