@@ -96,7 +96,7 @@ class LabelMaps(Subject):
         """Dice and distances per label, and single structures."""
         if "dice" not in summary:
             return
-        parts = [f"{shown(f)} for {label}" for label, f in summary["dice"].items() if label != "mean"]
+        parts = [f"{shown(f)} for {label}" for label, f in summary["dice"].items() if label not in ("mean", "total")]
         yield f"On {where}, mean Dice was {listed(parts)}{surface_words(summary)}."
         if single := summary.get("structures"):
             yield structure_words(single)
@@ -108,7 +108,8 @@ class LabelMaps(Subject):
             for label, dice in summary.get("dice", {}).items():
                 kinds = summary.get("kinds", {}).get(label, {})
                 lost = str(kinds.get("truth_empty", 0) + kinds.get("prediction_empty", 0)) if kinds else ""
-                hd95 = f"{_number(summary['hd95'][label]['median'], 1)} {distance_unit(unit_of(summary))}"
+                far = summary["hd95"].get(label)
+                hd95 = "" if far is None else f"{_number(far['median'], 1)} {distance_unit(unit_of(summary))}"
                 means = [_number(dice["mean"], 3), interval_text(dice["ci"], 3, " to "), _number(dice["median"], 3)]
                 rows.append([name, label, str(dice["n"]), *means, hd95, lost])
         return rows
