@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from voxloom import Run
 from voxloom.cli.app import run as voxloom
 from voxloom.errors import BadInput
 from voxloom.formats import read_volume, write_volume
