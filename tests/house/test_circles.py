@@ -81,6 +81,7 @@ FLOORS = [
     ["export", "pictures", "annotate"],
     ["ensemble", "trust"],
     ["tasks"],
+    ["attribution"],
     ["run"],
     ["recipe"],
     ["report", "training"],

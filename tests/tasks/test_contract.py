@@ -13,7 +13,7 @@ import pytest
 
 from voxloom.cli.app import run as voxloom
 from voxloom.errors import BadInput
-from voxloom.formats import write_volume
+from voxloom.formats import read_volume, write_volume
 from voxloom.tasks.task import task_named
 from voxloom.verbs.run import Run
 from voxloom.volume import Volume
@@ -285,3 +285,22 @@ def test_a_task_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[
         said = capsys.readouterr().err
         assert name.split(":")[-1] in said or name in said
         assert not (tmp_path / "run").exists()
+
+
+def test_explain(made: tuple[str, Path], tmp_path: Path) -> None:
+    task, root = made
+    words = ["explain", str(root / "run"), str(root / "unseen" / "s43.nii.gz"), "-o", str(tmp_path)]
+    assert voxloom([*words, "--json"]) == 0
+    (found,) = tmp_path.glob("s43_grad-cam_*.nii.gz")
+    image = read_volume(found)
+    assert image.shape == (16, 16, 12)
+    assert np.isfinite(image.data).all()
+    index = json.loads((root / "run" / "explained" / "index.json").read_text())
+    assert index["cases"]
+    assert "with maps of grad-cam" in (root / "run" / "report.html").read_text()
+    losses = Run(root / "run").top_losses()
+    assert losses[0].loss >= losses[-1].loss
+    if task != "classification":
+        assert losses[0].loss == pytest.approx(abs(float(losses[0].truth) - float(losses[0].answer)), rel=0.01)
+        with pytest.raises(BadInput, match="which have no confusion matrix"):
+            Run(root / "run").confusion_matrix()

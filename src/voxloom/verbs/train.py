@@ -32,6 +32,7 @@ from voxloom.training.fit import fit
 from voxloom.training.loop import Outcome
 from voxloom.training.skipping import skipped_sentence
 from voxloom.verbs.evaluate import report_run, validate_run
+from voxloom.verbs.examples import write_examples
 from voxloom.verbs.external import evaluate_external, kept_apart, open_external
 from voxloom.verbs.run import Run
 
@@ -194,6 +195,8 @@ def _train_folds(study: Study, listener: Listener, *, resume: bool = False) -> R
     repeat.save(study.folder / "repeat.yaml")
     with listener.progress("Predicting the held-out cases") as progress:
         validate_run(study, {k: vars(v) for k, v in outcomes.items()}, progress)
+    with listener.progress("Explaining held-out cases"):
+        write_examples(Run(study.folder), study, listener)
     external = open_external(study.task, study.material, recipe)
     with listener.progress("Predicting the external cases") as progress:
         evaluate_external(study, external, progress)

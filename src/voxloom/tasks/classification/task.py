@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel
 
+from voxloom.attribution import Explainable
 from voxloom.dataset import Case, Dataset, Labels
 from voxloom.errors import BadInput
 from voxloom.evaluation.classification import ClassEvaluation, ClassRow
@@ -27,16 +28,17 @@ from voxloom.report.class_table import class_rows
 from voxloom.run.run import Run
 from voxloom.tasks.classification.answer import ClassAnswer
 from voxloom.tasks.classification.classes import Meaning, find_meaning
+from voxloom.tasks.classification.explained import explain_classes
 from voxloom.tasks.classification.objective import ClassObjective
 from voxloom.tasks.classification.predictor import ClassCalibration, ClassPredictor, balanced_repeats
 from voxloom.tasks.scoring import held_out, pooled
 from voxloom.tasks.stressed import StressTest
 from voxloom.tasks.study import Study
-from voxloom.tasks.task import PLAIN, Table, Wish
+from voxloom.tasks.task import PLAIN, Example, Table, Wish
 from voxloom.tasks.whole_case.calibration import TOLD, was_used, write_calibration
 from voxloom.tasks.whole_case.settings import ClassificationSettings
 from voxloom.tasks.whole_case.stress import CLASS_STRESS
-from voxloom.tasks.whole_case.task import WholeCaseTask, check_rows
+from voxloom.tasks.whole_case.task import BEST, WORST, WholeCaseTask, check_rows
 
 
 class Classification(WholeCaseTask):
@@ -172,6 +174,25 @@ class Classification(WholeCaseTask):
         """Classes, by the keys of its section."""
         assert self.section is not None
         return Classes(self.section)
+
+    def explainable(self, run: Run, folds: Sequence[Path], device: str = "auto") -> Explainable:
+        """Every class."""
+        return explain_classes(self.load(folds, device=device))
+
+    def examples(self, table: ClassEvaluation) -> list[Example]:
+        """The most confidently wrong with the maps of answer and truth, then the surest right ones."""
+        losses = table.losses()
+        wrong = [one for one in losses if not one.right][:WORST]
+        right = [one for one in reversed(losses) if one.right][:BEST]
+        return [
+            Example(
+                one.case,
+                tuple(dict.fromkeys((one.answer, one.truth))),
+                f"{one.case}: {one.truth}, answer {one.answer} ({one.confidence:.2f})",
+                bool(one.right),
+            )
+            for one in (*wrong, *right)
+        ]
 
     def report(self, run: Path) -> Path:
         """Page and cards."""

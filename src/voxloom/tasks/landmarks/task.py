@@ -9,6 +9,7 @@ from typing import Any
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
+from voxloom.attribution import Explainable
 from voxloom.dataset import Case, Dataset, Labels
 from voxloom.dataset.inspect import Fingerprint
 from voxloom.dataset.sides import left_right_axes
@@ -26,6 +27,7 @@ from voxloom.run.matching import MatchedCases, ordered_cases
 from voxloom.run.mirroring import kept_mirrors
 from voxloom.run.run import Run
 from voxloom.run.scans import Scan
+from voxloom.tasks.landmarks.explained import explain_marks
 from voxloom.tasks.landmarks.limits import CANNOT, UNUSED
 from voxloom.tasks.landmarks.material import LandmarkMaterial, landmark_material
 from voxloom.tasks.landmarks.plan import checked, grid_of, headers_of, plan_landmarks
@@ -41,7 +43,7 @@ from voxloom.tasks.predicted import PredictedCases
 from voxloom.tasks.settings import Settings, resolve
 from voxloom.tasks.stressed import StressTest
 from voxloom.tasks.study import Study
-from voxloom.tasks.task import PLAIN, Calibrated, Material, Planned, Table, Wish
+from voxloom.tasks.task import PLAIN, Calibrated, Example, Material, Planned, Table, Wish
 from voxloom.volume import Volume
 
 #: Formats of points.
@@ -243,6 +245,14 @@ class Landmarks:
     def sweep_scores(self, summary: Mapping[str, Any], score: str) -> dict[str, float | None]:
         """A figure over all landmarks, or of one level."""
         return read_point_scores(dict(summary), score)
+
+    def explainable(self, run: Run, folds: Sequence[Path], device: str = "auto") -> Explainable:
+        """Every map of landmarks where it is found."""
+        return explain_marks(self.load(folds, device=device))
+
+    def examples(self, table: PointEvaluation) -> list[Example]:
+        """None: the report shows the points."""
+        return []
 
     def report(self, run: Path) -> Path:
         """Page and cards."""

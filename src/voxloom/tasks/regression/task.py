@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel
 
+from voxloom.attribution import Explainable
 from voxloom.dataset import Case, Dataset, Labels
 from voxloom.errors import BadInput
 from voxloom.evaluation.compare_numbers import NUMBERS
@@ -24,16 +25,17 @@ from voxloom.files import write_text
 from voxloom.report.cards.whole_cases import Numbers
 from voxloom.report.class_table import target_rows
 from voxloom.run.run import Run
+from voxloom.tasks.regression.explained import explain_numbers
 from voxloom.tasks.regression.objective import NumberObjective, Scale, find_scale
 from voxloom.tasks.regression.predictor import NumberAnswer, NumberCalibration, NumberPredictor
 from voxloom.tasks.scoring import held_out, pooled
 from voxloom.tasks.stressed import StressTest
 from voxloom.tasks.study import Study
-from voxloom.tasks.task import PLAIN, Table, Wish
+from voxloom.tasks.task import PLAIN, Example, Table, Wish
 from voxloom.tasks.whole_case.calibration import TOLD, was_used, write_calibration
 from voxloom.tasks.whole_case.settings import RegressionSettings
 from voxloom.tasks.whole_case.stress import NUMBER_STRESS
-from voxloom.tasks.whole_case.task import WholeCaseTask, check_rows
+from voxloom.tasks.whole_case.task import BEST, WORST, WholeCaseTask, check_rows
 
 
 class Regression(WholeCaseTask):
@@ -175,6 +177,19 @@ class Regression(WholeCaseTask):
         """Numbers, by the keys of its section."""
         assert self.section is not None
         return Numbers(self.section)
+
+    def explainable(self, run: Run, folds: Sequence[Path], device: str = "auto") -> Explainable:
+        """Every target."""
+        return explain_numbers(self.load(folds, device=device))
+
+    def examples(self, table: NumberEvaluation) -> list[Example]:
+        """The largest errors, then the smallest, with the maps of all targets."""
+        losses = table.losses()
+        best = losses[len(losses) - BEST :] if len(losses) >= WORST + BEST else []
+        return [
+            Example(one.case, (), f"{one.case}: {one.truth}, answer {one.answer}", one in best)
+            for one in (*losses[:WORST], *reversed(best))
+        ]
 
     def report(self, run: Path) -> Path:
         """Page and cards."""

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
+from voxloom.attribution import Explainable
 from voxloom.dataset import Case, Dataset, Labels
 from voxloom.dataset.inspect import Fingerprint
 from voxloom.errors import BadInput
@@ -30,6 +31,7 @@ from voxloom.run.scans import Scan
 from voxloom.tasks.panels import Panel
 from voxloom.tasks.plan_page import plan_page, plan_rows, under_budget
 from voxloom.tasks.predicted import PredictedCases
+from voxloom.tasks.segmentation.explained import explain_labels
 from voxloom.tasks.segmentation.facts import complete, gather_facts, reasons_of
 from voxloom.tasks.segmentation.material import usable_cases
 from voxloom.tasks.segmentation.predictor import Predictor
@@ -42,7 +44,7 @@ from voxloom.tasks.segmentation.tta import views_told, with_tta
 from voxloom.tasks.settings import Settings, resolve
 from voxloom.tasks.stressed import StressTest
 from voxloom.tasks.study import Study
-from voxloom.tasks.task import PLAIN, Calibrated, Material, Planned, Table, Wish
+from voxloom.tasks.task import PLAIN, Calibrated, Example, Material, Planned, Table, Wish
 from voxloom.volume import Volume
 
 if TYPE_CHECKING:
@@ -246,6 +248,14 @@ class Segmentation:
         from voxloom.report.cards.label_maps import LABEL_MAPS
 
         write_cards(run, LABEL_MAPS)
+
+    def explainable(self, run: Run, folds: Sequence[Path], device: str = "auto") -> Explainable:
+        """Every label where it is predicted."""
+        return explain_labels(self.load(folds, device=device).with_run(run))
+
+    def examples(self, table: Evaluation) -> list[Example]:
+        """None: the report shows slices with contours."""
+        return []
 
     def report(self, run: Path) -> Path:
         """Page and cards."""

@@ -46,6 +46,8 @@ from voxloom.tasks.whole_case.training import Objective, WholeCaseTraining
 from voxloom.volume import Volume
 
 ENDINGS = (".json",)
+#: Held-out cases that a report shows with maps: the worst, and some that were right.
+WORST, BEST = 5, 3
 
 
 class WholeCaseTask(ABC):
