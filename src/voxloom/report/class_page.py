@@ -14,6 +14,7 @@ from voxloom.evaluation.classification import ClassEvaluation
 from voxloom.evaluation.probabilities import reliability
 from voxloom.evaluation.regression import NumberEvaluation
 from voxloom.files import read_json
+from voxloom.report.class_further import calibration_parts, class_further, further_of, number_further
 from voxloom.report.class_table import class_rows, number_text, target_rows
 from voxloom.report.curves_part import Columns, curve_parts
 from voxloom.report.explained_part import explained_parts
@@ -50,22 +51,22 @@ def write_number_report(run: Path) -> Path:
 
 def tables(run: Path, read: Callable[[Path], Any]) -> Iterator[tuple[str, Any, Figures]]:
     """The held-out cases of all folds, the external sets, and the last test set: name, table, and its figures."""
-    for name, found in _tables(run, read):
-        yield name, found, found.summary()
+    for name, entry, found in _tables(run, read):
+        yield name, found, {**found.summary(), **further_of(run, entry)}
 
 
-def _tables(run: Path, read: Callable[[Path], Any]) -> Iterator[tuple[str, Any]]:
+def _tables(run: Path, read: Callable[[Path], Any]) -> Iterator[tuple[str, str, Any]]:
     folds = [read(path) for path in sorted(run.glob("fold_*/metrics.csv"))]
     if folds:
         whole = folds[0]
         for other in folds[1:]:
             whole.extend(other)
-        yield "held-out cases", whole
+        yield "held-out cases", "validation", whole
     summary = read_json(run / "summary.json") if (run / "summary.json").is_file() else {}
     for name, kept in summary.get("external", {}).items():
-        yield f"external cases of {name}", read(run / kept["folder"] / "metrics.csv")
+        yield f"external cases of {name}", f"external:{name}", read(run / kept["folder"] / "metrics.csv")
     if (run / "test" / "metrics.csv").is_file():
-        yield "test cases", read(run / "test" / "metrics.csv")
+        yield "test cases", "test", read(run / "test" / "metrics.csv")
 
 
 def write(run: Path, lead: str, parts: list[Part]) -> Path:
@@ -76,7 +77,13 @@ def write(run: Path, lead: str, parts: list[Part]) -> Path:
         "name": f"{data['dataset']['name']} · {run.name}",
         "lead": lead,
         "subtitle": f"{len(data['cases'])} cases, {len(list(run.glob('fold_*/model.safetensors')))} trained fold(s)",
-        "parts": [*parts, *explained_parts(run), *stress_parts(run), *curve_parts(run, drawn)],
+        "parts": [
+            *parts,
+            *calibration_parts(run),
+            *explained_parts(run),
+            *stress_parts(run),
+            *curve_parts(run, drawn),
+        ],
         "plan": read_json(plan) if plan.is_file() else [],
         "provenance": provenance(run, data),
         "cases": data["cases"],
@@ -109,6 +116,10 @@ def class_parts(name: str, found: ClassEvaluation, figures: Figures) -> list[Par
     counts = ", ".join(f"{n} {c}" for c, n in figures["counts"].items())
     pictures = [
         picture(confusion_matrix(found.classes, found.confusion()), "Confusion matrix: cases"),
+        picture(
+            confusion_matrix(found.classes, found.confusion(), normalize=True),
+            "Confusion matrix: shares of the true class",
+        ),
         picture(roc_curves(found), "ROC and precision-recall curves"),
         picture(reliability_diagram(reliability(found.probabilities, found.truth)), "Reliability of the confidence"),
         picture(risk_coverage(found), "Risk over coverage"),
@@ -116,7 +127,8 @@ def class_parts(name: str, found: ClassEvaluation, figures: Figures) -> list[Par
     if len(found.classes) == 2 and 0 < found.truth.sum() < len(found.truth):
         pictures.append(picture(decision_curves(found), f"Decision curve for {found.classes[1]}"))
     text = f"{counts}. Intervals draw whole patients; the AUC's is DeLong's."
-    return [Part(f"Classes of {name}", text, table_of(head, rows), pictures), worst_part(name, found)]
+    whole = Part(f"Classes of {name}", text, table_of(head, rows), pictures)
+    return [whole, *class_further(name, figures), worst_part(name, found)]
 
 
 def worst_part(name: str, found: ClassEvaluation) -> Part:
@@ -147,18 +159,11 @@ def number_parts(name: str, found: NumberEvaluation, figures: Figures) -> list[P
     pictures = [
         picture(number_plot(found.of(t), t), f"{t}: prediction and error over the truth") for t in found.targets
     ]
-    parts = [Part(f"Numbers of {name}", "Intervals draw whole patients.", table_of(head, rows), pictures)]
+    whole = Part(f"Numbers of {name}", "Intervals draw whole patients.", table_of(head, rows), pictures)
     worst = [[one.case, one.patient, one.truth, one.answer, f"{one.loss:.4g}"] for one in found.losses()[:WORST]]
     table = table_of(["case", "patient", "truth", "answer", "error"], worst)
-    parts.append(Part(f"Top losses of {name}", "The largest errors first.", table))
-    for target, f in figures["targets"].items():
-        bands = [
-            [f"{b['from']:g} to {b['to']:g}", f"{b['n']:g}", f"{b['mae']:.2f}", f"{b['bias']:+.2f}"] for b in f["bands"]
-        ]
-        if len(bands) > 1:
-            told = "A bias that falls from low to high values shows predictions drawn to the middle."
-            parts.append(Part(f"{target} of {name} by band", told, table_of(["band", "n", "MAE", "bias"], bands)))
-    return parts
+    losses = Part(f"Top losses of {name}", "The largest errors first.", table)
+    return [whole, losses, *number_further(name, figures)]
 
 
 def drawn(columns: Columns, caption: str) -> dict[str, str]:

@@ -33,6 +33,7 @@ from voxloom.report.parts import Part, number, table_of
 from voxloom.report.quality_part import quality_parts
 from voxloom.report.stress_page import figure_title
 from voxloom.report.structure_part import structure_parts
+from voxloom.report.style import write_picture
 from voxloom.report.volume_part import volume_part
 
 #: Pictures of the best, of the median and of the worst cases.
@@ -221,7 +222,7 @@ def curve_parts(run: Path) -> Iterator[Part]:
         if not columns or len(columns["step"]) == 0:
             continue
         figure = figures.curves(columns, log.parent.name.replace("_", " "))
-        figure.savefig(log.parent / "curves.png", dpi=110)
+        write_picture(figure, log.parent / "curves.png", dpi=110)
         pictures.append(
             {"caption": f"Training of {log.parent.name.replace('_', ' ')}", "data": figures.data_uri(figure, "svg")}
         )

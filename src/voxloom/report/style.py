@@ -60,6 +60,13 @@ def save_figure(figure: Figure, path: str | Path) -> list[Path]:
     return written
 
 
+def write_picture(figure: Figure, path: Path, dpi: int) -> Path:
+    """Write a figure as its ending says, whole or not at all: whoever is killed leaves no half picture behind."""
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi=dpi)
+    return path
+
+
 def _save(figure: Figure, target: io.BytesIO | Path, kind: str, dpi: int) -> None:
     """The same figure gives the same bytes: no date, no random ids."""
     import matplotlib

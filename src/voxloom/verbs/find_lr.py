@@ -9,6 +9,7 @@ from voxloom.dataset import Dataset
 from voxloom.errors import BadInput
 from voxloom.files import write_text
 from voxloom.recipe.recipe import Recipe
+from voxloom.report.style import write_picture
 from voxloom.run.lifecycle import free_folder, locked
 from voxloom.run.listener import SILENT, Listener
 from voxloom.tasks.study import training_of
@@ -83,4 +84,4 @@ def draw(test: RateTest) -> None:
     axes.set_xlabel("learning rate")
     axes.set_ylabel("training loss, smoothed")
     axes.legend()
-    figure.savefig(test.plot, dpi=120)
+    write_picture(figure, test.plot, dpi=120)

@@ -228,8 +228,8 @@ class Numbers(WholeCases):
         told = []
         for name, f in (summary.get("targets") or {}).items():
             if f.get("bands"):
-                worst = max(f["bands"], key=lambda band: band["mae"])
-                told.append(f"{name} from {worst['from']:g} to {worst['to']:g} ({worst['mae']:.2f})")
+                worst = max(f["bands"], key=lambda band: band["mae"]["value"])
+                told.append(f"{name} from {worst['from']:g} to {worst['to']:g} ({worst['mae']['value']:.2f})")
         return (
             f"on {counted(summary['cases'], f'{where} case')} the mean absolute error was largest for {listed(told)}"
             if told

@@ -79,6 +79,21 @@ class Meaning:
         vector = np.array([shares[name] for name in self.classes], dtype=np.float32)
         return vector / vector.sum()
 
+    def ratings(self, case: Case) -> list[tuple[float | str | None, str | None]]:
+        """What every rater's column says of a case, as given (numbers where rules read them), and the class that it means."""
+        found: list[tuple[float | str | None, str | None]] = []
+        for column in self.columns:
+            value = value_of(case, column)
+            if value is None:
+                found.append((None, None))
+            elif self.rules is None:
+                name = text_of(value)
+                found.append((float(value) if isinstance(value, (int, float)) else name, name))
+            else:
+                number = number_of(value, case.id, column, None)
+                found.append((number, ruled(number, self.rules)))
+        return found
+
     def words(self, target: Vector) -> str:
         """A target for people: the class, the shares of several, or the findings that are there."""
         if self.kind == "findings":

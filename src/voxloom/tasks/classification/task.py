@@ -29,6 +29,7 @@ from voxloom.run.run import Run
 from voxloom.tasks.classification.answer import ClassAnswer
 from voxloom.tasks.classification.classes import Meaning, find_meaning
 from voxloom.tasks.classification.explained import explain_classes
+from voxloom.tasks.classification.further import further_figures
 from voxloom.tasks.classification.objective import ClassObjective
 from voxloom.tasks.classification.predictor import ClassCalibration, ClassPredictor, balanced_repeats
 from voxloom.tasks.scoring import held_out, pooled
@@ -126,8 +127,15 @@ class Classification(WholeCaseTask):
             what = f"case {case.id} has a class that the run does not know"
             raise BadInput(what, None, f"The run tells apart {', '.join(predictor.meaning.classes)}")
         truth = predictor.meaning.classes[int(target.argmax())]
-        table.add(ClassRow(case.id, case.patient, truth, prediction.probabilities))
+        sets = (prediction.possible, prediction.promise)
+        table.add(ClassRow(case.id, case.patient, truth, prediction.probabilities, *sets))
         return [TOLD] if was_used(case, predictor.calibration.used) else []
+
+    def figures(
+        self, run: Run, labels: Labels | None, cases: Sequence[Case], folder: Path, predictions: Mapping[str, Path]
+    ) -> dict[str, Any]:
+        """At the stated thresholds, and how far raters and the network agree."""
+        return further_figures(run, self.own_settings(run.recipe), cases, predictions)
 
     def settle(self, study: Study, scored: Mapping[str, ClassEvaluation]) -> tuple[dict[str, Table], dict[str, Any]]:
         """Temperature and conformal limit by the held-out cases; their own figures stay uncalibrated."""

@@ -50,6 +50,8 @@ class ClassificationSettings(WholeCaseSettings):
     gamma, label_smoothing : of the loss.
     class_weights : "balanced" gives n / (k n_c) to class c; "none" one to each.
     balance : share of the way to equally many draws of every class in a pass, 0 (as they are) to 1.
+    thresholds : probabilities of the positive class from which on a case is called positive; sensitivity, specificity and
+        predictive values are told at each. Two classes, or findings.
     """
 
     classes: tuple[str, ...] | dict[str, str] | None = None
@@ -61,9 +63,12 @@ class ClassificationSettings(WholeCaseSettings):
     label_smoothing: float = Field(0.0, ge=0, lt=0.5)
     class_weights: Literal["balanced", "none"] = "none"
     balance: float = Field(0.0, ge=0, le=1)
+    thresholds: tuple[float, ...] = (0.1, 0.3, 0.5, 0.7, 0.9)
 
     @model_validator(mode="after")
     def _one_kind(self) -> ClassificationSettings:
+        if any(not 0 < t < 1 for t in self.thresholds):
+            raise ValueError("thresholds must lie between 0 and 1")
         if self.multi_label and self.ordinal:
             raise ValueError("multi_label and ordinal cannot be combined")
         return self
@@ -77,9 +82,18 @@ class RegressionSettings(WholeCaseSettings):
     loss : "l1", "mse", "huber" with ``delta`` (in SDs of the training targets), or "gaussian": the network also says how unsure it
         is (Nix and Weigend 1994; Kendall and Gal 2017).
     least, most : values outside are refused as impossible, e.g. an age below 0.
+    bands : ends of bands of the true value, in its units, that errors are told for, e.g. [0, 20, 40, 60, 80]; empty takes four bands
+        with equally many cases.
     """
 
     loss: Literal["l1", "mse", "huber", "gaussian"] = "huber"
     delta: float = Field(1.0, gt=0)
     least: float | None = None
     most: float | None = None
+    bands: tuple[float, ...] = ()
+
+    @model_validator(mode="after")
+    def _rising(self) -> RegressionSettings:
+        if list(self.bands) != sorted(set(self.bands)) or len(self.bands) == 1:
+            raise ValueError("bands must be at least two rising numbers")
+        return self
