@@ -17,10 +17,9 @@ from PIL import Image
 from voxloom.cli.app import run
 from voxloom.dataset import Dataset
 from voxloom.dataset.inspect import find_problems, fingerprint, inspect_text, suggest
-from voxloom.report.case_picture import draw_case, to_ras
+from voxloom.report.case_picture import draw_case
 from voxloom.report.charts import Scale, strip_chart
 from voxloom.report.inspect_page import choose_cases, write_inspect_page
-from voxloom.volume import Volume
 
 from .conftest import SHAPE, Make, block, volume
 
@@ -110,13 +109,6 @@ def test_pictures_keep_rows_and_columns(tmp_path: Path) -> None:
     picture = draw_case((made["a"], made.labels, made.channels))
     shown = np.array(Image.open(io.BytesIO(base64.b64decode(picture.images[0]))))
     np.testing.assert_array_equal(shown > 100, pixels > 100)
-
-
-def test_to_ras_keeps_spacing_with_its_axis() -> None:
-    affine = np.array([[0, 0, 3.0, 0], [-1.0, 0, 0, 0], [0, 2.0, 0, 0], [0, 0, 0, 1]])
-    data, spacing = to_ras(Volume(np.zeros((1, 4, 5, 6)), affine))
-    assert data.shape == (1, 6, 4, 5)
-    assert spacing == (3.0, 1.0, 2.0)
 
 
 def test_cases_with_problems_are_pictured(make: Make) -> None:
