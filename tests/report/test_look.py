@@ -151,7 +151,7 @@ def test_titles_are_broken_behind_commas() -> None:
 @pytest.mark.parametrize(
     ("values", "low", "high"),
     [
-        ([0.96, 0.97, 0.98], (0.9, 0.96), (0.98, 1.0)),
+        ([0.96, 0.97, 0.98], (0.9, 0.96), (0.98, 1.01)),
         ([0.0, 1.0], (-0.03, 0.0), (1.0, 1.03)),
         ([float("inf")], (0, 0), (1, 1)),
     ],

@@ -57,6 +57,13 @@ def test_no_line_joins_changes_without_an_order() -> None:
     assert [len(line.get_xdata()) for line in apart.lines] == [2], "the limit alone"
     for axes in (joined, apart):
         assert 0.85 < axes.get_ylim()[0] < 0.92, "the curve is not squashed"
+    few = [Estimate(value, math.nan, math.nan) for value in (0.8, 0.3)]
+    for figure in (
+        plots.robustness_plot("Noise", ["as is", "1"], few, 0.75, 1),
+        plots.contrasts_plot("C", ["as is", "1"], few, 0.75),
+    ):
+        low, high = figure.axes[0].get_ylim()
+        assert low < 0.3 < 0.8 < high, "values are shown where no interval is known"
 
 
 def test_violins_of_good_scores_are_not_squashed() -> None:

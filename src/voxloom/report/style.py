@@ -56,7 +56,8 @@ def shown_range(values: Iterable[float], limits: tuple[float, float]) -> tuple[f
         return limits
     least, most = min(finite), max(finite)
     span, edge = max(most - least, 0.05 * (high - low)), 0.02 * (high - low)
-    bottom, top = max(low, least - 0.15 * span), min(high, most + 0.15 * span)
+    middle, half = (least + most) / 2, 0.65 * span
+    bottom, top = max(low, middle - half), min(high, middle + half)
     return (
         low - edge if bottom == low else bottom,
         high + edge * min(1.0, span / (high - low)) if top == high else top,
