@@ -1,4 +1,4 @@
-"""Figures of reports: curves, boxes with strips, contours. Consistent, colour-blind safe, self-contained.
+"""Figures of reports: curves, boxes with strips. Consistent, colour-blind safe, self-contained.
 
 Knows arrays and matplotlib; does not know runs or data sets.
 """
@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from voxloom.report.style import INK, MARK, color_of, data_uri, new_figure, tidy
+from voxloom.report.style import INK, MARK, color_of, data_uri, new_figure, shown_range, tidy
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 __all__ = [
@@ -22,12 +21,9 @@ __all__ = [
     "color_of",
     "curves",
     "data_uri",
-    "draw_contours",
     "new_figure",
     "tidy",
 ]
-
-Mask = NDArray[np.integer]
 
 
 def curves(columns: Mapping[str, NDArray[np.float64]], title: str = "") -> Figure:
@@ -50,7 +46,12 @@ def curves(columns: Mapping[str, NDArray[np.float64]], title: str = "") -> Figur
 def box_and_strip(
     values: Mapping[str, Sequence[float]], ylabel: str, *, limits: tuple[float, float] | None = None
 ) -> Figure:
-    """A box and every case as a point, per label; infinite values are drawn as triangles at the upper edge."""
+    """A box and every case as a point, per label; infinite values are drawn as triangles at the upper edge.
+
+    Parameters
+    ----------
+    limits : least and largest value that the score can have; the axis shows the part in which values lie.
+    """
     figure = new_figure(max(4.0, 1.2 * len(values) + 1.5), 3.6)
     axes = figure.subplots()
     finite = {name: [v for v in numbers if np.isfinite(v)] for name, numbers in values.items()}
@@ -69,13 +70,6 @@ def box_and_strip(
     axes.set_xticks(range(len(values)), list(values), rotation=30 if len(values) > 6 else 0)
     axes.set_ylabel(ylabel)
     if limits is not None:
-        axes.set_ylim(*limits)
+        axes.set_ylim(*shown_range((v for numbers in values.values() for v in numbers), limits))
     tidy(axes)
     return figure
-
-
-def draw_contours(panel: Axes, plane: Mask, style: str) -> None:
-    """A contour per label value of a slice."""
-    for value in np.unique(plane[plane > 0]):
-        color = color_of(int(value) - 1)
-        panel.contour(plane == value, levels=[0.5], colors=[color], linewidths=1.1, linestyles=style)

@@ -22,13 +22,17 @@ from voxloom.evaluation.statistics.interval import NO_INTERVAL, TOO_FEW, interva
 from voxloom.evaluation.units import distance_unit, named, unit_of, volume_unit
 from voxloom.files import read_json
 from voxloom.formats import read_label
+from voxloom.prepare.windows import HU_WINDOWS
 from voxloom.report import figures
 from voxloom.report.cards.facts import RunFacts
 from voxloom.report.cards.flow import flow_plot, flow_steps
 from voxloom.report.cards.label_maps import LABEL_MAPS
 from voxloom.report.cards.methods import methods_text
+from voxloom.report.cards.sections import limits
 from voxloom.report.case_slices import case_slices
+from voxloom.report.look import Limits
 from voxloom.report.pages import write_page
+from voxloom.report.panels import STYLES
 from voxloom.report.parts import Part, number, table_of
 from voxloom.report.quality_part import quality_parts
 from voxloom.report.stress_page import figure_title
@@ -61,10 +65,15 @@ def write_run_report(run_dir: str | Path) -> Path:
     """Write ``report.html`` into a run folder and return its path."""
     run = Path(run_dir)
     data = _json(run / "data.json") or {"dataset": {"name": run.name, "labels": {}}, "cases": []}
-    labels = Labels.from_nnunet(data["dataset"]["labels"]) if data["dataset"]["labels"] else None
+    labels = (
+        Labels.from_nnunet(data["dataset"]["labels"], data["dataset"].get("regions_order"))
+        if data["dataset"]["labels"]
+        else None
+    )
     sets = [s for s in (held_out_set(run, data), *external_sets(run), test_set(run)) if s is not None]
     parts = [part for s in sets for part in result_parts(s)]
-    parts += [part for s in sets for part in case_parts(s, labels)]
+    shades = gray_of(run, data)
+    parts += [part for s in sets for part in case_parts(s, labels, *shades)]
     parts += [part for s in sets if (part := volume_part(s.name, s.evaluation)) is not None]
     parts += structure_parts(_json(run / "summary.json") or {})
     parts += quality_parts(run)
@@ -204,7 +213,7 @@ def result_parts(cases: CaseSet) -> Iterator[Part]:
 def box_pictures(evaluation: Evaluation) -> list[dict[str, str]]:
     """Dice and HD95 per label."""
     labels = list(evaluation.labels)[:20]
-    dice = figures.box_and_strip({name: evaluation.values("dice", name) for name in labels}, "Dice", limits=(0, 1.02))
+    dice = figures.box_and_strip({name: evaluation.values("dice", name) for name in labels}, "Dice", limits=(0, 1))
     distance = figures.box_and_strip(
         {name: evaluation.values("hd95", name) for name in labels}, f"HD95 ({distance_unit(evaluation.unit)})"
     )
@@ -238,7 +247,16 @@ def read_log(path: Path) -> dict[str, np.ndarray[Any, np.dtype[np.float64]]]:
     return {name: np.array([float(row[name]) for row in rows]) for name in rows[0]} if rows else {}
 
 
-def case_parts(cases: CaseSet, labels: Labels | None) -> Iterator[Part]:
+def gray_of(run: Path, data: Mapping[str, Any]) -> tuple[Limits | None, str]:
+    """The window that the run clips CT to, and the kind of its first channel where that is CT."""
+    window = RunFacts.of(run).section("prepare").get("hu_window")
+    kinds = data["dataset"].get("channel_kinds") or [""]
+    return limits(window, HU_WINDOWS) if window else None, "CT" if kinds[0] == "CT" else ""
+
+
+def case_parts(
+    cases: CaseSet, labels: Labels | None, window: Limits | None = None, modality: str = ""
+) -> Iterator[Part]:
     """Pictures of the best, median and worst cases by mean Dice."""
     ordered = sorted(cases.evaluation.case_means("dice").items(), key=lambda item: item[1])
     if labels is None or not ordered:
@@ -248,18 +266,20 @@ def case_parts(cases: CaseSet, labels: Labels | None) -> Iterator[Part]:
     pictures, seen = [], set()
     for kind, chosen in groups.items():
         for case, dice in chosen:
-            if case not in seen and (picture := case_picture(cases, case, labels)) is not None:
+            if case not in seen and (picture := case_picture(cases, case, labels, window, modality)) is not None:
                 seen.add(case)
                 pictures.append({"caption": f"{case} ({kind}, Dice {dice:.3f})", "data": picture})
     if pictures:
         text = (
             "Solid: truth. Dashed: prediction. In scans, the patient's right is on the left of the picture, and slices lie where the "
-            "truth is largest. R, L: right, left; A, P: front, back; H, F: head, feet."
+            "truth is largest; their Dice is that of the slice. R, L: right, left; A, P: front, back; S, I: head, feet."
         )
         yield Part(f"{cases.name}: worst, median and best", text, pictures=pictures, columns=2)
 
 
-def case_picture(cases: CaseSet, case: str, labels: Labels) -> str | None:
+def case_picture(
+    cases: CaseSet, case: str, labels: Labels, window: Limits | None = None, modality: str = ""
+) -> str | None:
     """Slices of a case with the contours of truth and prediction; None when its files are gone."""
     if case not in cases.predictions or case not in cases.records:
         return None
@@ -268,7 +288,8 @@ def case_picture(cases: CaseSet, case: str, labels: Labels) -> str | None:
         image, truth, found = recorded.read_image(), recorded.read_label(), read_label(cases.predictions[case])
         if truth is None:
             return None
-        figure = case_slices(image, [(truth, "-"), (found, "--")], labels)
+        maps = [(truth, "-"), (found, "--")]
+        figure = case_slices(image, maps, labels, window=window, modality=modality, styles=STYLES)
     except VoxloomError:
         return None
     return figures.data_uri(figure, dpi=120)

@@ -27,7 +27,7 @@ from voxloom.recipe.recipe import Recipe
 from voxloom.run.matching import MatchedCases
 from voxloom.run.run import Run
 from voxloom.run.scans import Scan
-from voxloom.tasks.panels import Panel
+from voxloom.tasks.panels import Shown
 from voxloom.tasks.settings import Settings
 from voxloom.tasks.stressed import StressTest
 from voxloom.training.job import Job
@@ -393,17 +393,20 @@ class Task(Protocol):
         """
         ...
 
-    def batch_panels(self, study: Study, images: NDArray[Any], targets: NDArray[Any]) -> list[Panel]:
+    def batch_panels(
+        self, study: Study, images: NDArray[Any], targets: NDArray[Any], spacing: NDArray[Any]
+    ) -> list[Shown]:
         """What a training batch shows, image by image.
 
         Parameters
         ----------
         images : (B, C, I, J[, K]) as the network sees them.
         targets : as the loss sees them.
+        spacing : (B, 3) mm of the grid of each.
         """
         ...
 
-    def result_panels(self, held: PredictedCases, cases: Sequence[str]) -> list[Panel]:
+    def result_panels(self, held: PredictedCases, cases: Sequence[str]) -> list[Shown]:
         """Truth and prediction of cases, as ``show results`` draws them."""
         ...
 

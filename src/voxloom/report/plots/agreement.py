@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from voxloom.evaluation.statistics import BlandAltman, bland_altman, p_text, spearman
 from voxloom.evaluation.statistics.arrays import groups_repeat, means_of_groups
-from voxloom.report.style import ALERT, GRID, INK, MARK, SOFT, color_of, new_figure, tidy
+from voxloom.report.style import ALERT, GRID, INK, MARK, SOFT, color_of, new_figure, shown_range, tidy
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,7 +24,12 @@ _DENSITY = 5
 def violin_with_points(
     values: Mapping[str, Sequence[float]], ylabel: str, *, limits: tuple[float, float] | None = None
 ) -> Figure:
-    """A violin with quartiles and every case as a point, per group; infinite values are counted at the upper edge."""
+    """A violin with quartiles and every case as a point, per group; infinite values are counted at the upper edge.
+
+    Parameters
+    ----------
+    limits : least and largest value that the score can have; the axis shows the part in which values lie.
+    """
     figure = new_figure(max(3.6, 1.1 * len(values) + 1.3), 3.6)
     axes = figure.subplots()
     highest = max((v for numbers in values.values() for v in numbers if math.isfinite(v)), default=1.0)
@@ -37,7 +42,7 @@ def violin_with_points(
     axes.set_xticks(range(len(values)), list(values), rotation=30 if len(values) > 6 else 0)
     axes.set(ylabel=ylabel, xlim=(-0.6, max(len(values), 1) - 0.4))
     if limits is not None:
-        axes.set_ylim(*limits)
+        axes.set_ylim(*shown_range((v for numbers in values.values() for v in numbers), limits))
     tidy(axes)
     return figure
 

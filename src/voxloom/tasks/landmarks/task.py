@@ -37,7 +37,7 @@ from voxloom.tasks.landmarks.scores import read_point_scores
 from voxloom.tasks.landmarks.scoring import PointTable, settle
 from voxloom.tasks.landmarks.timing import fitted_plan
 from voxloom.tasks.landmarks.training import LandmarkTraining
-from voxloom.tasks.panels import Panel
+from voxloom.tasks.panels import Shown
 from voxloom.tasks.plan_page import plan_page, plan_rows, under_budget
 from voxloom.tasks.predicted import PredictedCases
 from voxloom.tasks.settings import Settings, resolve
@@ -226,11 +226,13 @@ class Landmarks:
         """Not its own."""
         raise BadInput("its answers are not calibrated so", run.folder)
 
-    def batch_panels(self, study: Study, images: NDArray[Any], targets: NDArray[Any]) -> list[Panel]:
+    def batch_panels(
+        self, study: Study, images: NDArray[Any], targets: NDArray[Any], spacing: NDArray[Any]
+    ) -> list[Shown]:
         """Refused before."""
         raise BadInput("a batch of points cannot be drawn", study.folder)
 
-    def result_panels(self, held: PredictedCases, cases: Sequence[str]) -> list[Panel]:
+    def result_panels(self, held: PredictedCases, cases: Sequence[str]) -> list[Shown]:
         """Refused before."""
         raise BadInput("results of points cannot be drawn", held.run.folder)
 

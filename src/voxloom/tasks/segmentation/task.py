@@ -7,7 +7,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
@@ -24,11 +23,12 @@ from voxloom.formats import read_label, write_volume
 from voxloom.prepare import PreparedCase, Statistics
 from voxloom.recipe.recipe import Recipe
 from voxloom.report.dice_table import dice_rows, metric_rows
+from voxloom.report.panels import Overlay, Scene
 from voxloom.run.matching import MatchedCases, matched_cases
 from voxloom.run.mirroring import without_sided_mirrors
 from voxloom.run.run import Run
 from voxloom.run.scans import Scan
-from voxloom.tasks.panels import Panel
+from voxloom.tasks.panels import Shown, gray_of, patch_scene
 from voxloom.tasks.plan_page import plan_page, plan_rows, under_budget
 from voxloom.tasks.predicted import PredictedCases
 from voxloom.tasks.segmentation.explained import explain_labels
@@ -213,21 +213,29 @@ class Segmentation:
         """Not its own."""
         raise BadInput("its answers are not calibrated so", run.folder)
 
-    def batch_panels(self, study: Study, images: NDArray[Any], targets: NDArray[Any]) -> list[Panel]:
+    def batch_panels(
+        self, study: Study, images: NDArray[Any], targets: NDArray[Any], spacing: NDArray[Any]
+    ) -> list[Shown]:
         """The first channel with the contours of the labels."""
-        flat, spacing = images.ndim == 4, study.settings.spacing
-        pairs = ((i[0][..., None], t[..., None]) if flat else (i[0], t) for i, t in zip(images, targets, strict=True))
-        return [Panel(image, spacing, ((inner, "-"),)) for image, inner in pairs]
+        shown = []
+        for n, (image, inner, mm) in enumerate(zip(images, targets, spacing, strict=True), start=1):
+            outer = study.labels.decode(inner if images.ndim == 5 else inner[..., None])
+            scene = patch_scene(study, image, mm, [Overlay(outer)], study.labels)
+            shown.append(Shown(scene, f"patch {n}"))
+        return shown
 
-    def result_panels(self, held: PredictedCases, cases: Sequence[str]) -> list[Panel]:
-        """Truth as solid and prediction as dashed contours."""
+    def result_panels(self, held: PredictedCases, cases: Sequence[str]) -> list[Shown]:
+        """Truth as solid and prediction as dashed contours; behind the name of a volume its mean Dice over labels."""
         labels, shown = held.labels, []
         assert labels is not None
+        scores = read_tables(held.tables).case_means("dice")
+        window, modality = gray_of(held.run)
         for name in cases:
             case = held.cases[name]
-            image, truth, found = case.read_image(), truth_of(case), read_label(held.predictions[name])
-            masks = (labels.encode(truth.data[0]), "-"), (labels.encode(found.data[0]), "--")
-            shown.append(Panel(image.present[0].astype(np.float32), image.spacing, masks, name))
+            image, maps = case.read_image(), [(truth_of(case), "-"), (read_label(held.predictions[name]), "--")]
+            scene = Scene.of_volume(image, maps, labels, window=window, modality=modality)
+            whole = name in scores and 1 not in image.shape
+            shown.append(Shown(scene, f"{name} ({scores[name]:.2f})" if whole else name))
         return shown
 
     def rows(self, summary: Mapping[str, Any] | None) -> list[list[str]]:
