@@ -140,7 +140,11 @@ def _figures(rows: Sequence[NumberRow]) -> dict[str, Any]:
     truth, guess = np.array([r.truth for r in rows]), np.array([r.prediction for r in rows])
     patients = [r.patient for r in rows]
     metrics = {"mae": mae, "rmse": rmse, "r2": r_squared, "bias": bias}
-    figures: dict[str, Any] = {"n": len(rows), "mae_of_mean": float(np.abs(truth - truth.mean()).mean())}
+    figures: dict[str, Any] = {
+        "n": len(rows),
+        "patients": len(set(patients)),
+        "mae_of_mean": float(np.abs(truth - truth.mean()).mean()),
+    }
     for name, metric in metrics.items():
         figures[name] = as_dict(bootstrap(metric, truth, guess, groups=patients, resamples=RESAMPLES))
     if len(rows) > 2:

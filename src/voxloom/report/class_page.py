@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 
 from voxloom.evaluation.classification import ClassEvaluation
+from voxloom.evaluation.compare_classes import read_classes
+from voxloom.evaluation.findings import FindingEvaluation
 from voxloom.evaluation.probabilities import reliability
 from voxloom.evaluation.regression import NumberEvaluation
 from voxloom.files import read_json
@@ -40,7 +42,9 @@ WORST = 10
 
 def write_class_report(run: Path) -> Path:
     """Write ``report.html`` of a classification run and return its path."""
-    sets = list(tables(run, ClassEvaluation.read_csv))
+    sets = list(tables(run, lambda path: read_classes([path])))
+    if sets and isinstance(sets[0][1], FindingEvaluation):
+        return write(run, finding_lead(sets), [finding_part(*scored) for scored in sets])
     return write(run, class_lead(sets), [part for scored in sets for part in class_parts(*scored)])
 
 
@@ -105,6 +109,30 @@ def class_lead(sets: list[tuple[str, ClassEvaluation, Figures]]) -> str:
     )
 
 
+def finding_lead(sets: list[tuple[str, Any, Figures]]) -> str:
+    """The result in one sentence."""
+    name, _, figures = sets[-1]
+    return (
+        f"AUC, mean over {len(figures['findings'])} findings {number_text(figures['auc']['all'])}, on {figures['cases']} {name} of "
+        f"{figures['patients']} patients."
+    )
+
+
+def finding_part(name: str, found: FindingEvaluation, figures: Figures) -> Part:
+    """Table and curves of all findings, each a question of its own."""
+    head, *rows = class_rows(figures)
+    counts = ", ".join(f"{c} {n} of {figures['known'][c]} cases" for c, n in figures["counts"].items())
+    pictures = []
+    for finding in figures["counts"]:
+        one = found.of(finding)
+        pictures.append(picture(confusion_matrix(one.classes, one.confusion()), f"{finding}: confusion matrix"))
+        pictures.append(picture(roc_curves(one), f"{finding}: ROC and precision-recall curves"))
+        diagram = reliability_diagram(reliability(one.probabilities, one.truth))
+        pictures.append(picture(diagram, f"{finding}: reliability"))
+    text = f"Present: {counts}. A finding is answered from a probability of one half on; intervals draw whole patients."
+    return Part(f"Findings of {name}", text, table_of(head, rows), pictures)
+
+
 def class_parts(name: str, found: ClassEvaluation, figures: Figures) -> list[Part]:
     """Table, curves and worst cases of one set."""
     head, *rows = class_rows(figures)
@@ -145,10 +173,18 @@ def number_lead(sets: list[tuple[str, NumberEvaluation, Figures]]) -> str:
         return "No case was held out, so this run has no figures yet."
     name, _, figures = sets[-1]
     told = [
-        f"{target}: mean absolute error {number_text(f['mae'], 2)} (always saying the mean: {f['mae_of_mean']:.2f})"
+        f"{target}: mean absolute error {number_text(f['mae'], 2)} (always saying the mean: {f['mae_of_mean']:.2f}{doubt(f)})"
         for target, f in figures["targets"].items()
     ]
     return f"{'; '.join(told)}, on {figures['cases']} {name} of {figures['patients']} patients."
+
+
+def doubt(figures: Figures) -> str:
+    """What must be said where the interval of the error does not lie below the error of always saying the mean."""
+    high = figures["mae"]["ci"][1]
+    if high is not None and high < figures["mae_of_mean"]:
+        return ""
+    return f"; with {figures['patients']} patients the run was not shown to be better than that"
 
 
 def number_parts(name: str, found: NumberEvaluation, figures: Figures) -> list[Part]:

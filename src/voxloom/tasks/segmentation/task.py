@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
-from voxloom.dataset import Case, Dataset, Labels
+from voxloom.dataset import Case, Dataset, Fold, Labels
 from voxloom.dataset.inspect import Fingerprint
 from voxloom.errors import BadInput
 from voxloom.evaluation import Evaluation, evaluate_case, robustness
@@ -86,6 +86,10 @@ class Segmentation:
         """No mirror images that exchange left and right labels."""
         return without_sided_mirrors(recipe, labels_of(material).names)
 
+    def check_folds(self, material: Material, folds: Sequence[Fold]) -> list[str]:
+        """Every part will do."""
+        return []
+
     def describe(self, material: Material) -> dict[str, Any]:
         """Labels and values."""
         labels = labels_of(material)
@@ -152,6 +156,10 @@ class Segmentation:
     def remarks(self, prediction: Volume) -> tuple[str | None, dict[str, Any]]:
         """None."""
         return None, {}
+
+    def focus(self, predictor: Any, volume: Volume, around: Path) -> Volume:
+        """All of it."""
+        raise BadInput(f"--around is for runs that look at a crop, not for those on {self.trained_on}", around)
 
     def predict_case(self, predictor: Any, case: Case) -> Any:
         """By its image."""
