@@ -10,9 +10,9 @@ import pytest
 
 from voxloom.dataset import Case, Dataset
 from voxloom.dataset.focus import Focus, bounds, focused_on_mask, focused_on_point, grown
-from voxloom.dataset.leaks import describe_case
+from voxloom.dataset.leaks import Identity, describe_case, find_leaks
 from voxloom.dataset.records import recorded_case
-from voxloom.dataset.sources import FocusedImage, source_files
+from voxloom.dataset.sources import FocusedImage, NpzItem, source_files
 from voxloom.errors import BadInput
 from voxloom.formats import write_volume
 from voxloom.prepare import Cache, PrepareSettings
@@ -104,3 +104,20 @@ def test_prepared_boxes_differ_by_their_focus(files: dict[str, str], tmp_path: P
         data = Dataset.from_cases("set", [Case("a", "a", images={"image": source})], ("image",))
         shapes.append(Cache(tmp_path / "cache").prepare(data, settings)["a"].shape)
     assert shapes == [(1, 1, 1), (9, 5, 3)]
+
+
+def test_a_case_is_known_by_its_own_part_of_a_file_and_not_by_its_masks(files: dict[str, str], tmp_path: Path) -> None:
+    np.savez(tmp_path / "set.npz", images=np.random.default_rng(0).integers(0, 255, (3, 6, 6, 6), dtype=np.uint8))
+    items = [
+        Case(f"i{n}", f"i{n}", images={"image": NpzItem(str(tmp_path / "set.npz"), "images", n)}) for n in range(3)
+    ]
+    known = [Identity.of(case, "case") for case in items]
+    assert find_leaks(known[:1], known[1:]) == []
+    again = Identity.of_record(json.loads(json.dumps(describe_case(items[0]))), "record")
+    assert [leak.kind for leak in find_leaks([again], known)] == ["file"]
+    other = str(write_volume(scan(5), tmp_path / "other scan.nii.gz"))
+    boxes = [
+        Case(name, name, images={"image": FocusedImage(path, Focus(margin_mm=8), (files["one"],))})
+        for name, path in (("a", files["image"]), ("b", other))
+    ]
+    assert find_leaks([Identity.of(boxes[0], "case")], [Identity.of(boxes[1], "case")]) == []

@@ -107,9 +107,9 @@ RECIPES: dict[str, tuple[Callable[[Path, int, int], Path], int, dict[str, Any]]]
         **SMALL_NET, "network.strides": [[1, 1, 1], [2, 2, 2], [2, 2, 2]], "training.patch": [16, 16, 16], "training.batch": 8,
         "training.steps": 60,
     }),
-    "knee-age": (write_ages, 20, {"training.patch": [20, 20, 56], "training.batch": 4, "training.steps": 60, **SMALL_NET,
+    "knee-age": (write_ages, 24, {"training.patch": [20, 20, 56], "training.batch": 4, "training.steps": 120, **SMALL_NET,
                                   "network.strides": [[2, 2, 2]] * 3}),
-    "brain-age": (write_ages, 15, {"training.patch": [20, 20, 28], "training.batch": 4, "training.steps": 40, **SMALL_NET,
+    "brain-age": (write_ages, 18, {"training.patch": [20, 20, 28], "training.batch": 4, "training.steps": 100, **SMALL_NET,
                                    "network.strides": [[2, 2, 2]] * 3}),
 }  # fmt: skip
 
@@ -123,12 +123,13 @@ def test_a_recipe_learns_as_published(name: str, tmp_path: Path) -> None:
     shipped = Recipe.load(name)
     recipe = shipped.changed({"device": "cpu", "training.precision": "fp32", "training.validations": 2, **small})
     run = train(data, recipe, out=tmp_path / "run")
-    figures = run.summary["validation"]
+    (tmp_path / "unseen").mkdir()
+    figures = evaluate_run(run.folder, write(tmp_path / "unseen", 16, 1)).summary()
     if recipe.task == "classification":
         assert figures["auc"]["all"]["value"] > 0.8, figures["auc"]
     else:
         age = figures["targets"]["age"]
-        assert age["mae"]["value"] < 0.75 * age["mae_of_mean"], age
+        assert age["mae"]["value"] < 0.7 * age["mae_of_mean"], age
     trained = run.recipe.model_dump(mode="json")
     for section, values in shipped.model_dump(mode="json", exclude_defaults=True).items():
         for key, value in values.items() if isinstance(values, dict) and section != "under_budget" else ():

@@ -97,7 +97,7 @@ def test_a_crop_is_trained_and_predicted(
     assert f"looks at a crop around a {around}" in capsys.readouterr().err
     points = tmp_path / "s50.csv"
     row = next(csv.DictReader(unseen.open()))
-    points.write_text(f"case,landmark,side,x,y,z\ns50,spot,,{row['x']},{row['y']},{row['z']}\n")
+    points.write_text(f"case,name,side,x,y,z\ns50,spot,,{row['x']},{row['y']},{row['z']}\n")
     place = str(tmp_path / "unseen" / "m50.nii.gz") if around == "mask" else str(points)
     assert voxloom(["predict", run, scan, "-o", out, "--around", place]) == 0
     assert json.loads((tmp_path / "out" / "s50.json").read_text())["prediction"] == "cold"

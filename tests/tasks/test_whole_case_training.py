@@ -93,7 +93,9 @@ def test_an_encoder_starts_from_a_segmentation_run(tmp_path: Path) -> None:
     shared = [name for name in ours if not name.startswith("head") and name in theirs]
     assert len(shared) == len([name for name in ours if not name.startswith("head")])
     assert all(torch.equal(ours[name], theirs[name]) for name in shared)
-    odd = NetworkSettings(kind="resunet", dims=3, in_channels=1, out_channels=3, norm="batch", **{**LEVELS, "features": [4, 8, 12]})
+    odd = NetworkSettings(
+        kind="resunet", dims=3, in_channels=1, out_channels=3, norm="batch", **{**LEVELS, "features": [4, 8, 12]}
+    )
     save_weights(tmp_path / "run" / "fold_0", build_network(odd).state_dict(), {"network": {"kind": "resunet"}})
     with pytest.raises(BadInput, match="do not fit this network"):
         job.set_first_weights(network)
