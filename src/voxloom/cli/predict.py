@@ -37,7 +37,7 @@ def command(
     abstain: Annotated[
         Optional[float],
         typer.Option(
-            help="Of a run on points: leave out points of less (calibrated) confidence. [default: landmarks.abstain of the recipe]",
+            help="Leave out points of less (calibrated) confidence [default: the recipe's]; give no class below it.",
             min=0,
             max=1,
         ),

@@ -41,7 +41,7 @@ class PredictOptions:
     tta, seed : average over the views that training showed, some of them drawn.
     uncertainty : members whose disagreement is mapped, see ``Sampling``; None maps none.
     quality : predict the Dice of each case where the run is calibrated.
-    abstain : leave out points of less confidence, instead of the recipe's threshold.
+    abstain : leave out points of less confidence, instead of the recipe's threshold; give no class below this probability.
     series : names the series to read of a DICOM folder that holds several.
     resample_tilt : read a CT with gantry tilt or uneven slices onto an upright grid instead of refusing it.
     device : "auto", "cpu" or "cuda".
@@ -167,7 +167,7 @@ def open_predictor(folder: Path, run: Run | None, options: PredictOptions) -> tu
             fix = "Predict with its members, or set augment.mirror and inference.mirror in their recipes"
             raise BadInput("--tta is for runs", folder, fix)
         if options.abstain is not None:
-            raise BadInput("--abstain is for runs that were trained on points", folder, "Leave it out")
+            raise BadInput("--abstain is for runs on points or classes", folder, "Leave it out")
         ensemble = EnsemblePredictor.of(folder, device=options.device)
         if options.uncertainty is not None:
             check_sources(members_of(ensemble), options.uncertainty)

@@ -75,6 +75,7 @@ class ClassPredictor(AnswerPredictor):
 
     meaning: Meaning
     calibration: ClassCalibration = ClassCalibration()
+    least: float = 0.0
 
     @classmethod
     def load(cls, networks: CasePredictor, folders: Sequence[Path], calibration: ClassCalibration) -> ClassPredictor:
@@ -104,6 +105,7 @@ class ClassPredictor(AnswerPredictor):
             possible,
             tuple(float(s) for s in spread) if len(each) > 1 else (),
             self.calibration.promise,
+            self.least,
         )
 
 

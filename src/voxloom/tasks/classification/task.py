@@ -105,9 +105,11 @@ class Classification(WholeCaseTask):
 
     def open(self, run: Run, wish: Wish = PLAIN) -> ClassPredictor:
         """All folds at the temperature of the held-out cases."""
-        self.refuse_abstain(run, wish)
         networks = self.networks(run.folds, wish.device, wish.tta)
-        return ClassPredictor.load(networks, run.folds, ClassCalibration.of(run.folder))
+        predictor = ClassPredictor.load(networks, run.folds, ClassCalibration.of(run.folder))
+        if wish.abstain is not None and predictor.meaning.kind == "findings":
+            raise BadInput("--abstain is for runs with one answer per case", run.folder, "Leave it out")
+        return replace(predictor, least=wish.abstain or 0.0)
 
     def measure(self, run: Run, predictor: Any, predictions: Sequence[Path], out: Path) -> list[Path]:
         """One table of all answers."""
@@ -118,7 +120,7 @@ class Classification(WholeCaseTask):
         for path in predictions:
             found = json.loads(path.read_text(encoding="utf-8"))
             p = [f"{found['probabilities'][name]:.6g}" for name in classes]
-            writer.writerow([found["case"], found["prediction"], *p, " ".join(found.get("possible", ()))])
+            writer.writerow([found["case"], found["prediction"] or "", *p, " ".join(found.get("possible", ()))])
         write_text(out / "predictions.csv", text.getvalue())
         return [out / "predictions.csv"]
 

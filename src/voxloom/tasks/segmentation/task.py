@@ -144,7 +144,7 @@ class Segmentation:
     def open(self, run: Run, wish: Wish = PLAIN) -> Predictor:
         """All folds with the run's post-processing."""
         if wish.abstain is not None:
-            raise BadInput("--abstain is for runs that were trained on points", run.folder, "Leave it out")
+            raise BadInput("--abstain is for runs on points or classes", run.folder, "Leave it out")
         predictor = Predictor.of(run, device=wish.device)
         return with_tta(predictor, wish.seed) if wish.tta else predictor
 

@@ -237,9 +237,9 @@ class WholeCaseTask(ABC):
         }
 
     def refuse_abstain(self, run: Run, wish: Wish) -> None:
-        """Whole cases are answered always; how sure the answer is stands beside it."""
+        """Numbers are answered always; how sure the answer is stands beside it."""
         if wish.abstain is not None:
-            raise BadInput("--abstain is for runs that were trained on points", run.folder, "Leave it out")
+            raise BadInput("--abstain is for runs on points or classes", run.folder, "Leave it out")
 
     def predict(self, predictor: Any, volume: Volume) -> Any:
         """Without covariates, which a scan alone does not know."""
