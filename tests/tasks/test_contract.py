@@ -13,7 +13,7 @@ import pytest
 
 from voxloom.cli.app import run as voxloom
 from voxloom.errors import BadInput
-from voxloom.formats import write_volume
+from voxloom.formats import read_volume, write_volume
 from voxloom.tasks.task import task_named
 from voxloom.verbs.run import Run
 from voxloom.volume import Volume
@@ -90,6 +90,24 @@ def test_a_run_knows_its_task_and_learns(made: tuple[str, Path]) -> None:
     assert summary(root)["external"]["cases"]["cases"] == 4
     for name in ("report.html", "plan.md", "repeat.yaml", "calibration.json", "fold_0/metrics.csv", "recipe.yaml"):
         assert (root / "run" / name).is_file(), name
+
+
+def test_cards_are_filled(made: tuple[str, Path]) -> None:
+    task, root = made
+    run = root / "run"
+    model, claim, methods = ((run / name).read_text("utf-8") for name in ("model_card.md", "claim.md", "methods.md"))
+    goal = "classification of cases as few and many" if task == "classification" else "prediction of"
+    assert goal in model
+    assert "Each of 40 steps saw 4 cases" in methods
+    assert "the contracting path of a 3D U-Net" in methods
+    assert "a chance of 90 %" in methods
+    assert "held-out | AUC" in model if task == "classification" else "held-out | " in model
+    assert "the calibration of" in claim
+    assert "not known to the run" not in claim
+    assert "Dice" not in model + claim + methods
+    assert "On 4 external cases of cases" in methods
+    if task == "counting":
+        assert COUNTING in methods
 
 
 def test_an_answer_for_a_scan(made: tuple[str, Path], tmp_path: Path) -> None:
@@ -271,3 +289,22 @@ def test_a_task_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[
         said = capsys.readouterr().err
         assert name.split(":")[-1] in said or name in said
         assert not (tmp_path / "run").exists()
+
+
+def test_explain(made: tuple[str, Path], tmp_path: Path) -> None:
+    task, root = made
+    words = ["explain", str(root / "run"), str(root / "unseen" / "s43.nii.gz"), "-o", str(tmp_path)]
+    assert voxloom([*words, "--json"]) == 0
+    (found,) = tmp_path.glob("s43_grad-cam_*.nii.gz")
+    image = read_volume(found)
+    assert image.shape == (16, 16, 12)
+    assert np.isfinite(image.data).all()
+    index = json.loads((root / "run" / "explained" / "index.json").read_text())
+    assert index["cases"]
+    assert "with maps of grad-cam" in (root / "run" / "report.html").read_text()
+    losses = Run(root / "run").top_losses()
+    assert losses[0].loss >= losses[-1].loss
+    if task != "classification":
+        assert losses[0].loss == pytest.approx(abs(float(losses[0].truth) - float(losses[0].answer)), rel=0.01)
+        with pytest.raises(BadInput, match="which have no confusion matrix"):
+            Run(root / "run").confusion_matrix()

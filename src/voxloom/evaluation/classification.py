@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from voxloom.errors import BadInput
 from voxloom.evaluation.auc import auc_interval
 from voxloom.evaluation.conformal import check_of
+from voxloom.evaluation.losses import CaseLoss, worst_first
 from voxloom.evaluation.patients import patients_note
 from voxloom.evaluation.probabilities import brier, reliability
 from voxloom.evaluation.selective import abstention
@@ -93,6 +94,18 @@ class ClassEvaluation:
         counts = np.zeros((len(self.classes),) * 2, dtype=np.intp)
         np.add.at(counts, (self.truth, self.probabilities.argmax(axis=1)), 1)
         return counts
+
+    def losses(self) -> list[CaseLoss]:
+        """Cross-entropy of the true class per case, the most confidently wrong first."""
+        p, truth = self.probabilities, self.truth
+        answers = p.argmax(axis=1)
+        return worst_first(
+            CaseLoss(
+                row.case, row.patient, row.truth, self.classes[answers[n]], -math.log(max(float(p[n, truth[n]]), 1e-7)),
+                bool(answers[n] == truth[n]), float(p[n].max()),
+            )
+            for n, row in enumerate(self.rows)
+        )  # fmt: skip
 
     def summary(self) -> dict[str, Any]:
         """The figures, and where patients have several cases of two classes those of a verdict per patient (``per_patient``)."""

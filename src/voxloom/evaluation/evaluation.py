@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from voxloom.errors import BadInput
+from voxloom.evaluation.losses import CaseLoss, worst_first
 from voxloom.evaluation.metrics import METRICS, MaskMetrics
 from voxloom.evaluation.patients import patients_note
 from voxloom.evaluation.summary import summarize
@@ -88,6 +89,19 @@ class Evaluation:
         for row in self.rows:
             found.setdefault(row.case, []).append(float(getattr(row.metrics, metric)))
         return {case: float(np.mean(numbers)) for case, numbers in found.items()}
+
+    def losses(self) -> list[CaseLoss]:
+        """1 - mean Dice over the labels per case, the worst first; the answer names the worst label."""
+        patients = self.patients
+        labels: dict[str, dict[str, float]] = {}
+        for row in self.rows:
+            labels.setdefault(row.case, {})[row.label] = row.metrics.dice
+        found = []
+        for case, mean in self.case_means("dice").items():
+            worst = min(labels[case], key=labels[case].__getitem__)
+            told = f"Dice {mean:.3f}" + (f", {worst} {labels[case][worst]:.3f}" if len(labels[case]) > 1 else "")
+            found.append(CaseLoss(case, patients[case], ", ".join(self.labels), told, 1 - mean))
+        return worst_first(found)
 
     def summary(self) -> dict[str, Any]:
         """metric -> label -> figures of ``summarize``; label ``mean`` is the mean over labels per case.

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from voxloom.errors import BadInput
 from voxloom.evaluation.classification import RESAMPLES, as_dict
 from voxloom.evaluation.conformal import check_of, parts_of
+from voxloom.evaluation.losses import CaseLoss
 from voxloom.evaluation.patients import patients_note
 from voxloom.evaluation.selective import abstention
 from voxloom.evaluation.statistics import bland_altman, bootstrap, bootstrap_ci
@@ -86,6 +87,22 @@ class NumberEvaluation:
         """The rows of one target."""
         return [row for row in self.rows if row.target == target]
 
+    def losses(self) -> list[CaseLoss]:
+        """Absolute error per case, the largest first; of several targets the one with the largest error in SDs of its true values."""
+        sds = {name: float(np.std([row.truth for row in self.of(name)])) or 1.0 for name in self.targets}
+        worst: dict[str, NumberRow] = {}
+        for row in self.rows:
+            if row.case not in worst or _sds_off(row, sds) > _sds_off(worst[row.case], sds):
+                worst[row.case] = row
+        several = len(sds) > 1
+        return [
+            CaseLoss(
+                row.case, row.patient, (f"{row.target} " if several else "") + f"{row.truth:g}", f"{row.prediction:.4g}",
+                abs(row.prediction - row.truth),
+            )
+            for row in sorted(worst.values(), key=lambda row: -_sds_off(row, sds))
+        ]  # fmt: skip
+
     def summary(self) -> dict[str, Any]:
         """Target -> figures: n, mae, rmse, r2, bias with intervals, limits of agreement, bands, and how often the interval held.
 
@@ -128,6 +145,10 @@ class NumberEvaluation:
         except (OSError, KeyError, ValueError, TypeError) as error:
             raise BadInput(f"is not a table of numbers ({error})", path, "Evaluate the run again") from error
         return cls(rows)
+
+
+def _sds_off(row: NumberRow, sds: dict[str, float]) -> float:
+    return abs(row.prediction - row.truth) / sds[row.target]
 
 
 def _row(values: dict[str, str]) -> NumberRow:

@@ -10,8 +10,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from voxloom.evaluation.classification import ClassEvaluation
 from voxloom.evaluation.compare_classes import read_classes
 from voxloom.evaluation.findings import FindingEvaluation
@@ -21,6 +19,7 @@ from voxloom.files import read_json
 from voxloom.report.class_further import calibration_parts, class_further, further_of, number_further
 from voxloom.report.class_table import class_rows, number_text, target_rows
 from voxloom.report.curves_part import Columns, curve_parts
+from voxloom.report.explained_part import explained_parts
 from voxloom.report.figures import color_of, new_figure, tidy
 from voxloom.report.pages import write_page
 from voxloom.report.parts import Part, picture, table_of
@@ -44,7 +43,8 @@ def write_class_report(run: Path) -> Path:
     """Write ``report.html`` of a classification run and return its path."""
     sets = list(tables(run, lambda path: read_classes([path])))
     if sets and isinstance(sets[0][1], FindingEvaluation):
-        return write(run, finding_lead(sets), [finding_part(*scored) for scored in sets])
+        parts = [part for scored in sets for part in (finding_part(*scored), worst_part(scored[0], scored[1]))]
+        return write(run, finding_lead(sets), parts)
     return write(run, class_lead(sets), [part for scored in sets for part in class_parts(*scored)])
 
 
@@ -82,7 +82,7 @@ def write(run: Path, lead: str, parts: list[Part]) -> Path:
         "name": f"{data['dataset']['name']} · {run.name}",
         "lead": lead,
         "subtitle": f"{len(data['cases'])} cases, {len(list(run.glob('fold_*/model.safetensors')))} trained fold(s)",
-        "parts": [*parts, *calibration_parts(run), *stress_parts(run), *curve_parts(run, drawn)],
+        "parts": [*parts, *explained_parts(run), *calibration_parts(run), *stress_parts(run), *curve_parts(run, drawn)],
         "plan": read_json(plan) if plan.is_file() else [],
         "provenance": provenance(run, data),
         "cases": data["cases"],
@@ -154,15 +154,12 @@ def class_parts(name: str, found: ClassEvaluation, figures: Figures) -> list[Par
     return [whole, *class_further(name, figures), worst_part(name, found)]
 
 
-def worst_part(name: str, found: ClassEvaluation) -> Part:
+def worst_part(name: str, found: ClassEvaluation | FindingEvaluation) -> Part:
     """The cases that were most confidently wrong, worst first."""
-    truth, p = found.truth, found.probabilities
-    losses = -np.log(np.clip(p[np.arange(len(p)), truth], 1e-7, 1))
-    rows = []
-    for n in np.argsort(-losses, kind="stable")[:WORST]:
-        row = found.rows[n]
-        answer = found.classes[int(p[n].argmax())]
-        rows.append([row.case, row.patient, row.truth, answer, f"{p[n].max():.3f}", f"{losses[n]:.2f}"])
+    rows = [
+        [one.case, one.patient, one.truth, one.answer, f"{one.confidence:.3f}", f"{one.loss:.2f}"]
+        for one in found.losses()[:WORST]
+    ]
     head = ["case", "patient", "truth", "answer", "confidence", "loss"]
     return Part(f"Top losses of {name}", "The most confidently wrong first.", table_of(head, rows))
 
@@ -194,7 +191,9 @@ def number_parts(name: str, found: NumberEvaluation, figures: Figures) -> list[P
         picture(number_plot(found.of(t), t), f"{t}: prediction and error over the truth") for t in found.targets
     ]
     whole = Part(f"Numbers of {name}", "Intervals draw whole patients.", table_of(head, rows), pictures)
-    return [whole, *number_further(name, figures)]
+    worst = [[one.case, one.patient, one.truth, one.answer, f"{one.loss:.4g}"] for one in found.losses()[:WORST]]
+    table = table_of(["case", "patient", "truth", "answer", "error"], worst)
+    return [whole, *number_further(name, figures), Part(f"Top losses of {name}", "The largest errors first.", table)]
 
 
 def drawn(columns: Columns, caption: str) -> dict[str, str]:

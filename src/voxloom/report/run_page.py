@@ -25,6 +25,7 @@ from voxloom.formats import read_label
 from voxloom.report import figures
 from voxloom.report.cards.facts import RunFacts
 from voxloom.report.cards.flow import flow_plot, flow_steps
+from voxloom.report.cards.label_maps import LABEL_MAPS
 from voxloom.report.cards.methods import methods_text
 from voxloom.report.case_slices import case_slices
 from voxloom.report.pages import write_page
@@ -280,7 +281,7 @@ def study_parts(run: Path) -> Iterator[Part]:
     if facts.cases:
         flow = figures.data_uri(flow_plot(flow_steps(facts)), "svg")
         yield Part("Flow of cases", pictures=[{"caption": "From the data to the test", "data": flow}])
-    text = methods_text(facts)
+    text = methods_text(facts, LABEL_MAPS)
     if text:
         rest = "The same text is in methods.md; model_card.md and claim.md say the rest."
         yield Part("Methods in words", f"{text} {rest}")

@@ -30,6 +30,7 @@ VERBS = (
     "pseudo",
     "rank",
     "ensemble",
+    "explain",
     "export --to monai",
     "init.run",
 )

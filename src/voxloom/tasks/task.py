@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
+from voxloom.attribution import Explainable
 from voxloom.dataset import Case, Dataset, Fold, Labels
 from voxloom.dataset.inspect import Fingerprint
 from voxloom.errors import BadInput
+from voxloom.evaluation.losses import CaseLoss
 from voxloom.evaluation.paired import Comparison
 from voxloom.prepare import PreparedCase, Statistics
 from voxloom.recipe.recipe import Recipe
@@ -74,6 +76,24 @@ class Planned:
 
 
 @dataclass(frozen=True)
+class Example:
+    """A held-out case that a report shows.
+
+    Parameters
+    ----------
+    case : its id.
+    answers : that are explained.
+    caption : what was asked, what was answered.
+    right : whether it stands for the right answers, else for the worst.
+    """
+
+    case: str
+    answers: tuple[str, ...]
+    caption: str
+    right: bool = False
+
+
+@dataclass(frozen=True)
 class Wish:
     """How networks are asked; what a task has no use for it refuses.
 
@@ -122,6 +142,10 @@ class Predictor(Protocol):
 
 class Table(Protocol):
     """Scores of cases: rows that are summed up, written and read back."""
+
+    def losses(self) -> list[CaseLoss]:
+        """How wrong every case was, the worst first."""
+        ...
 
     @property
     def cases(self) -> list[str]:
@@ -319,6 +343,14 @@ class Task(Protocol):
 
     def spread(self, scored: Mapping[str, Any]) -> dict[str, Any]:
         """Entries of the validation's summary on how the folds differ; empty where that is not measured."""
+        ...
+
+    def explainable(self, run: Run, folds: Sequence[Path], device: str = "auto") -> Explainable:
+        """The networks of some folds, and what of their answers can be explained; not asked of a task that cannot "explain"."""
+        ...
+
+    def examples(self, table: Any) -> list[Example]:
+        """Held-out cases that a report shows with maps of attribution: the worst first, then some that are right."""
         ...
 
     def figures(

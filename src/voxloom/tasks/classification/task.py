@@ -14,33 +14,37 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel
 
+from voxloom.attribution import Explainable
 from voxloom.dataset import Case, Dataset, Labels
 from voxloom.dataset.tables import name_some
 from voxloom.errors import BadInput
 from voxloom.evaluation.classification import ClassEvaluation, ClassRow
 from voxloom.evaluation.compare_classes import CLASSES, read_classes
 from voxloom.evaluation.conformal import check_classes, class_scores, quantile
-from voxloom.evaluation.findings import FindingEvaluation, FindingRow
+from voxloom.evaluation.findings import ABSENT, FindingEvaluation, FindingRow
+from voxloom.evaluation.losses import CaseLoss
 from voxloom.evaluation.paired import Comparison
 from voxloom.evaluation.probabilities import at_temperature, fit_temperature
 from voxloom.evaluation.scores import CLASS_SCORES
 from voxloom.files import write_text
 from voxloom.recipe.recipe import Recipe
+from voxloom.report.cards.whole_cases import Classes
 from voxloom.report.class_table import class_rows
 from voxloom.run.run import Run
 from voxloom.tasks.classification.answer import ClassAnswer
 from voxloom.tasks.classification.classes import Meaning, find_meaning
+from voxloom.tasks.classification.explained import explain_classes
 from voxloom.tasks.classification.further import further_figures
 from voxloom.tasks.classification.objective import ClassObjective
 from voxloom.tasks.classification.predictor import ClassCalibration, ClassPredictor, balanced_repeats
 from voxloom.tasks.scoring import held_out, pooled
 from voxloom.tasks.stressed import StressTest
 from voxloom.tasks.study import Study
-from voxloom.tasks.task import PLAIN, Material, Table, Wish
+from voxloom.tasks.task import PLAIN, Example, Material, Table, Wish
 from voxloom.tasks.whole_case.calibration import TOLD, was_used, write_calibration
 from voxloom.tasks.whole_case.settings import ClassificationSettings
 from voxloom.tasks.whole_case.stress import CLASS_STRESS
-from voxloom.tasks.whole_case.task import WholeCaseTask, check_rows
+from voxloom.tasks.whole_case.task import BEST, WORST, WholeCaseTask, check_rows
 
 #: Attribute of a case that holds its class.
 STRATUM = "learned_class"
@@ -202,14 +206,46 @@ class Classification(WholeCaseTask):
         """A metric over all classes, or of one: "auc", "f1.mass"."""
         return scores_of(summary, score)
 
+    def subject(self) -> Classes:
+        """Classes, by the keys of its section."""
+        assert self.section is not None
+        return Classes(self.section)
+
+    def explainable(self, run: Run, folds: Sequence[Path], device: str = "auto") -> Explainable:
+        """Every class."""
+        return explain_classes(self.load(folds, device=device))
+
+    def examples(self, table: Any) -> list[Example]:
+        """The most confidently wrong with the maps of answer and truth, then the surest right ones."""
+        losses = table.losses()
+        wrong = [one for one in losses if not one.right][:WORST]
+        right = [one for one in reversed(losses) if one.right][:BEST]
+        return [
+            Example(
+                one.case,
+                asked_of(table, one),
+                f"{one.case}: {one.truth}, answer {one.answer} ({one.confidence:.2f})",
+                bool(one.right),
+            )
+            for one in (*wrong, *right)
+        ]
+
     def report(self, run: Path) -> Path:
-        """The page."""
+        """Page and cards."""
         from voxloom.report.class_page import write_class_report
 
+        self.cards(run)
         return write_class_report(run)
 
 
 TASK = Classification()
+
+
+def asked_of(table: Any, one: CaseLoss) -> tuple[str, ...]:
+    """Answer and true class of a case; of findings the one that was worst."""
+    if isinstance(table, FindingEvaluation):
+        return tuple(name for name in table.findings if one.truth in (f"{name} present", f"{name} {ABSENT}"))
+    return tuple(dict.fromkeys((one.answer, one.truth)))
 
 
 def calibration_of(table: ClassEvaluation, promise: float) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel
 
+from voxloom.attribution import Explainable
 from voxloom.dataset import Case, Dataset, Labels
 from voxloom.errors import BadInput
 from voxloom.evaluation.compare_numbers import NUMBERS
@@ -21,18 +22,20 @@ from voxloom.evaluation.paired import Comparison
 from voxloom.evaluation.regression import NumberEvaluation, NumberRow, error_by_band
 from voxloom.evaluation.scores import NUMBER_SCORES
 from voxloom.files import read_json, write_text
+from voxloom.report.cards.whole_cases import Numbers
 from voxloom.report.class_table import target_rows
 from voxloom.run.run import Run
+from voxloom.tasks.regression.explained import explain_numbers
 from voxloom.tasks.regression.objective import NumberObjective, Scale, find_scale
 from voxloom.tasks.regression.predictor import NumberAnswer, NumberCalibration, NumberPredictor
 from voxloom.tasks.scoring import held_out, pooled
 from voxloom.tasks.stressed import StressTest
 from voxloom.tasks.study import Study
-from voxloom.tasks.task import PLAIN, Table, Wish
+from voxloom.tasks.task import PLAIN, Example, Table, Wish
 from voxloom.tasks.whole_case.calibration import TOLD, was_used, write_calibration
 from voxloom.tasks.whole_case.settings import RegressionSettings
 from voxloom.tasks.whole_case.stress import NUMBER_STRESS
-from voxloom.tasks.whole_case.task import WholeCaseTask, check_rows
+from voxloom.tasks.whole_case.task import BEST, WORST, WholeCaseTask, check_rows
 
 
 class Regression(WholeCaseTask):
@@ -192,10 +195,29 @@ class Regression(WholeCaseTask):
             raise BadInput(f"there is no figure `{score}`", None, "There are mae, rmse, r2 and bias, of every target")
         return {"score": figures[metric]["value"]}
 
+    def subject(self) -> Numbers:
+        """Numbers, by the keys of its section."""
+        assert self.section is not None
+        return Numbers(self.section)
+
+    def explainable(self, run: Run, folds: Sequence[Path], device: str = "auto") -> Explainable:
+        """Every target."""
+        return explain_numbers(self.load(folds, device=device))
+
+    def examples(self, table: NumberEvaluation) -> list[Example]:
+        """The largest errors, then the smallest, with the maps of all targets."""
+        losses = table.losses()
+        best = losses[len(losses) - BEST :] if len(losses) >= WORST + BEST else []
+        return [
+            Example(one.case, (), f"{one.case}: {one.truth}, answer {one.answer}", one in best)
+            for one in (*losses[:WORST], *reversed(best))
+        ]
+
     def report(self, run: Path) -> Path:
-        """The page."""
+        """Page and cards."""
         from voxloom.report.class_page import write_number_report
 
+        self.cards(run)
         return write_number_report(run)
 
 

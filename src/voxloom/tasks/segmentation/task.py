@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
+from voxloom.attribution import Explainable
 from voxloom.dataset import Case, Dataset, Fold, Labels
 from voxloom.dataset.inspect import Fingerprint
 from voxloom.errors import BadInput
@@ -28,9 +29,10 @@ from voxloom.run.mirroring import without_sided_mirrors
 from voxloom.run.run import Run
 from voxloom.run.scans import Scan
 from voxloom.tasks.panels import Panel
-from voxloom.tasks.plan_page import plan_page, under_budget
+from voxloom.tasks.plan_page import plan_page, plan_rows, under_budget
 from voxloom.tasks.predicted import PredictedCases
-from voxloom.tasks.segmentation.facts import complete, gather_facts, plan_rows
+from voxloom.tasks.segmentation.explained import explain_labels
+from voxloom.tasks.segmentation.facts import complete, gather_facts, reasons_of
 from voxloom.tasks.segmentation.material import usable_cases
 from voxloom.tasks.segmentation.predictor import Predictor
 from voxloom.tasks.segmentation.scores import read_scores
@@ -42,7 +44,7 @@ from voxloom.tasks.segmentation.tta import views_told, with_tta
 from voxloom.tasks.settings import Settings, resolve
 from voxloom.tasks.stressed import StressTest
 from voxloom.tasks.study import Study
-from voxloom.tasks.task import PLAIN, Calibrated, Material, Planned, Table, Wish
+from voxloom.tasks.task import PLAIN, Calibrated, Example, Material, Planned, Table, Wish
 from voxloom.volume import Volume
 
 if TYPE_CHECKING:
@@ -103,7 +105,7 @@ class Segmentation:
         from voxloom.tasks.segmentation.noise import timed_step
 
         full, plan = complete(recipe, facts, device, seconds, partial(timed_step, device=device))
-        rows = tuple(plan_rows(recipe, plan))
+        rows = plan_rows(recipe, full, reasons_of(recipe, plan))
         opening = f"{facts.cases} training cases; {under_budget(recipe)}"
         closing = " Change a key there and train again with `voxloom train -r`."
         return Planned(full, rows, plan_page(opening, rows, closing))
@@ -133,6 +135,7 @@ class Segmentation:
             seed=s.recipe.seed + number,
             description=describe_model(study, number, statistics),
             pace=s.recipe.pace.get(f"fold_{number}", ()),
+            left_out=s.recipe.left_out.get(f"fold_{number}", ()),
             slices=s.slices,
             init=s.recipe.init,
         )
@@ -250,8 +253,17 @@ class Segmentation:
     def cards(self, run: Path) -> None:
         """Model card, CLAIM and methods."""
         from voxloom.report.cards import write_cards
+        from voxloom.report.cards.label_maps import LABEL_MAPS
 
-        write_cards(run)
+        write_cards(run, LABEL_MAPS)
+
+    def explainable(self, run: Run, folds: Sequence[Path], device: str = "auto") -> Explainable:
+        """Every label where it is predicted."""
+        return explain_labels(self.load(folds, device=device).with_run(run))
+
+    def examples(self, table: Evaluation) -> list[Example]:
+        """None: the report shows slices with contours."""
+        return []
 
     def report(self, run: Path) -> Path:
         """Page and cards."""

@@ -24,12 +24,13 @@ from voxloom.networks.case_settings import case_network_settings
 from voxloom.prepare import PreparedCase, Statistics
 from voxloom.recipe.keys import as_bad_input
 from voxloom.recipe.recipe import Recipe
+from voxloom.report.cards.subject import Subject
 from voxloom.run.cases import joined_cases
 from voxloom.run.matching import MatchedCases, ordered_cases
 from voxloom.run.run import Run
 from voxloom.run.scans import Scan
 from voxloom.tasks.panels import Panel
-from voxloom.tasks.plan_page import plan_page, under_budget
+from voxloom.tasks.plan_page import plan_page, plan_rows, under_budget
 from voxloom.tasks.predicted import PredictedCases
 from voxloom.tasks.settings import Settings, resolve
 from voxloom.tasks.study import Study
@@ -47,6 +48,8 @@ from voxloom.tasks.whole_case.training import Objective, WholeCaseTraining
 from voxloom.volume import Volume
 
 ENDINGS = (".json",)
+#: Held-out cases that a report shows with maps: the worst, and some that were right.
+WORST, BEST = 5, 3
 
 
 class WholeCaseTask(ABC):
@@ -169,7 +172,7 @@ class WholeCaseTask(ABC):
         assert self.section is not None
         values = plan.recipe.model_dump(mode="json") | {self.section: settings.model_dump(mode="json")}
         full = Recipe.check(values, f"recipe {recipe.name}")
-        rows = plan.rows + tuple(("cases", str(len(m.dataset)), note) for note in m.notes)
+        rows = plan_rows(recipe, full, plan.rows) + tuple(("cases", str(len(m.dataset)), note) for note in m.notes)
         opening = f"{len(m.dataset)} training cases; {under_budget(full)}"
         return Planned(full, rows, plan_page(opening, rows))
 
@@ -214,6 +217,7 @@ class WholeCaseTask(ABC):
                 name: n * oversampled(study.dataset[name], s.own) for name, n in zip(fold.train, repeats, strict=True)
             },
             pace=s.recipe.pace.get(f"fold_{number}", ()),
+            left_out=s.recipe.left_out.get(f"fold_{number}", ()),
             init=s.recipe.init,
         )
 
@@ -308,9 +312,15 @@ class WholeCaseTask(ABC):
     def read_table(self, paths: Sequence[Path], run: Run) -> Any:
         """The rows of tables; has ``words(case)``, truth and answer for people."""
 
+    @abstractmethod
+    def subject(self) -> Subject:
+        """What its runs answer with, for their cards."""
+
     def cards(self, run: Path) -> None:
-        """None yet."""
-        return None
+        """Model card, CLAIM and methods."""
+        from voxloom.report.cards import write_cards
+
+        write_cards(run, self.subject())
 
     def spread(self, scored: Mapping[str, Any]) -> dict[str, Any]:
         """Not measured."""
