@@ -70,7 +70,7 @@ def bounds(mask: NDArray[np.bool_]) -> Box:
     return (found[0], found[1], found[2])
 
 
-def box_around(middle: NDArray[np.float64], spacing: Point, size_mm: Point) -> Box:
+def box_around(middle: NDArray[np.floating[Any]], spacing: Point, size_mm: Point) -> Box:
     """A box of so many mm around a place in voxels; it may reach beyond the volume."""
     counts = [max(1, round(size / mm)) for size, mm in zip(size_mm, spacing, strict=True)]
     starts = [round(float(m) - (n - 1) / 2) for m, n in zip(middle, counts, strict=True)]

@@ -68,7 +68,8 @@ def _source(written: Any) -> ImageSource:
     if written["kind"] == RecodedLabel.__name__:
         return RecodedLabel(_source(written["source"]), tuple((old, new) for old, new in written["table"]))
     if written["kind"] == FocusedImage.__name__:
-        focus = Focus(**{k: tuple(v) if isinstance(v, list) else v for k, v in written["focus"].items()})
+        kept: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in written["focus"].items()}
+        focus = Focus(**kept)
         point = None if written["point"] is None else tuple(written["point"])
         return FocusedImage(_source(written["source"]), focus, tuple(map(_source, written["masks"])), point)
     values = {k: tuple(v) if isinstance(v, list) else v for k, v in written.items() if k != "kind"}

@@ -255,7 +255,7 @@ def error_by_band(
         if inside.any():
             t, g = truth[inside], guess[inside]
             error = np.abs(g - t).tolist()
-            groups = [patients[k] for k in np.flatnonzero(inside)] if patients is not None else None
+            groups = [patients[k] for k in np.flatnonzero(inside).tolist()] if patients is not None else None
             figures = {"value": mae(t, g), "ci": list(bootstrap_ci(error, groups))}
             found.append(
                 {"from": float(low), "to": float(high), "n": int(inside.sum()), "mae": figures, "bias": bias(t, g)}

@@ -33,14 +33,16 @@ def further_figures(
         p = read_json(predictions[case.id])["probabilities"]
         truth = meaning.classes[int(np.argmax(target))]
         rows.append(ClassRow(case.id, case.patient, truth, tuple(p[name] for name in meaning.classes)))
-    table, found = ClassEvaluation(meaning.classes, rows), {}
+    table = ClassEvaluation(meaning.classes, rows)
+    found: dict[str, Any] = {}
     if not rows:
         return {}
     if len(meaning.classes) == 2 and settings.thresholds:
         found["thresholds"] = table.at_thresholds(settings.thresholds)
     if len(meaning.columns) > 1:
         ratings = [meaning.ratings(case) for case, _ in known]
-        scores, classes = ([[pair[n] for pair in row] for row in ratings] for n in (0, 1))
+        scores = [[score for score, _ in row] for row in ratings]
+        classes = [[name for _, name in row] for row in ratings]
         answers = [meaning.classes[int(np.argmax(row.probabilities))] for row in rows]
         found["raters"] = rater_agreement(scores, classes, [r.truth for r in rows], answers, table.patients)
     return found

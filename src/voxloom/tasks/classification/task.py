@@ -189,8 +189,8 @@ class Classification(WholeCaseTask):
     def calibration_rows(self, about: Mapping[str, Any]) -> list[list[str]]:
         """For the screen."""
         if "findings" in about:
-            rows = [(name, row) for name, one in about["findings"].items() for row in self.calibration_rows(one)]
-            return [[f"{name}: {title}", value] for name, (title, value) in rows]
+            each = [(name, row) for name, one in about["findings"].items() for row in self.calibration_rows(one)]
+            return [[f"{name}: {title}", value] for name, (title, value) in each]
         rows = [["temperature of the probabilities", f"{about['temperature']:.3f}"]]
         return [*rows, *check_rows(about["checked"], "sets", "classes per set")]
 

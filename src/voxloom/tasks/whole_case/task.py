@@ -96,7 +96,7 @@ class WholeCaseTask(ABC):
         if not targets:
             raise BadInput("no case has a target to train on", dataset.root, self.remedy)
         left = len(whole) - len(targets)
-        notes = (f"{left} of {len(whole)} cases have no target and are left out",) if left else ()
+        notes: tuple[str, ...] = (f"{left} of {len(whole)} cases have no target and are left out",) if left else ()
         notes += self.notes_on(whole, targets, meaning)
         cases = [self.with_stratum(whole[name], target, meaning) for name, target in targets.items()]
         plain = Dataset.from_cases(
