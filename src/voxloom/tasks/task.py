@@ -237,7 +237,7 @@ class Task(Protocol):
         ...
 
     def check_folds(self, material: Material, folds: Sequence[Fold]) -> list[str]:
-        """What a reader must know of the parts.
+        """What a user must know of the targets and the parts before anything is trained.
 
         Raises
         ------

@@ -147,7 +147,7 @@ class WholeCaseTask(ABC):
         return None, {}
 
     def check_folds(self, material: Material, folds: Sequence[Fold]) -> list[str]:
-        """By what the targets are."""
+        """Who was left out and what is odd among the targets, and what the parts lack."""
         m = own(material)
         parts = [([m.targets[name] for name in fold.train], [m.targets[name] for name in fold.val]) for fold in folds]
         return [
