@@ -161,7 +161,11 @@ def _figures(rows: Sequence[NumberRow]) -> dict[str, Any]:
     truth, guess = np.array([r.truth for r in rows]), np.array([r.prediction for r in rows])
     patients = [r.patient for r in rows]
     metrics = {"mae": mae, "rmse": rmse, "r2": r_squared, "bias": bias}
-    figures: dict[str, Any] = {"n": len(rows), "mae_of_mean": float(np.abs(truth - truth.mean()).mean())}
+    figures: dict[str, Any] = {
+        "n": len(rows),
+        "patients": len(set(patients)),
+        "mae_of_mean": float(np.abs(truth - truth.mean()).mean()),
+    }
     for name, metric in metrics.items():
         figures[name] = as_dict(bootstrap(metric, truth, guess, groups=patients, resamples=RESAMPLES))
     if len(rows) > 2:
@@ -251,7 +255,7 @@ def error_by_band(
         if inside.any():
             t, g = truth[inside], guess[inside]
             error = np.abs(g - t).tolist()
-            groups = [patients[int(k)] for k in np.flatnonzero(inside)] if patients is not None else None
+            groups = [patients[k] for k in np.flatnonzero(inside).tolist()] if patients is not None else None
             figures = {"value": mae(t, g), "ci": list(bootstrap_ci(error, groups))}
             found.append(
                 {"from": float(low), "to": float(high), "n": int(inside.sum()), "mae": figures, "bias": bias(t, g)}

@@ -140,18 +140,17 @@ def calibration_parts(run: Path) -> list[Part]:
     if not path.is_file():
         return []
     about = read_json(path)
-    on = about.get("on", "held-out cases")
-    told = []
-    if "temperature" in about:
-        told.append(f"Fitted on {about['cases']} {on}: temperature {about['temperature']:.2f}.")
-        checks = {"sets": about.get("checked")}
-    else:
-        checks = about.get("checked") or {}
-    for what, check in checks.items():
+    on, told = about.get("on", "held-out cases"), []
+    each = about.get("findings") or ({"": about} if "temperature" in about else {})
+    for name, one in each.items():
+        of = f" {name}:" if name else ""
+        told.append(f"{of} Fitted on {one['cases']} {on}: temperature {one['temperature']:.2f}.".strip())
+        if one.get("checked"):
+            told.append(promise_text(one["checked"], "sets", "number of classes"))
+    for name, check in (about.get("checked") or {}).items() if "limits" in about else ():
         if check is not None:
-            name = what if "temperature" in about else f"intervals of {what}"
-            told.append(promise_text(check, name, "number of classes" if "temperature" in about else "width"))
-    if any(check is not None for check in checks.values()):
+            told.append(promise_text(check, f"intervals of {name}", "width"))
+    if "held all truths" in " ".join(told):
         told.append("Checked by turns on a tenth of the patients, with what was fitted to the others.")
     return [Part("Calibration and its promise", " ".join(told))] if told else []
 

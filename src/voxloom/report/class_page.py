@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from voxloom.evaluation.classification import ClassEvaluation
+from voxloom.evaluation.compare_classes import read_classes
+from voxloom.evaluation.findings import FindingEvaluation
 from voxloom.evaluation.probabilities import reliability
 from voxloom.evaluation.regression import NumberEvaluation
 from voxloom.files import read_json
@@ -39,7 +41,10 @@ WORST = 10
 
 def write_class_report(run: Path) -> Path:
     """Write ``report.html`` of a classification run and return its path."""
-    sets = list(tables(run, ClassEvaluation.read_csv))
+    sets = list(tables(run, lambda path: read_classes([path])))
+    if sets and isinstance(sets[0][1], FindingEvaluation):
+        parts = [part for scored in sets for part in (finding_part(*scored), worst_part(scored[0], scored[1]))]
+        return write(run, finding_lead(sets), parts)
     return write(run, class_lead(sets), [part for scored in sets for part in class_parts(*scored)])
 
 
@@ -77,13 +82,7 @@ def write(run: Path, lead: str, parts: list[Part]) -> Path:
         "name": f"{data['dataset']['name']} · {run.name}",
         "lead": lead,
         "subtitle": f"{len(data['cases'])} cases, {len(list(run.glob('fold_*/model.safetensors')))} trained fold(s)",
-        "parts": [
-            *parts,
-            *calibration_parts(run),
-            *explained_parts(run),
-            *stress_parts(run),
-            *curve_parts(run, drawn),
-        ],
+        "parts": [*parts, *explained_parts(run), *calibration_parts(run), *stress_parts(run), *curve_parts(run, drawn)],
         "plan": read_json(plan) if plan.is_file() else [],
         "provenance": provenance(run, data),
         "cases": data["cases"],
@@ -110,6 +109,30 @@ def class_lead(sets: list[tuple[str, ClassEvaluation, Figures]]) -> str:
     )
 
 
+def finding_lead(sets: list[tuple[str, Any, Figures]]) -> str:
+    """The result in one sentence."""
+    name, _, figures = sets[-1]
+    return (
+        f"AUC, mean over {len(figures['findings'])} findings {number_text(figures['auc']['all'])}, on {figures['cases']} {name} of "
+        f"{figures['patients']} patients."
+    )
+
+
+def finding_part(name: str, found: FindingEvaluation, figures: Figures) -> Part:
+    """Table and curves of all findings, each a question of its own."""
+    head, *rows = class_rows(figures)
+    counts = ", ".join(f"{c} {n} of {figures['known'][c]} cases" for c, n in figures["counts"].items())
+    pictures = []
+    for finding in figures["counts"]:
+        one = found.of(finding)
+        pictures.append(picture(confusion_matrix(one.classes, one.confusion()), f"{finding}: confusion matrix"))
+        pictures.append(picture(roc_curves(one), f"{finding}: ROC and precision-recall curves"))
+        diagram = reliability_diagram(reliability(one.probabilities, one.truth))
+        pictures.append(picture(diagram, f"{finding}: reliability"))
+    text = f"Present: {counts}. A finding is answered from a probability of one half on; intervals draw whole patients."
+    return Part(f"Findings of {name}", text, table_of(head, rows), pictures)
+
+
 def class_parts(name: str, found: ClassEvaluation, figures: Figures) -> list[Part]:
     """Table, curves and worst cases of one set."""
     head, *rows = class_rows(figures)
@@ -131,7 +154,7 @@ def class_parts(name: str, found: ClassEvaluation, figures: Figures) -> list[Par
     return [whole, *class_further(name, figures), worst_part(name, found)]
 
 
-def worst_part(name: str, found: ClassEvaluation) -> Part:
+def worst_part(name: str, found: ClassEvaluation | FindingEvaluation) -> Part:
     """The cases that were most confidently wrong, worst first."""
     rows = [
         [one.case, one.patient, one.truth, one.answer, f"{one.confidence:.3f}", f"{one.loss:.2f}"]
@@ -147,10 +170,18 @@ def number_lead(sets: list[tuple[str, NumberEvaluation, Figures]]) -> str:
         return "No case was held out, so this run has no figures yet."
     name, _, figures = sets[-1]
     told = [
-        f"{target}: mean absolute error {number_text(f['mae'], 2)} (always saying the mean: {f['mae_of_mean']:.2f})"
+        f"{target}: mean absolute error {number_text(f['mae'], 2)} (always saying the mean: {f['mae_of_mean']:.2f}{doubt(f)})"
         for target, f in figures["targets"].items()
     ]
     return f"{'; '.join(told)}, on {figures['cases']} {name} of {figures['patients']} patients."
+
+
+def doubt(figures: Figures) -> str:
+    """What must be said where the interval of the error does not lie below the error of always saying the mean."""
+    high = figures["mae"]["ci"][1]
+    if high is not None and high < figures["mae_of_mean"]:
+        return ""
+    return f"; with {figures['patients']} patients the run was not shown to be better than that"
 
 
 def number_parts(name: str, found: NumberEvaluation, figures: Figures) -> list[Part]:
@@ -162,8 +193,7 @@ def number_parts(name: str, found: NumberEvaluation, figures: Figures) -> list[P
     whole = Part(f"Numbers of {name}", "Intervals draw whole patients.", table_of(head, rows), pictures)
     worst = [[one.case, one.patient, one.truth, one.answer, f"{one.loss:.4g}"] for one in found.losses()[:WORST]]
     table = table_of(["case", "patient", "truth", "answer", "error"], worst)
-    losses = Part(f"Top losses of {name}", "The largest errors first.", table)
-    return [whole, losses, *number_further(name, figures)]
+    return [whole, *number_further(name, figures), Part(f"Top losses of {name}", "The largest errors first.", table)]
 
 
 def drawn(columns: Columns, caption: str) -> dict[str, str]:

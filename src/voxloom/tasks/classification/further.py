@@ -41,10 +41,8 @@ def further_figures(
         found["thresholds"] = table.at_thresholds(settings.thresholds)
     if len(meaning.columns) > 1:
         ratings = [meaning.ratings(case) for case, _ in known]
-        scores, classes = (
-            [[score for score, _ in row] for row in ratings],
-            [[named for _, named in row] for row in ratings],
-        )
+        scores = [[score for score, _ in row] for row in ratings]
+        classes = [[name for _, name in row] for row in ratings]
         answers = [meaning.classes[int(np.argmax(row.probabilities))] for row in rows]
         found["raters"] = rater_agreement(scores, classes, [r.truth for r in rows], answers, table.patients)
     return found

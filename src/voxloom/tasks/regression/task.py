@@ -77,10 +77,6 @@ class Regression(WholeCaseTask):
         networks = self.networks(run.folds, wish.device, wish.tta)
         return NumberPredictor.load(networks, run.folds, NumberCalibration.of(run.folder))
 
-    def predict_case(self, predictor: NumberPredictor, case: Case) -> NumberAnswer:
-        """With the covariates of the case."""
-        return predictor.predict(case.read_image(), case.attributes)
-
     def measure(self, run: Run, predictor: Any, predictions: Sequence[Path], out: Path) -> list[Path]:
         """One table of all answers."""
         text = io.StringIO()
