@@ -39,7 +39,7 @@ class MethodSettings(BaseModel):
     Parameters
     ----------
     method : see :data:`METHODS`.
-    layer : whose features are weighted: a module's name, or a stage of the encoder counted from its end ("-1" the last, the default).
+    layer : whose features are weighted: a module's name, or a stage of the encoder counted from its end; None takes the last ("-1").
     steps : of integrated gradients, from an image of zeros to the scan.
     box_mm : side of the box that occlusion puts over the scan, mm; None takes an eighth of the longest side of what the network sees.
     """

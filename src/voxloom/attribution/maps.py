@@ -142,7 +142,7 @@ class _Work:
         else:
             layer = layer_of(self.member.network, self.settings.layer)
             coarse = layered_map(method, self.run, layer, seen, score, self.member.network)
-            places = places_of(self.run, layer, tuple(seen.shape), seen.device)
+            places = places_of(self.run, self.member.network, layer, tuple(seen.shape), seen.device)
             return places.spread(coarse.cpu().numpy(), size)
         return found.cpu().numpy()
 

@@ -34,7 +34,7 @@ def command(
     layer: Annotated[
         Optional[str],
         typer.Option(
-            help="Of cam and grad-cam: a module's name, or a stage of the encoder from its end. [default: -1]"
+            help="Of cam and grad-cam: a module's name, or a stage of the encoder from its end, as -2. [default: the last features]"
         ),
     ] = None,
     steps: Annotated[int, typer.Option(help="Of integrated-gradients.", min=2)] = 32,

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from voxloom.attribution import Explainable, Question, Windows
 from voxloom.inference.views import Member
+from voxloom.networks.layout import to_layout
 from voxloom.tasks.whole_case.material import scaled
 from voxloom.tasks.whole_case.predictor import CasePredictor
-from voxloom.training.module import to_layout
 from voxloom.volume import Volume
 
 
