@@ -15,6 +15,7 @@ from voxloom.recipe.shipped import recipe_names
 from voxloom.training.fit import fit
 
 from .made_up import published_landmarks, published_training
+from .test_whole_case_recipes import RECIPES as WHOLE_CASES
 
 Triple = tuple[int, int, int]
 #: The planner's own recipe has no settings to be trained as published; `test_run.py` trains it.
@@ -80,7 +81,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def test_every_shipped_recipe_is_trained_as_published() -> None:
-    assert {*CASES, *LANDMARKS} == set(recipe_names()) - PLANNED
+    assert {*CASES, *LANDMARKS, *WHOLE_CASES} == set(recipe_names()) - PLANNED
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -121,6 +121,10 @@ def test_an_answer_for_a_scan(made: tuple[str, Path], tmp_path: Path) -> None:
         if task == "classification":
             assert sum(found["probabilities"].values()) == pytest.approx(1)
             assert found["prediction"] in ("few", "many")
+            unsure = tmp_path / f"unsure{len(extra)}"
+            assert voxloom(["predict", str(root / "run"), scan, "-o", str(unsure), "--abstain", "1", *extra]) == 0
+            open_case = json.loads((unsure / "s40.json").read_text())
+            assert (open_case["prediction"], open_case["abstained"]) == (None, max(found["probabilities"].values()) < 1)
         else:
             (value,) = found["targets"].values()
             assert np.isfinite(value["value"])

@@ -37,7 +37,7 @@ def command(
     abstain: Annotated[
         Optional[float],
         typer.Option(
-            help="Of a run on points: leave out points of less (calibrated) confidence. [default: landmarks.abstain of the recipe]",
+            help="Leave out points of less (calibrated) confidence [default: the recipe's]; give no class below it.",
             min=0,
             max=1,
         ),
@@ -45,6 +45,12 @@ def command(
     resample_tilt: Annotated[
         bool, typer.Option("--resample-tilt", help="Read CT with gantry tilt or uneven slices onto an upright grid.")
     ] = False,
+    around: Annotated[
+        Optional[Path],
+        typer.Option(
+            help="Of a run that looks at a crop: the mask or point of the scan, or a folder with one per scan."
+        ),
+    ] = None,
     series: Annotated[
         Optional[list[str]],
         typer.Option(
@@ -72,6 +78,7 @@ def command(
         series=tuple(series or ()),
         resample_tilt=resample_tilt,
         device=device,
+        around=around,
     )
     found = predict(run, inputs, out, options, output.listener())
     output.note_once(

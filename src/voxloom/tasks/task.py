@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from voxloom.attribution import Explainable
-from voxloom.dataset import Case, Dataset, Labels
+from voxloom.dataset import Case, Dataset, Fold, Labels
 from voxloom.dataset.inspect import Fingerprint
 from voxloom.errors import BadInput
 from voxloom.evaluation.losses import CaseLoss
@@ -236,6 +236,15 @@ class Task(Protocol):
         """The recipe without what contradicts the targets (e.g. mirror images that exchange labels), and what to say of it."""
         ...
 
+    def check_folds(self, material: Material, folds: Sequence[Fold]) -> list[str]:
+        """What a reader must know of the parts.
+
+        Raises
+        ------
+        BadInput : a part cannot be learned from, e.g. since a class has no case in it.
+        """
+        ...
+
     def describe(self, material: Material) -> dict[str, Any]:
         """What ``data.json`` holds of the targets; ``material`` takes it back."""
         ...
@@ -280,6 +289,10 @@ class Task(Protocol):
 
     def predict(self, predictor: Any, volume: Volume) -> Any:
         """The answer for a scan, as it is written and scored."""
+        ...
+
+    def focus(self, predictor: Any, volume: Volume, around: Path) -> Volume:
+        """What of a scan is looked at, by the mask or point in a file (BadInput for a task that looks at all of it)."""
         ...
 
     def predict_case(self, predictor: Any, case: Case) -> Any:

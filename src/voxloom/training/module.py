@@ -132,11 +132,13 @@ class TrainingModule(LightningModule):
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """The optimiser at its peak rate; the rate of every step is set in ``on_train_batch_start``."""
         s = self.settings
-        groups = self.layer_groups() if s.discriminative < 1 else [list(self.network.parameters())]
+        parted = any(share < 1 for share in (s.discriminative, *(p.discriminative or 1 for p in s.phases)))
+        groups = self.layer_groups() if parted else [list(self.network.parameters())]
         last = max(1, len(groups) - 1)
+        depths = [(last - n) / last if len(groups) > 1 else 0.0 for n in range(len(groups))]
         described: list[dict[str, Any]] = [
-            {"params": weights, "factor": s.discriminative ** ((last - n) / last) if len(groups) > 1 else 1.0}
-            for n, weights in enumerate(groups)
+            {"params": weights, "factor": s.discriminative**depth, "depth": depth}
+            for weights, depth in zip(groups, depths, strict=True)
         ]
         return make_optimizer(
             described, s.optimizer, lr=s.learning_rate, weight_decay=s.weight_decay, momentum=s.momentum
@@ -158,7 +160,13 @@ class TrainingModule(LightningModule):
         """Set the learning rate of this step, and freeze or free the encoder as its phase says."""
         self.freeze_as_due()
         for group in self.trainer.optimizers[0].param_groups:
-            group["lr"] = self.rate * group["factor"]
+            group["lr"] = self.rate * self.factor_of(group)
+
+    def factor_of(self, group: dict[str, Any]) -> float:
+        """Share of the rate that a layer group learns at, by the present phase."""
+        own = phase_at(self.settings.phases, self.pace.progress)[0].discriminative
+        factor: float = group["factor"] if own is None else own ** group["depth"]
+        return factor
 
     def freeze_as_due(self) -> None:
         """Take the encoder out of training, or back into it; norms of a frozen encoder keep their statistics."""

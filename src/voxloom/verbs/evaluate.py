@@ -25,7 +25,7 @@ from voxloom.tasks.task import Table, Task, Wish, task_of
 from voxloom.trust.quality import is_calibrated, judge_test
 
 #: Entries of a summary beside the table's figures.
-FURTHER = ("structures", "abstained")
+FURTHER = ("structures", "abstained", "raters", "thresholds", "stated_bands")
 #: The figures of an evaluation that is kept in a folder of its own.
 STATISTICS = "statistics.json"
 

@@ -7,12 +7,15 @@ How a scan is predicted and written is its task's.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
+from voxloom.dataset.names import split_ending
+from voxloom.dataset.tables import name_some
 from voxloom.ensemble import EnsemblePredictor
 from voxloom.errors import BadInput, VoxloomError
 from voxloom.progress import Progress
@@ -38,10 +41,11 @@ class PredictOptions:
     tta, seed : average over the views that training showed, some of them drawn.
     uncertainty : members whose disagreement is mapped, see ``Sampling``; None maps none.
     quality : predict the Dice of each case where the run is calibrated.
-    abstain : leave out points of less confidence, instead of the recipe's threshold.
+    abstain : leave out points of less confidence, instead of the recipe's threshold; give no class below this probability.
     series : names the series to read of a DICOM folder that holds several.
     resample_tilt : read a CT with gantry tilt or uneven slices onto an upright grid instead of refusing it.
     device : "auto", "cpu" or "cuda".
+    around : the mask or point that a run looks around: a file for one scan, or a folder with a file of each scan's name.
     """
 
     ending: str | None = None
@@ -53,6 +57,7 @@ class PredictOptions:
     series: tuple[str, ...] = ()
     resample_tilt: bool = False
     device: str = "auto"
+    around: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -112,6 +117,7 @@ def predict(
     filled = {scan.name: [predictor.channels[n] for n in scan.missing] for scan in scans if scan.missing}
     endings = {scan.name: task.ending_of(scan, options.ending) for scan in scans}
     origins = {f"{s.name}{endings[s.name]}": Origin(s.source[0], s.files, s.series) for s in scans}
+    around = around_of(options.around, scans)
     claim_outputs(out, origins, listener.stage)
     failed: dict[str, VoxloomError] = {}
     with listener.progress("Predicting") as progress:
@@ -125,6 +131,7 @@ def predict(
             progress=progress,
             failed=None if len(scans) == 1 else lambda scan, error: failed.update({scan.name: error}),
             remarked=partial(note_remarks, told, listener),
+            around=around,
         )
         found = Predictions(dict(each), failed=failed, filled=filled, told=told)
     kept = [scan for scan in scans if scan.name in found.files]
@@ -160,7 +167,7 @@ def open_predictor(folder: Path, run: Run | None, options: PredictOptions) -> tu
             fix = "Predict with its members, or set augment.mirror and inference.mirror in their recipes"
             raise BadInput("--tta is for runs", folder, fix)
         if options.abstain is not None:
-            raise BadInput("--abstain is for runs that were trained on points", folder, "Leave it out")
+            raise BadInput("--abstain is for runs on points or classes", folder, "Leave it out")
         ensemble = EnsemblePredictor.of(folder, device=options.device)
         if options.uncertainty is not None:
             check_sources(members_of(ensemble), options.uncertainty)
@@ -207,6 +214,7 @@ def predict_scans(
     progress: Progress | None = None,
     failed: Callable[[Scan, VoxloomError], None] | None = None,
     remarked: Callable[[Scan, tuple[str | None, dict[str, Any]]], None] = lambda scan, remarks: None,
+    around: Mapping[str, Path] = MappingProxyType({}),
 ) -> Iterator[tuple[str, Path]]:
     """Predict scans one by one into ``out``; yields name and file of each.
 
@@ -216,11 +224,15 @@ def predict_scans(
     resample_tilt : see ``PredictOptions``.
     failed : told of a scan that could not be predicted, so that the others go on; None lets the error through.
     remarked : told of what is remarkable of a prediction.
+    around : file with the mask or point that is looked around, by the scan's name.
     """
     for number, scan in enumerate(scans):
         try:
             with _memory_named(scan):
-                prediction = task.predict(predictor, read_scan(scan, resample_tilt))
+                volume = read_scan(scan, resample_tilt)
+                if scan.name in around:
+                    volume = task.focus(predictor, volume, around[scan.name])
+                prediction = task.predict(predictor, volume)
                 remarked(scan, task.remarks(prediction))
                 ending = endings[scan.name] if endings is not None else task.ending_of(scan, None)
                 written = task.write(prediction, out, scan.name, ending)
@@ -231,6 +243,27 @@ def predict_scans(
             failed(scan, error)
         if progress is not None:
             progress(number + 1, len(scans))
+
+
+def around_of(given: Path | None, scans: Sequence[Scan]) -> dict[str, Path]:
+    """File with a mask or point by the scan's name.
+
+    Raises
+    ------
+    BadInput : there is no such file, or one file is given for several scans.
+    """
+    if given is None:
+        return {}
+    if not given.is_dir():
+        if not given.is_file():
+            raise BadInput("there is no such file", given, "Check --around")
+        if len(scans) > 1:
+            raise BadInput(f"one file is given for {len(scans)} scans", given, "Give a folder with a file per scan")
+        return {scans[0].name: given}
+    files = {split_ending(path.name)[0] or path.name.split(".")[0]: path for path in sorted(given.iterdir())}
+    if lost := [scan.name for scan in scans if scan.name not in files]:
+        raise BadInput(f"holds no file for {name_some(lost)}", given, "Name the files like the scans")
+    return {scan.name: files[scan.name] for scan in scans}
 
 
 @contextlib.contextmanager

@@ -113,6 +113,8 @@ def start_study(dataset: Dataset, recipe: Recipe, folder: Path, listener: Listen
         listener.stage(told)
     cases = material.dataset
     folds = first_patients(choose_folds(cases, recipe), cases, recipe.folds.train_patients, seed=recipe.seed)
+    for note in task.check_folds(material, folds):
+        listener.stage(f"Note: {note}")
     with listener.progress("Inspecting") as progress:
         found = fingerprint(cases, progress=progress)
     refuse_unsound(found)

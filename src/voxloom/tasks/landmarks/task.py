@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from voxloom.attribution import Explainable
-from voxloom.dataset import Case, Dataset, Labels
+from voxloom.dataset import Case, Dataset, Fold, Labels
 from voxloom.dataset.inspect import Fingerprint
 from voxloom.dataset.sides import left_right_axes
 from voxloom.errors import BadInput
@@ -89,6 +89,10 @@ class Landmarks:
         sided = left_right_axes(recipe.preparation.orientation) if parted else ()
         return kept_mirrors(recipe, sided, layout.sides)
 
+    def check_folds(self, material: Material, folds: Sequence[Fold]) -> list[str]:
+        """Every part will do."""
+        return []
+
     def describe(self, material: Material) -> dict[str, Any]:
         """The landmarks and their maps."""
         return {"labels": {}, "landmarks": own(material).layout.to_dict()}
@@ -162,6 +166,10 @@ class Landmarks:
         named = ", ".join(f"{point.key} ({point.confidence:.2f})" for point in prediction.left_out)
         listed = [{"name": p.name, "side": p.side, "confidence": p.confidence} for p in prediction.left_out]
         return f"left out as not sure enough: {named}", {"left_out": listed}
+
+    def focus(self, predictor: Any, volume: Volume, around: Path) -> Volume:
+        """All of it."""
+        raise BadInput(f"--around is for runs that look at a crop, not for those on {self.trained_on}", around)
 
     def predict_case(self, predictor: LandmarkPredictor, case: Case) -> Judged:
         """By its image."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from voxloom.attribution import Explainable
-from voxloom.dataset import Case, Dataset, Labels
+from voxloom.dataset import Case, Dataset, Fold, Labels
 from voxloom.dataset.inspect import Fingerprint
 from voxloom.errors import BadInput
 from voxloom.evaluation import Evaluation, evaluate_case, robustness
@@ -88,6 +88,10 @@ class Segmentation:
         """No mirror images that exchange left and right labels."""
         return without_sided_mirrors(recipe, labels_of(material).names)
 
+    def check_folds(self, material: Material, folds: Sequence[Fold]) -> list[str]:
+        """Every part will do."""
+        return []
+
     def describe(self, material: Material) -> dict[str, Any]:
         """Labels and values."""
         labels = labels_of(material)
@@ -143,7 +147,7 @@ class Segmentation:
     def open(self, run: Run, wish: Wish = PLAIN) -> Predictor:
         """All folds with the run's post-processing."""
         if wish.abstain is not None:
-            raise BadInput("--abstain is for runs that were trained on points", run.folder, "Leave it out")
+            raise BadInput("--abstain is for runs on points or classes", run.folder, "Leave it out")
         predictor = Predictor.of(run, device=wish.device)
         return with_tta(predictor, wish.seed) if wish.tta else predictor
 
@@ -155,6 +159,10 @@ class Segmentation:
     def remarks(self, prediction: Volume) -> tuple[str | None, dict[str, Any]]:
         """None."""
         return None, {}
+
+    def focus(self, predictor: Any, volume: Volume, around: Path) -> Volume:
+        """All of it."""
+        raise BadInput(f"--around is for runs that look at a crop, not for those on {self.trained_on}", around)
 
     def predict_case(self, predictor: Any, case: Case) -> Any:
         """By its image."""
