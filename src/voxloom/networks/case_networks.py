@@ -113,8 +113,9 @@ class EncoderClassifier(CaseNetwork):
     def pooled(self, maps: Tensor) -> Tensor:
         """Mean, maximum, or both."""
         flat = maps.flatten(2)
-        parts = {"max": [flat.amax], "both": [flat.mean, flat.amax]}.get(self.pooling, [flat.mean])
-        return torch.cat([part(2) for part in parts], dim=1)
+        if self.pooling == "both":
+            return torch.cat([flat.mean(2), flat.amax(2)], dim=1)
+        return flat.amax(2) if self.pooling == "max" else flat.mean(2)
 
     def forward(self, image: Tensor, covariates: Tensor | None = None) -> Tensor:
         """See the class; the answers of all places are put together where the settings want that."""
