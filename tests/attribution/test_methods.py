@@ -14,7 +14,7 @@ from voxloom.attribution.layered import layered_map
 from voxloom.attribution.layers import layer_of, places_of
 from voxloom.errors import BadInput
 from voxloom.evaluation.likeness import points_at, rank_correlation, structural_similarity
-from voxloom.networks.case_networks import CaseNetwork, build_case_network
+from voxloom.networks.case_networks import SHARPNESS, CaseNetwork, build_case_network
 from voxloom.networks.case_settings import case_network_settings
 from voxloom.networks.slabnet import SlabNet, SlabSettings
 
@@ -142,7 +142,9 @@ def test_places_that_answer_for_themselves_and_their_map(image: Tensor) -> None:
         each = network.head(torch.cat([features, numbers.expand(len(features), 2)], dim=1))
         whole = network(image, numbers)[0]
         twice = network(torch.cat([image, image]), numbers.expand(2, 2))
-    torch.testing.assert_close(whole, (torch.log(torch.exp(4 * each.double()).mean(0)) / 4).float())
+    each = each.double()
+    wanted = each.amax(0) + torch.log(torch.exp(SHARPNESS * (each - each.amax(0))).mean(0)) / SHARPNESS
+    torch.testing.assert_close(whole, wanted.float())
     torch.testing.assert_close(twice, whole.expand(2, -1), rtol=1e-4, atol=1e-5)
     assert bool((whole <= each.amax(0)).all())
     assert bool((whole >= each.mean(0)).all())
