@@ -24,8 +24,8 @@ from voxloom.networks.case_settings import (
 from voxloom.networks.settings import NetworkSettings
 from voxloom.networks.unet_levels import UNetLevels
 
-#: Of the smooth maximum of the answers of all places: sharp enough to begin at single places, since answers are small at first; a mean of a
-#: thousand places learns nothing of one for hundreds of steps.
+#: Of the smooth maximum of the answers of all places: sharp enough to begin at single places, since answers are small at first; the
+#: mean of a thousand places learns nothing of one for hundreds of steps.
 SHARPNESS = 32.0
 
 
