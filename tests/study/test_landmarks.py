@@ -10,14 +10,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from voxloom.cli.app import run as voxloom
 from voxloom.dataset import Dataset
 from voxloom.errors import BadInput
-from voxloom.formats import Header, write_volume
+from voxloom.formats import Header, read_volume, write_volume
 from voxloom.points import Point, read_points, write_points
 from voxloom.recipe.recipe import Recipe
 from voxloom.tasks.landmarks.plan import orientation_of_slices, plan_landmarks
+from voxloom.verbs.run import Run
 from voxloom.volume import Volume
 
 LEVELS = ("L1", "L2", "L3")
@@ -60,6 +62,20 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = ["-o", str(root / "run"), "--external", str(write_scans(root / "elsewhere", 2, first=80))]
     assert voxloom(["train", str(root / "scans"), "-r", str(root / "tiny.yaml"), *place]) == 0
     return root
+
+
+def test_marks_are_explained_slice_by_slice(trained: Path, tmp_path: Path) -> None:
+    scan = trained / "elsewhere" / "images" / "s80.nii.gz"
+    words = ["explain", str(trained / "run"), str(scan), "-o", str(tmp_path), "--answer", "L2"]
+    assert voxloom([*words, "--method", "integrated-gradients", "--steps", "4"]) == 0
+    found, image = read_volume(tmp_path / "s80_integrated-gradients_L2.nii.gz"), read_volume(scan)
+    assert found.same_grid(image)
+    dark = ndimage.uniform_filter(image.data[0], (3, 3, 1)) < -1.5
+    assert np.abs(found.data[0][dark]).mean() > 4 * np.abs(found.data[0][~dark]).mean()
+    assert voxloom([*words, "--method", "grad-cam"]) == 0
+    assert read_volume(tmp_path / "s80_grad-cam_L2.nii.gz").data.max() == pytest.approx(1)
+    assert voxloom(["explain", str(trained / "run"), str(scan), "-o", str(tmp_path / "b"), "--method", "cam"]) == 2
+    assert [one.case for one in Run(trained / "run").top_losses()]
 
 
 def test_a_run_finds_the_held_out_landmarks(trained: Path) -> None:

@@ -30,12 +30,20 @@ VERBS = (
     "pseudo",
     "rank",
     "ensemble",
-    "explain",
     "export --to monai",
     "init.run",
 )
 #: Verbs that take any run.
-TAKES_ANY = ("predict", "evaluate", "report", "train --resume", "train --find-lr", "sweep", "export --to zip")
+TAKES_ANY = (
+    "predict",
+    "explain",
+    "evaluate",
+    "report",
+    "train --resume",
+    "train --find-lr",
+    "sweep",
+    "export --to zip",
+)
 
 
 def need(run: Run, verb: str) -> None:

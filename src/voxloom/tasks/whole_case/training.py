@@ -21,12 +21,12 @@ from voxloom.inference.precision import autocast_dtype
 from voxloom.networks.base import StagedNetwork
 from voxloom.networks.case_networks import CaseNetwork, build_case_network
 from voxloom.networks.case_settings import CaseNetworkSettings
+from voxloom.networks.layout import to_layout
 from voxloom.tasks.whole_case.feed import CaseFeed
 from voxloom.tasks.whole_case.sampling import CaseSampler, WholeCase, middle_of
 from voxloom.training.first_weights import set_first_weights
 from voxloom.training.init import RANDOM, InitSettings
 from voxloom.training.log import VAL_LOSS, TrainingLog
-from voxloom.training.module import to_layout
 from voxloom.training.sampling import window_for
 from voxloom.training.settings import TrainingSettings
 
