@@ -79,6 +79,8 @@ def _evaluate_run(run: Path, dataset: Path | None, out: Path | None, json_output
         output.note(note)
     if result.structures is not None:
         output.table(structure_rows(result.structures), title=structure_title(result.structures))
+    for line in further_lines(summary):
+        output.note(line)
     output.done(wrote, ["voxloom", "predict", run, "SCAN", "-o", "OUT"], summary if json_output else None)
 
 
@@ -235,6 +237,23 @@ def _show(
         output.table(structure_rows(structures), title=structure_title(structures))
         summary = {**summary, "structures": structures}
     output.done(wrote, next_step, summary if json_output else None)
+
+
+def further_lines(summary: Mapping[str, Any]) -> list[str]:
+    """Dice over slices, Dice before post-processing, and the time per case, each in one line where it was measured."""
+    lines = []
+    slices = dict(summary.get("slices") or {})
+    planes = " and ".join(slices.pop("planes", ()))
+    for label, figures in slices.items():
+        every, true = figures["all"], figures["with_truth"]
+        lines.append(
+            f"{label}: mean Dice {every['mean']:.4f} over {every['n']} {planes} slices, {true['mean']:.4f} over the {true['n']} with truth"
+        )
+    for label, before in (summary.get("raw") or {}).get("dice", {}).items():
+        lines.append(f"{label}: mean Dice {before['mean']:.4f} before post-processing")
+    if seconds := summary.get("seconds"):
+        lines.append(f"{seconds['median']:.3g} s per case (median of {seconds['n']}, {seconds['device']})")
+    return lines
 
 
 def interval_note(summary: dict[str, Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from statistics import median
 from typing import Annotated, Any, Optional
 
 import typer
@@ -81,12 +82,15 @@ def command(
     if found.quality:
         output.table(quality_rows(found.quality), title=found.promise)
     output.not_predicted(found.failed)
+    if found.seconds:
+        output.note(f"{median(found.seconds):.3g} s per scan (median of {len(found.seconds)})")
     result = {
         "written": [str(path) for path in found.written],
         **({"filled": found.filled} if found.filled else {}),
         **found.told,
         "failed": {name: str(error) for name, error in found.failed.items()},
         "quality": found.quality,
+        "seconds": found.seconds,
     }
     output.done(
         found.written, ["voxloom", "evaluate", "--pred", out, "--truth", "DIR"], result if json_output else None

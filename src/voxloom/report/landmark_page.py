@@ -13,12 +13,12 @@ from typing import Any
 from voxloom.evaluation.points import PointEvaluation
 from voxloom.report import point_figures
 from voxloom.report.curves_part import Columns, curve_parts
-from voxloom.report.figures import color_of, new_figure, tidy
+from voxloom.report.figures import color_of, loss_curves, new_figure, tidy
 from voxloom.report.pages import write_page
 from voxloom.report.parts import Part
 from voxloom.report.points_table import point_rows
 from voxloom.report.run_page import provenance
-from voxloom.report.style import data_uri
+from voxloom.report.style import INK, data_uri
 
 
 def write_landmark_report(run_dir: str | Path) -> Path:
@@ -141,11 +141,19 @@ def drawn(columns: Columns, caption: str) -> dict[str, str]:
 
 
 def training_curves(columns: Columns) -> Any:
-    """Loss and recall per level over the steps."""
-    figure = new_figure(9, 3.0)
-    left, right = figure.subplots(1, 2)
-    left.plot(columns["step"], columns["train_loss"], marker=".", color=color_of(6))
-    left.set(xlabel="step", ylabel="training loss")
+    """Training and validation loss, fuzzy Dice of the maps and recall per level over the steps."""
+    dice = [name for name in columns if name.startswith("val_map_dice")]
+    figure = new_figure(13 if dice else 9, 3.0)
+    left, *middle, right = figure.subplots(1, 3 if dice else 2)
+    loss_curves(left, columns)
+    for panel in middle:
+        for n, name in enumerate(dice):
+            mean = name == "val_map_dice"
+            label, color = ("mean" if mean else name.removeprefix("val_map_dice_")), (INK if mean else color_of(n - 1))
+            panel.plot(columns["step"], columns[name], marker=".", color=color, label=label)
+        panel.set(xlabel="step", ylabel="fuzzy Dice of the maps", ylim=(0, 1.02))
+        panel.legend(fontsize=8, frameon=False)
+        tidy(panel)
     for n, name in enumerate(c for c in columns if c.startswith("val_recall_")):
         right.plot(
             columns["step"], columns[name], marker=".", color=color_of(n), label=name.removeprefix("val_recall_")

@@ -16,7 +16,7 @@ from voxloom.progress import Progress
 from voxloom.recipe.recipe import Recipe
 from voxloom.report.parts import file_stem
 from voxloom.run.run import Run
-from voxloom.tasks.scoring import counter, predict_and_score
+from voxloom.tasks.scoring import counter, predict_and_score, time_per_case
 from voxloom.tasks.study import Study
 from voxloom.tasks.task import Material, Task, Wish
 
@@ -82,6 +82,7 @@ def evaluate_external(study: Study, external: dict[str, Dataset], progress: Prog
         scored.table.write_csv(place / "metrics.csv")
         write_json(place / "cases.json", records[name])
         further = task.figures(run, labels, cases, place, scored.files)
+        further = {**further, **time_per_case(scored.seconds, study.device)}
         warnings = [*dataset.notes, *scored.warnings]
         told = {"warnings": warnings} if warnings else {}
         about = {"name": name, "folder": f"{FOLDER}/{place.name}"}

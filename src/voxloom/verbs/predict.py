@@ -7,6 +7,7 @@ How a scan is predicted and written is its task's.
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -66,6 +67,7 @@ class Predictions:
     failed : error by the name of a scan that could not be predicted.
     filled : channels that were missing, by the scan's name.
     quality : rows of ``quality.csv``.
+    seconds : how long each scan took from its voxels to the answer, reading and writing left out.
     promise : what they promise, in words; "" where nothing was judged.
     told : what was said of the networks and of single predictions, for the JSON result.
     """
@@ -76,6 +78,7 @@ class Predictions:
     filled: dict[str, list[str]] = field(default_factory=dict)
     quality: list[dict[str, Any]] = field(default_factory=list)
     promise: str = ""
+    seconds: list[float] = field(default_factory=list)
     told: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -114,6 +117,7 @@ def predict(
     origins = {f"{s.name}{endings[s.name]}": Origin(s.source[0], s.files, s.series) for s in scans}
     claim_outputs(out, origins, listener.stage)
     failed: dict[str, VoxloomError] = {}
+    seconds: list[float] = []
     with listener.progress("Predicting") as progress:
         each = predict_scans(
             task,
@@ -125,8 +129,9 @@ def predict(
             progress=progress,
             failed=None if len(scans) == 1 else lambda scan, error: failed.update({scan.name: error}),
             remarked=partial(note_remarks, told, listener),
+            timed=seconds.append,
         )
-        found = Predictions(dict(each), failed=failed, filled=filled, told=told)
+        found = Predictions(dict(each), failed=failed, filled=filled, told=told, seconds=seconds)
     kept = [scan for scan in scans if scan.name in found.files]
     if run is not None:
         found = replace(found, beside=task.measure(run, predictor, list(found.files.values()), out))
@@ -207,6 +212,7 @@ def predict_scans(
     progress: Progress | None = None,
     failed: Callable[[Scan, VoxloomError], None] | None = None,
     remarked: Callable[[Scan, tuple[str | None, dict[str, Any]]], None] = lambda scan, remarks: None,
+    timed: Callable[[float], None] = lambda seconds: None,
 ) -> Iterator[tuple[str, Path]]:
     """Predict scans one by one into ``out``; yields name and file of each.
 
@@ -216,11 +222,15 @@ def predict_scans(
     resample_tilt : see ``PredictOptions``.
     failed : told of a scan that could not be predicted, so that the others go on; None lets the error through.
     remarked : told of what is remarkable of a prediction.
+    timed : told the seconds from a scan's voxels to its prediction.
     """
     for number, scan in enumerate(scans):
         try:
             with _memory_named(scan):
-                prediction = task.predict(predictor, read_scan(scan, resample_tilt))
+                volume = read_scan(scan, resample_tilt)
+                start = time.perf_counter()
+                prediction = task.predict(predictor, volume)
+                timed(time.perf_counter() - start)
                 remarked(scan, task.remarks(prediction))
                 ending = endings[scan.name] if endings is not None else task.ending_of(scan, None)
                 written = task.write(prediction, out, scan.name, ending)

@@ -34,10 +34,11 @@ from voxloom.tasks.predicted import PredictedCases
 from voxloom.tasks.segmentation.explained import explain_labels
 from voxloom.tasks.segmentation.facts import complete, gather_facts, reasons_of
 from voxloom.tasks.segmentation.material import usable_cases
-from voxloom.tasks.segmentation.predictor import Predictor
+from voxloom.tasks.segmentation.predictor import Mended, Predictor
 from voxloom.tasks.segmentation.scores import read_scores
 from voxloom.tasks.segmentation.scoring import read_tables, settle
 from voxloom.tasks.segmentation.stress import STRESS
+from voxloom.tasks.segmentation.slices import score_slices
 from voxloom.tasks.segmentation.structures import score_structures, write_structures
 from voxloom.tasks.segmentation.truth import truth_of
 from voxloom.tasks.segmentation.tta import views_told, with_tta
@@ -157,8 +158,8 @@ class Segmentation:
         return None, {}
 
     def predict_case(self, predictor: Any, case: Case) -> Any:
-        """By its image."""
-        return predictor.predict(case.read_image())
+        """By its image; the label map before post-processing is kept for the figures."""
+        return predictor.predict_with_before(case.read_image())
 
     def predict(self, predictor: Any, volume: Volume) -> Volume:
         """A label map."""
@@ -191,6 +192,9 @@ class Segmentation:
         """Overlap and distances per label, on the case's own grid."""
         truth, meant = truth_of(case), labels or predictor.labels
         table.add(case.id, evaluate_case(prediction, truth, meant), patient=case.patient)
+        if isinstance(prediction, Mended) and prediction.before is not None:
+            raw = evaluate_case(prediction.with_data(prediction.before[None]), truth, meant)
+            table.add_before(case.id, raw, patient=case.patient)
         told = "of the truth is not a label of the run and counts as background"
         return [f"value {value} {told}" for value in undeclared_values(truth, meant)]
 
@@ -205,9 +209,10 @@ class Segmentation:
     def figures(
         self, run: Run, labels: Labels | None, cases: Sequence[Case], folder: Path, predictions: Mapping[str, Path]
     ) -> dict[str, Any]:
-        """Of single structures, where the recipe counts them."""
+        """Of single structures, where the recipe counts them, and of single slices, where the network sees slices."""
         assert labels is not None
-        return score_structures(run, labels, predictions, cases, folder)
+        structures = score_structures(run, labels, predictions, cases, folder)
+        return {**structures, **score_slices(run, labels, predictions, cases, folder)}
 
     def calibrate(self, run: Run, table: Any, promise: float, name: str, cases: Sequence[Case] = ()) -> Calibrated:
         """Not its own."""
