@@ -247,7 +247,8 @@ def further_lines(summary: Mapping[str, Any]) -> list[str]:
     for label, figures in slices.items():
         every, true = figures["all"], figures["with_truth"]
         lines.append(
-            f"{label}: mean Dice {every['mean']:.4f} over {every['n']} {planes} slices, {true['mean']:.4f} over the {true['n']} with truth"
+            f"{label}: mean Dice {every['mean']:.4f} over {every['n']} {planes} slices, "
+            f"{true['mean']:.4f} over the {true['n']} with truth"
         )
     for label, before in (summary.get("raw") or {}).get("dice", {}).items():
         lines.append(f"{label}: mean Dice {before['mean']:.4f} before post-processing")
