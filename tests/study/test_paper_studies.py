@@ -21,19 +21,18 @@ from .conftest import write_balls
 #: Size alone: network, optimizer, loss, schedule and changes stay those of the papers.
 SIZE = {
     "network.features": [8, 16, 16],
-    "network.strides": [[1, 1, 1], [2, 2, 2], [2, 2, 2]],
-    "network.kernels": [[3, 3, 3]] * 3,
+    "network.strides": [2, 2],
     "training.patch": [24, 24, 16],
     "training.batch": 2,
     "training.steps": 60,
     "training.validations": 1,
-    "prepare.pad_to": None,
+    "prepare.crop_or_pad_to": None,
     "device": "cpu",
 }
 SMALL = [f"--set={key}={json.dumps(value)}" for key, value in SIZE.items()]
 PUBLISHED = {
-    "cervical-cancer": ("resunet", "ranger", 0.1, "flat_cosine", "dice"),
-    "spine-small-data": ("resunet", "ranger", 0.01, "flat_cosine", "focal_tversky"),
+    "cervical-cancer": ("monai_unet", "ranger", 0.1, "flat_cosine", "dice"),
+    "spine-small-data": ("monai_unet", "ranger", 0.01, "flat_cosine", "focal_tversky"),
 }
 
 

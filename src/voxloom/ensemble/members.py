@@ -100,7 +100,7 @@ def find_members(paths: Sequence[Path], *, each_fold: bool = False) -> list[Ense
 def best_members(members: Sequence[EnsembleMember], count: int) -> list[EnsembleMember]:
     """Of every kind of network the members with the highest mean Dice on the cases that they held out, in the order given.
 
-    A kind is the network's name, 2D or 3D, and the labels, as the CT study takes the five best 3D MS-D nets and the five best 2D U-Nets
+    A kind is the network's name, 2D or 3D, and the labels: the CT study takes the five best 3D MS-D nets and the five best 2D U-Nets
     (Kloenne et al. 2019).
 
     Raises BadInput for a member without held-out cases.
@@ -121,7 +121,7 @@ def targets_first(
 ) -> tuple[list[EnsembleMember], int]:
     """The members of a stack, those first that speak of the labels that the stack decides on, and how many they are.
 
-    The stack decides on the labels of the member that has most. Others, e.g. one organ where the stack has kidney and tumor, are
+    The stack decides on the labels of the member that has most. Others, e.g. one organ instead of kidney and tumor, are
     further voices that it learns to use.
 
     Raises BadInput for other channels, and for a member with a value that the stack's labels do not have.

@@ -152,7 +152,8 @@ class Recipe(BaseModel):
     device : "auto" takes a graphics card when there is one.
     budget : training time of all folds together, e.g. "90s", "10m", "1h30m", "1d"; None trains ``training.steps``.
     under_budget : dotted keys that take another value where a time budget is given, since a recipe made for a large graphics card
-        may not take one step in it; null leaves the choice to the planner. A key that the user sets himself is not touched.
+        may not take one step in it; null leaves the choice to the planner. A key that the user sets himself is not touched; one of
+        ``network`` keeps the recipe's whole network.
     pace : written by a run that trained under a budget (``repeat.yaml``): per fold, (step, steps in all) corrections of the
         number of steps. With it and without a budget the same weights come out again.
     left_out : written likewise: per fold, the validations (1, 2, ...) that the budget had no time for.
@@ -248,7 +249,12 @@ class Recipe(BaseModel):
             values["training"].pop(
                 "epochs", None
             )  # the recipe's epochs would stand in the place of the steps that are asked for
-        values["under_budget"] = {key: v for key, v in values["under_budget"].items() if key not in assignments}
+        own = any(key.startswith("network.") for key in assignments)  # keys of a network mean little in another kind
+        values["under_budget"] = {
+            key: v
+            for key, v in values["under_budget"].items()
+            if key not in assignments and not (own and key.startswith("network."))
+        }
         return Recipe.check(values, "the changed recipe")
 
     def for_budget(self) -> Recipe:

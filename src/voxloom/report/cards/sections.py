@@ -189,6 +189,8 @@ def grid_steps(facts: RunFacts, p: Mapping[str, Any]) -> Iterator[str]:
         yield f"cropped to the {p['crop']} region"
     if p.get("pad_to"):
         yield f"padded to at least {size(p['pad_to'], 'voxels')}"
+    if p.get("crop_or_pad_to"):
+        yield f"cropped about the middle or padded to {size(p['crop_or_pad_to'], 'voxels')}"
 
 
 def slices(facts: RunFacts) -> Iterator[str]:
