@@ -220,7 +220,7 @@ def compare_scored(
             f"neither {test.neither}; exact McNemar p = {test.p:.4g} (every landmark is taken as independent)"
         )
         wrote = [] if out is None else [_write_pairs(list(scored.values()), out)]
-        figures = {"a": scored[a].summary(), "b": scored[b].summary(), "mcnemar": asdict(test)}
+        figures: dict[str, Any] = {"a": scored[a].summary(), "b": scored[b].summary(), "mcnemar": asdict(test)}
     else:
         told = f"Within {within:g} mm in the slice, exact McNemar test of every pair (every landmark is taken as independent)"
         output.table([PAIR_HEAD, *(pair_row(pair) for pair in pairs)], title=told)

@@ -68,7 +68,7 @@ class SliceTable:
         for (name, found), (_, true) in pairs:
             if valid is not None:
                 found, true = found & valid, true & valid
-            filled = true.any(axis=tuple(n for n in range(3) if n != axis))
+            filled = np.asarray(true.any(axis=tuple(n for n in range(3) if n != axis)))
             dice = dice_per_slice(found, true, axis)
             self.rows += [
                 SliceRow(case, patient or case, name, n, float(value), bool(has))

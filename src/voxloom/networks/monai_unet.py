@@ -6,6 +6,8 @@ them, as in the studies.
 
 from __future__ import annotations
 
+from typing import cast
+
 from monai.networks.nets import UNet as MonaiNetwork
 from torch import Tensor, nn
 from torch.nn import functional
@@ -26,7 +28,7 @@ class MonaiUNet(SegmentationNetwork):
             in_channels=settings.in_channels,
             out_channels=settings.out_channels,
             channels=settings.features,
-            strides=settings.strides,
+            strides=settings.strides,  # type: ignore[arg-type]  # MONAI takes one per axis too
             num_res_units=settings.residual_units,
             norm=settings.norm,
             dropout=settings.dropout,
@@ -43,7 +45,7 @@ class MonaiUNet(SegmentationNetwork):
         block: nn.Module = self.net.model
         while isinstance(block, nn.Sequential) and len(block) == 3 and hasattr(block[1], "submodule"):
             stages.append([block[0]])
-            block = block[1].submodule
+            block = cast(nn.Module, block[1].submodule)
         return [*stages, [block]]
 
     def forward(self, x: Tensor) -> Tensor:
@@ -53,4 +55,5 @@ class MonaiUNet(SegmentationNetwork):
         if any(missing):
             x = functional.pad(x, [n for short in reversed(missing) for n in (0, short)], mode="replicate")
         found: Tensor = self.net(x)
-        return found[(..., *(slice(n) for n in size))] if any(missing) else found
+        window: tuple[slice, ...] = (slice(None), slice(None), *(slice(n) for n in size))
+        return found[window] if any(missing) else found

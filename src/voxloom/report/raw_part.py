@@ -32,7 +32,8 @@ def raw_part(name: str, evaluation: Evaluation) -> Part | None:
         "Label", "Cases", "raw Dice", "post-processed Dice", f"raw HD {mm}", f"post-processed HD {mm}", "one mask empty, raw / after",
         "objects per case, raw", "after", "truth",
     ]  # fmt: skip
-    rows, pictures = [], []
+    rows: list[list[object]] = []
+    pictures: list[dict[str, str]] = []
     for label in evaluation.labels:
         own = [[r for r in table.rows if r.label == label] for table in (before, evaluation)]
         scores = [_spread([getattr(r.metrics, m) for r in rs]) for m in ("dice", "hd") for rs in own]

@@ -35,10 +35,10 @@ from voxloom.report.pages import write_page
 from voxloom.report.panels import STYLES
 from voxloom.report.parts import Part, number, table_of
 from voxloom.report.quality_part import quality_parts
-from voxloom.report.stress_page import figure_title
 from voxloom.report.raw_part import raw_part
 from voxloom.report.slice_part import SLICES, slice_part
 from voxloom.report.source_part import source_parts
+from voxloom.report.stress_page import figure_title
 from voxloom.report.structure_part import structure_parts
 from voxloom.report.style import write_picture
 from voxloom.report.volume_part import volume_part

@@ -60,10 +60,10 @@ class Volumes:
         rows = [row for row in read_table(path) if row.get("number") and row.get("predicted_number")]
         column = next((n for n in (rows[0] if rows else {}) if n.startswith("volume_ml_truth")), "volume_ml_truth")
         other = column.replace("truth", "prediction")
-        values = [np.array([float(row[name]) for row in rows]) for name in (column, other)]
+        true, found = (np.array([float(row[name]) for row in rows]) for name in (column, other))
         kinds = [f"{row['number']} {row['label']}" for row in rows]
         unit = "mm" if column == "volume_ml_truth" else "pixel"
-        return cls(*values, [str(row["patient"]) for row in rows], kinds, unit)
+        return cls(true, found, [str(row["patient"]) for row in rows], kinds, unit)
 
     def of(self, kind: str) -> Volumes:
         """Those of one number and label."""

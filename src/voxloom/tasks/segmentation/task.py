@@ -37,8 +37,8 @@ from voxloom.tasks.segmentation.material import usable_cases
 from voxloom.tasks.segmentation.predictor import Mended, Predictor
 from voxloom.tasks.segmentation.scores import read_scores
 from voxloom.tasks.segmentation.scoring import read_tables, settle
-from voxloom.tasks.segmentation.stress import STRESS
 from voxloom.tasks.segmentation.slices import score_slices
+from voxloom.tasks.segmentation.stress import STRESS
 from voxloom.tasks.segmentation.structures import score_structures, write_structures
 from voxloom.tasks.segmentation.truth import truth_of
 from voxloom.tasks.segmentation.tta import views_told, with_tta
