@@ -117,8 +117,10 @@ def sweep_runs(folder: Path) -> dict[str, Path]:
     return {", ".join(str(row[name]) for name in factors): folder / str(row["run"]) for row in rows}
 
 
-def read_cases(path: Path) -> Cases:
+def read_cases(path: Path, *, unnamed: bool = False) -> Cases:
     """Points by case: of the files of a folder, or of one table with a column ``case``.
+
+    ``unnamed`` : rows of a table need no name.
 
     Raises BadInput when there is none.
     """
@@ -128,9 +130,9 @@ def read_cases(path: Path) -> Cases:
 
     if path.is_dir():
         files = {p.name[: -len(point_ending(p))]: p for p in sorted(path.iterdir()) if point_ending(p)}
-        found = {case: read_points(file, case) for case, file in files.items()}
+        found = {case: read_points(file, case, unnamed=unnamed) for case, file in files.items()}
     else:
-        found = {case: read_points(path, case) for case in (cases_of(path) if path.is_file() else ())}
+        found = {case: read_points(path, case, unnamed=unnamed) for case in (cases_of(path) if path.is_file() else ())}
     if not found:
         raise BadInput(
             "holds no points", path, "Give a folder of <case>.csv or .mrk.json, or a table with a column case"

@@ -53,6 +53,13 @@ def command(
             help="Of DICOM folders with several series, read this one: UID, number or description; repeatable.",
         ),
     ] = None,
+    maps: Annotated[
+        bool, typer.Option("--maps", help="Write the networks' probability maps too, into OUT/maps.")
+    ] = False,
+    cutouts: Annotated[
+        Optional[float],
+        typer.Option(help="Of runs on points: also write a cube of so many mm around every point, into OUT/cutouts."),
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
@@ -72,6 +79,8 @@ def command(
         abstain=abstain,
         series=tuple(series or ()),
         resample_tilt=resample_tilt,
+        maps=maps,
+        cutouts=cutouts,
         device=device,
     )
     found = predict(run, inputs, out, options, output.listener())

@@ -238,7 +238,8 @@ def fill_network(planned: NetworkSettings, given: Mapping[str, Any]) -> dict[str
     family = network_kinds()[given.get("kind", planned.kind)]
     if family is not NetworkSettings:
         values = {key: values[key] for key in ("in_channels", "out_channels", "dims")}
-        return {**values, **given}
+        full: dict[str, Any] = family.model_validate({**values, **given}).model_dump(mode="json")
+        return full
     return follow_levels(values, given)
 
 

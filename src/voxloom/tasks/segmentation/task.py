@@ -24,6 +24,7 @@ from voxloom.prepare import PreparedCase, Statistics
 from voxloom.recipe.recipe import Recipe
 from voxloom.report.dice_table import dice_rows, metric_rows
 from voxloom.report.panels import Overlay, Scene
+from voxloom.report.parts import file_stem
 from voxloom.run.matching import MatchedCases, matched_cases
 from voxloom.run.mirroring import without_sided_mirrors
 from voxloom.run.run import Run
@@ -45,7 +46,7 @@ from voxloom.tasks.segmentation.tta import views_told, with_tta
 from voxloom.tasks.settings import Settings, resolve
 from voxloom.tasks.stressed import StressTest
 from voxloom.tasks.study import Study
-from voxloom.tasks.task import PLAIN, Calibrated, Example, Material, Planned, Table, Wish
+from voxloom.tasks.task import PLAIN, Calibrated, Example, Extras, Material, Planned, Table, Wish
 from voxloom.volume import Volume
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ class Segmentation:
     stress: StressTest | None = STRESS
     calibrates = False
     trained_on = "label maps"
-    cannot: Mapping[str, str] = {}
+    cannot: Mapping[str, str] = {"predict --cutouts": "cut volumes out around points"}
     unused: Mapping[str, str] = {}
 
     def material(self, dataset: Dataset, recipe: Recipe, about: Mapping[str, Any] | None = None) -> Material:
@@ -177,6 +178,19 @@ class Segmentation:
     def write(self, prediction: Volume, folder: Path, name: str, ending: str | None = None) -> Path:
         """A label map in any format that holds one."""
         return write_volume(prediction, folder / f"{name}{ending or self.ending}")
+
+    def extras(
+        self, predictor: Predictor, volume: Volume, prediction: Volume, out: Path, name: str, wanted: Extras
+    ) -> list[Path]:
+        """Probability maps of every label on the scan's own grid, before post-processing."""
+        labels = predictor.labels
+        found, first = predictor.probabilities(volume), 0 if labels.has_regions else 1
+        return [
+            write_volume(
+                volume.with_data(found[first + n][None].astype(np.float32)), out / "maps" / f"{name}_{stem}.nii.gz"
+            )
+            for n, stem in enumerate(map(file_stem, labels.names))
+        ]
 
     def table(self, predictor: Predictor) -> Evaluation:
         """A row per case and label."""
