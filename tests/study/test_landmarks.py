@@ -18,7 +18,7 @@ from voxloom.cli.app import run as voxloom
 from voxloom.dataset import Dataset
 from voxloom.errors import BadInput
 from voxloom.evaluation.points import PointEvaluation
-from voxloom.formats import Header, write_volume
+from voxloom.formats import Header, read_volume, write_volume
 from voxloom.points import Point, read_points, write_points
 from voxloom.recipe.recipe import Recipe
 from voxloom.tasks.landmarks.plan import orientation_of_slices, plan_landmarks
@@ -161,6 +161,45 @@ def test_every_pair_of_runs_of_a_sweep_is_tested(
     assert pairs[2]["p"] == pytest.approx(0.5 ** (len(right) - 1))
     assert pairs[2]["p_holm"] == pytest.approx(min(1, 3 * pairs[2]["p"]))
     assert len((tmp_path / "pairs.csv").read_text().splitlines()) == 4
+
+
+def test_maps_and_cutouts_of_a_scan(trained: Path, tmp_path: Path) -> None:
+    new = write_scans(tmp_path / "new", 1, first=50)
+    scan, out = new / "images" / "s50.nii.gz", tmp_path / "out"
+    assert voxloom(["predict", str(trained / "run"), str(scan), "-o", str(out), "--maps", "--cutouts", "20"]) == 0
+    maps = [read_volume(path) for path in sorted((out / "maps").iterdir())]
+    points = read_points(out / "s50.csv")
+    assert maps
+    assert all(one.data.min() >= 0 and 0.5 < one.data.max() <= 1 for one in maps)
+    place = np.rint(np.linalg.inv(maps[0].affine) @ [*points[0].position, 1]).astype(int)[:3]
+    assert max(float(one.data[0][tuple(place)]) for one in maps) > 0.5  # the point lies where its map is high
+    cuts = sorted(path.name for path in (out / "cutouts").iterdir())
+    assert cuts == sorted(f"s50_{p.name}_{p.side}.nii.gz" for p in points)
+    assert read_volume(out / "cutouts" / cuts[0]).shape == (11, 11, 5)
+
+
+def test_the_page_counts_marks_and_draws_points(trained: Path) -> None:
+    plan = json.loads((trained / "run" / "plan.json").read_text())
+    (row,) = [row for row in plan if row["choice"] == "marks"]
+    assert row["value"] == "L1 12, L2 12, L3 12"
+    page = (trained / "run" / "report.html").read_text()
+    assert "Points of held-out cases on their slices" in page
+    assert "The worst landmarks of held-out cases" in page
+
+
+def test_unnamed_marks_become_a_data_set(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    scans = write_scans(tmp_path / "scans", 2)
+    lines = ["case,x,y,z"]
+    for n in range(2):
+        lines += [f"s{n},{x},{y},{z}" for x, y, z in (p.position for p in read_points(scans / "points" / f"s{n}.csv"))]
+    (tmp_path / "marks.csv").write_text("\n".join(lines))
+    words = ["translate", str(tmp_path / "marks.csv"), "-o", str(tmp_path / "named"), "--to", ".csv", "--names"]
+    assert voxloom([*words, ",".join(LEVELS)]) == 0
+    for n in range(2):
+        assert read_points(tmp_path / "named" / f"s{n}.csv") == read_points(scans / "points" / f"s{n}.csv")
+    capsys.readouterr()
+    assert voxloom([*words[:3], str(tmp_path / "x"), *words[4:], "L1,L2"]) == 2
+    assert "s0: 3 structures are marked on the left" in capsys.readouterr().err
 
 
 def test_loss_and_dice_of_the_maps_are_logged(trained: Path) -> None:
