@@ -297,6 +297,7 @@ SILENT = {
     "device": "the machine that was used is named",
     "under_budget": "empty in the recipe of a run: its values are in the other keys",
     "pace": "the steps that were taken are said",
+    "left_out": "written by a run under a budget; the validations that were taken are counted",
     "folds.count": "the folds are counted from the cases",
     "folds.hold_out": "the held-out cases are counted",
     "training.channels_last": "layout in memory; no number changes",

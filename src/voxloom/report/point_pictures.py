@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-#: Names of the sides of a slice by the RAS axis that runs across it: (left and right of the picture, foot and head).
+#: What lies left, right, above and below in the picture, by the RAS axis that runs across the slice.
+_SIDES = {0: ("A", "P", "H", "F"), 1: ("R", "L", "H", "F"), 2: ("R", "L", "A", "P")}
+#: RAS axes of a picture, from left to right and from below to above, by the axis across.
 _ACROSS = {0: (1, 2), 1: (0, 2), 2: (0, 1)}
 _PLANES = ("sagittal", "coronal", "axial")
 _TRUE = COLORS[2]
@@ -117,6 +119,8 @@ def _draw(panel: Axes, row: PointRow, scan: Marked, within: float) -> None:
     panel.set(
         xlim=(plane.shape[0] - 0.5, -0.5), ylim=(-0.5, plane.shape[1] - 0.5)
     )  # front, or the patient's right, on the left
+    for text, x, y in zip(_SIDES[across], (0.03, 0.97, 0.5, 0.5), (0.5, 0.5, 0.96, 0.04), strict=True):
+        panel.text(x, y, text, transform=panel.transAxes, color="white", fontsize=8, ha="center", va="center")
     told = (
         "missed"
         if row.outcome == "missed"
