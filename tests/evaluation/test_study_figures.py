@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from voxloom.cli.app import run as voxloom
 from voxloom.dataset import Label, Labels
 from voxloom.evaluation import Evaluation, evaluate_case, robustness
 from voxloom.evaluation.slice_table import SliceTable, axis_across, thick_plane
+from voxloom.formats import write_volume
 from voxloom.volume import Volume
 
 LABELS = Labels((Label("kidney", (1,)), Label("tumor", (2,))))
@@ -112,3 +115,15 @@ def test_ignored_voxels_count_in_no_slice() -> None:
     table = SliceTable()
     table.add("a", volume(np.where(true == 9, 1, true)), volume(true), labels, "axial")
     assert [row.dice for row in table.rows] == [1.0, 1.0]
+
+
+def test_slices_of_two_folders(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found, true = maps()
+    write_volume(found, tmp_path / "pred" / "a.nii.gz")
+    write_volume(true, tmp_path / "truth" / "a.nii.gz")
+    folders = ["--pred", str(tmp_path / "pred"), "--truth", str(tmp_path / "truth"), "--labels", "kidney=1,tumor=2"]
+    assert voxloom(["evaluate", *folders, "--slices", "axial", "-o", str(tmp_path / "out"), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)["slices"]
+    assert told["planes"] == ["axial"]
+    assert told["tumor"]["with_truth"]["mean"] == pytest.approx(0.625)
+    assert len(SliceTable.read_csv(tmp_path / "out" / "slices.csv").rows) == 8

@@ -29,7 +29,7 @@ SIZE = {
     "device": "cpu",
 }
 SMALL = [f"--set={key}={json.dumps(value)}" for key, value in SIZE.items()]
-#: Steps after which a run lies far above the floor of its test (measured: Dice 0.9 of a tumor, 0.4 of two balls, of which one is learned).
+#: Steps after which a run lies far above the floor of its test (Dice 0.9 of a tumor; 0.4 of two balls, of which one is learned).
 STEPS = {"cervical-cancer": "--set=training.steps=90", "spine-small-data": "--set=training.steps=120"}
 PUBLISHED = {
     "cervical-cancer": ("monai_unet", "ranger", 0.1, "flat_cosine", "dice"),
