@@ -117,3 +117,19 @@ def test_refusals(trained: Trained) -> None:
         first_kernels(trained.run, 7)
     with pytest.raises(BadInput, match="no case nobody"):
         layer_activations(trained.run, 0, "nobody")
+
+
+def test_a_batch_is_shown_before_any_training(
+    trained: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = str(trained.run.folder / "recipe.yaml")
+    words = ["show", "batch", str(trained.data), "-r", recipe, "-o", str(tmp_path / "before.png")]
+    assert voxloom(words) == 0
+    trained.run.show_batch(tmp_path / "after.png")
+    assert (tmp_path / "before.png").read_bytes() == (
+        tmp_path / "after.png"
+    ).read_bytes()  # the batch that was trained on
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["after.png", "before.png"]
+    capsys.readouterr()
+    assert voxloom(["show", "results", str(trained.data), "-r", recipe, "-o", str(tmp_path / "x.png")]) == 2
+    assert "--recipe is for batch" in capsys.readouterr().err

@@ -50,6 +50,8 @@ LINES: dict[str, tuple[list[str], str]] = {
     "predict --tta": (["predict", "RUN", "SCAN", "-o", "OUT", "--tta"], ""),
     "predict --uncertainty": (["predict", "RUN", "SCAN", "-o", "OUT", "--uncertainty", "tta"], ""),
     "explain": (["explain", "RUN", "SCAN", "-o", "OUT"], "explain.json"),
+    "predict --maps": (["predict", "RUN", "SCAN", "-o", "OUT", "--maps"], ""),
+    "predict --cutouts": (["predict", "RUN", "SCAN", "-o", "OUT", "--cutouts", "10"], ""),
     "evaluate": (["evaluate", "RUN", "DATA", "-o", "OUT"], "metrics.csv"),
     "train --resume": (["train", "TRAIN", "--resume", "-o", "OUT"], "report.html"),
     "train --find-lr": (["train", "TRAIN", "--find-lr", "-r", "RUN/recipe.yaml", "-o", "OUT"], "find_lr.csv"),

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from voxloom.report.style import INK, MARK, color_of, data_uri, new_figure, shown_range, tidy
+from voxloom.report.style import ALERT, INK, MARK, color_of, data_uri, new_figure, shown_range, tidy
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 __all__ = [
@@ -21,17 +22,31 @@ __all__ = [
     "color_of",
     "curves",
     "data_uri",
+    "loss_curves",
     "new_figure",
     "tidy",
 ]
 
 
 def curves(columns: Mapping[str, NDArray[np.float64]], title: str = "") -> Figure:
-    """Training loss and validation Dice per label over the steps of a ``log.csv``."""
-    figure = new_figure(9, 3.2)
-    left, right = figure.subplots(1, 2)
-    left.plot(columns["step"], columns["train_loss"], color=MARK, marker=".")
-    left.set(xlabel="step", ylabel="training loss", title=title)
+    """Training and validation loss in one plot, validation Dice per label, and the Hausdorff distances where they were measured.
+
+    Parameters
+    ----------
+    columns : of a ``log.csv``.
+    """
+    measured = [name for name in ("val_hd", "val_hd95") if name in columns]
+    figure = new_figure(13.5 if measured else 9, 3.2)
+    left, right, *rest = figure.subplots(1, 3 if measured else 2)
+    loss_curves(left, columns)
+    left.set(title=title)
+    for panel in rest:
+        for n, name in enumerate(measured):
+            finite = np.where(np.isfinite(columns[name]), columns[name], np.nan)
+            panel.plot(columns["step"], finite, color=color_of(n), marker=".", label=name.removeprefix("val_").upper())
+        panel.set(xlabel="step", ylabel="validation distance (mm)", ylim=(0, None))
+        panel.legend(fontsize=8, frameon=False)
+        tidy(panel)
     names = [name for name in columns if name.startswith("val_dice_")]
     for n, name in enumerate(names):
         right.plot(columns["step"], columns[name], color=color_of(n), marker=".", label=name.removeprefix("val_dice_"))
@@ -41,6 +56,16 @@ def curves(columns: Mapping[str, NDArray[np.float64]], title: str = "") -> Figur
     for axes in (left, right):
         tidy(axes)
     return figure
+
+
+def loss_curves(panel: Axes, columns: Mapping[str, NDArray[np.float64]]) -> None:
+    """Training loss, and validation loss where it was measured, over the steps of a ``log.csv``, in one panel."""
+    panel.plot(columns["step"], columns["train_loss"], color=MARK, marker=".", label="training")
+    validation = columns.get("val_loss")
+    if validation is not None and np.isfinite(validation).any():
+        panel.plot(columns["step"], validation, color=ALERT, marker=".", label="validation")
+        panel.legend(fontsize=8, frameon=False)
+    panel.set(xlabel="step", ylabel="loss")
 
 
 def box_and_strip(

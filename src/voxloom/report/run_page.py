@@ -35,6 +35,9 @@ from voxloom.report.pages import write_page
 from voxloom.report.panels import STYLES
 from voxloom.report.parts import Part, number, table_of
 from voxloom.report.quality_part import quality_parts
+from voxloom.report.raw_part import raw_part
+from voxloom.report.slice_part import SLICES, slice_part
+from voxloom.report.source_part import source_parts
 from voxloom.report.stress_page import figure_title
 from voxloom.report.structure_part import structure_parts
 from voxloom.report.style import write_picture
@@ -42,6 +45,10 @@ from voxloom.report.volume_part import volume_part
 
 #: Pictures of the best, of the median and of the worst cases.
 SHOWN = 2
+#: What the row "total" means.
+TOTAL_TOLD = (
+    " Total: Dice of all labels pooled, in which large structures weigh more; the mean weighs all labels alike."
+)
 #: Failures that are listed at once.
 FAILURES = 12
 
@@ -50,13 +57,14 @@ FAILURES = 12
 class CaseSet:
     """Evaluated cases: their figures, where their predictions are, what a run keeps of them, and whether they were wholly apart.
 
-    ``warnings`` are what a reader of the figures must know.
+    ``folder`` holds the tables; ``warnings`` are what a reader of the figures must know.
     """
 
     name: str
     evaluation: Evaluation
     predictions: Mapping[str, Path]
     records: Mapping[str, Mapping[str, Any]]
+    folder: Path
     external: bool = False
     warnings: Sequence[str] = ()
 
@@ -74,8 +82,8 @@ def write_run_report(run_dir: str | Path) -> Path:
     parts = [part for s in sets for part in result_parts(s)]
     shades = gray_of(run, data)
     parts += [part for s in sets for part in case_parts(s, labels, *shades)]
-    parts += [part for s in sets if (part := volume_part(s.name, s.evaluation)) is not None]
-    parts += structure_parts(_json(run / "summary.json") or {})
+    parts += [part for s in sets for part in study_tables(s)]
+    parts += structure_parts(_json(run / "summary.json") or {}, run)
     parts += quality_parts(run)
     parts += study_parts(run)
     parts += curve_parts(run)
@@ -107,7 +115,7 @@ def held_out_set(run: Path, data: dict[str, Any]) -> CaseSet | None:
     if not evaluation.rows:
         return None
     predictions = {p.name.removesuffix(".nii.gz"): p for p in run.glob("fold_*/predictions/*.nii.gz")}
-    return CaseSet("Held-out cases", evaluation, predictions, {c["id"]: c for c in data["cases"]})
+    return CaseSet("Held-out cases", evaluation, predictions, {c["id"]: c for c in data["cases"]}, run)
 
 
 def test_set(run: Path) -> CaseSet | None:
@@ -134,7 +142,7 @@ def kept_set(folder: Path, name: str, *, external: bool = False, warnings: Seque
         return None
     predictions = {p.name.removesuffix(".nii.gz"): p for p in (folder / "predictions").glob("*.nii.gz")}
     cases = _json(folder / "cases.json") or []
-    return CaseSet(name, evaluation, predictions, {c["id"]: c for c in cases}, external, warnings)
+    return CaseSet(name, evaluation, predictions, {c["id"]: c for c in cases}, folder, external, warnings)
 
 
 def lead_sentence(sets: list[CaseSet]) -> str:
@@ -186,9 +194,10 @@ def result_parts(cases: CaseSet) -> Iterator[Part]:
     for label, dice in summary["dice"].items():
         kinds = summary["kinds"].get(label, {})
         lost = kinds.get("prediction_empty", 0) + kinds.get("truth_empty", 0) if kinds else ""
-        medians = [number(summary[m][label]["median"], 2) for m in ("hd95", "assd")]
+        medians = [number(summary[m][label]["median"], 2) if label in summary[m] else "" for m in ("hd95", "assd")]
         interval = interval_text(dice["ci"], 3, " to ")
-        error = f"{summary[named('volume_error_ml', unit)][label]['mean']:+.3f}"
+        errors = summary[named("volume_error_ml", unit)]
+        error = f"{errors[label]['mean']:+.3f}" if label in errors else ""
         rows.append(
             [label, number(dice["mean"]), interval, number(dice["median"]), number(dice["sd"]), *medians, error, lost]
         )
@@ -196,7 +205,9 @@ def result_parts(cases: CaseSet) -> Iterator[Part]:
         "Dice: overlap with the truth, from 0 (none) to 1 (the same). HD95: distance below which 95 % of the two surfaces lie from "
         "each other. ASSD: their mean distance. Volume error: prediction minus truth. Intervals are percentile bootstraps over "
         f"patients ({summary['patients_note']}); with fewer than {LEAST_PATIENTS} patients none can be given. Infinite distances "
-        "(one mask empty) are counted, never dropped." + "".join(f" Beware: {warning}." for warning in cases.warnings)
+        "(one mask empty) are counted, never dropped."
+        + TOTAL_TOLD * ("total" in summary["dice"])
+        + "".join(f" Beware: {warning}." for warning in cases.warnings)
     )
     yield Part(f"{cases.name}: figures", text, {"head": head, "rows": rows}, box_pictures(cases.evaluation))
     failures = cases.evaluation.failures()
@@ -208,6 +219,15 @@ def result_parts(cases: CaseSet) -> Iterator[Part]:
         table: dict[str, Any] = {"head": ["Case", "Label", "Dice", f"HD95 {mm}", "Masks"], "rows": listed}
         text = "One mask empty, or Dice below 0.5; worst first."
         yield Part(f"{cases.name}: failures", text, table, longest=FAILURES)
+
+
+def study_tables(cases: CaseSet) -> Iterator[Part]:
+    """What single studies ask for: before and after post-processing, slices, sources, volumes."""
+    found = [raw_part(cases.name, cases.evaluation), slice_part(cases.name, cases.folder / SLICES)]
+    yield from (part for part in found if part is not None)
+    yield from source_parts(cases.name, cases.evaluation, cases.records)
+    if (volumes := volume_part(cases.name, cases.evaluation)) is not None:
+        yield volumes
 
 
 def box_pictures(evaluation: Evaluation) -> list[dict[str, str]]:
@@ -236,7 +256,10 @@ def curve_parts(run: Path) -> Iterator[Part]:
             {"caption": f"Training of {log.parent.name.replace('_', ' ')}", "data": figures.data_uri(figure, "svg")}
         )
     if pictures:
-        text = "Loss and Dice on the held-out cases of each fold while it was trained."
+        text = (
+            "Loss on training patches (after augmentation, mean since the row before) and on the whole held-out cases of each fold, "
+            "and Dice on these cases, while it was trained."
+        )
         yield Part("Training", text, pictures=pictures, columns=min(2, len(pictures)))
 
 

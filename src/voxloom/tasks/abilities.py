@@ -18,6 +18,8 @@ from voxloom.tasks.task import Task, task_of
 VERBS = (
     "predict --tta",
     "predict --uncertainty",
+    "predict --maps",
+    "predict --cutouts",
     "show batch",
     "show results",
     "show slices",

@@ -165,6 +165,23 @@ class Table(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Extras:
+    """What is wanted beside a prediction.
+
+    Parameters
+    ----------
+    maps : the networks' probability maps.
+    cutouts : side in mm of a small volume around every predicted point; None for none.
+    """
+
+    maps: bool = False
+    cutouts: float | None = None
+
+    def __bool__(self) -> bool:
+        return self.maps or self.cutouts is not None
+
+
 class Task(Protocol):
     """One thing that can be learned."""
 
@@ -309,6 +326,12 @@ class Task(Protocol):
 
     def write(self, prediction: Any, folder: Path, name: str, ending: str | None = None) -> Path:
         """Write a prediction; without an ending in the form that a run keeps."""
+        ...
+
+    def extras(
+        self, predictor: Any, volume: Volume, prediction: Any, out: Path, name: str, wanted: Extras
+    ) -> list[Path]:
+        """What is written beside the prediction of one scan where a user asks for it; asked only for what ``cannot`` leaves."""
         ...
 
     def table(self, predictor: Any) -> Table:

@@ -26,6 +26,13 @@ class RateTest:
     suggestion: float
 
     @property
+    def valley(self) -> float:
+        """The rate in the middle of the longest fall of the loss, see ``voxloom.optim.valley``."""
+        from voxloom.optim import valley
+
+        return valley(self.rates, self.losses)
+
+    @property
     def plot(self) -> Path:
         """Loss over learning rate."""
         return self.folder / "find_lr.png"
@@ -80,7 +87,8 @@ def draw(test: RateTest) -> None:
     figure = Figure(figsize=(6, 4), layout="constrained")
     axes = figure.subplots()
     axes.semilogx(test.rates, test.losses)
-    axes.axvline(test.suggestion, color="tab:red", linestyle="--", label=f"suggested: {test.suggestion:.2g}")
+    axes.axvline(test.suggestion, color="tab:red", linestyle="--", label=f"steepest fall: {test.suggestion:.2g}")
+    axes.axvline(test.valley, color="tab:green", linestyle=":", label=f"valley: {test.valley:.2g}")
     axes.set_xlabel("learning rate")
     axes.set_ylabel("training loss, smoothed")
     axes.legend()

@@ -66,7 +66,13 @@ def _violin(axes: Axes, place: int, numbers: np.ndarray, limits: tuple[float, fl
 
 
 def bland_altman_plot(
-    first: ArrayLike, second: ArrayLike, names: tuple[str, str], unit: str, *, groups: Sequence[str] | None = None
+    first: ArrayLike,
+    second: ArrayLike,
+    names: tuple[str, str],
+    unit: str,
+    *,
+    groups: Sequence[str] | None = None,
+    colored: bool = False,
 ) -> tuple[Figure, BlandAltman]:
     """Differences over means, with bias, limits of agreement and the intervals of all three as bands.
 
@@ -75,6 +81,7 @@ def bland_altman_plot(
     first, second : finite measurements of the same cases, at least 3.
     names : of the two methods; the difference is first minus second.
     groups : patient per case, for the limits and the intervals; every point is a case.
+    colored : whether the points of a group share a color of their own.
     """
     found = bland_altman(first, second, groups=groups)
     a, b = np.asarray(first, dtype=float), np.asarray(second, dtype=float)
@@ -93,7 +100,9 @@ def bland_altman_plot(
             color=color,
         )
     axes.axhline(0, color=SOFT, linewidth=0.7)
-    axes.scatter((a + b) / 2, a - b, s=18, color=INK, alpha=0.75, edgecolors="none", zorder=3)
+    numbers = {group: n for n, group in enumerate(dict.fromkeys(groups or ()))}
+    colors = [color_of(numbers[group]) for group in groups] if colored and groups is not None else INK
+    axes.scatter((a + b) / 2, a - b, s=18, color=colors, alpha=0.75, edgecolors="none", zorder=3)
     axes.set(xlabel=f"mean of {names[0]} and {names[1]} ({unit})", ylabel=f"{names[0]} − {names[1]} ({unit})")
     tidy(axes)
     axes.grid(visible=False)

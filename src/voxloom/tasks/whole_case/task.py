@@ -35,7 +35,7 @@ from voxloom.tasks.plan_page import plan_page, plan_rows, under_budget
 from voxloom.tasks.predicted import PredictedCases
 from voxloom.tasks.settings import Settings, resolve
 from voxloom.tasks.study import Study
-from voxloom.tasks.task import Calibrated, Material, Planned, Wish
+from voxloom.tasks.task import Calibrated, Extras, Material, Planned, Wish
 from voxloom.tasks.whole_case.calibration import CALIBRATION, write_calibration
 from voxloom.tasks.whole_case.crop import cropped, focused_scan
 from voxloom.tasks.whole_case.limits import CANNOT, UNUSED
@@ -264,6 +264,12 @@ class WholeCaseTask(ABC):
     def networks(self, folds: Sequence[Path], device: str, tta: bool) -> CasePredictor:
         """The networks of folds."""
         return CasePredictor.from_folds(folds, device=device, views=VIEWS if tta else 0)
+
+    def extras(
+        self, predictor: Any, volume: Volume, prediction: Any, out: Path, name: str, wanted: Extras
+    ) -> list[Path]:
+        """Nothing: ``cannot`` refuses what there is to ask for."""
+        return []
 
     def ending_of(self, scan: Scan, wanted: str | None) -> str:
         """JSON."""
