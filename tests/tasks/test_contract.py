@@ -188,11 +188,12 @@ def test_pictures_tell_target_and_answer(made: tuple[str, Path], tmp_path: Path)
     for name in ("batch", "results", "kernels"):
         assert voxloom(["show", name, str(opened.folder), "-o", str(tmp_path / f"{name}.png")]) == 0
     batch, results = opened.show_batch(), opened.show_results()
-    titles = [axes.get_title() for axes in batch.axes]
+    titles = [axes.get_title().replace("\n", " ") for axes in batch.axes]
     assert len(titles) == 3 * SMALL["training.batch"]
     rows = {row["case"]: row for row in csv.DictReader((opened.folder / "fold_0" / "metrics.csv").open())}
-    lines = [" ".join(axes.get_title().split()) for axes in results.axes]  # above the first plane of a case, wrapped
-    told = {line.split(":")[0]: line for line in lines if ": truth" in line or " of " not in line.split(":")[0]}
+    spoken = [axes.get_title().replace("\n", " ") for axes in results.axes]
+    told = {title.split(":")[0]: title for title in spoken if ": " in title}
+    assert len(spoken) == 3 * len(told)
     assert set(told) == set(sorted(rows)[:4])
     for case, title in told.items():
         if task == "classification":
