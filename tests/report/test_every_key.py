@@ -192,6 +192,9 @@ SAID: dict[str, Said] = {
     "classification.label_smoothing": (0.07, "smoothed by 0.07"),
     "classification.class_weights": ("balanced", "weighted by the inverse of their counts"),
     "classification.balance": (0.61, "61 % of the way to equally many draws"),
+    "classification.thresholds": ([0.23], "from probabilities of 0.23 on", {"classification.classes": ["a", "b"]}),
+    "regression.bands": ([0, 11, 33], "bands that end at 0, 11 and 33"),
+    "training.phases.discriminative": ([{"discriminative": 0.07}], "the first layers at 0.07 times that of the last"),
     "regression.loss": ("l1", "trained with absolute error"),
     "regression.delta": (0.37, "delta 0.37 SD"),
     "regression.least": (2.5, "at least 2.5"),
@@ -204,6 +207,10 @@ for _task in ("classification", "regression"):
         f"{_task}.oversample": ({"rare": 4}, "4 times where rare is given"),
         f"{_task}.mixup": (0.4, "mixup, Beta parameter 0.4"),
         f"{_task}.promise": (0.83, "with a chance of 83 %"),
+        f"{_task}.crop": (
+            {"masks": ["m1", "m2"], "margin_voxels": 3, "keep_outside": False},
+            "around the union of the masks m1 and m2, grown by 3 voxels; what lies outside was hidden",
+        ),
     }
 for _key, (_value, _words) in {
     "rotation": ([11.0, 12.0, 13.0], "11 × 12 × 13 degrees"), "scale": (0.13, "scaling by up to 13 %"),

@@ -32,6 +32,28 @@ def oversampling(own: Mapping[str, Any]) -> Iterator[str]:
         yield f"Cases were drawn more often in a pass: {listed(told)}."
 
 
+def crop_sentence(crop: Mapping[str, Any]) -> str:
+    """What of a scan was looked at."""
+    if crop.get("around", "mask") == "point":
+        where = f"a point in {listed(crop['columns'])}" if crop.get("columns") else "a landmark"
+        where += f" ({crop['landmark']})" if crop.get("landmark") else ""
+    else:
+        masks = crop.get("masks") or ()
+        where = (
+            f"the union of the masks {listed(masks)}"
+            if len(masks) > 1
+            else "the mask" + "".join(f" {m}" for m in masks)
+        )
+        where += f" (values {listed(map(str, crop['labels']))})" if crop.get("labels") else ""
+    grown = [
+        f"{crop[key]:g} {unit}" for key, unit in (("margin_mm", "mm"), ("margin_voxels", "voxels")) if crop.get(key)
+    ]
+    words = f"Only a box of each scan was looked at, around {where}"
+    words += f", grown by {listed(grown)}" if grown else ""
+    words += f", of {' × '.join(f'{mm:g}' for mm in crop['size_mm'])} mm" if crop.get("size_mm") else ""
+    return words + ("" if crop.get("keep_outside", True) else "; what lies outside was hidden") + "."
+
+
 class WholeCases(Subject):
     """See :class:`voxloom.report.cards.subject.Subject`.
 
@@ -54,8 +76,10 @@ class WholeCases(Subject):
         return [given] if isinstance(given, str) else list(given or ())
 
     def learning(self, facts: RunFacts) -> Iterator[str]:
-        """Covariates, who is drawn more often, mixup."""
+        """What is looked at, covariates, who is drawn more often, mixup."""
         own = facts.section(self.section)
+        if own.get("crop"):
+            yield crop_sentence(own["crop"])
         if own.get("covariates"):
             yield f"Beside the image the network saw {listed(own['covariates'])}, scaled by the training cases."
         yield from oversampling(own)
@@ -146,6 +170,8 @@ class Classes(WholeCases):
             f"score and the calibration error; the other intervals are 95 % bootstrap intervals that draw {drawn_units(facts)}. "
             f"{limit_sentence()}"
         )
+        if (thresholds := facts.section(self.section).get("thresholds")) and len(self.classes(facts)) == 2:
+            yield f"Sensitivity and specificity are also given from probabilities of {listed(f'{t:g}' for t in thresholds)} on."
 
     def result(self, where: str, summary: Mapping[str, Any]) -> Iterator[str]:
         """AUC and accuracy."""
@@ -220,6 +246,8 @@ class Numbers(WholeCases):
             "Errors were measured by their mean absolute value, root mean square and bias, and by R²; intervals are 95 % bootstrap "
             f"intervals that draw {drawn_units(facts)}. {limit_sentence()}"
         )
+        if bands := facts.section(self.section).get("bands"):
+            yield f"Errors are also given in bands that end at {listed(f'{end:g}' for end in bands)}."
 
     def result(self, where: str, summary: Mapping[str, Any]) -> Iterator[str]:
         """Error of every target beside that of always saying the mean."""
