@@ -26,6 +26,7 @@ UNET_3D = {
 UNET_2D = {
     "network.features": [8, 16, 16], "network.strides": [[1, 1], [2, 2], [2, 2]], "network.kernels": [[3, 3]] * 3,
 }  # fmt: skip
+MONAI_3D = {"network.features": [8, 16, 16], "network.strides": [2, 2]}
 #: Levels that are fewer than the planner's have fewer heads.
 PLAIN = {"network.deep_supervision": 1}
 #: Recipe -> voxels of a case, labels, channels, what makes it small, and the mean Dice of held-out cases that it must reach.
@@ -59,10 +60,10 @@ CASES: dict[str, tuple[Triple, int, int, dict[str, Any], float]] = {
         {"init.weights": None, "training.patch": [32, 32, 1], "training.batch": 8, "training.steps": 40}, 0.5,
     ),
     "cervical-cancer": (
-        (24, 24, 16), 1, 3, {**UNET_3D, "training.patch": [24, 24, 16], "training.batch": 2, "training.steps": 40}, 0.6,
+        (24, 24, 16), 1, 3, {**MONAI_3D, "training.patch": [24, 24, 16], "training.batch": 2, "training.steps": 40}, 0.6,
     ),
     "spine-small-data": (
-        (16, 24, 24), 1, 1, {**UNET_3D, "training.patch": [16, 24, 24], "training.batch": 2, "training.steps": 40}, 0.5,
+        (16, 24, 24), 1, 1, {**MONAI_3D, "training.patch": [16, 24, 24], "training.batch": 2, "training.steps": 40}, 0.5,
     ),
 }  # fmt: skip
 #: Recipe -> what makes it small, and the recall within 5 mm that it must reach.

@@ -27,6 +27,8 @@ SMALL = {
 }  # fmt: skip
 VERBS: dict[str, list[str]] = {
     "predict --uncertainty": ["predict", "RUN", "SCAN", "-o", "OUT", "--uncertainty", "tta"],
+    "predict --maps": ["predict", "RUN", "SCAN", "-o", "OUT", "--maps"],
+    "predict --cutouts": ["predict", "RUN", "SCAN", "-o", "OUT", "--cutouts", "20"],
     "show slices": ["show", "slices", "RUN", "-o", "OUT.png"],
     "show activations": ["show", "activations", "RUN", "-o", "OUT.png"],
     "review": ["review", "RUN", "-o", "OUT"],

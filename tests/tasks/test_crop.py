@@ -12,7 +12,8 @@ import pytest
 from voxloom.cli.app import run as voxloom
 from voxloom.dataset import Dataset
 from voxloom.errors import BadInput
-from voxloom.formats import write_volume
+from voxloom.evaluation.likeness import points_at
+from voxloom.formats import read_volume, write_volume
 from voxloom.tasks.whole_case.crop import cropped
 from voxloom.tasks.whole_case.settings import CropSettings
 from voxloom.volume import Volume
@@ -101,6 +102,18 @@ def test_a_crop_is_trained_and_predicted(
     place = str(tmp_path / "unseen" / "m50.nii.gz") if around == "mask" else str(points)
     assert voxloom(["predict", run, scan, "-o", out, "--around", place]) == 0
     assert json.loads((tmp_path / "out" / "s50.json").read_text())["prediction"] == "cold"
+    words = ["explain", run, scan, "-o", str(tmp_path / "maps"), "--method", "occlusion", "--answer", "cold"]
+    capsys.readouterr()
+    assert voxloom(words) == 2
+    assert f"looks at a crop around a {around}" in capsys.readouterr().err
+    assert voxloom([*words, "--around", place]) == 0
+    found = read_volume(tmp_path / "maps" / "s50_occlusion_cold.nii.gz")
+    assert found.same_grid(read_volume(scan))
+    i, j = round(float(row["x"]) / 2), round(float(row["y"]) / 2)
+    near = np.zeros(SIZE, bool)
+    near[i - 3 : i + 4, j - 3 : j + 4] = True
+    assert points_at(found.data[0], near)
+    assert not found.data[0][: max(0, i - 5)].any(), "nothing outside the box was seen"
     two = str(tmp_path / "unseen" / "s51.nii.gz")
     assert voxloom(["predict", run, scan, two, "-o", str(tmp_path / "two"), "--around", place]) == 2
     assert "one file is given for 2 scans" in capsys.readouterr().err

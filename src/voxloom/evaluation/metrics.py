@@ -21,6 +21,7 @@ Kind = Literal["ok", "both_empty", "truth_empty", "prediction_empty"]
 #: Names of the numbers, in the order of ``metrics.csv``.
 METRICS = (
     "dice", "iou", "precision", "recall", "hd", "hd95", "assd", "volume_ml_prediction", "volume_ml_truth", "volume_error_ml",
+    "objects_prediction", "objects_truth",
 )  # fmt: skip
 
 
@@ -33,6 +34,8 @@ class MaskMetrics:
     dice, iou, precision, recall : 0 to 1 (Dice 1945; Jaccard 1912).
     hd, hd95, assd : in ``unit``; infinite when one mask is empty.
     volume_ml_prediction, volume_ml_truth, volume_error_ml : ml, or pixels; error is prediction minus truth.
+    objects_prediction, objects_truth : connected pieces of each mask (26 neighbors), as the cervical cancer study counts them;
+        not a number where they were not counted.
     kind : which of the masks were empty.
     unit : of distances, ``"mm"``; ``"pixel"`` where the images have no voxel size.
     """
@@ -49,6 +52,8 @@ class MaskMetrics:
     volume_error_ml: float
     kind: Kind
     unit: str = MM
+    objects_prediction: float = math.nan
+    objects_truth: float = math.nan
 
     def to_dict(self) -> dict[str, Any]:
         """Names and values."""
@@ -122,4 +127,15 @@ def mask_metrics(
         volume_error_ml=(predicted - true) * ml,
         kind=kind,
         unit=unit,
+        objects_prediction=count_objects(prediction),
+        objects_truth=count_objects(truth),
     )
+
+
+def count_objects(mask: Mask) -> float:
+    """Number of connected pieces of a boolean (I, J, K) mask; voxels that touch by a corner are of one piece."""
+    if not mask.any():
+        return 0.0
+    import cc3d
+
+    return float(cc3d.connected_components(np.ascontiguousarray(mask), connectivity=26, return_N=True)[1])

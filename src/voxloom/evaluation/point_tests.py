@@ -5,6 +5,7 @@ Knows scored points and points. The exact McNemar test follows Lamerigts (2017),
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -59,6 +60,30 @@ def mcnemar(a: Sequence[bool], b: Sequence[bool]) -> McNemar:
     only_a, only_b = sum(x and not y for x, y in pairs), sum(y and not x for x, y in pairs)
     p = float(binomtest(only_a, only_a + only_b, 0.5).pvalue) if only_a + only_b else 1.0
     return McNemar(sum(x and y for x, y in pairs), only_a, only_b, sum(not x and not y for x, y in pairs), p)
+
+
+@dataclass(frozen=True)
+class PairTest:
+    """The McNemar test of one pair of several runs, and its p-value after Holm's correction over all pairs."""
+
+    a: str
+    b: str
+    test: McNemar
+    p_holm: float
+
+
+def all_pairs(scored: Mapping[str, PointEvaluation], *, within: float | None = None) -> list[PairTest]:
+    """The exact McNemar test of every pair of runs on "within reach", the most alike first (Lamerigts 2017, table B.2).
+
+    Raises BadInput when two were not scored on the same landmarks.
+    """
+    from voxloom.evaluation.statistics import holm
+
+    pairs = list(itertools.combinations(scored, 2))
+    tests = [compare_points(scored[a], scored[b], within=within) for a, b in pairs]
+    corrected = holm([test.p for test in tests])
+    found = [PairTest(a, b, test, float(p)) for (a, b), test, p in zip(pairs, tests, corrected, strict=True)]
+    return sorted(found, key=lambda pair: -pair.test.p)
 
 
 #: The smallest slope of a calibration: surer points stay surer, whatever few held-out points say.

@@ -27,7 +27,7 @@ from voxloom.recipe.recipe import Recipe
 from voxloom.run.matching import MatchedCases
 from voxloom.run.run import Run
 from voxloom.run.scans import Scan
-from voxloom.tasks.panels import Panel
+from voxloom.tasks.panels import Shown
 from voxloom.tasks.settings import Settings
 from voxloom.tasks.stressed import StressTest
 from voxloom.training.job import Job
@@ -163,6 +163,23 @@ class Table(Protocol):
     def write_csv(self, path: str | Path) -> Path:
         """Write ``metrics.csv``, whole or not at all."""
         ...
+
+
+@dataclass(frozen=True)
+class Extras:
+    """What is wanted beside a prediction.
+
+    Parameters
+    ----------
+    maps : the networks' probability maps.
+    cutouts : side in mm of a small volume around every predicted point; None for none.
+    """
+
+    maps: bool = False
+    cutouts: float | None = None
+
+    def __bool__(self) -> bool:
+        return self.maps or self.cutouts is not None
 
 
 class Task(Protocol):
@@ -311,6 +328,12 @@ class Task(Protocol):
         """Write a prediction; without an ending in the form that a run keeps."""
         ...
 
+    def extras(
+        self, predictor: Any, volume: Volume, prediction: Any, out: Path, name: str, wanted: Extras
+    ) -> list[Path]:
+        """What is written beside the prediction of one scan where a user asks for it; asked only for what ``cannot`` leaves."""
+        ...
+
     def table(self, predictor: Any) -> Table:
         """An empty table for the answers of networks."""
         ...
@@ -406,17 +429,20 @@ class Task(Protocol):
         """
         ...
 
-    def batch_panels(self, study: Study, images: NDArray[Any], targets: NDArray[Any]) -> list[Panel]:
+    def batch_panels(
+        self, study: Study, images: NDArray[Any], targets: NDArray[Any], spacing: NDArray[Any]
+    ) -> list[Shown]:
         """What a training batch shows, image by image.
 
         Parameters
         ----------
         images : (B, C, I, J[, K]) as the network sees them.
         targets : as the loss sees them.
+        spacing : (B, 3) mm of the grid of each.
         """
         ...
 
-    def result_panels(self, held: PredictedCases, cases: Sequence[str]) -> list[Panel]:
+    def result_panels(self, held: PredictedCases, cases: Sequence[str]) -> list[Shown]:
         """Truth and prediction of cases, as ``show results`` draws them."""
         ...
 

@@ -35,15 +35,6 @@ def step_seed(seed: int, step: int) -> int:
     return (seed * 1_000_003 + step * 7_919 + 12_345) % (2**31 - 1)
 
 
-def to_layout(image: Tensor, dims: int, channels_last: bool) -> Tensor:
-    """Drop the third axis for 2D networks, and lay the channels last where asked."""
-    if dims == 2:
-        image = image.squeeze(-1)
-    if not channels_last:
-        return image
-    return image.contiguous(memory_format=torch.channels_last if dims == 2 else torch.channels_last_3d)
-
-
 def inputs_of(seen: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     """What a network is called with: the image, and what else it takes."""
     return seen if isinstance(seen, tuple) else (seen,)

@@ -7,6 +7,7 @@ How a scan is predicted and written is its task's.
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -25,10 +26,11 @@ from voxloom.run.outputs import Origin, claim_outputs
 from voxloom.run.run import Run
 from voxloom.run.scans import Scan, read_scan
 from voxloom.tasks.abilities import need
-from voxloom.tasks.task import Predictor, Task, Wish, task_named, task_of
+from voxloom.tasks.task import Extras, Predictor, Task, Wish, task_named, task_of
 from voxloom.trust.quality import Quality, is_calibrated, judge
 from voxloom.trust.uncertainty import Sampling, check_sources
 from voxloom.trust.uncertainty_maps import members_of, write_uncertainties
+from voxloom.volume import Volume
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,8 @@ class PredictOptions:
     abstain : leave out points of less confidence, instead of the recipe's threshold; give no class below this probability.
     series : names the series to read of a DICOM folder that holds several.
     resample_tilt : read a CT with gantry tilt or uneven slices onto an upright grid instead of refusing it.
+    maps : write the networks' probability maps too, into ``maps``.
+    cutouts : side in mm of a small volume that is cut out around every predicted point, into ``cutouts``; None cuts none.
     device : "auto", "cpu" or "cuda".
     around : the mask or point that a run looks around: a file for one scan, or a folder with a file of each scan's name.
     """
@@ -56,6 +60,8 @@ class PredictOptions:
     abstain: float | None = None
     series: tuple[str, ...] = ()
     resample_tilt: bool = False
+    maps: bool = False
+    cutouts: float | None = None
     device: str = "auto"
     around: Path | None = None
 
@@ -71,6 +77,7 @@ class Predictions:
     failed : error by the name of a scan that could not be predicted.
     filled : channels that were missing, by the scan's name.
     quality : rows of ``quality.csv``.
+    seconds : how long each scan took from its voxels to the answer, reading and writing left out.
     promise : what they promise, in words; "" where nothing was judged.
     told : what was said of the networks and of single predictions, for the JSON result.
     """
@@ -81,6 +88,7 @@ class Predictions:
     filled: dict[str, list[str]] = field(default_factory=dict)
     quality: list[dict[str, Any]] = field(default_factory=list)
     promise: str = ""
+    seconds: list[float] = field(default_factory=list)
     told: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -120,6 +128,9 @@ def predict(
     around = around_of(options.around, scans)
     claim_outputs(out, origins, listener.stage)
     failed: dict[str, VoxloomError] = {}
+    seconds: list[float] = []
+    beside: list[Path] = []
+    wanted = Extras(options.maps, options.cutouts)
     with listener.progress("Predicting") as progress:
         each = predict_scans(
             task,
@@ -132,11 +143,16 @@ def predict(
             failed=None if len(scans) == 1 else lambda scan, error: failed.update({scan.name: error}),
             remarked=partial(note_remarks, told, listener),
             around=around,
+            timed=seconds.append,
+            written=lambda scan, volume, prediction: beside.extend(
+                task.extras(predictor, volume, prediction, out, scan.name, wanted) if wanted else ()
+            ),
         )
-        found = Predictions(dict(each), failed=failed, filled=filled, told=told)
+        found = Predictions(dict(each), failed=failed, filled=filled, told=told, seconds=seconds)
     kept = [scan for scan in scans if scan.name in found.files]
     if run is not None:
-        found = replace(found, beside=task.measure(run, predictor, list(found.files.values()), out))
+        beside += task.measure(run, predictor, list(found.files.values()), out)
+        found = replace(found, beside=beside)
         if options.quality and is_calibrated(folder):
             found = with_quality(run, predictor, kept, out, found, options, listener)
     if options.uncertainty is not None:
@@ -163,6 +179,8 @@ def note_remarks(
 def open_predictor(folder: Path, run: Run | None, options: PredictOptions) -> tuple[Task, Predictor]:
     """The networks of a run, or of an ensemble of runs; what its task cannot do is refused."""
     if run is None:
+        if options.maps or options.cutouts is not None:
+            raise BadInput("--maps and --cutouts are for runs", folder, "Predict with a member of the ensemble")
         if options.tta:
             fix = "Predict with its members, or set augment.mirror and inference.mirror in their recipes"
             raise BadInput("--tta is for runs", folder, fix)
@@ -176,6 +194,10 @@ def open_predictor(folder: Path, run: Run | None, options: PredictOptions) -> tu
         need(run, "predict --tta")
     if options.uncertainty is not None:
         need(run, "predict --uncertainty")
+    if options.maps:
+        need(run, "predict --maps")
+    if options.cutouts is not None:
+        need(run, "predict --cutouts")
     task = task_of(run)
     predictor = task.open(run, Wish(options.device, options.tta, options.seed, options.abstain))
     if options.uncertainty is not None:
@@ -215,6 +237,8 @@ def predict_scans(
     failed: Callable[[Scan, VoxloomError], None] | None = None,
     remarked: Callable[[Scan, tuple[str | None, dict[str, Any]]], None] = lambda scan, remarks: None,
     around: Mapping[str, Path] = MappingProxyType({}),
+    timed: Callable[[float], None] = lambda seconds: None,
+    written: Callable[[Scan, Volume, Any], None] = lambda scan, volume, prediction: None,
 ) -> Iterator[tuple[str, Path]]:
     """Predict scans one by one into ``out``; yields name and file of each.
 
@@ -225,6 +249,9 @@ def predict_scans(
     failed : told of a scan that could not be predicted, so that the others go on; None lets the error through.
     remarked : told of what is remarkable of a prediction.
     around : file with the mask or point that is looked around, by the scan's name.
+
+    timed : told the seconds from a scan's voxels to its prediction.
+    written : told of a prediction that was written, and of its scan.
     """
     for number, scan in enumerate(scans):
         try:
@@ -232,11 +259,14 @@ def predict_scans(
                 volume = read_scan(scan, resample_tilt)
                 if scan.name in around:
                     volume = task.focus(predictor, volume, around[scan.name])
+                start = time.perf_counter()
                 prediction = task.predict(predictor, volume)
+                timed(time.perf_counter() - start)
                 remarked(scan, task.remarks(prediction))
                 ending = endings[scan.name] if endings is not None else task.ending_of(scan, None)
-                written = task.write(prediction, out, scan.name, ending)
-            yield scan.name, written
+                path = task.write(prediction, out, scan.name, ending)
+                written(scan, volume, prediction)
+            yield scan.name, path
         except VoxloomError as error:
             if failed is None:
                 raise

@@ -199,7 +199,8 @@ def _train_folds(study: Study, listener: Listener, *, resume: bool = False) -> R
         validate_run(study, {k: vars(v) for k, v in outcomes.items()}, progress)
     with listener.progress("Explaining held-out cases"):
         write_examples(Run(study.folder), study, listener)
-    external = open_external(study.task, study.material, recipe)
+    whole = Dataset(Run(study.folder).data_root) if recipe.folds.test else study.dataset
+    external = open_external(study.task, study.material, recipe, whole)
     with listener.progress("Predicting the external cases") as progress:
         evaluate_external(study, external, progress)
     report_run(study.folder)

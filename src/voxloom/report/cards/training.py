@@ -100,7 +100,7 @@ def phases(given: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         if phase.get("rate", 1) != 1:
             words.append(f"at {phase['rate']:g} times the rate")
         if phase.get("discriminative") is not None:
-            words.append(f"the first layers at {phase['discriminative']:g} times that of the last")
+            words.append(f"with rates that fall to {phase['discriminative']:g} times it at the first layers")
         told.append(" ".join(words))
     yield f"It had {counted(len(given), 'phase')}, each with a schedule of its own: {', then '.join(told)}."
 

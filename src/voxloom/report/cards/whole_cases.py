@@ -9,7 +9,7 @@ from typing import Any
 
 from voxloom.report.cards.facts import RunFacts
 from voxloom.report.cards.subject import Subject, drawn_units, limit_sentence
-from voxloom.report.cards.words import counted, listed, named, share
+from voxloom.report.cards.words import counted, listed, named, share, size
 from voxloom.report.class_table import class_rows, number_text, target_rows
 
 RATERS = {
@@ -32,26 +32,21 @@ def oversampling(own: Mapping[str, Any]) -> Iterator[str]:
         yield f"Cases were drawn more often in a pass: {listed(told)}."
 
 
-def crop_sentence(crop: Mapping[str, Any]) -> str:
+def crop_words(crop: Mapping[str, Any]) -> str:
     """What of a scan was looked at."""
-    if crop.get("around", "mask") == "point":
-        where = f"a point in {listed(crop['columns'])}" if crop.get("columns") else "a landmark"
-        where += f" ({crop['landmark']})" if crop.get("landmark") else ""
+    if crop.get("around") == "point":
+        names = crop.get("columns") or ([crop["landmark"]] if crop.get("landmark") else [])
+        middle = f"the point {listed(names)}" if names else "its point"
     else:
-        masks = crop.get("masks") or ()
-        where = (
-            f"the union of the masks {listed(masks)}"
-            if len(masks) > 1
-            else "the mask" + "".join(f" {m}" for m in masks)
-        )
-        where += f" (values {listed(map(str, crop['labels']))})" if crop.get("labels") else ""
-    grown = [
-        f"{crop[key]:g} {unit}" for key, unit in (("margin_mm", "mm"), ("margin_voxels", "voxels")) if crop.get(key)
-    ]
-    words = f"Only a box of each scan was looked at, around {where}"
-    words += f", grown by {listed(grown)}" if grown else ""
-    words += f", of {' × '.join(f'{mm:g}' for mm in crop['size_mm'])} mm" if crop.get("size_mm") else ""
-    return words + ("" if crop.get("keep_outside", True) else "; what lies outside was hidden") + "."
+        masks = listed(crop.get("masks") or ())
+        middle = f"the union of the masks {masks}" if masks else "its mask"
+        middle += f" (values {listed(map(str, crop['labels']))})" if crop.get("labels") else ""
+        grown = [f"{crop['margin_mm']:g} mm"] if crop.get("margin_mm") else []
+        grown += [f"{crop['margin_voxels']} voxels"] if crop.get("margin_voxels") else []
+        middle += f", grown by {listed(grown)}" if grown else ""
+    box = f" of {size(crop['size_mm'], 'mm')}" if crop.get("size_mm") else ""
+    outside = "" if crop.get("keep_outside", True) else "; voxels outside it took the smallest value"
+    return f"Of every scan a box{box} around {middle}, was looked at{outside}."
 
 
 class WholeCases(Subject):
@@ -76,10 +71,10 @@ class WholeCases(Subject):
         return [given] if isinstance(given, str) else list(given or ())
 
     def learning(self, facts: RunFacts) -> Iterator[str]:
-        """What is looked at, covariates, who is drawn more often, mixup."""
+        """Covariates, who is drawn more often, mixup."""
         own = facts.section(self.section)
         if own.get("crop"):
-            yield crop_sentence(own["crop"])
+            yield crop_words(own["crop"])
         if own.get("covariates"):
             yield f"Beside the image the network saw {listed(own['covariates'])}, scaled by the training cases."
         yield from oversampling(own)
@@ -170,8 +165,8 @@ class Classes(WholeCases):
             f"score and the calibration error; the other intervals are 95 % bootstrap intervals that draw {drawn_units(facts)}. "
             f"{limit_sentence()}"
         )
-        if (thresholds := facts.section(self.section).get("thresholds")) and len(self.classes(facts)) == 2:
-            yield f"Sensitivity and specificity are also given from probabilities of {listed(f'{t:g}' for t in thresholds)} on."
+        if ends := facts.section(self.section).get("thresholds"):
+            yield f"Where a case is called positive from a probability on, that was {listed(f'{p:g}' for p in ends)}."
 
     def result(self, where: str, summary: Mapping[str, Any]) -> Iterator[str]:
         """AUC and accuracy."""
@@ -246,8 +241,8 @@ class Numbers(WholeCases):
             "Errors were measured by their mean absolute value, root mean square and bias, and by R²; intervals are 95 % bootstrap "
             f"intervals that draw {drawn_units(facts)}. {limit_sentence()}"
         )
-        if bands := facts.section(self.section).get("bands"):
-            yield f"Errors are also given in bands that end at {listed(f'{end:g}' for end in bands)}."
+        if ends := facts.section(self.section).get("bands"):
+            yield f"Errors are told in bands of the true value with the ends {listed(f'{end:g}' for end in ends)}."
 
     def result(self, where: str, summary: Mapping[str, Any]) -> Iterator[str]:
         """Error of every target beside that of always saying the mean."""

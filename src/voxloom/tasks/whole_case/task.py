@@ -25,16 +25,17 @@ from voxloom.prepare import PreparedCase, Statistics
 from voxloom.recipe.keys import as_bad_input
 from voxloom.recipe.recipe import Recipe
 from voxloom.report.cards.subject import Subject
+from voxloom.report.panels import Scene
 from voxloom.run.cases import joined_cases
 from voxloom.run.matching import MatchedCases, ordered_cases
 from voxloom.run.run import Run
 from voxloom.run.scans import Scan
-from voxloom.tasks.panels import Panel
+from voxloom.tasks.panels import Shown, gray_of, patch_scene
 from voxloom.tasks.plan_page import plan_page, plan_rows, under_budget
 from voxloom.tasks.predicted import PredictedCases
 from voxloom.tasks.settings import Settings, resolve
 from voxloom.tasks.study import Study
-from voxloom.tasks.task import Calibrated, Material, Planned, Wish
+from voxloom.tasks.task import Calibrated, Extras, Material, Planned, Wish
 from voxloom.tasks.whole_case.calibration import CALIBRATION, write_calibration
 from voxloom.tasks.whole_case.crop import cropped, focused_scan
 from voxloom.tasks.whole_case.limits import CANNOT, UNUSED
@@ -264,6 +265,12 @@ class WholeCaseTask(ABC):
         """The networks of folds."""
         return CasePredictor.from_folds(folds, device=device, views=VIEWS if tta else 0)
 
+    def extras(
+        self, predictor: Any, volume: Volume, prediction: Any, out: Path, name: str, wanted: Extras
+    ) -> list[Path]:
+        """Nothing: ``cannot`` refuses what there is to ask for."""
+        return []
+
     def ending_of(self, scan: Scan, wanted: str | None) -> str:
         """JSON."""
         if wanted not in (None, *ENDINGS):
@@ -277,21 +284,23 @@ class WholeCaseTask(ABC):
         write_text(path, json.dumps({"case": name, **prediction.to_dict()}, indent=2, ensure_ascii=False) + "\n")
         return path
 
-    def batch_panels(self, study: Study, images: NDArray[Any], targets: NDArray[Any]) -> list[Panel]:
+    def batch_panels(
+        self, study: Study, images: NDArray[Any], targets: NDArray[Any], spacing: NDArray[Any]
+    ) -> list[Shown]:
         """The first channel, and the target in words."""
-        told, spacing = own(study.material).meaning, study.settings.spacing
-        firsts = (image[0][..., None] if images.ndim == 4 else image[0] for image in images)
+        told = own(study.material).meaning
         return [
-            Panel(image, spacing, (), f"target {told.words(target)}")
-            for image, target in zip(firsts, targets, strict=True)
+            Shown(patch_scene(study, image, mm), f"target {told.words(target)}")
+            for image, target, mm in zip(images, targets, spacing, strict=True)
         ]
 
-    def result_panels(self, held: PredictedCases, cases: Sequence[str]) -> list[Panel]:
+    def result_panels(self, held: PredictedCases, cases: Sequence[str]) -> list[Shown]:
         """The first channel, with truth and answer in words."""
         table, shown = self.read_table(held.tables, held.run), []
+        window, modality = gray_of(held.run)
         for name in cases:
-            image = held.cases[name].read_image()
-            shown.append(Panel(image.present[0].astype(np.float32), image.spacing, (), f"{name}: {table.words(name)}"))
+            scene = Scene.of_volume(held.cases[name].read_image(), [], None, window=window, modality=modality)
+            shown.append(Shown(scene, f"{name}: {table.words(name)}"))
         return shown
 
     @abstractmethod
