@@ -107,7 +107,7 @@ RECIPES: dict[str, tuple[Callable[[Path, int, int], Path], int, dict[str, Any]]]
         **SMALL_NET, "network.strides": [[1, 1, 1], [2, 2, 2], [2, 2, 2]], "training.patch": [16, 16, 16], "training.batch": 8,
         "training.steps": 60,
     }),
-    "knee-age": (write_ages, 24, {"training.patch": [20, 20, 56], "training.batch": 4, "training.steps": 120, **SMALL_NET,
+    "knee-age": (write_ages, 24, {"training.patch": [16, 16, 44], "training.batch": 4, "training.steps": 120, **SMALL_NET,
                                   "network.strides": [[2, 2, 2]] * 3}),
     "brain-age": (write_ages, 18, {"training.patch": [20, 20, 28], "training.batch": 4, "training.steps": 100, **SMALL_NET,
                                    "network.strides": [[2, 2, 2]] * 3}),
