@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 #: What lies left, right, above and below in the picture, by the RAS axis that runs across the slice.
-_SIDES = {0: ("A", "P", "H", "F"), 1: ("R", "L", "H", "F"), 2: ("R", "L", "A", "P")}
+_SIDES = {0: ("A", "P", "S", "I"), 1: ("R", "L", "S", "I"), 2: ("R", "L", "A", "P")}
 #: RAS axes of a picture, from left to right and from below to above, by the axis across.
 _ACROSS = {0: (1, 2), 1: (0, 2), 2: (0, 1)}
 _PLANES = ("sagittal", "coronal", "axial")
