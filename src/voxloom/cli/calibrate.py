@@ -15,7 +15,13 @@ def command(
         typer.Option(help="tta or dropout. [default: dropout where the networks have it, else tta]"),
     ] = None,
     draws: Annotated[int, typer.Option(help="Draws with active dropout.")] = 8,
-    promise: Annotated[float, typer.Option(help="Share of cases whose true Dice is to lie above the bound.")] = 0.9,
+    promise: Annotated[float, typer.Option(help="Share of patients whose true Dice is to lie above the bound.")] = 0.9,
+    confidence: Annotated[
+        Optional[float],
+        typer.Option(
+            help="Keep the promise with this chance for this one calibration, e.g. 0.95. [default: on average]"
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of noise and dropout.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
@@ -29,7 +35,14 @@ def command(
     sources = () if members is None else Sampling.parse(members, draws, seed).sources
     with output.progress_bar("Asking each network about the cases it never saw") as progress:
         about = calibrate_run(
-            run, sources=sources, draws=draws, seed=seed, promise=promise, device=device, progress=progress
+            run,
+            sources=sources,
+            draws=draws,
+            seed=seed,
+            promise=promise,
+            confidence=confidence,
+            device=device,
+            progress=progress,
         )
     output.table(rows(about), title=about["sentence"])
     wrote = [run / QUALITY, run / "quality.csv", report_run(run)]

@@ -106,6 +106,14 @@ def normals_of(scans: Path, cases: Sequence[str]) -> dict[str, tuple[float, floa
     return {case: slice_normal(source_header(next(iter(dataset[case].images.values()))).affine) for case in cases}
 
 
+def patients_in(scans: Path, cases: Sequence[str]) -> dict[str, str]:
+    """Case -> patient of a data set, for the cases it has."""
+    from voxloom.dataset import Dataset
+
+    dataset = Dataset(scans)
+    return {case: dataset[case].patient for case in cases if case in dataset}
+
+
 def _compare_runs(
     a: Path, b: Path, truth: Path, scans: Path | None, within: float, out: Path | None, json_output: bool
 ) -> None:
@@ -113,8 +121,10 @@ def _compare_runs(
 
     from voxloom.cli import output
     from voxloom.dataset.tables import name_some
+    from voxloom.evaluation.patients import patients_note
     from voxloom.evaluation.point_tests import compare_points
     from voxloom.evaluation.points import PointEvaluation, score_points
+    from voxloom.evaluation.statistics import p_text
     from voxloom.report.points_table import point_rows
 
     true, scored = true_points(truth), []
@@ -130,17 +140,19 @@ def _compare_runs(
             evaluation.add(score_points(case, given.get(case, ()), points, normals.get(case, (1.0, 0.0, 0.0))))
         output.table(point_rows(evaluation.summary()), title=str(path))
         scored.append(evaluation)
-    test = compare_points(*scored)
+    patients = {} if place is None else patients_in(place, list(true))
+    test = compare_points(*scored, patients=patients)
     output.note(f"\n|dx| is measured {across}; the distance in the slice at a right angle to it")
     output.note(
         f"Within {within:g} mm in the slice: both {test.both}, only {a} {test.only_a}, only {b} {test.only_b}, "
-        f"neither {test.neither}; exact McNemar p = {test.p:.4g} (every landmark is taken as independent)"
+        f"neither {test.neither}; exact McNemar test, {p_text(test.p)} (landmarks of one patient count together: "
+        f"{patients_note({case: patients.get(case, case) for case in true})})"
     )
     wrote = [] if out is None else [_write_pairs(scored, out)]
     result = {
         "a": scored[0].summary(),
         "b": scored[1].summary(),
-        "mcnemar": asdict(test),
+        "mcnemar": {**asdict(test), "p": test.p},
         "across": across,
     }
     output.done(wrote, None, result if json_output else None)

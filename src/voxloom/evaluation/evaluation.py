@@ -18,6 +18,7 @@ import numpy as np
 from voxloom.errors import BadInput
 from voxloom.evaluation.metrics import METRICS, MaskMetrics
 from voxloom.evaluation.patients import patients_note
+from voxloom.evaluation.statistics.means import share_estimate
 from voxloom.evaluation.summary import summarize
 from voxloom.evaluation.units import MM, common, named
 from voxloom.files import write_json, write_text
@@ -92,13 +93,15 @@ class Evaluation:
     def summary(self) -> dict[str, Any]:
         """metric -> label -> figures of ``summarize``; label ``mean`` is the mean over labels per case.
 
-        ``kinds`` counts, per label, how often which mask was empty; ``missing`` lists cases without a prediction; ``patients``
-        counts them, and ``patients_note`` says what was taken as a patient.
+        ``kinds`` counts, per label, how often which mask was empty; ``failed`` the cases of Dice 0 with their share and its interval
+        (that of the mean speaks of patients like those seen, so it knows nothing of failures where none was seen); ``missing`` lists
+        cases without a prediction; ``patients`` counts them, and ``patients_note`` says what was taken as a patient.
         """
         unit = self.unit
         result: dict[str, Any] = {named(metric, unit): self._metric_summary(metric) for metric in METRICS}
         result["unit"] = unit
         result["kinds"] = {label: self._kinds(label) for label in self.labels}
+        result["failed"] = {label: self._failed(label) for label in self.labels}
         result["cases"] = len(self.cases)
         result["patients"] = len(set(self.patients.values()))
         result["patients_note"] = patients_note(self.patients)
@@ -118,6 +121,12 @@ class Evaluation:
     def _kinds(self, label: str) -> dict[str, int]:
         kinds = [row.metrics.kind for row in self.rows if row.label == label]
         return {kind: kinds.count(kind) for kind in ("ok", "both_empty", "truth_empty", "prediction_empty")}
+
+    def _failed(self, label: str) -> dict[str, Any]:
+        rows = [row for row in self.rows if row.label == label]
+        lost = [row.metrics.dice == 0 for row in rows]
+        share = share_estimate(lost, [row.patient for row in rows])
+        return {"n": sum(lost), "of": len(rows), "share": share.value, "ci": [share.low, share.high]}
 
     def failures(self, below: float = 0.5) -> list[Row]:
         """Rows with one mask empty, or Dice below ``below``, worst first."""

@@ -31,7 +31,7 @@ from voxloom.report.plots.classes import (
 )
 from voxloom.report.run_page import provenance
 
-#: What a table comes to; it takes a thousand resamples, so it is reckoned once per table.
+#: What a table comes to; patients are left out one by one, so it is reckoned once per table.
 Figures = dict[str, Any]
 #: Worst cases that are listed.
 WORST = 10
@@ -110,7 +110,7 @@ def class_parts(name: str, found: ClassEvaluation, figures: Figures) -> list[Par
     ]
     if len(found.classes) == 2 and 0 < found.truth.sum() < len(found.truth):
         pictures.append(picture(decision_curves(found), f"Decision curve for {found.classes[1]}"))
-    text = f"{counts}. Intervals draw whole patients; the AUC's is DeLong's."
+    text = f"{counts}. Intervals are over patients; the AUC's is DeLong's."
     return [Part(f"Classes of {name}", text, table_of(head, rows), pictures), worst_part(name, found)]
 
 
@@ -145,7 +145,7 @@ def number_parts(name: str, found: NumberEvaluation, figures: Figures) -> list[P
     pictures = [
         picture(number_plot(found.of(t), t), f"{t}: prediction and error over the truth") for t in found.targets
     ]
-    parts = [Part(f"Numbers of {name}", "Intervals draw whole patients.", table_of(head, rows), pictures)]
+    parts = [Part(f"Numbers of {name}", "Intervals are over patients.", table_of(head, rows), pictures)]
     for target, f in figures["targets"].items():
         bands = [
             [f"{b['from']:g} to {b['to']:g}", f"{b['n']:g}", f"{b['mae']:.2f}", f"{b['bias']:+.2f}"] for b in f["bands"]

@@ -46,7 +46,7 @@ def write_compare_report(
 
 
 def _table_part(comparison: Mapping[str, Any], root: Path, alpha: float) -> Part:
-    rows = comparison["differences"]
+    rows, first = comparison["differences"], comparison["differences"][0]
     digits = 4 if comparison["metric"] in ("dice", "iou", "precision", "recall") else 2
     cells = [
         [
@@ -59,16 +59,33 @@ def _table_part(comparison: Mapping[str, Any], root: Path, alpha: float) -> Part
             number(r["effect"], 2),
             r["cases"],
             r["patients"],
+            r["tested"],
         ]
         for r in rows
     ]
-    head = ["Run, label", "Reference", "Run", "Difference [95 % CI]", "p", "p, Holm", "Effect", "Cases", "Patients"]
+    head = [
+        "Run, label",
+        "Reference",
+        "Run",
+        "Difference [95 % CI]",
+        "p",
+        "p, Holm",
+        "Effect",
+        "Cases",
+        "Patients",
+        "Tested",
+    ]
     text = (
-        "Difference: run minus reference, paired by case; bootstrap interval over patients. p: Wilcoxon signed-rank test of the "
-        "patients' mean differences, Holm-corrected over all rows. Effect: matched-pairs rank-biserial correlation."
+        "Difference: run minus reference, paired by case; interval over patients. p: Wilcoxon signed-rank test of the "
+        "patients' mean differences, Holm-corrected over all rows. Effect: matched-pairs rank-biserial correlation. "
+        "Tested: patients with a difference."
     )
-    if comparison["friedman_p"] == comparison["friedman_p"]:
-        text += f" Friedman test over all runs: {p_text(comparison['friedman_p'])}."
+    if comparison["overall"]:
+        overall = comparison["overall"]
+        text += (
+            f" {overall['test']} over all runs, {first['label']}: {p_text(overall['p'])} ({overall['effect_name']} "
+            f"{overall['effect']:.2f}, {overall['n']} patients)."
+        )
     names = [f"{r['name']}, {r['label']}" for r in rows[:_SHOWN]]
     estimates = [Estimate(**r["difference"]) for r in rows[:_SHOWN]]
     figure = differences_plot(

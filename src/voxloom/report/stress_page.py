@@ -65,5 +65,7 @@ def _figure_part(result: Mapping[str, Any], root: Path) -> Part:
         title = f"{curve['title']} ({curve['unit']})" if curve["unit"] else curve["title"]
         figure = robustness_plot(title, curve["levels"], means, means[0].value - result["fall"], curve["first_bad"])
         pictures.append(picture(figure, curve["sentence"], root / "figures" / f"stress_{curve['stress']}"))
-    text = "Bands are 95 % bootstrap intervals over patients; the dashed line is the allowed fall, the ring the first level below."
+    text = (
+        "Bands are 95 % intervals over patients; the dashed line is the allowed fall, the ring the first level below."
+    )
     return Part("Robustness curves", text, pictures=pictures)

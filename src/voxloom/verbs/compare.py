@@ -15,11 +15,12 @@ from typing import Any
 import numpy as np
 
 from voxloom.errors import BadInput
-from voxloom.evaluation import METRICS, bootstrap_ci
+from voxloom.evaluation import METRICS, mean_ci
 from voxloom.evaluation.patients import are_assumed, patients_note
 from voxloom.evaluation.scores import MASK_SCORES
-from voxloom.evaluation.statistics import Estimate, friedman, holm, p_text, wilcoxon
+from voxloom.evaluation.statistics import Estimate, Outcome, friedman, holm, p_text, wilcoxon
 from voxloom.evaluation.statistics.arrays import rankable
+from voxloom.evaluation.statistics.interval import NO_INTERVAL
 from voxloom.tasks.abilities import ask_folders
 from voxloom.verbs.caveats import caveats, with_caveats
 from voxloom.verbs.contenders import (
@@ -49,10 +50,11 @@ class Difference:
     name, label : of the run and the label ("mean" is the mean over labels per case).
     cases, patients : that both have.
     reference_mean, mean : of the metric; infinite where a mask was missed.
-    difference : mean of run minus reference over cases where both are finite, with a bootstrap interval over patients.
+    difference : mean of run minus reference over cases where both are finite, with an interval over patients (``mean_ci``).
     infinite : cases left out of ``difference`` because a distance is infinite; the test ranks them last.
     p, p_holm : Wilcoxon signed-rank test of the patients' mean differences, raw and Holm-corrected over the whole table.
     effect : matched-pairs rank-biserial correlation; above 0 where the run's values are larger.
+    tested : patients with a difference, which the test used; the others have none.
     """
 
     name: str
@@ -66,6 +68,7 @@ class Difference:
     p: float
     p_holm: float
     effect: float
+    tested: int
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,7 @@ class Comparison:
     ----------
     cases : whose figures are compared, "held-out" or "test".
     patients_note : what was taken as a patient.
+    overall : Friedman's test of the first label over three or more runs, one value per patient; None for two runs, or one patient.
     conclusions : one sentence per run, each with what it rests on (``voxloom.verbs.caveats``).
     """
 
@@ -83,7 +87,7 @@ class Comparison:
     reference: str
     names: tuple[str, ...]
     differences: tuple[Difference, ...]
-    friedman_p: float
+    overall: Outcome | None
     cases: str
     patients_note: str
     conclusions: tuple[str, ...]
@@ -92,7 +96,7 @@ class Comparison:
     def to_dict(self) -> dict[str, Any]:
         """JSON-able values."""
         rows = [{**vars(d), "difference": d.difference.to_dict()} for d in self.differences]
-        return {**vars(self), "differences": rows}
+        return {**vars(self), "differences": rows, "overall": None if self.overall is None else self.overall.to_dict()}
 
 
 def compare_runs(paths: Sequence[str | Path], *, metric: str = "dice", cases: Cases | None = None) -> Comparison:
@@ -131,7 +135,7 @@ def compare_runs(paths: Sequence[str | Path], *, metric: str = "dice", cases: Ca
         reference=reference.name,
         names=tuple(c.name for c in contenders),
         differences=tuple(differences),
-        friedman_p=_overall(contenders, labels, common, metric),
+        overall=_overall(contenders, labels, common, metric),
         cases=on,
         patients_note=who,
         conclusions=tuple(
@@ -187,7 +191,7 @@ def _differences(
         patients = [patient[case] for case in cases]
         finite = np.isfinite(first) & np.isfinite(second)
         kept = (second - first)[finite]
-        low, high = bootstrap_ci(kept.tolist(), [p for p, ok in zip(patients, finite, strict=True) if ok])
+        low, high = mean_ci(kept, [p for p, ok in zip(patients, finite, strict=True) if ok])
         mean = float(kept.mean()) if len(kept) else math.nan
         outcome = wilcoxon(*reversed(rankable(first, second)), groups=patients)
         yield Difference(
@@ -202,6 +206,7 @@ def _differences(
             p=outcome.p,
             p_holm=math.nan,
             effect=outcome.effect,
+            tested=outcome.n,
         )
 
 
@@ -211,19 +216,16 @@ def _corrected(differences: Sequence[Difference]) -> list[Difference]:
     return [replace(d, p_holm=p) for d, p in zip(differences, corrected, strict=True)]
 
 
-def _overall(contenders: Sequence[Contender], labels: Sequence[str], common: Sequence[str], metric: str) -> float:
-    """Friedman's p over three or more runs (patients' means), NaN for two."""
-    if len(contenders) < 3:
-        return math.nan
+def _overall(
+    contenders: Sequence[Contender], labels: Sequence[str], common: Sequence[str], metric: str
+) -> Outcome | None:
+    """Friedman's test over three or more runs; None for two, and for one patient."""
     patient = {row.case: row.patient for row in contenders[0].evaluation.rows}
-    columns = []
-    for values in rankable(*([values_of(c, labels[0], labels, metric)[case] for case in common] for c in contenders)):
-        means: dict[str, list[float]] = {}
-        for case, value in zip(common, values, strict=True):
-            means.setdefault(patient[case], []).append(value)
-        columns.append([float(np.mean(v)) for v in means.values()])
-    table = np.array(columns).T
-    return friedman(table).p if len(table) > 1 else math.nan
+    groups = [patient[case] for case in common]
+    if len(contenders) < 3 or len(set(groups)) < 2:
+        return None
+    columns = rankable(*([values_of(c, labels[0], labels, metric)[case] for case in common] for c in contenders))
+    return friedman(np.stack(columns, axis=1), groups=groups)
 
 
 def main_rows(differences: Sequence[Difference]) -> list[Difference]:
@@ -237,16 +239,21 @@ def main_rows(differences: Sequence[Difference]) -> list[Difference]:
 def conclusion(d: Difference, reference: str, metric: str) -> str:
     """The difference in one sentence, as it may stand in a paper."""
     factor, unit = (100.0, f"{metric.capitalize()} points") if metric in HIGHER else (1.0, f"in {metric}")
-    value, low, high = (factor * v for v in (d.difference.value, d.difference.low, d.difference.high))
+    value, ends = factor * d.difference.value, (factor * d.difference.low, factor * d.difference.high)
     where = f", {p_text(d.p_holm)}, {d.patients} patients"
     if not d.p_holm < ALPHA:
-        return f"No difference was shown between {d.name} and {reference}: {value:+.1f} {unit} [{low:+.1f}, {high:+.1f}]{where}."
+        return f"No difference was shown between {d.name} and {reference}: {value:+.1f} {unit} [{_ends(ends, '+.1f')}]{where}."
     if metric not in HIGHER:
         word = "larger" if d.effect > 0 else "smaller"
-        return f"{metric} is {word} with {d.name} than with {reference}: {value:+.2f} [{low:+.2f}, {high:+.2f}]{where}."
+        return f"{metric} is {word} with {d.name} than with {reference}: {value:+.2f} [{_ends(ends, '+.2f')}]{where}."
     sign, word = (1, "better") if d.effect > 0 else (-1, "worse")
-    ends = sorted((sign * low, sign * high))
-    return f"{d.name} is {word} than {reference} by {sign * value:.1f} {unit} [{ends[0]:.1f}, {ends[1]:.1f}]{where}."
+    found = _ends([sign * end for end in ends][::sign], ".1f")
+    return f"{d.name} is {word} than {reference} by {sign * value:.1f} {unit} [{found}]{where}."
+
+
+def _ends(ends: Sequence[float], form: str) -> str:
+    """The ends of an interval, or that there is none."""
+    return NO_INTERVAL if math.isnan(ends[0]) else ", ".join(f"{end:{form}}" for end in ends)
 
 
 def few_patients(patients: int) -> list[str]:
@@ -262,7 +269,7 @@ def doubts(d: Difference) -> list[str]:
     """What the interval and the test do not agree on, and what the mean leaves out."""
     told = []
     outside = d.difference.low > 0 or d.difference.high < 0
-    if d.p_holm < ALPHA and not outside:
+    if d.p_holm < ALPHA and not outside and not math.isnan(d.difference.low):
         told.append(
             f"{d.name}, {d.label}: the ranks differ, but the interval of the mean holds 0; look at single cases"
         )

@@ -14,10 +14,11 @@ from voxloom.evaluation.statistics.agreement import (
     krippendorff_alpha,
 )
 from voxloom.evaluation.statistics.association import Correlation, Regression, Term, regression, spearman
-from voxloom.evaluation.statistics.bootstrap import LEAST_PATIENTS, bootstrap, bootstrap_ci
 from voxloom.evaluation.statistics.categories import same_shares
 from voxloom.evaluation.statistics.interval import Estimate, Outcome, interval_text, p_text
-from voxloom.evaluation.statistics.significance import friedman, holm, mann_whitney, mcnemar, wilcoxon
+from voxloom.evaluation.statistics.jackknife import Scale, jackknife
+from voxloom.evaluation.statistics.means import LEAST_PATIENTS, mean_ci, mean_estimate, root_mean_square, share_estimate
+from voxloom.evaluation.statistics.significance import McNemar, friedman, holm, mann_whitney, mcnemar, wilcoxon
 
 __all__ = [
     "ICC_DEFAULT",
@@ -27,23 +28,28 @@ __all__ = [
     "BlandAltman",
     "Correlation",
     "Estimate",
+    "McNemar",
     "Outcome",
     "Regression",
+    "Scale",
     "Term",
     "bland_altman",
-    "bootstrap",
-    "bootstrap_ci",
     "cohen_kappa",
     "friedman",
     "holm",
     "icc",
     "interval_text",
+    "jackknife",
     "krippendorff_alpha",
     "mann_whitney",
     "mcnemar",
+    "mean_ci",
+    "mean_estimate",
     "p_text",
     "regression",
+    "root_mean_square",
     "same_shares",
+    "share_estimate",
     "spearman",
     "wilcoxon",
 ]

@@ -184,7 +184,7 @@ KNOWN: dict[int, Callable[[RunFacts], str]] = {
     27: _ensemble,
     28: lambda f: _join(methods.evaluation(f)),
     29: lambda f: (
-        f"95 % bootstrap intervals that draw {methods.drawn_units(f)}; runs are compared by Wilcoxon tests with Holm's correction."
+        f"95 % intervals over {methods.drawn_units(f)}; runs are compared by Wilcoxon tests with Holm's correction."
     ),
     30: _robustness,
     32: _external,

@@ -116,8 +116,8 @@ def patients_apart(facts: RunFacts) -> str:
 
 
 def drawn_units(facts: RunFacts) -> str:
-    """What bootstrap intervals draw."""
-    return "whole patients" if facts.names_patients else "cases (no patients are named)"
+    """What intervals take as independent."""
+    return "patients" if facts.names_patients else "cases (no patients are named)"
 
 
 def preparation(facts: RunFacts) -> Iterator[str]:
@@ -252,7 +252,7 @@ def evaluation(facts: RunFacts) -> Iterator[str]:
     unit = common(unit_of(summary) for _, summary, _ in facts.figures if "dice" in summary)
     yield (
         "Overlap was measured by Dice, the distance of surfaces by the 95th percentile of the Hausdorff distance and the average "
-        f"symmetric surface distance in {distance_unit(unit)}. Intervals are 95 % bootstrap intervals of the mean that draw "
+        f"symmetric surface distance in {distance_unit(unit)}. Intervals are 95 % intervals of the mean over "
         f"{drawn_units(facts)}. A missed structure counts as Dice 0 and an infinite distance; no case was left out."
     )
 
