@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 
 from voxloom.errors import BadInput
+from voxloom.evaluation.further import FURTHER
+from voxloom.evaluation.measures import USUAL, Measures
 from voxloom.evaluation.metrics import METRICS, MaskMetrics
 from voxloom.evaluation.patients import patients_note
 from voxloom.evaluation.statistics.means import share_estimate
@@ -23,7 +25,7 @@ from voxloom.evaluation.summary import summarize
 from voxloom.evaluation.units import MM, common, named
 from voxloom.files import write_json, write_text
 
-#: Columns of ``metrics.csv``.
+#: Columns of ``metrics.csv``; further metrics stand before the last two.
 COLUMNS = ("case", "patient", "label", *METRICS, "kind", "unit")
 
 
@@ -47,12 +49,14 @@ class Evaluation:
     rows : what was added so far.
     missing : cases that have a truth but no prediction; they count as failures.
     notes : what a reader of the figures must know.
+    measures : further metrics and the conventions.
     """
 
     labels: Sequence[str]
     rows: list[Row] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    measures: Measures = USUAL
 
     def add(self, case: str, metrics: Mapping[str, MaskMetrics], *, patient: str | None = None) -> None:
         """Add all labels of one case."""
@@ -70,6 +74,12 @@ class Evaluation:
         return list(dict.fromkeys(row.case for row in self.rows))
 
     @property
+    def metrics(self) -> tuple[str, ...]:
+        """Names of what was measured: the usual metrics, then the further ones."""
+        further = self.rows[0].metrics.further if self.rows else {}
+        return (*METRICS, *further)
+
+    @property
     def unit(self) -> str:
         """Of distances: ``mm``, ``pixel`` where the images have no voxel size, or ``mixed``."""
         return common(row.metrics.unit for row in self.rows)
@@ -81,14 +91,15 @@ class Evaluation:
 
     def values(self, metric: str, label: str) -> list[float]:
         """One metric of one label, in row order."""
-        return [float(getattr(row.metrics, metric)) for row in self.rows if row.label == label]
+        return [row.metrics.value(metric) for row in self.rows if row.label == label]
 
     def case_means(self, metric: str) -> dict[str, float]:
-        """Mean over labels of one metric, per case."""
+        """Mean over labels of one metric, per case; labels without a value in a case are left out, NaN where none has one."""
         found: dict[str, list[float]] = {}
         for row in self.rows:
-            found.setdefault(row.case, []).append(float(getattr(row.metrics, metric)))
-        return {case: float(np.mean(numbers)) for case, numbers in found.items()}
+            found.setdefault(row.case, []).append(row.metrics.value(metric))
+        known = {case: [v for v in numbers if not math.isnan(v)] for case, numbers in found.items()}
+        return {case: float(np.mean(numbers)) if numbers else math.nan for case, numbers in known.items()}
 
     def summary(self) -> dict[str, Any]:
         """metric -> label -> figures of ``summarize``; label ``mean`` is the mean over labels per case.
@@ -98,10 +109,11 @@ class Evaluation:
         cases without a prediction; ``patients`` counts them, and ``patients_note`` says what was taken as a patient.
         """
         unit = self.unit
-        result: dict[str, Any] = {named(metric, unit): self._metric_summary(metric) for metric in METRICS}
+        result: dict[str, Any] = {named(metric, unit): self._metric_summary(metric) for metric in self.metrics}
         result["unit"] = unit
         result["kinds"] = {label: self._kinds(label) for label in self.labels}
         result["failed"] = {label: self._failed(label) for label in self.labels}
+        result["conventions"] = self.measures.notes()
         result["cases"] = len(self.cases)
         result["patients"] = len(set(self.patients.values()))
         result["patients_note"] = patients_note(self.patients)
@@ -137,9 +149,11 @@ class Evaluation:
         """Write ``metrics.csv``, whole or not at all."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow([named(column, self.unit) for column in COLUMNS])
+        names = self.metrics
+        columns = [*COLUMNS[:3], *names, *COLUMNS[-2:]]
+        writer.writerow([named(column, self.unit) for column in columns])
         for row in self.rows:
-            numbers = [str(float(getattr(row.metrics, name))) for name in METRICS]
+            numbers = [str(row.metrics.value(name)) for name in names]
             writer.writerow([row.case, row.patient, row.label, *numbers, row.metrics.kind, row.metrics.unit])
         write_text(path, text.getvalue())
         return Path(path)
@@ -180,7 +194,8 @@ class Evaluation:
 def _parse(line: Mapping[str, str]) -> Row:
     unit = line.get("unit") or MM  # earlier versions wrote none
     numbers = {name: float(line[named(name, unit) if named(name, unit) in line else name]) for name in METRICS}
-    metrics = MaskMetrics(**numbers, kind=line["kind"], unit=unit)  # type: ignore[arg-type]
+    further = {name: float(line[name]) for name in FURTHER if line.get(name) not in (None, "")}
+    metrics = MaskMetrics(**numbers, kind=line["kind"], unit=unit, further=further)  # type: ignore[arg-type]
     return Row(line["case"], line["patient"], line["label"], metrics)
 
 

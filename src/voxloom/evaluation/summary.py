@@ -17,23 +17,24 @@ def summarize(values: Sequence[float], groups: Sequence[str] | None = None) -> d
 
     Parameters
     ----------
-    values : one per case; infinite where a mask was missing.
+    values : one per case; infinite where a mask was missing, NaN where the metric is not defined.
     groups : patient per value, for the confidence interval.
 
     Returns
     -------
-    n, infinite (how many), mean, median, sd (n - 1; NaN of one), quartiles, min, max, ci. With infinite values mean and median
-    include them (the mean is then infinite), and ``finite_mean`` and the interval are over the finite ones. The interval is that of
-    ``mean_ci``, NaN twice where none can be given.
+    n (with a value), undefined (how many have none), infinite (how many), mean, median, sd (n - 1; NaN of one), quartiles, min, max,
+    ci. With infinite values mean and median include them (the mean is then infinite), and ``finite_mean`` and the interval are over
+    the finite ones. The interval is that of ``mean_ci``, NaN twice where none can be given.
     """
-    numbers: NDArray[np.float64] = np.asarray(values, dtype=float)
-    finite = np.isfinite(numbers)
-    kept = numbers[finite]
+    given: NDArray[np.float64] = np.asarray(values, dtype=float)
+    finite = np.isfinite(given)
+    kept, numbers = given[finite], given[~np.isnan(given)]
     kept_groups = None if groups is None else [g for g, ok in zip(groups, finite, strict=True) if ok]
     ordered = np.sort(numbers)
     return {
         "n": len(numbers),
-        "infinite": int((~finite).sum()),
+        "undefined": len(given) - len(numbers),
+        "infinite": int(np.isinf(numbers).sum()),
         "mean": float(numbers.mean()) if len(numbers) else math.nan,
         "finite_mean": float(kept.mean()) if len(kept) else math.nan,
         "median": _quantile(ordered, 0.5),

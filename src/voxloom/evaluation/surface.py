@@ -30,8 +30,12 @@ class SurfaceDistances:
         return float(max(self.forward.max(), self.backward.max()))
 
     def hd_percentile(self, percentile: float) -> float:
-        """The larger of the two directed percentiles (95 gives HD95 as MONAI and nnU-Net's users know it)."""
+        """The larger of the two directed percentiles: HD95 of Metrics Reloaded and MONAI."""
         return float(max(np.percentile(self.forward, percentile), np.percentile(self.backward, percentile)))
+
+    def pooled_percentile(self, percentile: float) -> float:
+        """The percentile of the distances of both directions together: HD95 of MedPy, and so of nnU-Net v1."""
+        return float(np.percentile(np.concatenate([self.forward, self.backward]), percentile))
 
     @property
     def assd(self) -> float:

@@ -17,6 +17,7 @@ from voxloom.dataset.labels import Labels
 from voxloom.dataset.records import recorded_case
 from voxloom.errors import VoxloomError
 from voxloom.evaluation import Evaluation
+from voxloom.evaluation.further import FURTHER
 from voxloom.evaluation.statistics import LEAST_PATIENTS
 from voxloom.evaluation.statistics.interval import NO_INTERVAL, TOO_FEW, interval_text
 from voxloom.evaluation.units import distance_unit, named, unit_of, volume_unit
@@ -159,6 +160,7 @@ def result_parts(cases: CaseSet) -> Iterator[Part]:
     summary = cases.evaluation.summary()
     unit = unit_of(summary)
     mm = distance_unit(unit)
+    further = [name for name in FURTHER if name in summary]
     head = [
         "Label",
         "Dice mean",
@@ -170,6 +172,7 @@ def result_parts(cases: CaseSet) -> Iterator[Part]:
         f"volume error {volume_unit(unit)}",
         "one mask empty",
         "failed (Dice 0) [95 % CI]",
+        *(f"{name} {FURTHER[name].unit}".strip() for name in further),
     ]
     rows = []
     for label, dice in summary["dice"].items():
@@ -179,13 +182,16 @@ def result_parts(cases: CaseSet) -> Iterator[Part]:
         interval = interval_text(dice["ci"], 3, " to ")
         error = f"{summary[named('volume_error_ml', unit)][label]['mean']:+.3f}"
         middle = [number(dice["mean"]), interval, number(dice["median"]), number(dice["sd"])]
-        rows.append([label, *middle, *medians, error, lost, failed_text(summary.get("failed", {}).get(label))])
+        failed = failed_text(summary.get("failed", {}).get(label))
+        more = [number(summary[name][label]["mean"]) for name in further]
+        rows.append([label, *middle, *medians, error, lost, failed, *more])
     text = (
         "Dice: overlap with the truth, from 0 (none) to 1 (the same). HD95: distance below which 95 % of the two surfaces lie from "
         "each other. ASSD: their mean distance. Volume error: prediction minus truth. Intervals are over "
         f"patients ({summary['patients_note']}); with fewer than {LEAST_PATIENTS} patients none can be given. They speak of patients "
         "like these: how many may fail (Dice 0) is the interval in the last column. Infinite distances "
-        "(one mask empty) are counted, never dropped." + "".join(f" Beware: {warning}." for warning in cases.warnings)
+        f"(one mask empty) are counted, never dropped. {'. '.join(summary['conventions'])}."
+        + "".join(f" Beware: {warning}." for warning in cases.warnings)
     )
     yield Part(f"{cases.name}: figures", text, {"head": head, "rows": rows}, box_pictures(cases.evaluation))
     failures = cases.evaluation.failures()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from voxloom.evaluation.instances import LEAST_IOU
 from voxloom.evaluation.statistics import interval_text
 from voxloom.report.parts import Part, number, table_of
 
@@ -27,7 +28,8 @@ def structure_parts(summary: Mapping[str, Any]) -> Iterator[Part]:
 def _part(name: str, figures: Mapping[str, Any]) -> Part:
     text = (
         f"Of {figures['true']} true structures {figures['found']} were found and {figures['missed']} missed; {figures['extra']} were "
-        f"predicted where there is none. {figures['same_number']} of those found have the right number from the head. A missed "
+        f"predicted where there is none. {figures['same_number']} of those found have the right number from the head. Found: "
+        f"IoU of at least {LEAST_IOU:g}. A missed "
         "structure counts as Dice 0. Volumes and places are in structures.csv."
     )
     rows = [

@@ -80,7 +80,7 @@ class QualityReader:
         for voice, usual in zip(self.voices, self.usual_ml, strict=True):
             with scan_disagreement([voice], scan, self.sampling) as (found, _):
                 figures = found.figures()
-            voxel_ml = float(np.prod(prediction.spacing)) / 1000
+            voxel_ml = prediction.voxel_size / 1000
             rows.append(prediction_features(prediction.data[0], voice.labels, voxel_ml, figures, usual))
         return {name: float(np.mean([row[name] for row in rows])) for name in FEATURES}
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from voxloom.errors import BadInput
-from voxloom.evaluation import METRICS, mean_ci
+from voxloom.evaluation import mean_ci
 from voxloom.evaluation.patients import are_assumed, patients_note
 from voxloom.evaluation.scores import MASK_SCORES
 from voxloom.evaluation.statistics import Estimate, Outcome, friedman, holm, p_text, wilcoxon
@@ -105,16 +105,19 @@ def compare_runs(paths: Sequence[str | Path], *, metric: str = "dice", cases: Ca
     Parameters
     ----------
     paths : run folders, folders with a ``metrics.csv``, or such files; at least two.
-    metric : one of ``METRICS``.
+    metric : one of ``MASK_SCORES`` that was measured for all.
     cases : "test" or "held-out" figures of runs; None takes the test where all runs have one.
 
     Raises
     ------
     BadInput : fewer than two, no common case or label, or figures that cannot be read.
     """
-    if metric not in METRICS:
-        raise BadInput(f"no metric {metric!r}", None, f"Choose one of {', '.join(METRICS)}")
+    if metric not in MASK_SCORES:
+        raise BadInput(f"no metric {metric!r}", None, f"Choose one of {', '.join(MASK_SCORES)}")
     contenders, on = _chosen(paths, cases)
+    if lacking := [c.name for c in contenders if metric not in c.evaluation.metrics]:
+        fix = "Evaluate with evaluate.metrics in the recipe, or with --metrics"
+        raise BadInput(f"{metric} was not measured for {lacking[0]}", None, fix)
     reference = contenders[0]
     common, warnings = common_cases(contenders)
     labels, apart = common_labels(contenders)

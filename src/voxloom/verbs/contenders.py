@@ -115,5 +115,5 @@ def values_of(contender: Contender, label: str, labels: Sequence[str], metric: s
     found: dict[str, list[float]] = {}
     for row in contender.evaluation.rows:
         if row.label in chosen:
-            found.setdefault(row.case, []).append(float(getattr(row.metrics, metric)))
+            found.setdefault(row.case, []).append(row.metrics.value(metric))
     return {case: float(np.mean(values)) for case, values in found.items()}

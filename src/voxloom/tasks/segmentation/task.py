@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from voxloom.dataset.inspect import Fingerprint
 from voxloom.errors import BadInput
 from voxloom.evaluation import Evaluation, evaluate_case, robustness
 from voxloom.evaluation.case import undeclared_values
+from voxloom.evaluation.measures import Measures
 from voxloom.evaluation.scores import MASK_SCORES
 from voxloom.formats import write_volume
 from voxloom.prepare import PreparedCase, Statistics
@@ -123,8 +125,9 @@ class Segmentation:
         )
 
     def load(self, folds: Sequence[Path], *, device: str = "auto") -> Predictor:
-        """Networks of folds."""
-        return Predictor.from_folds(folds, device=device)
+        """Networks of folds, with what the recipe measures of them."""
+        measures = Measures.model_validate(Run(folds[0].parent).recipe.evaluate)
+        return replace(Predictor.from_folds(folds, device=device), measures=measures)
 
     def open(self, run: Run, wish: Wish = PLAIN) -> Predictor:
         """All folds with the run's post-processing."""
@@ -165,18 +168,20 @@ class Segmentation:
 
     def table(self, predictor: Predictor) -> Evaluation:
         """A row per case and label."""
-        return Evaluation(predictor.labels.names)
+        return Evaluation(predictor.labels.names, measures=predictor.measures)
 
     def read_table(self, paths: Sequence[Path], run: Run) -> Evaluation:
         """The rows of all folds."""
-        return read_tables(paths)
+        table = read_tables(paths)
+        table.measures = Measures.model_validate(run.recipe.evaluate)
+        return table
 
     def score(
         self, table: Evaluation, case: Case, prediction: Volume, predictor: Predictor, labels: Labels | None
     ) -> list[str]:
         """Overlap and distances per label, on the case's own grid."""
         truth, meant = truth_of(case), labels or predictor.labels
-        table.add(case.id, evaluate_case(prediction, truth, meant), patient=case.patient)
+        table.add(case.id, evaluate_case(prediction, truth, meant, table.measures), patient=case.patient)
         told = "of the truth is not a label of the run and counts as background"
         return [f"value {value} {told}" for value in undeclared_values(truth, meant)]
 
