@@ -35,6 +35,7 @@ from voxloom.evaluation.statistics import (
     jackknife,
     krippendorff_alpha,
     mann_whitney,
+    margin_test,
     mcnemar,
     mean_estimate,
     regression,
@@ -233,6 +234,13 @@ def two_runs(random: Random, count: int, scans: int) -> Mapping[str, bool | None
     return {"Wilcoxon signed-rank": rejected(wilcoxon(first, second, groups=patients_of(count, scans)).p)}
 
 
+def at_the_margin(random: Random, count: int, scans: int) -> Mapping[str, bool | None]:
+    """The difference is the margin itself, so equivalence must be found in 5 % at most."""
+    values = 0.5 + 0.3 * clustered(random, count, scans)
+    found = margin_test(values, np.zeros(count * scans), 0.5, groups=patients_of(count, scans))
+    return {"equivalence and non-inferiority, at the margin": rejected(found.p)}
+
+
 def many_labels(random: Random, count: int, scans: int) -> Mapping[str, bool | None]:
     ps = [
         wilcoxon(clustered(random, count, scans), np.zeros(count * scans), groups=patients_of(count, scans)).p
@@ -332,6 +340,7 @@ CLAIMS = (
     Claim("interval", "evaluate (regression)", numbers),
     Claim("test", "compare, raters", two_runs),
     Claim("test", "compare, raters", many_labels),
+    Claim("test", "compare", at_the_margin),
     Claim("test", "compare, raters", three_runs),
     Claim("test", "raters, report, compare", rank_test),
     Claim("test", "raters, report", slope),

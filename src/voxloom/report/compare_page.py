@@ -40,7 +40,11 @@ def write_compare_report(
         "subtitle": f"{comparison['metric']} on {first['cases']} common {comparison['cases']} cases ({comparison['patients_note']}); "
         f"the reference is {comparison['reference']}",
         "warnings": comparison["warnings"],
-        "parts": [_table_part(comparison, root, alpha), *_label_parts(comparison["metric"], values, patients, root)],
+        "parts": [
+            _table_part(comparison, root, alpha),
+            *_rank_parts(comparison),
+            *_label_parts(comparison["metric"], values, patients, root),
+        ],
     }
     return write_page(root / "compare.html", "page.html", page)
 
@@ -93,6 +97,35 @@ def _table_part(comparison: Mapping[str, Any], root: Path, alpha: float) -> Part
     )
     drawn = picture(figure, f"Filled: corrected p below {alpha}", root / "figures" / "differences")
     return Part("Differences", text, table_of(head, cells), [drawn])
+
+
+def _rank_parts(comparison: Mapping[str, Any]) -> list[Part]:
+    """Ranks with their uncertainty and the significance map of three or more runs, and the tests against a margin."""
+    parts = []
+    if comparison["margins"]:
+        parts.append(Part("Within the margin", " ".join(m["sentence"] for m in comparison["margins"])))
+    ranking = comparison["ranking"]
+    if ranking is None:
+        return parts
+    names = [m["name"] for m in ranking["models"]]
+    p = {(a, b): held for a, b, _, held in ranking["better"]}
+    cells = [
+        [
+            m["name"],
+            f"{m['rank']:g}",
+            "no interval" if m["low"] is None else f"{m['low']:g} to {m['high']:g}",
+            "" if m["first"] is None else f"{100 * m['first']:.0f} %",
+            *("" if m["name"] == other else p_text(p[m["name"], other]) for other in names),
+        ]
+        for m in ranking["models"]
+    ]
+    head = ["Run", "Rank", "95 % of draws", "First in", *(f"better than {name}" for name in names)]
+    text = (
+        f"Ranks by mean {comparison['metric']} over {ranking['patients']} patients; patients are drawn 2000 times with replacement "
+        "and runs ranked anew. Significance map: one-sided Wilcoxon tests of the row being better than the column, Holm-corrected "
+        "over all pairs."
+    )
+    return [*parts, Part("Ranking", text, table_of(head, cells))]
 
 
 def _label_parts(

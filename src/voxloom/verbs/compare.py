@@ -16,11 +16,13 @@ import numpy as np
 
 from voxloom.errors import BadInput
 from voxloom.evaluation import mean_ci
+from voxloom.evaluation.model_ranks import Ranking, rank_models
 from voxloom.evaluation.patients import are_assumed, patients_note
 from voxloom.evaluation.scores import MASK_SCORES
 from voxloom.evaluation.statistics import Estimate, Outcome, friedman, holm, p_text, wilcoxon
 from voxloom.evaluation.statistics.arrays import rankable
 from voxloom.evaluation.statistics.interval import NO_INTERVAL
+from voxloom.evaluation.statistics.margins import MarginTest, Question, margin_test
 from voxloom.tasks.abilities import ask_folders
 from voxloom.verbs.caveats import caveats, with_caveats
 from voxloom.verbs.contenders import (
@@ -80,6 +82,8 @@ class Comparison:
     cases : whose figures are compared, "held-out" or "test".
     patients_note : what was taken as a patient.
     overall : Friedman's test of the first label over three or more runs, one value per patient; None for two runs, or one patient.
+    ranking : of three or more runs by the first label, with the uncertainty of ranks; None for two.
+    margins : per run, whether the first label's score is within the margin of the reference's; none without a margin.
     conclusions : one sentence per run, each with what it rests on (``voxloom.verbs.caveats``).
     """
 
@@ -88,6 +92,8 @@ class Comparison:
     names: tuple[str, ...]
     differences: tuple[Difference, ...]
     overall: Outcome | None
+    ranking: Ranking | None
+    margins: tuple[tuple[str, MarginTest], ...]
     cases: str
     patients_note: str
     conclusions: tuple[str, ...]
@@ -96,10 +102,23 @@ class Comparison:
     def to_dict(self) -> dict[str, Any]:
         """JSON-able values."""
         rows = [{**vars(d), "difference": d.difference.to_dict()} for d in self.differences]
-        return {**vars(self), "differences": rows, "overall": None if self.overall is None else self.overall.to_dict()}
+        overall = None if self.overall is None else self.overall.to_dict()
+        ranking = None if self.ranking is None else self.ranking.to_dict()
+        margins = [
+            {"name": name, "sentence": margin_sentence(name, test, self.reference, self.metric), **test.to_dict()}
+            for name, test in self.margins
+        ]
+        return {**vars(self), "differences": rows, "overall": overall, "ranking": ranking, "margins": margins}
 
 
-def compare_runs(paths: Sequence[str | Path], *, metric: str = "dice", cases: Cases | None = None) -> Comparison:
+def compare_runs(
+    paths: Sequence[str | Path],
+    *,
+    metric: str = "dice",
+    cases: Cases | None = None,
+    margin: float | None = None,
+    question: Question = "equivalence",
+) -> Comparison:
     """Compare runs with the first of them, on the cases that all have.
 
     Parameters
@@ -107,6 +126,8 @@ def compare_runs(paths: Sequence[str | Path], *, metric: str = "dice", cases: Ca
     paths : run folders, folders with a ``metrics.csv``, or such files; at least two.
     metric : one of ``MASK_SCORES`` that was measured for all.
     cases : "test" or "held-out" figures of runs; None takes the test where all runs have one.
+    margin : the largest difference that would not matter, in the unit of the metric; None asks for none.
+    question : "equivalence" to the reference, or "non-inferiority".
 
     Raises
     ------
@@ -138,6 +159,8 @@ def compare_runs(paths: Sequence[str | Path], *, metric: str = "dice", cases: Ca
         reference=reference.name,
         names=tuple(c.name for c in contenders),
         differences=tuple(differences),
+        ranking=_ranking(contenders, labels, common, metric),
+        margins=() if margin is None else _margins(contenders, labels, common, metric, margin, question),
         overall=_overall(contenders, labels, common, metric),
         cases=on,
         patients_note=who,
@@ -229,6 +252,60 @@ def _overall(
         return None
     columns = rankable(*([values_of(c, labels[0], labels, metric)[case] for case in common] for c in contenders))
     return friedman(np.stack(columns, axis=1), groups=groups)
+
+
+def _ranking(
+    contenders: Sequence[Contender], labels: Sequence[str], common: Sequence[str], metric: str
+) -> Ranking | None:
+    """Ranks of three or more runs by the first label; None for two, and for a metric of which neither side is good."""
+    goal = MASK_SCORES[metric].goal
+    if len(contenders) < 3 or goal is None:
+        return None
+    patient = contenders[0].evaluation.patients
+    found = {c.name: values_of(c, labels[0], labels, metric) for c in contenders}
+    kept = [case for case in common if all(case in column for column in found.values())]
+    values = {name: [column[case] for case in kept] for name, column in found.items()}
+    return rank_models(values, [patient[case] for case in kept], larger_is_better=goal == "max")
+
+
+def _margins(
+    contenders: Sequence[Contender],
+    labels: Sequence[str],
+    common: Sequence[str],
+    metric: str,
+    margin: float,
+    question: Question,
+) -> tuple[tuple[str, MarginTest], ...]:
+    """Every run against the reference, by the first label, on cases where both are finite."""
+    reference, *others = contenders
+    patient, goal = reference.evaluation.patients, MASK_SCORES[metric].goal
+    if question == "non-inferiority" and goal is None:
+        raise BadInput(f"neither large nor small values of {metric} are good", None, "Ask for equivalence")
+    found = []
+    for other in others:
+        a, b = (values_of(c, labels[0], labels, metric) for c in (other, reference))
+        cases = [c for c in common if c in a and c in b and math.isfinite(a[c]) and math.isfinite(b[c])]
+        test = margin_test(
+            [a[c] for c in cases],
+            [b[c] for c in cases],
+            margin,
+            question=question,
+            larger_is_better=goal != "min",
+            groups=[patient[c] for c in cases],
+        )
+        found.append((other.name, test))
+    corrected = holm([test.p for _, test in found])
+    return tuple((name, replace(test, p=p)) for (name, test), p in zip(found, corrected, strict=True))
+
+
+def margin_sentence(name: str, test: MarginTest, reference: str, metric: str) -> str:
+    """The outcome of a margin test in one sentence."""
+    found = test.difference
+    ends = _ends((found.low, found.high), "+.4g")
+    where = f"difference {found.value:+.4g}, 90 % interval [{ends}], margin {test.margin:g}, {p_text(test.p)}"
+    word = "equivalent to" if test.question == "equivalence" else "not worse than"
+    shown = f"is {word}" if test.p < ALPHA else f"was not shown to be {word}"
+    return f"{metric} of {name} {shown} {reference}: {where}, {test.patients} patients."
 
 
 def main_rows(differences: Sequence[Difference]) -> list[Difference]:

@@ -17,7 +17,9 @@ from voxloom.evaluation.statistics.association import Correlation, Regression, T
 from voxloom.evaluation.statistics.categories import same_shares
 from voxloom.evaluation.statistics.interval import Estimate, Outcome, interval_text, p_text
 from voxloom.evaluation.statistics.jackknife import Scale, jackknife
+from voxloom.evaluation.statistics.margins import MarginTest, margin_test
 from voxloom.evaluation.statistics.means import LEAST_PATIENTS, mean_ci, mean_estimate, root_mean_square, share_estimate
+from voxloom.evaluation.statistics.sample_size import SampleSize, size_for_difference, size_for_width
 from voxloom.evaluation.statistics.significance import McNemar, friedman, holm, mann_whitney, mcnemar, wilcoxon
 
 __all__ = [
@@ -28,9 +30,11 @@ __all__ = [
     "BlandAltman",
     "Correlation",
     "Estimate",
+    "MarginTest",
     "McNemar",
     "Outcome",
     "Regression",
+    "SampleSize",
     "Scale",
     "Term",
     "bland_altman",
@@ -42,6 +46,7 @@ __all__ = [
     "jackknife",
     "krippendorff_alpha",
     "mann_whitney",
+    "margin_test",
     "mcnemar",
     "mean_ci",
     "mean_estimate",
@@ -50,6 +55,8 @@ __all__ = [
     "root_mean_square",
     "same_shares",
     "share_estimate",
+    "size_for_difference",
+    "size_for_width",
     "spearman",
     "wilcoxon",
 ]

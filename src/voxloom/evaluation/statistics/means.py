@@ -48,7 +48,7 @@ def mean_estimate(values: ArrayLike, groups: Sequence[Any] | None = None, level:
     numbers = numbers_of(values)
     if not len(numbers):
         return Estimate(math.nan, math.nan, math.nan, level)
-    mean, spread = float(numbers.mean()), _spread(numbers, groups)
+    mean, spread = float(numbers.mean()), spread_of(numbers, groups)
     if spread is None:
         return Estimate(mean, math.nan, math.nan, level)
     return Estimate(mean, *skewed_ends(mean, *spread, level), level)
@@ -64,7 +64,7 @@ def root_mean_square(values: ArrayLike, groups: Sequence[Any] | None = None, lev
     squares = numbers_of(values) ** 2
     if not len(squares):
         return Estimate(math.nan, math.nan, math.nan, level)
-    mean, spread = float(squares.mean()), _spread(squares, groups)
+    mean, spread = float(squares.mean()), spread_of(squares, groups)
     if spread is None:
         return Estimate(math.sqrt(mean), math.nan, math.nan, level)
     error, freedom, influence = spread
@@ -72,8 +72,11 @@ def root_mean_square(values: ArrayLike, groups: Sequence[Any] | None = None, lev
     return Estimate(math.sqrt(mean), math.exp(low / 2), math.exp(min(high / 2, 700.0)), level)
 
 
-def _spread(numbers: Numbers, groups: Sequence[Any] | None) -> tuple[float, float, Numbers] | None:
-    """Standard error of the mean over cases, its degrees of freedom and the patients' influence; None where they say too little."""
+def spread_of(numbers: Numbers, groups: Sequence[Any] | None) -> tuple[float, float, Numbers] | None:
+    """Standard error of the mean over cases, its degrees of freedom and the patients' influence.
+
+    None where they say too little: fewer than ``LEAST_PATIENTS`` patients, ``LEAST_FREEDOM``, or no spread.
+    """
     place = place_in_groups(groups, len(numbers))
     counts = np.bincount(place).astype(np.float64)
     mean = float(numbers.mean())
