@@ -45,6 +45,7 @@ from voxloom.evaluation.statistics import (
     spearman,
     wilcoxon,
 )
+from voxloom.evaluation.subgroups import fairness
 
 Random = np.random.Generator
 #: One study: what was asked -> whether the interval held the truth (or the test rejected); None where it was refused.
@@ -268,6 +269,15 @@ def two_groups(random: Random, count: int, scans: int) -> Mapping[str, bool | No
     }
 
 
+def subgroups(random: Random, count: int, scans: int) -> Mapping[str, bool | None]:
+    """Three sites of so many patients in all."""
+    values, patients = clustered(random, count, scans), patients_of(count, scans)
+    site = [str(patient % 3) for patient in patients]
+    return {
+        "Kruskal-Wallis, three groups (of so many in all)": rejected(fairness(values, patients, {"site": site})[0].p)
+    }
+
+
 def points(random: Random, count: int, scans: int) -> Mapping[str, bool | None]:
     """Ten landmarks per scan; both runs miss more of them in hard patients, and each in patients of its own."""
     patients = np.repeat(np.arange(count), scans * 10)
@@ -347,6 +357,7 @@ CLAIMS = (
     Claim("test", "raters", linear),
     Claim("test", "importance, sweep", search),
     Claim("test", "cards, inspect", two_groups),
+    Claim("test", "fairness", subgroups),
     Claim("test", "points", points),
     Claim("test", "Python", two_areas),
 )

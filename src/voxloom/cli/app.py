@@ -33,6 +33,7 @@ COMMANDS = {
     "raters": "How several raters agree, and a model with them.",
     "review": "Suspected label errors, from the held-out cases of a run.",
     "compare": "Compare runs on the same cases.",
+    "fairness": "A metric by sex, age, site or scanner, with a test of difference.",
     "sample-size": "How many test patients an interval or a comparison needs.",
     "stress": "How a run's Dice falls while scans get worse.",
     "calibrate": "Learn what a run's predictions are worth, with a bound.",

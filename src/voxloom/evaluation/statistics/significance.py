@@ -122,6 +122,45 @@ def mann_whitney(
     )
 
 
+def kruskal(groups: Sequence[ArrayLike]) -> Outcome:
+    """Kruskal-Wallis test of three or more independent samples (1952).
+
+    p is that of ``ORDERS`` seeded random divisions of the ranks for up to ``DRAWN`` observations, and from the chi-square
+    distribution beyond.
+
+    Parameters
+    ----------
+    groups : finite values of each sample, one per patient.
+
+    Returns
+    -------
+    The effect is epsilon squared: the share of the variance of the ranks that the groups explain.
+
+    Raises
+    ------
+    BadInput : fewer than two samples, or an empty one.
+    """
+    from scipy import stats
+
+    samples = [numbers_of(values, "values of a group") for values in groups]
+    if len(samples) < 2 or not all(len(sample) for sample in samples):
+        raise BadInput("the Kruskal-Wallis test needs values in two groups or more")
+    values, name = snapped(np.concatenate(samples)), "Kruskal-Wallis test"
+    count, what = len(values), "epsilon squared"
+    if np.ptp(values) == 0:
+        return Outcome(name, 0.0, 1.0, 0.0, what, count)
+    ends = np.cumsum([len(sample) for sample in samples])[:-1]
+    statistic = float(stats.kruskal(*np.split(values, ends)).statistic)
+    effect = statistic / (count - 1)
+    if count > DRAWN:
+        return Outcome(name, statistic, float(stats.chi2.sf(statistic, len(samples) - 1)), effect, what, count)
+    ranks = stats.rankdata(values)
+    drawn = np.random.default_rng(0).permuted(np.broadcast_to(ranks, (ORDERS, count)), axis=1)
+    weigh = lambda rows: sum(part.sum(axis=-1) ** 2 / part.shape[-1] for part in np.split(rows, ends, axis=-1))
+    p = float(1 + (weigh(drawn) >= weigh(ranks) - 1e-9).sum()) / (ORDERS + 1)
+    return Outcome(name, statistic, p, effect, what, count)
+
+
 def friedman(ratings: ArrayLike, *, groups: Sequence[Any] | None = None) -> Outcome:
     """Friedman's test of three or more related samples (1937).
 
