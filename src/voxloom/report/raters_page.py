@@ -219,6 +219,8 @@ def _volume_picture(study: RaterStudy, label: str, first: str, second: str, root
 
 
 def _regression_part(label: str, found: dict[str, Any]) -> Part:
+    if "reason" in found:
+        return Part(f"{label}: acquisition", f"No regression: {found['reason']}.")
     rows = [
         [t["name"], _interval(t), number(t["se"], 3), p_text(t["p"]), p_text(t.get("p_holm", math.nan)) if n else ""]
         for n, t in enumerate(found["terms"])

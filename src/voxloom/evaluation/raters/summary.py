@@ -29,6 +29,7 @@ from voxloom.evaluation.statistics import (
     wilcoxon,
 )
 from voxloom.evaluation.statistics.arrays import rankable
+from voxloom.evaluation.statistics.association import BEYOND_FACTORS
 from voxloom.evaluation.summary import summarize
 from voxloom.evaluation.units import volume_unit
 
@@ -255,6 +256,10 @@ def _regression(study: RaterStudy, label: str, factors: Mapping[str, Mapping[str
             "no case of the study is in the table of factors", None, "Its column `case` must hold the file names"
         )
     patient = study.patients()
+    people = len({patient[case] for case in cases})
+    if people < len(factors) + BEYOND_FACTORS:
+        told = f"{people} patients are too few for a regression on {len(factors)} factor(s), {len(factors) + BEYOND_FACTORS} are needed"
+        return {"terms": [], "n": len(cases), "patients": people, "reason": told, "p": math.nan}
     columns = {name: [column[case] for case in cases] for name, column in factors.items()}
     found = regression([float(np.mean(scores[c])) for c in cases], columns, groups=[patient[c] for c in cases])
     terms = [

@@ -116,6 +116,8 @@ class Regression:
     errors: str
 
 
+#: A regression needs so many patients beyond its factors.
+BEYOND_FACTORS = 3
 #: Terms with fewer degrees of freedom have neither p nor interval: below, the approximation no longer holds (Pustejovsky and
 #: Tipton 2018 say 4 to 5).
 LEAST_FREEDOM = 4.0
@@ -183,7 +185,7 @@ def _check_factors(response: Numbers, columns: Mapping[str, Numbers], patients: 
             raise BadInput(f"{name} has {len(values)} values for {len(response)} scores")
         if float(np.ptp(values)) == 0:
             raise BadInput(f"{name} is the same in all cases", None, "Leave it out of the regression")
-    if patients < len(columns) + 3:
+    if patients < len(columns) + BEYOND_FACTORS:
         who = "cases" if patients == len(response) else "patients"
         raise BadInput(f"{patients} {who} are too few for {len(columns)} factors", None, "Leave out factors")
     standard = np.column_stack([(v - v.mean()) / v.std() for v in columns.values()])
