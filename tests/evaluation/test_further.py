@@ -87,6 +87,18 @@ def test_centerline_dice_forgives_width_and_not_gaps() -> None:
     assert mask_metrics(cut, tube, (1, 1, 1), measures=EVERY).further["cldice"] < 0.85
 
 
+def test_the_skeleton_is_what_openings_lose() -> None:
+    from scipy.ndimage import binary_dilation, binary_erosion, gaussian_filter
+
+    mask = gaussian_filter(np.random.default_rng(0).normal(size=(30, 24, 20)), 2) > 0.02
+    left, expected = np.pad(mask, 1), np.zeros((32, 26, 22), bool)
+    while left.any():
+        smaller = binary_erosion(left)
+        expected |= left & ~binary_dilation(smaller, np.ones((3, 3, 3), bool))
+        left = smaller
+    assert np.array_equal(skeleton(mask), expected[1:-1, 1:-1, 1:-1])
+
+
 def test_lesions_are_matched_by_the_chosen_rule() -> None:
     truth, found = np.zeros((20, 8, 8), bool), np.zeros((20, 8, 8), bool)
     truth[1:5, 1:5, 1:5] = truth[10:14, 1:5, 1:5] = truth[17:19, 6:8, 6:8] = True

@@ -114,11 +114,11 @@ def surface_distances(a: Mask, b: Mask, spacing: Spacing, flat: Sequence[int] | 
         raise ValueError("both masks are empty")
     without = flat_axes(a.shape) if flat is None else flat
     one, two = (surface(np.ascontiguousarray(mask[box]), without) for mask in (a, b))
-    forward = _distance_to(two, spacing)[one]
-    return SurfaceDistances(forward=forward, backward=_distance_to(one, spacing)[two])
+    forward = distance_to(two, spacing)[one]
+    return SurfaceDistances(forward=forward, backward=distance_to(one, spacing)[two])
 
 
-def _distance_to(edge: Mask, spacing: Spacing) -> NDArray[np.float32]:
+def distance_to(edge: Mask, spacing: Spacing) -> NDArray[np.float32]:
     """Distance of every voxel to the nearest voxel of ``edge``, in mm."""
     import edt
 

@@ -258,7 +258,8 @@ def _regression(study: RaterStudy, label: str, factors: Mapping[str, Mapping[str
     patient = study.patients()
     people = len({patient[case] for case in cases})
     if people < len(factors) + BEYOND_FACTORS:
-        told = f"{people} patients are too few for a regression on {len(factors)} factor(s), {len(factors) + BEYOND_FACTORS} are needed"
+        needed = len(factors) + BEYOND_FACTORS
+        told = f"{people} patients are too few for a regression on {len(factors)} factor(s), {needed} are needed"
         return {"terms": [], "n": len(cases), "patients": people, "reason": told, "p": math.nan}
     columns = {name: [column[case] for case in cases] for name, column in factors.items()}
     found = regression([float(np.mean(scores[c])) for c in cases], columns, groups=[patient[c] for c in cases])
