@@ -9,6 +9,8 @@ import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from voxloom.processors import set_thread_policy
+
 if TYPE_CHECKING:
     from voxloom.dataset import Dataset as Dataset
     from voxloom.dataset import Labels as Labels
@@ -24,6 +26,8 @@ __version__ = "0.1.0"
 #: PyTorch takes large tensors on Linux in pages of 2 MiB: a page of 4 KiB is a fault of its own, and they were half of the time of
 #: windowed prediction. Read at its first allocation; 0 in the environment turns it off.
 os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
+
+set_thread_policy(os.environ)
 
 _HOMES = {
     "Dataset": "voxloom.dataset",

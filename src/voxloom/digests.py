@@ -18,7 +18,7 @@ from typing import Any
 
 from voxloom.errors import BadInput
 from voxloom.files import read_json, sha256_file, write_json
-from voxloom.parallel import usable_cores
+from voxloom.processors import usable_cores
 
 #: A file that changed less than this many seconds before it was read is read anew next time.
 SETTLED_SECONDS = 5.0

@@ -24,6 +24,7 @@ from typing import Any, Generic, TypeVar, cast
 
 from voxloom.errors import BadInput, VoxloomError
 from voxloom.notes import Note, collect, pass_on
+from voxloom.processors import usable_cores
 from voxloom.progress import Progress
 
 T = TypeVar("T")
@@ -33,13 +34,6 @@ R = TypeVar("R")
 AHEAD_PER_WORKER = 4
 _THREAD_SETTINGS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _starting = threading.Lock()
-
-
-def usable_cores() -> int:
-    """Number of processor cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def map_named(

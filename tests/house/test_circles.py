@@ -81,6 +81,7 @@ FLOORS = [
     ["export", "pictures", "annotate"],
     ["ensemble", "trust"],
     ["tasks"],
+    ["attribution"],
     ["run"],
     ["recipe"],
     ["report", "training"],
@@ -92,7 +93,18 @@ FLOORS = [
     ["points"],
     ["formats"],
     ["volume"],
-    ["errors", "files", "notes", "progress", "parallel", "digests", "yamltext", "complaints"],
+    [
+        "errors",
+        "files",
+        "notes",
+        "progress",
+        "parallel",
+        "processors",
+        "digests",
+        "yamltext",
+        "complaints",
+        "connected",
+    ],
 ]
 FLOOR = {f"voxloom.{room}": number for number, rooms in enumerate(FLOORS) for room in rooms}
 

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import os
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -77,7 +81,7 @@ SIZES_3D = [(2, 6, 6), (1, 5, 6), (3, 6, 5), (4, 5, 4), (6, 2, 6), (6, 6, 2), (2
 
 
 @pytest.mark.parametrize("last", [True, False], ids=["channels_last", "contiguous"])
-@pytest.mark.parametrize("size", SIZES_3D, ids=str)
+@pytest.mark.parametrize("size", SIZES_3D, ids=lambda size: "x".join(map(str, size)))
 @pytest.mark.parametrize(("kind", "kernel", "stride"), LAYERS_3D)
 def test_layers_in_three_dimensions(
     kind: type[nn.Module], kernel: tuple[int, ...], stride: tuple[int, ...], size: tuple[int, ...], last: bool
@@ -93,6 +97,22 @@ def test_layers_in_three_dimensions(
         layer = layer.to(memory_format=layout)
         x = torch.randn(batch, inside, *size).contiguous(memory_format=layout)
         check(layer, list(layer.parameters()), x)
+
+
+def test_layers_without_the_matrix_unit() -> None:
+    """The kernels that err are those of AVX-512 without AMX; a CPU with both takes them when oneDNN is told so."""
+    words = [sys.executable, "-m", "pytest", "-q", "-p", "no:randomly", "-p", "no:cacheprovider", __file__]
+    chosen = ["-k", "three_dimensions and (2x6x6 or 2x2x2 or 4x5x4)"]
+    result = subprocess.run(
+        [*words, *chosen],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "ONEDNN_MAX_CPU_ISA": "AVX512_CORE_BF16"},
+        cwd=Path(__file__).parents[2],
+    )
+    assert result.returncode == 0, result.stdout[-3000:]
+    assert result.stdout.count(".") >= 60, result.stdout
 
 
 @pytest.mark.parametrize("last", [True, False], ids=["channels_last", "contiguous"])

@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
-from voxloom.report.cards import methods
+from voxloom.report.cards import sections
 from voxloom.report.cards.claim import answer_of
 from voxloom.report.cards.facts import RunFacts
 from voxloom.report.cards.flow import flow_steps, flow_text
+from voxloom.report.cards.label_maps import LABEL_MAPS
+from voxloom.report.cards.subject import drawn_units
 
 
 def facts(
@@ -44,45 +46,47 @@ def facts(
 
 def test_named_patients_are_said_to_be_apart_by_their_names(tmp_path: Path) -> None:
     found = facts(tmp_path, ["p1", "p1", "p2", "p2"], [0, 0, 1, 1])
-    assert answer_of(found, 21) == (
+    assert answer_of(found, LABEL_MAPS, 21) == (
         "Patient: 4 cases of 2 patients; by the patients' names in the data set, no patient was in both parts of a split."
     )
-    assert "Patients were divided into 2 folds" in methods.partition_sentence(found)
-    assert methods.drawn_units(found) == "patients"
+    assert "Patients were divided into 2 folds" in sections.partition_sentence(found)
+    assert drawn_units(found) == "patients"
     assert "(2 patients)" in flow_text(flow_steps(found))
 
 
 def test_a_patient_in_both_parts_is_never_denied(tmp_path: Path) -> None:
     found = facts(tmp_path, ["p1", "p1", "p2"], [0, None, None])
-    assert "1 patient had cases in both parts of a split (p1)" in answer_of(found, 21)
-    assert "no patient was" not in methods.partition_sentence(found)
+    assert "1 patient had cases in both parts of a split (p1)" in answer_of(found, LABEL_MAPS, 21)
+    assert "no patient was" not in sections.partition_sentence(found)
 
 
 @pytest.mark.parametrize("folds", [[0, 1, 0], [0, None, None]])
 def test_unnamed_patients_are_no_claim(tmp_path: Path, folds: list[int | None]) -> None:
     found = facts(tmp_path, ["", "", ""], folds)
-    level, sentence = answer_of(found, 21), methods.partition_sentence(found)
+    level, sentence = answer_of(found, LABEL_MAPS, 21), sections.partition_sentence(found)
     assert level.startswith("Case: 3 cases (no patients are named")
     assert "[TO FILL IN" in level
     assert "no patients are named, so it could not be checked" in sentence
     assert "patient was in" not in sentence + level
-    assert "no patients are named" in answer_of(found, 29)
+    assert "no patients are named" in answer_of(found, LABEL_MAPS, 29)
     assert "patients not named" in flow_text(flow_steps(found))
 
 
 def test_ids_like_several_scans_of_one_person_are_said(tmp_path: Path) -> None:
     found = facts(tmp_path, ["", "", ""], [0, 1, 0], ids=["P1_a", "P1_b", "P2_a"])
-    assert "though P1_a and P1_b may be of one person" in methods.patients_phrase(found)
+    assert "though P1_a and P1_b may be of one person" in sections.patients_phrase(found)
     named = facts(tmp_path, ["", "", ""], [0, 1, 0], ids=["P1_a", "P1_b", "P2_a"], columns={"subject": "patient"})
-    assert "3 cases of 3 patients" in methods.patients_phrase(named)
+    assert "3 cases of 3 patients" in sections.patients_phrase(named)
 
 
 def test_an_external_set_is_apart_by_what_was_compared(tmp_path: Path) -> None:
     named = facts(tmp_path, ["p1", "p2"], [0, 1], outside=[("x", "q1")])
-    assert "no scan of it (by file and voxels) and no patient (by name) was trained on" in answer_of(named, 32)
+    assert "no scan of it (by file and voxels) and no patient (by name) was trained on" in answer_of(
+        named, LABEL_MAPS, 32
+    )
     for told in (
         facts(tmp_path, ["p1", "p2"], [0, 1], outside=[("x", "x")]),
         facts(tmp_path, ["", ""], [0, 1], outside=[("x", "q1")]),
         facts(tmp_path, ["p1", "p2"], [0, 1], outside=[("x", "q1")], data={"patients": "separate"}),
     ):
-        assert "whether it has the same patients was not checked" in answer_of(told, 32)
+        assert "whether it has the same patients was not checked" in answer_of(told, LABEL_MAPS, 32)

@@ -77,6 +77,20 @@ def test_a_run_finds_the_held_out_landmarks(trained: Path) -> None:
     assert "Risk over coverage" in page
 
 
+def test_cards_are_filled(trained: Path) -> None:
+    model, claim, methods = (
+        (trained / "run" / n).read_text("utf-8") for n in ("model_card.md", "claim.md", "methods.md")
+    )
+    assert f"localization of {', '.join(LEVELS[:-1])} and {LEVELS[-1]}" in model
+    assert "held-out | L1 |" in model
+    assert "Around every mark" in methods
+    assert "windows" in methods
+    assert "of 12 landmarks were found within 5 mm" in methods
+    assert "the calibration of the confidences" in claim
+    assert "not known to the run" not in claim
+    assert "Dice 0" not in model + claim + methods
+
+
 def test_an_external_set_is_scored_apart(trained: Path) -> None:
     summary = json.loads((trained / "run" / "summary.json").read_text())
     assert summary["validation"]["all"]["points"] == 12

@@ -42,7 +42,7 @@ def test_a_run_of_each_family_learns_2d_images(tmp_path: Path, network: dict[str
     assert run.recipe.network["kind"] == network["kind"]
     assert "features" not in run.recipe.network
     plan = (run.folder / "plan.md").read_text(encoding="utf-8")
-    assert f"| network | {network['kind']} | set by the recipe |" in plan
+    assert f"| network.kind | {network['kind']} | set by the recipe |" in plan
     assert "| width |" not in plan
     found, truth = run.predict(data / "images" / "d3.png"), read_label(data / "masks" / "d3.png")
     assert set(np.unique(found.data)) <= {0, 255}

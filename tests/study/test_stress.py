@@ -12,6 +12,7 @@ from voxloom.cli.app import run as voxloom
 from voxloom.dataset import Dataset
 from voxloom.errors import BadInput
 from voxloom.evaluation.stress import stresses_named
+from voxloom.tasks.segmentation.stress import STRESS
 from voxloom.verbs.stress import StressRow, curves, evenly, stress_case, stress_run
 from voxloom.volume import Volume
 
@@ -30,14 +31,18 @@ def test_a_model_breaks_where_it_must(tmp_path: Path) -> None:
     dataset = Dataset(write_balls(tmp_path / "balls", 3))
     stresses = stresses_named("noise,rotation,intensity")
     assert dataset.labels is not None
-    rows = [r for c in dataset for block in stress_case(Threshold(), c, dataset.labels, stresses, 0) for r in block]
+    rows = [
+        r for c in dataset for block in stress_case(STRESS, Threshold(), c, dataset.labels, stresses, 0) for r in block
+    ]
     assert len(rows) == 3 * 2 * (1 + 3 * 4)
     found = {c.stress: c for c in curves(rows, stresses)}
     assert found["noise"].first_bad is not None
     assert found["intensity"].first_bad == 1  # 20 % brighter is 5 points at once
     assert found["noise"].means[0].value > 0.95
     assert "points lost at" in found["noise"].sentence()
-    repeated = [r for c in dataset for block in stress_case(Threshold(), c, dataset.labels, stresses, 0) for r in block]
+    repeated = [
+        r for c in dataset for block in stress_case(STRESS, Threshold(), c, dataset.labels, stresses, 0) for r in block
+    ]
     assert repeated == rows
 
 

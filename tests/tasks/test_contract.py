@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 
 from voxloom.cli.app import run as voxloom
-from voxloom.formats import write_volume
+from voxloom.errors import BadInput
+from voxloom.formats import read_volume, write_volume
 from voxloom.tasks.task import task_named
+from voxloom.verbs.run import Run
 from voxloom.volume import Volume
 
 COUNTING = "tests.tasks.counting:TASK"
@@ -25,11 +27,9 @@ SMALL = {
 }  # fmt: skip
 VERBS: dict[str, list[str]] = {
     "predict --uncertainty": ["predict", "RUN", "SCAN", "-o", "OUT", "--uncertainty", "tta"],
-    "show": ["show", "batch", "RUN", "-o", "OUT.png"],
+    "show slices": ["show", "slices", "RUN", "-o", "OUT.png"],
+    "show activations": ["show", "activations", "RUN", "-o", "OUT.png"],
     "review": ["review", "RUN", "-o", "OUT"],
-    "compare": ["compare", "RUN", "RUN", "-o", "OUT"],
-    "stress": ["stress", "RUN", "DATA", "-o", "OUT"],
-    "calibrate": ["calibrate", "RUN"],
     "pseudo": ["pseudo", "RUN", "SCAN", "-o", "OUT"],
     "rank": ["rank", "RUN", "SCAN", "-o", "OUT.csv"],
     "ensemble": ["ensemble", "RUN", "RUN/fold_0", "-o", "OUT"],
@@ -92,6 +92,24 @@ def test_a_run_knows_its_task_and_learns(made: tuple[str, Path]) -> None:
         assert (root / "run" / name).is_file(), name
 
 
+def test_cards_are_filled(made: tuple[str, Path]) -> None:
+    task, root = made
+    run = root / "run"
+    model, claim, methods = ((run / name).read_text("utf-8") for name in ("model_card.md", "claim.md", "methods.md"))
+    goal = "classification of cases as few and many" if task == "classification" else "prediction of"
+    assert goal in model
+    assert "Each of 40 steps saw 4 cases" in methods
+    assert "the contracting path of a 3D U-Net" in methods
+    assert "a chance of 90 %" in methods
+    assert "held-out | AUC" in model if task == "classification" else "held-out | " in model
+    assert "the calibration of" in claim
+    assert "not known to the run" not in claim
+    assert "Dice" not in model + claim + methods
+    assert "On 4 external cases of cases" in methods
+    if task == "counting":
+        assert COUNTING in methods
+
+
 def test_an_answer_for_a_scan(made: tuple[str, Path], tmp_path: Path) -> None:
     task, root = made
     scan = str(root / "unseen" / "s40.nii.gz")
@@ -115,6 +133,101 @@ def test_evaluate(made: tuple[str, Path], tmp_path: Path) -> None:
         assert voxloom(["evaluate", str(root / "run"), *data, "-o", str(tmp_path / f"out{len(data)}")]) == 0
         rows = list(csv.DictReader((tmp_path / f"out{len(data)}" / "metrics.csv").open()))
         assert len(rows) == (4 if data else summary(root)["validation"]["cases"])
+
+
+def test_two_runs_are_compared(made: tuple[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    task, root = made
+    shutil.copytree(root / "run", tmp_path / "other")
+    line = ["compare", str(root / "run"), str(tmp_path / "other"), "-o", str(tmp_path / "out"), "--json"]
+    assert voxloom(line) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["metric"] == ("auc" if task == "classification" else "mae")
+    (difference,) = found["differences"]
+    assert (difference["difference"]["value"], difference["p"]) == (0, 1)
+    assert found["conclusions"][0].startswith("No difference was shown")
+    assert (tmp_path / "out" / "compare.html").is_file()
+
+
+def test_a_run_is_calibrated_for_another_site(
+    made: tuple[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    task, root = made
+    run, unseen, site = tmp_path / "run", str(root / "unseen" / "cases.csv"), tmp_path / "site"
+    shutil.copytree(root / "run", run)
+    site.mkdir()
+    data = str(write_scans(site, task, 8, 60))
+    before = json.loads((run / "calibration.json").read_text())
+    assert voxloom(["calibrate", str(run), "--json"]) == 0
+    again = json.loads(capsys.readouterr().out)
+    assert {key: again[key] for key in before if key != "on"} == {k: v for k, v in before.items() if k != "on"}
+    assert voxloom(["calibrate", str(run), "--data", data, "--promise", "0.8", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["on"] == "cases"
+    assert found["promise"] == 0.8
+    key = "limit" if task == "classification" else "limits"
+    assert found[key] != before[key]
+    assert voxloom(["predict", str(run), str(site / "s60.nii.gz"), "-o", str(tmp_path / "out")]) == 0
+    assert json.loads((tmp_path / "out" / "s60.json").read_text())["promise"] == 0.8
+    for where, used in ((data, True), (unseen, False)):
+        assert voxloom(["evaluate", str(run), where]) == 0
+        warnings = json.loads((run / "summary.json").read_text())["test"].get("warnings", [])
+        assert any("was used to calibrate the run" in warning for warning in warnings) == used
+    assert voxloom(["calibrate", str(root / "run"), "--data", str(root / "data" / "cases.csv")]) == 2
+    assert "have the same image file" in capsys.readouterr().err
+
+
+def test_pictures_tell_target_and_answer(made: tuple[str, Path], tmp_path: Path) -> None:
+    task, root = made
+    opened = Run(root / "run")
+    for name in ("batch", "results", "kernels"):
+        assert voxloom(["show", name, str(opened.folder), "-o", str(tmp_path / f"{name}.png")]) == 0
+    batch, results = opened.show_batch(), opened.show_results()
+    titles = [axes.get_title() for axes in batch.axes]
+    assert len(titles) == 3 * SMALL["training.batch"]
+    rows = {row["case"]: row for row in csv.DictReader((opened.folder / "fold_0" / "metrics.csv").open())}
+    told = {axes.get_title().split(":")[0]: axes.get_title() for axes in results.axes}
+    assert set(told) == set(sorted(rows)[:4])
+    for case, title in told.items():
+        if task == "classification":
+            assert any(word in titles[0] for word in ("target few", "target many"))
+            assert f"truth {rows[case]['truth']}, answer {rows[case]['prediction']}" in title
+        else:
+            assert titles[0].startswith("target ")
+            assert f"{float(rows[case]['truth']):.4g}, answer {float(rows[case]['prediction']):.4g}" in title
+
+
+def test_every_score_of_a_task_is_found_by_a_sweep(made: tuple[str, Path]) -> None:
+    name, root = made
+    task, kept = task_named(TASKS[name]), summary(root)
+    for score in task.scores:
+        found = task.sweep_scores(kept, score)["score"]
+        assert isinstance(found, float), score
+    label = "f1.few" if name == "classification" else f"rmse.{next(iter(kept['validation']['targets']))}"
+    assert isinstance(task.sweep_scores(kept, label)["score"], float)
+    for wrong in ("dice", task.main_score + ".nobody"):
+        with pytest.raises(BadInput, match=r"nobody|dice"):
+            task.sweep_scores(kept, wrong)
+
+
+def test_scans_get_worse(made: tuple[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    task, root = made
+    data = str(root / "unseen" / "cases.csv")
+    for number, more in enumerate(([], [data])):
+        out = tmp_path / f"out{number}"
+        line = ["stress", str(root / "run"), *more, "--only", "noise,crop", "--cases", "4", "-o", str(out), "--json"]
+        assert voxloom(line) == 0
+        found = json.loads(capsys.readouterr().out)
+        assert found["figure"] == ("accuracy" if task == "classification" else "error")
+        rows = list(csv.DictReader((out / "stress.csv").open()))
+        assert len(rows) == 4 * (1 + 4 + 4)
+        as_is = {row["case"]: float(row[found["figure"]]) for row in rows if not row["stress"]}
+        kept = root / "run" / ("fold_0" if not more else "external/cases") / "metrics.csv"
+        for row in csv.DictReader(kept.open()):
+            if row["case"] in as_is:
+                right = float(row["truth"] == row["prediction"]) if task == "classification" else None
+                expected = right if right is not None else abs(float(row["truth"]) - float(row["prediction"]))
+                assert as_is[row["case"]] == pytest.approx(expected, rel=1e-3)
+        assert (out / "stress.html").is_file()
 
 
 def test_what_a_task_cannot_is_refused_before_any_work(
@@ -172,3 +285,22 @@ def test_a_task_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[
         said = capsys.readouterr().err
         assert name.split(":")[-1] in said or name in said
         assert not (tmp_path / "run").exists()
+
+
+def test_explain(made: tuple[str, Path], tmp_path: Path) -> None:
+    task, root = made
+    words = ["explain", str(root / "run"), str(root / "unseen" / "s43.nii.gz"), "-o", str(tmp_path)]
+    assert voxloom([*words, "--json"]) == 0
+    (found,) = tmp_path.glob("s43_grad-cam_*.nii.gz")
+    image = read_volume(found)
+    assert image.shape == (16, 16, 12)
+    assert np.isfinite(image.data).all()
+    index = json.loads((root / "run" / "explained" / "index.json").read_text())
+    assert index["cases"]
+    assert "with maps of grad-cam" in (root / "run" / "report.html").read_text()
+    losses = Run(root / "run").top_losses()
+    assert losses[0].loss >= losses[-1].loss
+    if task != "classification":
+        assert losses[0].loss == pytest.approx(abs(float(losses[0].truth) - float(losses[0].answer)), rel=0.01)
+        with pytest.raises(BadInput, match="which have no confusion matrix"):
+            Run(root / "run").confusion_matrix()

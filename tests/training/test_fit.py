@@ -273,7 +273,25 @@ def test_a_plan_does_not_time_long_steps_again_and_again(
         taken.append(clock[0])
 
     monkeypatch.setattr(timing, "take_step", take)
-    monkeypatch.setattr(timing, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
+    monkeypatch.setattr(timing, "time", SimpleNamespace(perf_counter=lambda: clock[0], process_time=lambda: clock[0]))
+    monkeypatch.setattr(timing, "OtherWork", lambda: SimpleNamespace(share=lambda: 0.0))
     job = ball_training(tmp_path)
     assert seconds_per_step(job, device="cpu") == found
     assert len(taken) == steps
+
+
+@pytest.mark.parametrize(("others", "found"), [(0.05, 3.0), (0.6, 1.0)])
+def test_a_busy_machine_plans_by_the_time_that_a_step_computes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, others: float, found: float
+) -> None:
+    clock, computed = [0.0], [0.0]
+
+    def take(*_: object) -> None:
+        clock[0] += 3.0
+        computed[0] += 0.85  # one thread, which waits for 15 % of a quiet step
+
+    monkeypatch.setattr(timing, "take_step", take)
+    times = SimpleNamespace(perf_counter=lambda: clock[0], process_time=lambda: computed[0])
+    monkeypatch.setattr(timing, "time", times)
+    monkeypatch.setattr(timing, "OtherWork", lambda: SimpleNamespace(share=lambda: others))
+    assert seconds_per_step(ball_training(tmp_path), device="cpu") == pytest.approx(found)

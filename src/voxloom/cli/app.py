@@ -38,6 +38,7 @@ COMMANDS = {
     "stress": "How a run's Dice falls while scans get worse.",
     "calibrate": "Learn what a run's predictions are worth, with a bound.",
     "predict": "Apply a run to new scans.",
+    "explain": "Where in a scan a run finds the reason of its answer.",
     "pseudo": "Label unlabelled scans with a run, as data to train on.",
     "rank": "Order scans without labels for annotation.",
     "points": "Compare the landmarks of two runs, or of two annotators.",

@@ -3,39 +3,46 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Annotated, Optional
 
 import typer
 
 
 def command(
-    run: Annotated[Path, typer.Argument(help="Folder of a run with held-out cases.")],
+    run: Annotated[Path, typer.Argument(help="Folder of a run.")],
+    data: Annotated[
+        Optional[Path],
+        typer.Option(help="Of classes and numbers: annotated cases of another site. [default: the held-out cases]"),
+    ] = None,
     members: Annotated[
         Optional[str],
-        typer.Option(help="tta or dropout. [default: dropout where the networks have it, else tta]"),
+        typer.Option(help="Of label maps: tta or dropout. [default: dropout where the networks have it, else tta]"),
     ] = None,
     draws: Annotated[int, typer.Option(help="Draws with active dropout.")] = 8,
-    promise: Annotated[float, typer.Option(help="Share of patients whose true Dice is to lie above the bound.")] = 0.9,
+    promise: Annotated[
+        float, typer.Option(help="Chance with which the bound of a Dice, a set of classes or an interval is to hold.")
+    ] = 0.9,
     confidence: Annotated[
         Optional[float],
         typer.Option(
-            help="Keep the promise with this chance for this one calibration, e.g. 0.95. [default: on average]"
+            help="Of label maps: keep the promise with this chance for this one calibration, e.g. 0.95. [default: on average]"
         ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Of noise and dropout.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Fit predicted Dice and its lower bound on RUN's held-out cases; predict and evaluate then use them."""
+    """Learn what RUN's answers are worth: predicted Dice of label maps, temperature and sets of classes, intervals of numbers."""
     from voxloom.cli import output
-    from voxloom.trust.quality import QUALITY, calibrate_run
     from voxloom.trust.uncertainty import Sampling
+    from voxloom.verbs.calibrate import calibrate
     from voxloom.verbs.evaluate import report_run
 
     sources = () if members is None else Sampling.parse(members, draws, seed).sources
-    with output.progress_bar("Asking each network about the cases it never saw") as progress:
-        about = calibrate_run(
+    with output.progress_bar("Asking each network about cases it never saw") as progress:
+        found = calibrate(
             run,
+            data,
             sources=sources,
             draws=draws,
             seed=seed,
@@ -44,18 +51,7 @@ def command(
             device=device,
             progress=progress,
         )
-    output.table(rows(about), title=about["sentence"])
-    wrote = [run / QUALITY, run / "quality.csv", report_run(run)]
-    output.done(wrote, ["voxloom", "predict", run, "SCANS", "-o", "OUT"], about if json_output else None)
-
-
-def rows(about: dict[str, Any]) -> list[list[str]]:
-    """A table for the screen."""
-    held_out, model = about["held_out"], about["model"]
-    rho = "unknown" if held_out["rho"] is None else f"{held_out['rho']:.2f}"
-    return [
-        ["figure", "value"],
-        ["held-out cases (patients)", f"{model['cases']} ({model['patients']})"],
-        ["mean error of predicted Dice, each case without its patient", f"{held_out['mean_error']:.3f}"],
-        ["Spearman's correlation with true Dice", rho],
-    ]
+    output.table([["figure", "value"], *found.rows], title=found.about.get("sentence", ""))
+    wrote = [*found.files, report_run(run)]
+    about = dict(found.about) if json_output else None
+    output.done(wrote, ["voxloom", "predict", run, "SCANS", "-o", "OUT"], about)

@@ -14,8 +14,11 @@ def command(
         Optional[str], typer.Option(help="Figures of runs: test or held-out. [default: test where all have one]")
     ] = None,
     metric: Annotated[
-        str, typer.Option(help="dice, iou, precision, recall, hd, hd95, assd, volume_error_ml ...")
-    ] = "dice",
+        Optional[str],
+        typer.Option(
+            help="Of label maps dice, iou, hd95 ...; of classes auc, accuracy ...; of numbers mae, r2 ... [default: the first]"
+        ),
+    ] = None,
     margin: Annotated[
         Optional[float],
         typer.Option(help="Largest difference that would not matter: test whether runs are equivalent to the first."),
@@ -30,7 +33,7 @@ def command(
     from voxloom.cli import output
     from voxloom.errors import BadInput
     from voxloom.files import write_json
-    from voxloom.verbs.compare import ALPHA, case_values, compare_runs
+    from voxloom.verbs.compare import ALPHA, case_values, compare_runs, curves
 
     if on not in (None, "test", "held-out"):
         raise BadInput(f"--on {on} is not known", None, "Choose test or held-out")
@@ -45,7 +48,8 @@ def command(
     output.table(rows(result))
     if result["ranking"] is not None:
         output.table(
-            rank_rows(result["ranking"]), title=f"Ranks by mean {metric}, {result['ranking']['patients']} patients"
+            rank_rows(result["ranking"]),
+            title=f"Ranks by mean {result['metric']}, {result['ranking']['patients']} patients",
         )
     for warning in found.warnings:
         output.note(f"Beware: {warning}")
@@ -57,7 +61,8 @@ def command(
         values = case_values(runs, metric=metric, cases=cases)
         by_run = {label: one.runs for label, one in values.items()}
         patients = {label: one.patients for label, one in values.items()}
-        wrote = [out / "compare.json", write_compare_report(result, by_run, patients, out, ALPHA)]
+        behind = curves(runs, metric=metric, cases=cases)
+        wrote = [out / "compare.json", write_compare_report(result, by_run, patients, out, ALPHA, behind)]
     if not json_output:
         for sentence in [*found.conclusions, *(m["sentence"] for m in result["margins"])]:
             typer.echo(sentence)
@@ -83,5 +88,6 @@ def rows(result: dict[str, Any]) -> list[list[str]]:
     lines = [["run", "label", result["reference"], "run", "difference [95 % CI]", "p (Holm)", "effect", "patients"]]
     for r in result["differences"]:
         numbers = [f"{r['reference_mean']:.4f}", f"{r['mean']:.4f}", Estimate(**r["difference"]).text(4)]
-        lines.append([r["name"], r["label"], *numbers, p_text(r["p_holm"]), f"{r['effect']:+.2f}", str(r["patients"])])
+        effect = f"{r['effect']:+.2f}" if r["effect"] == r["effect"] else "-"
+        lines.append([r["name"], r["label"], *numbers, p_text(r["p_holm"]), effect, str(r["patients"])])
     return lines

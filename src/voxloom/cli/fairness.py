@@ -17,7 +17,9 @@ def command(
         Optional[Path],
         typer.Option(help="Table with a column case and the attributes. [default: those the run kept]"),
     ] = None,
-    metric: Annotated[str, typer.Option(help="dice, iou, nsd ...")] = "dice",
+    metric: Annotated[
+        Optional[str], typer.Option(help="dice, nsd ... of label maps, mae of numbers. [default: the first]")
+    ] = None,
     on: Annotated[Optional[str], typer.Option(help="test or held-out. [default: test where there is one]")] = None,
     out: Annotated[Optional[Path], typer.Option("-o", "--out", help="JSON file.")] = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
@@ -34,7 +36,7 @@ def command(
     names = [name.strip() for name in by.split(",")] if by is not None else []
     found = run_fairness(run, by=names, table=table, metric=metric, cases=cases)
     for label, attributes in found.items():
-        output.table(rows(attributes), title=f"{metric} of {label}")
+        output.table(rows(attributes), title=f"{metric or 'Figures'} of {label}")
     output.note(
         "Tests see one value per patient and are Holm-corrected over the attributes; no difference shown is not equality"
     )

@@ -18,6 +18,7 @@ class PhantomKind(StrEnum):
     HEAD = "head-mr"
     KNEE = "knee-mr"
     PELVIS = "pelvis-mr"
+    NODULE = "nodule-ct"
 
 
 class PhantomSize(StrEnum):

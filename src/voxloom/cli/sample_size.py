@@ -20,7 +20,9 @@ def command(
         typer.Option(help="Mean difference of two runs that is to be found, e.g. 0.01 for a Dice point."),
     ] = None,
     power: Annotated[float, typer.Option(help="Chance to find it.")] = 0.8,
-    metric: Annotated[str, typer.Option(help="dice, hd95, assd ...")] = "dice",
+    metric: Annotated[
+        Optional[str], typer.Option(help="dice, hd95 ... of label maps, mae of numbers. [default: the first]")
+    ] = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """How many test patients are needed for an interval of --width, or to find a --difference between two runs."""

@@ -88,26 +88,72 @@ def compare_aucs(truth: ArrayLike, first: ArrayLike, second: ArrayLike, groups: 
     """
     from scipy.stats import t
 
-    positive, one = _checked(truth, first)
-    _, other = _checked(truth, second)
+    difference, variance, freedom = _difference(truth, first, second, groups)
+    patients = int(place_in_groups(groups, len(np.asarray(truth))).max()) + 1
     name, what = "DeLong's test of paired ROC curves", "difference of AUC"
-    if not 0 < positive.sum() < len(positive):
-        return Outcome(name, math.nan, math.nan, math.nan, what, len(positive))
-    a, b = _parts(positive, one), _parts(positive, other)
-    place = place_in_groups(groups, len(positive))
-    patients = int(place.max()) + 1
-    if min(len(set(place[positive])), len(set(place[~positive]))) < LEAST:
-        return Outcome(name, math.nan, math.nan, b.value - a.value, what, patients)
-    variance = (
-        _covariance(a, a, positive, place) + _covariance(b, b, positive, place) - 2 * _covariance(a, b, positive, place)
-    )
-    difference = b.value - a.value
-    if variance <= 1e-15:
-        p = 1.0 if abs(difference) < 1e-12 else math.nan
+    if math.isnan(difference):
+        return Outcome(name, math.nan, math.nan, math.nan, what, patients)
+    if not variance > 1e-15:
+        p = 1.0 if abs(difference) < 1e-12 and variance == variance else math.nan
         return Outcome(name, math.nan, p, difference, what, patients)
     z = difference / math.sqrt(variance)
-    freedom = _freedom(b.positives - a.positives, b.negatives - a.negatives, positive, place)
     return Outcome(name, z, float(2 * t.sf(abs(z), freedom)), difference, what, patients)
+
+
+def auc_difference(
+    truth: ArrayLike, first: ArrayLike, second: ArrayLike, groups: Sequence[Any] | None = None, level: float = 0.95
+) -> Estimate:
+    """AUC of the second minus that of the first with DeLong's interval; no ends with fewer than ``LEAST`` patients of a class."""
+    from scipy.stats import t
+
+    difference, variance, freedom = _difference(truth, first, second, groups)
+    if not variance > 1e-15:
+        return Estimate(difference, math.nan, math.nan, level)
+    half = float(t.ppf(0.5 + level / 2, freedom)) * math.sqrt(variance)
+    return Estimate(difference, difference - half, difference + half, level)
+
+
+def _difference(
+    truth: ArrayLike, first: ArrayLike, second: ArrayLike, groups: Sequence[Any] | None
+) -> tuple[float, float, float]:
+    """Difference of two AUCs, its variance and degrees of freedom; NaN where they are not defined, or patients too few."""
+    positive, one = _checked(truth, first)
+    _, other = _checked(truth, second)
+    if not 0 < positive.sum() < len(positive):
+        return math.nan, math.nan, math.nan
+    a, b, place = _parts(positive, one), _parts(positive, other), place_in_groups(groups, len(positive))
+    if min(len(set(place[positive])), len(set(place[~positive]))) < LEAST:
+        return b.value - a.value, math.nan, math.nan
+    own = _covariance(a, a, positive, place) + _covariance(b, b, positive, place)
+    freedom = _freedom(b.positives - a.positives, b.negatives - a.negatives, positive, place)
+    return b.value - a.value, own - 2 * _covariance(a, b, positive, place), freedom
+
+
+@dataclass(frozen=True)
+class RocCurve:
+    """Points of a ROC and of a precision-recall curve, from the highest threshold down; ties are one point.
+
+    Parameters
+    ----------
+    thresholds : scores at or above which a case counts as positive.
+    sensitivity, fallout, precision : at each; fallout is 1 - specificity.
+    """
+
+    thresholds: Numbers
+    sensitivity: Numbers
+    fallout: Numbers
+    precision: Numbers
+
+
+def roc_curve(truth: ArrayLike, scores: ArrayLike) -> RocCurve:
+    """The curve of scores whose classes both occur (BadInput otherwise)."""
+    positive, values = _checked(truth, scores)
+    if not 0 < positive.sum() < len(positive):
+        raise BadInput("a ROC curve needs cases of both kinds", None, "Evaluate on cases with and without it")
+    order = np.argsort(-values, kind="stable")
+    hits, ends = positive[order], np.append(np.flatnonzero(np.diff(values[order])), len(order) - 1)
+    tp, fp = np.cumsum(hits)[ends].astype(float), np.cumsum(~hits)[ends].astype(float)
+    return RocCurve(values[order][ends], tp / hits.sum(), fp / (~hits).sum(), tp / (tp + fp))
 
 
 def _checked(truth: ArrayLike, scores: ArrayLike) -> tuple[NDArray[np.bool_], Numbers]:

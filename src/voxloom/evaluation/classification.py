@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from voxloom.errors import BadInput
 from voxloom.evaluation.auc import auc_interval
+from voxloom.evaluation.losses import CaseLoss, worst_first
 from voxloom.evaluation.patients import patients_note
 from voxloom.evaluation.probabilities import reliability
 from voxloom.evaluation.statistics import Estimate, Scale, jackknife, mean_estimate, share_estimate
@@ -83,6 +84,18 @@ class ClassEvaluation:
         np.add.at(counts, (self.truth, self.probabilities.argmax(axis=1)), 1)
         return counts
 
+    def losses(self) -> list[CaseLoss]:
+        """Cross-entropy of the true class per case, the most confidently wrong first."""
+        p, truth = self.probabilities, self.truth
+        answers = p.argmax(axis=1)
+        return worst_first(
+            CaseLoss(
+                row.case, row.patient, row.truth, self.classes[answers[n]], -math.log(max(float(p[n, truth[n]]), 1e-7)),
+                bool(answers[n] == truth[n]), float(p[n].max()),
+            )
+            for n, row in enumerate(self.rows)
+        )  # fmt: skip
+
     def summary(self) -> dict[str, Any]:
         """metric -> name -> {value, ci}; ``all`` over the classes, and every class against the rest where it is a question of one.
 
@@ -139,6 +152,12 @@ class ClassEvaluation:
             values = p[np.arange(len(p)), truth]
         return dict(zip(self.cases, values.tolist(), strict=True))
 
+    def words(self, case: str) -> str:
+        """Truth and answer of a case, for people."""
+        row = next(row for row in self.rows if row.case == case)
+        best = int(np.argmax(row.probabilities))
+        return f"truth {row.truth}, answer {self.classes[best]} ({row.probabilities[best]:.2f})"
+
     def write_csv(self, path: str | Path) -> Path:
         """One row per case: truth, answer, and a probability per class."""
         text = io.StringIO()
@@ -173,6 +192,11 @@ LEAST = 10
 def as_dict(estimate: Estimate) -> dict[str, Any]:
     """Value and interval for a summary."""
     return {"value": estimate.value, "ci": [estimate.low, estimate.high]}
+
+
+def precision(truth: NDArray[np.bool_], guess: NDArray[np.bool_]) -> float:
+    """Share of the found cases that are true; NaN where none is found."""
+    return float((guess & truth).sum() / guess.sum()) if guess.any() else math.nan
 
 
 def f1(truth: NDArray[np.bool_], guess: NDArray[np.bool_]) -> float:

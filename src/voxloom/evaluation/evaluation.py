@@ -17,6 +17,7 @@ import numpy as np
 
 from voxloom.errors import BadInput
 from voxloom.evaluation.further import FURTHER
+from voxloom.evaluation.losses import CaseLoss, worst_first
 from voxloom.evaluation.measures import USUAL, Measures
 from voxloom.evaluation.metrics import METRICS, MaskMetrics
 from voxloom.evaluation.patients import patients_note
@@ -100,6 +101,19 @@ class Evaluation:
             found.setdefault(row.case, []).append(row.metrics.value(metric))
         known = {case: [v for v in numbers if not math.isnan(v)] for case, numbers in found.items()}
         return {case: float(np.mean(numbers)) if numbers else math.nan for case, numbers in known.items()}
+
+    def losses(self) -> list[CaseLoss]:
+        """1 - mean Dice over the labels per case, the worst first; the answer names the worst label."""
+        patients = self.patients
+        labels: dict[str, dict[str, float]] = {}
+        for row in self.rows:
+            labels.setdefault(row.case, {})[row.label] = row.metrics.dice
+        found = []
+        for case, mean in self.case_means("dice").items():
+            worst = min(labels[case], key=labels[case].__getitem__)
+            told = f"Dice {mean:.3f}" + (f", {worst} {labels[case][worst]:.3f}" if len(labels[case]) > 1 else "")
+            found.append(CaseLoss(case, patients[case], ", ".join(self.labels), told, 1 - mean))
+        return worst_first(found)
 
     def summary(self) -> dict[str, Any]:
         """metric -> label -> figures of ``summarize``; label ``mean`` is the mean over labels per case.

@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from voxloom.connected import connected
 from voxloom.evaluation.surface import Mask
 
 
@@ -90,9 +91,7 @@ def match_lesions(prediction: Mask, truth: Mask, rule: MatchRule) -> LesionMatch
 
 
 def _pieces(mask: Mask) -> tuple[NDArray[np.int64], int]:
-    import cc3d
-
-    found = np.asarray(cc3d.connected_components(np.ascontiguousarray(mask), connectivity=26)).astype(np.int64)
+    found = connected(mask).astype(np.int64)
     return found, int(found.max(initial=0))
 
 

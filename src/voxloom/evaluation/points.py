@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxloom.errors import BadInput
+from voxloom.evaluation.losses import CaseLoss
 from voxloom.files import write_text
 from voxloom.points import Key, Point, centers
 
@@ -137,6 +138,18 @@ class PointEvaluation:
 
     def __init__(self, rows: Iterable[PointRow] = (), *, within: float = 5.0) -> None:
         self.rows, self.within = list(rows), within
+
+    def losses(self) -> list[CaseLoss]:
+        """Mean distance in mm per case over the true landmarks with a point, cases with the most missed ones first."""
+        found = []
+        for case in self.cases:
+            own = [row for row in self.rows if row.case == case]
+            apart = [row.distance for row in own if not math.isnan(row.distance)]
+            missed = sum(row.outcome == "missed" for row in own)
+            mean = float(np.mean(apart)) if apart else math.inf
+            told = f"{mean:.1f} mm, {missed} missed" if apart else f"all {missed} missed"
+            found.append((missed, CaseLoss(case, case, f"{len(own)} landmarks", told, mean)))
+        return [loss for _, loss in sorted(found, key=lambda one: (-one[0], -one[1].loss))]
 
     def add(self, rows: Iterable[PointRow]) -> None:
         """Add the rows of a case."""

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from voxloom.errors import BadInput
 from voxloom.evaluation.classification import as_dict
+from voxloom.evaluation.losses import CaseLoss
 from voxloom.evaluation.patients import patients_note
 from voxloom.evaluation.statistics import bland_altman, jackknife, mean_estimate, root_mean_square
 from voxloom.files import write_text
@@ -70,6 +71,22 @@ class NumberEvaluation:
         """The rows of one target."""
         return [row for row in self.rows if row.target == target]
 
+    def losses(self) -> list[CaseLoss]:
+        """Absolute error per case, the largest first; of several targets the one with the largest error in SDs of its true values."""
+        sds = {name: float(np.std([row.truth for row in self.of(name)])) or 1.0 for name in self.targets}
+        worst: dict[str, NumberRow] = {}
+        for row in self.rows:
+            if row.case not in worst or _sds_off(row, sds) > _sds_off(worst[row.case], sds):
+                worst[row.case] = row
+        several = len(sds) > 1
+        return [
+            CaseLoss(
+                row.case, row.patient, (f"{row.target} " if several else "") + f"{row.truth:g}", f"{row.prediction:.4g}",
+                abs(row.prediction - row.truth),
+            )
+            for row in sorted(worst.values(), key=lambda row: -_sds_off(row, sds))
+        ]  # fmt: skip
+
     def summary(self) -> dict[str, Any]:
         """Target -> figures: n, mae, rmse, r2, bias with intervals, limits of agreement, bands, and how often the interval held.
 
@@ -85,6 +102,11 @@ class NumberEvaluation:
     def case_values(self, metric: str, label: str) -> dict[str, float]:
         """Absolute error per case of one target."""
         return {row.case: abs(row.prediction - row.truth) for row in self.of(label)}
+
+    def words(self, case: str) -> str:
+        """Truth and answers of a case, for people."""
+        rows = [row for row in self.rows if row.case == case]
+        return ", ".join(f"{r.target} {r.truth:.4g}, answer {r.prediction:.4g}" for r in rows)
 
     def write_csv(self, path: str | Path) -> Path:
         """One row per case and target."""
@@ -104,6 +126,10 @@ class NumberEvaluation:
         except (OSError, KeyError, ValueError, TypeError) as error:
             raise BadInput(f"is not a table of numbers ({error})", path, "Evaluate the run again") from error
         return cls(rows)
+
+
+def _sds_off(row: NumberRow, sds: dict[str, float]) -> float:
+    return abs(row.prediction - row.truth) / sds[row.target]
 
 
 def _row(values: dict[str, str]) -> NumberRow:
@@ -135,6 +161,11 @@ def _figures(rows: Sequence[NumberRow]) -> dict[str, Any]:
 def mae(truth: Numbers, guess: Numbers) -> float:
     """Mean absolute error."""
     return float(np.abs(guess - truth).mean())
+
+
+def rmse(truth: Numbers, guess: Numbers) -> float:
+    """Root of the mean squared error."""
+    return float(np.sqrt(((guess - truth) ** 2).mean()))
 
 
 def r_squared(truth: Numbers, guess: Numbers) -> float:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from voxloom.connected import connected
 from voxloom.dataset.labels import Labels
 from voxloom.evaluation.surface import Mask, Spacing, bounding_box, surface
 from voxloom.volume import Volume
@@ -60,14 +61,13 @@ def mask_shape(mask: Mask, spacing: Spacing) -> MaskShape:
     Width is twice the largest distance of a voxel to the surface, in voxels of the finest axis; elongation the length of a round tube
     of that width and of a piece's volume, over the width (2/3 for a ball).
     """
-    import cc3d
     import edt
 
     box = bounding_box(mask)
     if box is None:
         return MaskShape(0, 0.0, 0, 0.0, 0.0)
     inside = np.ascontiguousarray(mask[box])
-    pieces = int(np.asarray(cc3d.connected_components(inside, connectivity=26)).max())
+    pieces = int(connected(inside).max())
     flat = tuple(n for n in range(3) if mask.shape[n] == 1)
     finest = min(spacing)
     depth = edt.edt(~surface(inside, flat), anisotropy=spacing, black_border=False)[inside] / finest

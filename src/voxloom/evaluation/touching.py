@@ -8,6 +8,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from voxloom.connected import connected
+
 Mask = NDArray[np.bool_]
 Spacing = tuple[float, float, float]
 
@@ -32,11 +34,10 @@ def split_touching(mask: Mask, spacing: Spacing, *, neck: float = NECK, smallest
     -------
     (I, J, K) numbers from 1 without gaps, 0 outside.
     """
-    import cc3d
     from scipy import ndimage
 
     out = np.zeros(mask.shape, dtype=np.uint32)
-    pieces = np.asarray(cc3d.connected_components(np.ascontiguousarray(mask), connectivity=26))
+    pieces = connected(mask)
     count = 0
     for number, box in enumerate(ndimage.find_objects(pieces), start=1):
         if box is None or (piece := pieces[box] == number).sum() < smallest:

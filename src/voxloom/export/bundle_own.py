@@ -44,7 +44,7 @@ def inference_config(about: dict[str, Any]) -> dict[str, Any]:
         "inferer": {"_target_": "SimpleInferer"},
         "save": {
             "_target_": "SaveImaged", "keys": "pred", "output_dir": "@output_dir", "output_postfix": "seg",
-            "separate_folder": False, "output_dtype": "$torch.int32" if largest > 255 else "$torch.uint8",
+            "separate_folder": False, "resample": True, "output_dtype": "$torch.int32" if largest > 255 else "$torch.uint8",
         },
         "postprocessing": {"_target_": "Compose", "transforms": ["@save"]},
         "handlers": [],

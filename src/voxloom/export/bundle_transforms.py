@@ -151,5 +151,6 @@ def postprocessing(run: Run, about: dict[str, Any], members: int) -> list[dict[s
         "output_dir": "@output_dir",
         "output_postfix": "seg",
         "separate_folder": False,
+        "resample": True,  # onto the scan's own grid, where it lies already; without it MONAI 1.6 takes the affine for 2D
     }
     return [*steps, {**save, "output_dtype": "$torch.int32" if max(values) > 255 else "$torch.uint8"}]

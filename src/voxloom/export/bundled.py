@@ -78,7 +78,14 @@ class ReadScan:
         """The item with ``image`` as a tensor float32 (C, I, J, K); a missing channel holds NaN."""
         files = tuple(map(Path, item["image"]))
         volume = read_scan(Scan(files[0].name, files, ".nii.gz", tuple(item["missing"]), item["whole"]))
-        meta = {"filename_or_obj": str(files[0]), "original_affine": volume.affine, "space": "RAS"}
+        # The shape tells MONAI's writer that the scan is 3D: 1.6 else refuses one whose first axis is not left-right.
+        shape = np.asarray(volume.data.shape[1:])
+        meta = {
+            "filename_or_obj": str(files[0]),
+            "original_affine": volume.affine,
+            "spatial_shape": shape,
+            "space": "RAS",
+        }
         image = MetaTensor(
             torch.from_numpy(volume.data.astype(np.float32)), affine=torch.tensor(volume.affine), meta=meta
         )

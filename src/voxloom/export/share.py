@@ -38,6 +38,15 @@ WHOLE = ("fold_*/model.safetensors", "author.yaml")
 RECIPES = ("recipe.yaml", "repeat.yaml")
 #: Keys of records that describe a patient or a place.
 PRIVATE = ("attributes", "group", "root", "path", "sources")
+#: Recipe keys with ids and paths, and what they become.
+EMPTIED: Mapping[str, Any] = {
+    "data.exclude": [],
+    "data.add": [],
+    "data.external": [],
+    "data.series": [],
+    "folds.file": None,
+    "init.run": None,
+}
 NOT_SHARED = "(the data set was not shared)"
 
 
@@ -130,6 +139,8 @@ def strip_run(run: Run, place: Path, *, cards: bool = True) -> None:
         shared_recipe(Recipe.load(path)).save(_target(run, path, place))
     for path in (p for pattern in JSON_FILES for p in run.folder.glob(pattern)):
         found: Any = scrubbed(read_json(path), names)
+        if path.name == "plan.json":
+            found = [row for row in found if row["choice"] not in (*EMPTIED, "init.weights")]
         if path.name == "data.json":
             found["shared"] = True
             found["dataset"]["root"] = NOT_SHARED
@@ -149,14 +160,7 @@ def _target(run: Run, path: Path, place: Path) -> Path:
 
 def shared_recipe(recipe: Recipe) -> Recipe:
     """A recipe without ids and paths."""
-    changes: dict[str, Any] = {
-        "data.exclude": [],
-        "data.add": [],
-        "data.external": [],
-        "data.series": [],
-        "folds.file": None,
-        "init.run": None,
-    }
+    changes = dict(EMPTIED)
     if recipe.init.weights is not None and Path(recipe.init.weights).suffix:
         changes["init.weights"] = None
     return recipe.changed(changes)

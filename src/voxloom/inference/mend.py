@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from voxloom.connected import connected
 from voxloom.errors import BadInput
 
 Mask = NDArray[np.bool_]
@@ -157,7 +158,5 @@ def _largest_activation(mask: Mask, around: Surroundings) -> Mask:
 
 def _components(mask: Mask, neighbors: Literal[6, 26]) -> tuple[NDArray[Any], NDArray[np.int64]]:
     """Number of each voxel's component (0 outside), and the voxels of each number."""
-    import cc3d
-
-    numbered = np.asarray(cc3d.connected_components(mask, connectivity=neighbors))
+    numbered = connected(mask, neighbors)
     return numbered, np.bincount(numbered.ravel())

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from voxloom.connected import connected
 from voxloom.dataset.labels import Labels
 from voxloom.errors import BadInput
 from voxloom.inference.mend import StepName, Surroundings, mend
@@ -79,9 +80,7 @@ def apply_step(
 
 def _scraps(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """All voxels of a mask but its largest component; of equally large ones the first is kept."""
-    import cc3d
-
-    numbered = np.asarray(cc3d.connected_components(mask, connectivity=26))
+    numbered = connected(mask)
     sizes = np.bincount(numbered.ravel())
     sizes[0] = 0
     scraps: NDArray[np.bool_] = mask & (numbered != sizes.argmax())

@@ -11,6 +11,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from voxloom.connected import connected
+
 
 @dataclass(frozen=True)
 class Candidate:
@@ -56,7 +58,7 @@ def find_candidates(
         above = np.ascontiguousarray(values > threshold)
         if not above.any():
             continue
-        components = cc3d.connected_components(above, connectivity=26)
+        components = connected(above)
         facts = cc3d.statistics(components)
         own = []
         for index in range(1, len(facts["voxel_counts"])):

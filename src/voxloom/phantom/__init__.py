@@ -1,4 +1,4 @@
-"""Simulated scans whose truth is known: spine, abdomen, head and knee, seeded and without any patient."""
+"""Simulated scans whose truth is known: spine, abdomen, head, knee, pelvis and lung nodules, seeded and without any patient."""
 
 from voxloom.phantom.case import KnownPoint, PhantomCase
 from voxloom.phantom.kinds import KINDS, make_phantom

@@ -14,22 +14,26 @@ from typing import Any
 import numpy as np
 
 from voxloom.errors import BadInput
-from voxloom.phantom import abdomen, cervical, head, knee, lumbar, pelvis
+from voxloom.phantom import abdomen, cervical, head, knee, lumbar, nodule, pelvis
 from voxloom.phantom.case import Draws, PhantomCase, ScanSize
 from voxloom.volume import Volume
 
 #: Kinds in the order of their numbers, which go into the seed: append, never reorder.
-_MODULES: tuple[ModuleType, ...] = (lumbar, cervical, abdomen, head, knee, pelvis)
+_MODULES: tuple[ModuleType, ...] = (lumbar, cervical, abdomen, head, knee, pelvis, nodule)
 KINDS: dict[str, ModuleType] = {module.NAME: module for module in _MODULES}
 
 
 @dataclass(frozen=True)
 class Kind:
-    """What a data set of one kind declares: nnU-Net channel names and label values."""
+    """What a data set of one kind declares: nnU-Net channel names and label values.
+
+    as_table : whether ``cases.csv`` lists its files and what is known of every case.
+    """
 
     name: str
     channels: tuple[str, ...]
     labels: Mapping[str, int]
+    as_table: bool = False
 
 
 def kind_named(name: str, masks: bool = False) -> Kind:
@@ -39,7 +43,7 @@ def kind_named(name: str, masks: bool = False) -> Kind:
     if masks and name != abdomen.NAME:
         raise BadInput(f"{name} cannot be made from given shapes", None, f"Use --shapes with {abdomen.NAME}")
     labels = abdomen.SHAPE_LABELS if masks else KINDS[name].LABELS
-    return Kind(name, KINDS[name].CHANNELS, labels)
+    return Kind(name, KINDS[name].CHANNELS, labels, getattr(KINDS[name], "AS_TABLE", False))
 
 
 def make_phantom(
@@ -55,7 +59,7 @@ def make_phantom(
 
     Parameters
     ----------
-    kind : "lumbar-mr", "cervical-mr", "abdomen-ct", "head-mr", "knee-mr" or "pelvis-mr".
+    kind : "lumbar-mr", "cervical-mr", "abdomen-ct", "head-mr", "knee-mr", "pelvis-mr" or "nodule-ct".
     seed, index : decide everything; the same numbers give the same voxels.
     size : "small" (about 100 pixels across) or "full" (as scanners give them).
     difficulty : 0 to 1: noise, shading, spread of contrast and anatomy, narrowed foramina.
@@ -69,7 +73,7 @@ def make_phantom(
     if not 0 <= difficulty <= 1 or seed < 0 or index < 0:
         raise BadInput(f"difficulty {difficulty}, seed {seed}: expected 0 to 1, and a seed from 0 up")
     number = list(KINDS).index(kind)
-    patient = index // 2 if kind == knee.NAME else index
+    patient = _patient(kind, index)
     body, scan = ((seed, number, patient, 0), (seed, number, index, 1))
     draws = Draws(np.random.default_rng(body), np.random.default_rng(scan), patient)
     if mask is not None:
@@ -79,6 +83,13 @@ def make_phantom(
     else:
         case = KINDS[kind].make(draws, size, difficulty)
     return _identified(case, f"{kind}/{seed}", f"{kind.split('-')[0].upper()}-{seed}-{patient:04d}", index)
+
+
+def _patient(kind: str, index: int) -> int:
+    """Number of the patient of a case; those of some kinds have several scans."""
+    if kind == nodule.NAME:
+        return nodule.patient_of(index)
+    return index // 2 if kind == knee.NAME else index
 
 
 def _identified(case: PhantomCase, source: str, patient: str, index: int) -> PhantomCase:

@@ -46,7 +46,8 @@ def write_phantoms(
     ----------
     kind, seed, size, difficulty : see :func:`make_phantom`; case i is the same whatever ``count`` is.
     folder : must not exist, or be empty. Gets imagesTr, labelsTr, dataset.json, participants.csv, and points/<case>.csv
-        (case, name, side, x, y, z in RAS mm) where the kind has landmarks.
+        (case, name, side, x, y, z in RAS mm) where the kind has landmarks. nodule-ct also gets cases.csv, a table of cases with
+        image, mask (never an input), mask_rater_n where raters drew, and what participants.csv says.
     dicom : images as folders of DICOM slices, imagesTr/<case>/; labels stay NIfTI, on the same grid.
     shapes : a folder of kidney and tumor masks (or a data set with labelsTr); abdomen-ct is made around the first
         ``count`` of them.
@@ -81,6 +82,8 @@ def write_phantoms(
             if progress is not None:
                 progress(index + 1, count)
         _write_table(rows, root / "participants.csv")
+        if about.as_table:
+            _write_table([{**_files(row["case"], dicom, raters), **row} for row in rows], root / "cases.csv")
         write_json(root / "dataset.json", _description(about, count, seed, target.name))
         if target.exists():
             target.rmdir()
@@ -144,6 +147,13 @@ def _write_case(case: PhantomCase, name: str, root: Path, dicom: bool) -> None:
             for p in case.points
         ]
         _write_table(rows, root / "points" / f"{name}.csv")
+
+
+def _files(name: str, dicom: bool, raters: int) -> dict[str, str]:
+    """Files of a case, as the table names them; its id comes first."""
+    drawn = {f"mask_rater_{n}": f"raters/R{n}/{name}.nii.gz" for n in range(1, raters + 1)}
+    image = f"imagesTr/{name}" if dicom else f"imagesTr/{name}_0000.nii.gz"
+    return {"case": name, "image": image, "mask": f"labelsTr/{name}.nii.gz", **drawn}
 
 
 def _slices_last(volume: Volume) -> Volume:

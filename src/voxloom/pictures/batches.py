@@ -16,6 +16,8 @@ from voxloom.files import atomic_path
 from voxloom.report.figures import draw_contours
 from voxloom.run.run import Run
 from voxloom.tasks.abilities import need
+from voxloom.tasks.panels import Panel
+from voxloom.tasks.task import task_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -24,23 +26,20 @@ if TYPE_CHECKING:
 
 
 def show_batch(run: Run, path: Path | None = None, *, step: int = 0) -> Figure:
-    """One training batch after augmentation: a row per patch, a column per anatomical plane, labels as contours."""
+    """One training batch after augmentation: a row per image, a column per anatomical plane, its target drawn or told."""
     from voxloom.tasks.study import open_study, training_of
     from voxloom.training.data import batch_at
     from voxloom.training.fit import build_module
     from voxloom.training.pace import Pace
 
-    need(run, "show")
+    need(run, "show batch")
     study = open_study(run)
     job = training_of(study, 0)
     module = build_module(job, Pace(job.training.steps))
     found, truth = module.augmented(batch_at(job.build_sampler(), step))
     seen = found[0] if isinstance(found, tuple) else found
-    figure, axes = panels(len(seen), f"Training batch of step {step}, after augmentation")
-    for row, (one, mask) in enumerate(zip(seen.numpy(), truth.numpy(), strict=True)):
-        volume, inner = (one[0], mask) if one.ndim == 4 else (one[0][..., None], mask[..., None])
-        draw_row(axes[row], volume, [(inner, "-")], study.settings.spacing)
-    return finish(figure, path)
+    shown = study.task.batch_panels(study, seen.numpy(), truth.numpy())
+    return draw_panels(shown, f"Training batch of step {step}, after augmentation", path)
 
 
 def show_results(
@@ -51,23 +50,23 @@ def show_results(
     most: int = 4,
     on: On = "held-out",
 ) -> Figure:
-    """Held-out or test cases: a row per case, truth as solid and prediction as dashed contours."""
-    from voxloom.formats import read_label
+    """Held-out or test cases: a row per case, truth as solid and prediction as dashed contours, or both in words."""
     from voxloom.tasks.predicted import predicted_cases
 
-    need(run, "show")
+    need(run, "show results")
     held = predicted_cases(run, on)
     chosen = list(cases) if cases is not None else list(held.predictions)[:most]
-    held.refuse_missing(chosen, on, run)
-    figure, axes = panels(len(chosen), "Truth (solid) and prediction (dashed)")
-    for row, case in enumerate(chosen):
-        image, truth = held.cases[case].read_image(), held.cases[case].read_label()
-        assert truth is not None
-        masks = [
-            (held.labels.encode(truth.data[0]), "-"),
-            (held.labels.encode(read_label(held.predictions[case]).data[0]), "--"),
-        ]
-        draw_row(axes[row], image.present[0].astype(np.float32), masks, image.spacing, title=case)
+    held.refuse_missing(chosen, on)
+    shown = task_of(run).result_panels(held, chosen)
+    drawn = any(panel.masks for panel in shown)
+    return draw_panels(shown, "Truth (solid) and prediction (dashed)" if drawn else "Truth and prediction", path)
+
+
+def draw_panels(shown: Sequence[Panel], title: str, path: Path | None) -> Figure:
+    """A row per panel, written where asked."""
+    figure, axes = panels(len(shown), title)
+    for row, panel in zip(axes, shown, strict=True):
+        draw_row(row, panel.image, panel.masks, panel.spacing, title=panel.title)
     return finish(figure, path)
 
 
@@ -88,7 +87,7 @@ def draw_row(
     title: str = "",
 ) -> None:
     """Slices through the middle of what is labelled (else of the volume), one per axis that has more than one voxel."""
-    labelled = np.argwhere(masks[0][0] > 0)
+    labelled = np.argwhere(masks[0][0] > 0) if masks else np.empty((0, 3))
     middle = labelled.mean(axis=0).round().astype(int) if len(labelled) else np.array(image.shape) // 2
     limits = np.percentile(image, [1, 99])
     for axis, panel in enumerate(axes):

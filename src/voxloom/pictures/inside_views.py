@@ -16,6 +16,7 @@ from voxloom.pictures.batches import finish
 from voxloom.report.figures import new_figure
 from voxloom.run.run import Run
 from voxloom.tasks.abilities import need
+from voxloom.tasks.task import task_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -49,6 +50,7 @@ def show_kernels(run: Run, path: Path | None = None, *, fold: int = 0) -> Figure
 
 def first_kernels(run: Run, fold: int = 0) -> NDArray[np.float32]:
     """Weights (outputs, inputs, u, v) of the first convolution of more than one voxel; of 3D kernels the middle slice."""
+    need(run, "show kernels")
     network = _predictor(run, fold).members[0].network
     layer = next((m for _, m in _convolutions(network) if max(m.kernel_size) > 1), None)
     if layer is None:
@@ -89,6 +91,7 @@ def layer_activations(run: Run, fold: int = 0, case: str | None = None) -> dict[
     """
     from voxloom.tasks.study import open_study
 
+    need(run, "show activations")
     predictor = _predictor(run, fold)
     study = open_study(run)
     cases = [c["id"] for c in run.data["cases"] if c["fold"] == fold] or [c["id"] for c in run.data["cases"]]
@@ -146,12 +149,9 @@ def _convolutions(network: nn.Module) -> list[tuple[str, Any]]:
 
 
 def _predictor(run: Run, fold: int) -> Any:
-    from voxloom.tasks.segmentation.predictor import Predictor
-
-    need(run, "show")
     folder = run.folder / f"fold_{fold}"
     if folder not in run.folds:
         raise BadInput(
             f"there is no trained fold {fold}", run.folder, f"There are {', '.join(f.name for f in run.folds)}"
         )
-    return Predictor.from_folds([folder], device="cpu")
+    return task_of(run).load([folder], device="cpu")

@@ -78,9 +78,10 @@ def sliced_cases(
     ------
     BadInput : a case has no prediction, or none has.
     """
-    need(run, "show")
+    need(run, "show slices")
     held = predicted_cases(run, on)
-    held.refuse_missing(list(cases or ()), on, run)
+    held.refuse_missing(list(cases or ()), on)
+    assert held.labels is not None
     for name in cases or held.predictions:
         image, truth = held.cases[name].read_image(), held.cases[name].read_label()
         assert truth is not None
@@ -215,6 +216,6 @@ def _slices_of(case: SlicedCase, members: Sequence[int], count: int) -> list[One
 
 def labels_of(run: Run) -> Labels:
     """The labels a run was trained on."""
-    need(run, "show")
+    need(run, "show slices")
     about = run.data["dataset"]
     return Labels.from_nnunet(about["labels"], about["regions_order"])

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from voxloom.connected import connected
 from voxloom.errors import BadInput
 from voxloom.files import write_text
 from voxloom.points.point import Key, Point, marks_by_key
@@ -37,7 +38,7 @@ def points_of_map(volume: Volume, names: Mapping[int, str] | None = None) -> tup
     for value in np.unique(values[values > 0]).astype(int).tolist():
         mask = values == value
         name, side = split_label((names or {}).get(value, str(value)))
-        components = cc3d.statistics(cc3d.connected_components(np.ascontiguousarray(mask), connectivity=26))
+        components = cc3d.statistics(connected(mask))
         found += [Point(name, side, _to_ras(volume.affine, at)) for at in components["centroids"][1:]]
     return tuple(found)
 

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from voxloom.dataset import Case, Dataset, Labels
 
 #: Raise it with every change that alters prepared voxels (here, in the readers or in the label encoding).
-PREPARE_VERSION = 1
+PREPARE_VERSION = 2
 FOREGROUND_VOXELS = 5000
 
 

@@ -25,6 +25,8 @@ from voxloom.volume import is_missing
 #: Percentiles of larger channels are taken from every n-th voxel, at most this many.
 PERCENTILE_VOXELS = 4_000_000
 _CHUNK = 1 << 20
+#: Share of the unit by which an origin may be off.
+_NEGLIGIBLE = 1e-5
 
 
 def normalize_channels(
@@ -101,7 +103,11 @@ def _scale(values: NDArray[np.float32], origin: float, unit: float) -> None:
     """``(values - origin) / unit`` in place; 0 everywhere when the values do not vary, 1 for a unit of 0."""
     if not values.size:
         return
-    values -= np.float32(origin)
+    nearest = np.float32(origin)
+    values -= nearest
+    rest = origin - float(nearest)  # float32 holds seven digits: of a mean of a million, a sixteenth is lost
+    if abs(rest) > _NEGLIGIBLE * unit:
+        values -= np.float32(rest)
     if unit <= 1e-6 * abs(origin) or unit <= np.finfo(np.float32).tiny:
         if float(np.ptp(values)) <= 1e-6 * abs(origin):
             values[...] = 0

@@ -155,6 +155,7 @@ class Recipe(BaseModel):
         may not take one step in it; null leaves the choice to the planner. A key that the user sets himself is not touched.
     pace : written by a run that trained under a budget (``repeat.yaml``): per fold, (step, steps in all) corrections of the
         number of steps. With it and without a budget the same weights come out again.
+    left_out : written likewise: per fold, the validations (1, 2, ...) that the budget had no time for.
     data, labels, folds : cases, what is made of their labels, and their division.
     slices : slices of volumes for 2D networks.
     init : where the first weights come from.
@@ -180,6 +181,7 @@ class Recipe(BaseModel):
     budget: str | None = None
     under_budget: dict[str, Any] = {}
     pace: dict[str, tuple[tuple[int, int], ...]] = {}
+    left_out: dict[str, tuple[int, ...]] = {}
     data: DataSettings = DataSettings()
     labels: LabelSettings = LabelSettings()
     folds: FoldSettings = FoldSettings()

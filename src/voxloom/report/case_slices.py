@@ -57,7 +57,7 @@ def case_slices(image: Volume, masks: Sequence[tuple[Volume, str]], labels: Labe
             draw_contours(panel, lay(np.take(mask, place, axis)), style)
         if data.shape[3] > 1:
             panel.set_title(f"{PLANES[axis]}, slice {place + 1} of {data.shape[1 + axis]}", fontsize=9, color=INK)
-            _name_sides(panel, axis)
+            name_sides(panel, axis)
     _legend(figure, inner, labels)
     return figure
 
@@ -76,7 +76,8 @@ def most_labelled(masks: Sequence[NDArray[Any]], shape: Sequence[int], axis: int
     return shape[axis] // 2
 
 
-def _name_sides(panel: Axes, axis: int) -> None:
+def name_sides(panel: Axes, axis: int) -> None:
+    """The letters of the patient's sides around a slice."""
     places = ((0.02, 0.5), (0.98, 0.5), (0.5, 0.97), (0.5, 0.03))
     for name, (x, y) in zip(_SIDES[axis], places, strict=True):
         panel.text(

@@ -10,14 +10,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from voxloom.evaluation.classification import ClassEvaluation
 from voxloom.evaluation.probabilities import reliability
 from voxloom.evaluation.regression import NumberEvaluation
 from voxloom.files import read_json
 from voxloom.report.class_table import class_rows, number_text, target_rows
 from voxloom.report.curves_part import Columns, curve_parts
+from voxloom.report.explained_part import explained_parts
 from voxloom.report.figures import color_of, new_figure, tidy
 from voxloom.report.pages import write_page
 from voxloom.report.parts import Part, picture, table_of
@@ -29,9 +28,9 @@ from voxloom.report.plots.classes import (
     risk_coverage,
     roc_curves,
 )
-from voxloom.report.run_page import provenance
+from voxloom.report.run_page import provenance, stress_part
 
-#: What a table comes to; patients are left out one by one, so it is reckoned once per table.
+#: What a table comes to; it takes a thousand resamples, so it is reckoned once per table.
 Figures = dict[str, Any]
 #: Worst cases that are listed.
 WORST = 10
@@ -77,13 +76,19 @@ def write(run: Path, lead: str, parts: list[Part]) -> Path:
         "name": f"{data['dataset']['name']} · {run.name}",
         "lead": lead,
         "subtitle": f"{len(data['cases'])} cases, {len(list(run.glob('fold_*/model.safetensors')))} trained fold(s)",
-        "parts": [*parts, *curve_parts(run, drawn)],
+        "parts": [*parts, *explained_parts(run), *stress_parts(run), *curve_parts(run, drawn)],
         "plan": read_json(plan) if plan.is_file() else [],
         "provenance": provenance(run, data),
         "cases": data["cases"],
         "recipe": (run / "recipe.yaml").read_text(encoding="utf-8"),
     }
     return write_page(run / "report.html", "run.html", values)
+
+
+def stress_parts(run: Path) -> list[Part]:
+    """The last stress test, where one was made."""
+    path = run / "stress" / "stress.json"
+    return [stress_part(read_json(path))] if path.is_file() else []
 
 
 def class_lead(sets: list[tuple[str, ClassEvaluation, Figures]]) -> str:
@@ -116,13 +121,10 @@ def class_parts(name: str, found: ClassEvaluation, figures: Figures) -> list[Par
 
 def worst_part(name: str, found: ClassEvaluation) -> Part:
     """The cases that were most confidently wrong, worst first."""
-    truth, p = found.truth, found.probabilities
-    losses = -np.log(np.clip(p[np.arange(len(p)), truth], 1e-7, 1))
-    rows = []
-    for n in np.argsort(-losses, kind="stable")[:WORST]:
-        row = found.rows[n]
-        answer = found.classes[int(p[n].argmax())]
-        rows.append([row.case, row.patient, row.truth, answer, f"{p[n].max():.3f}", f"{losses[n]:.2f}"])
+    rows = [
+        [one.case, one.patient, one.truth, one.answer, f"{one.confidence:.3f}", f"{one.loss:.2f}"]
+        for one in found.losses()[:WORST]
+    ]
     head = ["case", "patient", "truth", "answer", "confidence", "loss"]
     return Part(f"Top losses of {name}", "The most confidently wrong first.", table_of(head, rows))
 
@@ -146,6 +148,9 @@ def number_parts(name: str, found: NumberEvaluation, figures: Figures) -> list[P
         picture(number_plot(found.of(t), t), f"{t}: prediction and error over the truth") for t in found.targets
     ]
     parts = [Part(f"Numbers of {name}", "Intervals are over patients.", table_of(head, rows), pictures)]
+    worst = [[one.case, one.patient, one.truth, one.answer, f"{one.loss:.4g}"] for one in found.losses()[:WORST]]
+    table = table_of(["case", "patient", "truth", "answer", "error"], worst)
+    parts.append(Part(f"Top losses of {name}", "The largest errors first.", table))
     for target, f in figures["targets"].items():
         bands = [
             [f"{b['from']:g} to {b['to']:g}", f"{b['n']:g}", f"{b['mae']:.2f}", f"{b['bias']:+.2f}"] for b in f["bands"]

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
+from voxloom.evaluation.paired import Drawn
 from voxloom.evaluation.statistics import Estimate, p_text
 from voxloom.report.pages import write_page
 from voxloom.report.parts import Part, file_stem, number, picture, table_of
 from voxloom.report.plots import differences_plot, scatter_with_marginals, violin_with_points
+from voxloom.report.plots.classes import curves_beside
 
 #: Labels beyond this many are in the table only.
 _SHOWN = 20
@@ -21,6 +24,7 @@ def write_compare_report(
     patients: Mapping[str, Sequence[str]],
     folder: str | Path,
     alpha: float,
+    curves: Mapping[str, Mapping[str, Drawn]] = MappingProxyType({}),
 ) -> Path:
     """Write ``compare.html`` and its figures as SVG and PNG.
 
@@ -30,6 +34,7 @@ def write_compare_report(
     values : label -> run -> metric per common case, in one order of cases.
     patients : label -> patient of the same cases.
     alpha : corrected p-values below it are drawn filled.
+    curves : label -> run -> the curve that stands behind the figure, where there is one.
     """
     root = Path(folder)
     rows = comparison["differences"]
@@ -43,15 +48,16 @@ def write_compare_report(
         "parts": [
             _table_part(comparison, root, alpha),
             *_rank_parts(comparison),
-            *_label_parts(comparison["metric"], values, patients, root),
+            *_curve_parts(comparison, curves, root),
+            *_label_parts(comparison, values, patients, root),
         ],
     }
     return write_page(root / "compare.html", "page.html", page)
 
 
 def _table_part(comparison: Mapping[str, Any], root: Path, alpha: float) -> Part:
-    rows, first = comparison["differences"], comparison["differences"][0]
-    digits = 4 if comparison["metric"] in ("dice", "iou", "precision", "recall") else 2
+    rows = comparison["differences"]
+    digits = 4 if comparison["share"] else 2
     cells = [
         [
             f"{r['name']}, {r['label']}",
@@ -79,15 +85,10 @@ def _table_part(comparison: Mapping[str, Any], root: Path, alpha: float) -> Part
         "Patients",
         "Tested",
     ]
-    text = (
-        "Difference: run minus reference, paired by case; interval over patients. p: Wilcoxon signed-rank test of the "
-        "patients' mean differences, Holm-corrected over all rows. Effect: matched-pairs rank-biserial correlation. "
-        "Tested: patients with a difference."
-    )
-    if comparison["overall"]:
-        overall = comparison["overall"]
+    text = comparison["text"]
+    if overall := comparison["overall"]:
         text += (
-            f" {overall['test']} over all runs, {first['label']}: {p_text(overall['p'])} ({overall['effect_name']} "
+            f" {overall['test']} over all runs, {rows[0]['label']}: {p_text(overall['p'])} ({overall['effect_name']} "
             f"{overall['effect']:.2f}, {overall['n']} patients)."
         )
     names = [f"{r['name']}, {r['label']}" for r in rows[:_SHOWN]]
@@ -128,16 +129,27 @@ def _rank_parts(comparison: Mapping[str, Any]) -> list[Part]:
     return [*parts, Part("Ranking", text, table_of(head, cells))]
 
 
+def _curve_parts(comparison: Mapping[str, Any], curves: Mapping[str, Mapping[str, Drawn]], root: Path) -> list[Part]:
+    if not curves:
+        return []
+    path = root / "figures"
+    pictures = [
+        picture(curves_beside(by_run), label, path / file_stem(label, comparison["metric"], "curves"))
+        for label, by_run in list(curves.items())[:_SHOWN]
+    ]
+    return [Part("Curves", "All runs on the common cases.", pictures=pictures)]
+
+
 def _label_parts(
-    metric: str,
+    comparison: Mapping[str, Any],
     values: Mapping[str, Mapping[str, Sequence[float]]],
     patients: Mapping[str, Sequence[str]],
     root: Path,
 ) -> list[Part]:
-    parts = []
+    parts, metric = [], comparison["metric"]
     for label, runs in list(values.items())[:_SHOWN]:
         names = list(runs)
-        limits = (0.0, 1.0) if metric in ("dice", "iou", "precision", "recall") else None
+        limits = (0.0, 1.0) if comparison["share"] else None
         stem = root / "figures" / file_stem(label, metric)
         pictures = [picture(violin_with_points(runs, metric, limits=limits), f"{metric} of {label}", stem)]
         for other in names[1:]:

@@ -26,11 +26,13 @@ from voxloom.formats import read_label
 from voxloom.report import figures
 from voxloom.report.cards.facts import RunFacts
 from voxloom.report.cards.flow import flow_plot, flow_steps
+from voxloom.report.cards.label_maps import LABEL_MAPS
 from voxloom.report.cards.methods import methods_text
 from voxloom.report.case_slices import case_slices
 from voxloom.report.pages import write_page
 from voxloom.report.parts import Part, number, table_of
 from voxloom.report.quality_part import quality_parts
+from voxloom.report.stress_page import figure_title
 from voxloom.report.structure_part import structure_parts
 from voxloom.report.volume_part import volume_part
 
@@ -294,7 +296,7 @@ def study_parts(run: Path) -> Iterator[Part]:
     if facts.cases:
         flow = figures.data_uri(flow_plot(flow_steps(facts)), "svg")
         yield Part("Flow of cases", pictures=[{"caption": "From the data to the test", "data": flow}])
-    text = methods_text(facts)
+    text = methods_text(facts, LABEL_MAPS)
     if text:
         rest = "The same text is in methods.md; model_card.md and claim.md say the rest."
         yield Part("Methods in words", f"{text} {rest}")
@@ -309,9 +311,10 @@ def stress_part(stress: Mapping[str, Any]) -> Part:
         rows.append(
             [curve["title"], curve["unit"] or "direction", steps, "none" if bad is None else curve["levels"][bad]]
         )
-    points = f"first level {100 * stress['fall']:.0f} points down"
-    text = f"{stress['cases']} cases; mean Dice over labels. Curves with intervals are in stress/stress.html."
-    return Part("Stress test", text, table_of(["Stress", "Unit", "Mean Dice per level", points], rows))
+    figure, fall = figure_title(stress), stress.get("fall_text", f"fall by {100 * stress['fall']:.0f} points")
+    text = f"{stress['cases']} cases; mean {figure} over labels. Curves with intervals are in stress/stress.html."
+    head = ["Stress", "Unit", f"Mean {figure} per level", f"First level with {fall}"]
+    return Part("Stress test", text, table_of(head, rows))
 
 
 def provenance(run: Path, data: dict[str, Any]) -> list[tuple[str, str]]:

@@ -31,12 +31,17 @@ def write_stress_report(result: Mapping[str, Any], name: str, folder: str | Path
     return write_page(root / "stress.html", "page.html", page)
 
 
+def figure_title(result: Mapping[str, Any]) -> str:
+    """The figure in words: Dice has a capital, and is what tests of earlier versions measured."""
+    figure = str(result.get("figure", "dice"))
+    return "Dice" if figure == "dice" else figure
+
+
 def lead_sentence(result: Mapping[str, Any]) -> str:
     """Which stresses cost the agreed fall, and which do not."""
-    points = f"{100 * result['fall']:.0f} points"
     broken = [c["title"].lower() for c in result["curves"] if c["first_bad"] is not None]
     held = [c["title"].lower() for c in result["curves"] if c["first_bad"] is None]
-    parts = [f"Mean Dice falls by {points} under {', '.join(broken)}."] if broken else []
+    parts = [f"Mean {figure_title(result)}: {result['fall_text']} under {', '.join(broken)}."] if broken else []
     parts += [f"It holds against {', '.join(held)} at all levels tested."] if held else []
     return " ".join(parts)
 
@@ -48,24 +53,18 @@ def _table_part(result: Mapping[str, Any]) -> Part:
         steps = "; ".join(f"{level}: {m.value:.3f}" for level, m in zip(curve["levels"], means, strict=True))
         bad = curve["first_bad"]
         rows.append([curve["title"], curve["unit"] or "direction", steps, "–" if bad is None else curve["levels"][bad]])
-    head = [
-        "Stress",
-        "Unit of the levels",
-        "Mean Dice per level",
-        f"First level {100 * result['fall']:.0f} points down",
-    ]
-    text = "Mean over cases of the mean Dice over labels. The truth follows what is rotated, mirrored or cropped."
+    title = figure_title(result)
+    head = ["Stress", "Unit of the levels", f"Mean {title} per level", f"First level with {result['fall_text']}"]
+    text = f"Mean over cases of the mean {title} over labels. What is drawn on an image is rotated, mirrored and cropped with it."
     return Part("Where it breaks", text, table_of(head, rows))
 
 
 def _figure_part(result: Mapping[str, Any], root: Path) -> Part:
     pictures = []
-    for curve in result["curves"]:
+    for curve, limit in zip(result["curves"], result["limits"], strict=True):
         means = [Estimate(**m) for m in curve["means"]]
         title = f"{curve['title']} ({curve['unit']})" if curve["unit"] else curve["title"]
-        figure = robustness_plot(title, curve["levels"], means, means[0].value - result["fall"], curve["first_bad"])
+        figure = robustness_plot(title, curve["levels"], means, limit, curve["first_bad"], figure_title(result))
         pictures.append(picture(figure, curve["sentence"], root / "figures" / f"stress_{curve['stress']}"))
-    text = (
-        "Bands are 95 % intervals over patients; the dashed line is the allowed fall, the ring the first level below."
-    )
+    text = "Bands are 95 % intervals over patients; the dashed line is the allowed change, the ring the first level beyond."
     return Part("Robustness curves", text, pictures=pictures)

@@ -18,7 +18,11 @@ from voxloom.tasks.task import Task, task_of
 VERBS = (
     "predict --tta",
     "predict --uncertainty",
-    "show",
+    "show batch",
+    "show results",
+    "show slices",
+    "show kernels",
+    "show activations",
     "review",
     "compare",
     "stress",
@@ -26,6 +30,7 @@ VERBS = (
     "pseudo",
     "rank",
     "ensemble",
+    "explain",
     "export --to monai",
     "init.run",
 )
@@ -42,12 +47,18 @@ def need(run: Run, verb: str) -> None:
 
 
 def ask_folders(verb: str, paths: Iterable[str | Path]) -> None:
-    """Ask every run that a path is, or lies in (a fold, a test, a table of figures); other paths are passed over."""
-    for path in map(Path, paths):
-        whole = path.absolute()
-        near = [place for place in (whole, *whole.parents[:2]) if (place / "recipe.yaml").is_file()]
-        if near and (near[0] == whole or path.name == "metrics.csv" or path.name.startswith(("fold_", "test"))):
-            need(Run(near[0]), verb)
+    """Ask every run that a path is, or lies in; other paths are passed over."""
+    for path in paths:
+        if (run := run_near(Path(path))) is not None:
+            need(Run(run), verb)
+
+
+def run_near(path: Path) -> Path | None:
+    """The run that a path is, or lies in (a fold, a test, a table of figures); None for other paths."""
+    whole = path.absolute()
+    near = [place for place in (whole, *whole.parents[:2]) if (place / "recipe.yaml").is_file()]
+    inside = path.name == "metrics.csv" or path.name.startswith(("fold_", "test"))
+    return near[0] if near and (near[0] == whole or inside) else None
 
 
 def refuse_unused(recipe: Recipe, task: Task) -> None:

@@ -12,7 +12,6 @@ from typing import Literal
 
 from voxloom.dataset import Case, Dataset, Labels
 from voxloom.errors import BadInput
-from voxloom.run.matching import matched_cases
 from voxloom.run.run import Run
 from voxloom.tasks.scoring import annotated_test
 from voxloom.tasks.study import open_study
@@ -25,25 +24,30 @@ On = Literal["held-out", "test"]
 
 @dataclass(frozen=True)
 class PredictedCases:
-    """Cases, their predicted label maps, and the labels of both.
+    """Cases, the files of their predictions, and the labels of both.
 
     Parameters
     ----------
+    run : whose predictions they are.
     cases, predictions : by case id; every prediction has its case.
-    labels : of truths and predictions.
+    labels : of truths and predictions; None where these are no label maps.
+    tables : the ``metrics.csv`` files of the cases.
     """
+
+    run: Run
 
     cases: Mapping[str, Case]
     predictions: Mapping[str, Path]
-    labels: Labels
+    labels: Labels | None
+    tables: tuple[Path, ...] = ()
 
-    def refuse_missing(self, wanted: list[str], on: On, run: Run) -> None:
+    def refuse_missing(self, wanted: list[str], on: On) -> None:
         """Refuse cases without a prediction (BadInput naming those that have one)."""
         missing = [case for case in wanted if case not in self.predictions]
         if missing or not self.predictions:
             known = list(self.predictions)
             fix = f"There are {', '.join(known[:8])}" if known else "Train with a hold-out or folds"
-            raise BadInput(f"no prediction of {', '.join(missing) or f'any {on} case'}", run.folder, fix)
+            raise BadInput(f"no prediction of {', '.join(missing) or f'any {on} case'}", self.run.folder, fix)
 
 
 def predicted_cases(run: Run, on: On = "held-out") -> PredictedCases:
@@ -58,22 +62,23 @@ def predicted_cases(run: Run, on: On = "held-out") -> PredictedCases:
 
 def _held_out(run: Run) -> PredictedCases:
     study = open_study(run)
-    found = _maps(sorted(run.folder.glob("fold_*/predictions/*.nii.gz")))
-    return PredictedCases({name: study.dataset[name] for name in found}, found, study.labels)
+    found = _files(run, "fold_*/predictions")
+    cases = {name: study.dataset[name] for name in found}
+    return PredictedCases(run, cases, found, study.material.labels, tuple(run.held_out_tables))
 
 
 def _test(run: Run) -> PredictedCases:
     root = run.summary.get("test", {}).get(ROOT)
     if root is None:
         raise BadInput("the run was not evaluated on a test set", run.folder, f"voxloom evaluate {run.folder} DATASET")
-    dataset, about = Dataset(root), run.data["dataset"]
-    labels = Labels.from_nnunet(about["labels"], about["regions_order"])
-    matched = matched_cases(run.recipe, labels, about["channels"], dataset, annotated_test(task_of(run), dataset))
+    dataset, about, task = Dataset(root), run.data["dataset"], task_of(run)
+    labels = Labels.from_nnunet(about["labels"], about["regions_order"]) if about["labels"] else None
+    matched = task.matched(run.recipe, labels, about["channels"], dataset, annotated_test(task, dataset))
     cases = {case.id: case for case in matched.cases}
-    found = _maps(sorted((run.folder / "test" / "predictions").glob("*.nii.gz")))
-    shown = {name: path for name, path in found.items() if name in cases}
-    return PredictedCases(cases, shown, matched.labels or labels)
+    shown = {name: path for name, path in _files(run, "test/predictions").items() if name in cases}
+    return PredictedCases(run, cases, shown, matched.labels or labels, (run.folder / "test" / "metrics.csv",))
 
 
-def _maps(paths: list[Path]) -> dict[str, Path]:
-    return {path.name.removesuffix(".nii.gz"): path for path in paths}
+def _files(run: Run, where: str) -> dict[str, Path]:
+    ending = task_of(run).ending
+    return {path.name.removesuffix(ending): path for path in sorted(run.folder.glob(f"{where}/*{ending}"))}

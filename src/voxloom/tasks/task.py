@@ -13,21 +13,28 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
+from numpy.typing import NDArray
 from pydantic import BaseModel
 
+from voxloom.attribution import Explainable
 from voxloom.dataset import Case, Dataset, Labels
 from voxloom.dataset.inspect import Fingerprint
 from voxloom.errors import BadInput
+from voxloom.evaluation.losses import CaseLoss
+from voxloom.evaluation.paired import Comparison
 from voxloom.prepare import PreparedCase, Statistics
 from voxloom.recipe.recipe import Recipe
 from voxloom.run.matching import MatchedCases
 from voxloom.run.run import Run
 from voxloom.run.scans import Scan
+from voxloom.tasks.panels import Panel
 from voxloom.tasks.settings import Settings
+from voxloom.tasks.stressed import StressTest
 from voxloom.training.job import Job
 from voxloom.volume import Volume
 
 if TYPE_CHECKING:
+    from voxloom.tasks.predicted import PredictedCases
     from voxloom.tasks.study import Study
 
 #: Tasks that come with Voxloom.
@@ -69,6 +76,24 @@ class Planned:
 
 
 @dataclass(frozen=True)
+class Example:
+    """A held-out case that a report shows.
+
+    Parameters
+    ----------
+    case : its id.
+    answers : that are explained.
+    caption : what was asked, what was answered.
+    right : whether it stands for the right answers, else for the worst.
+    """
+
+    case: str
+    answers: tuple[str, ...]
+    caption: str
+    right: bool = False
+
+
+@dataclass(frozen=True)
 class Wish:
     """How networks are asked; what a task has no use for it refuses.
 
@@ -86,6 +111,15 @@ class Wish:
 
 
 PLAIN = Wish()
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """What a calibration came to: its figures, rows of (figure, value) for the screen, and the files written."""
+
+    about: Mapping[str, Any]
+    rows: list[list[str]]
+    files: tuple[Path, ...]
 
 
 class Predictor(Protocol):
@@ -108,6 +142,10 @@ class Predictor(Protocol):
 
 class Table(Protocol):
     """Scores of cases: rows that are summed up, written and read back."""
+
+    def losses(self) -> list[CaseLoss]:
+        """How wrong every case was, the worst first."""
+        ...
 
     @property
     def cases(self) -> list[str]:
@@ -294,6 +332,14 @@ class Task(Protocol):
         """Entries of the validation's summary on how the folds differ; empty where that is not measured."""
         ...
 
+    def explainable(self, run: Run, folds: Sequence[Path], device: str = "auto") -> Explainable:
+        """The networks of some folds, and what of their answers can be explained; not asked of a task that cannot "explain"."""
+        ...
+
+    def examples(self, table: Any) -> list[Example]:
+        """Held-out cases that a report shows with maps of attribution: the worst first, then some that are right."""
+        ...
+
     def figures(
         self, run: Run, labels: Labels | None, cases: Sequence[Case], folder: Path, predictions: Mapping[str, Path]
     ) -> dict[str, Any]:
@@ -329,6 +375,46 @@ class Task(Protocol):
     @property
     def scores(self) -> Mapping[str, Any]:
         """Scores that a sweep may compare, with their directions (``voxloom.evaluation.scores``)."""
+        ...
+
+    @property
+    def calibrates(self) -> bool:
+        """Whether ``calibrate`` is its own; otherwise its runs learn to predict their Dice (``voxloom.trust.quality``)."""
+        ...
+
+    def calibrate(self, run: Run, table: Any, promise: float, name: str, cases: Sequence[Case] = ()) -> Calibrated:
+        """Learn from scored cases what answers are worth, and keep it in the run.
+
+        Parameters
+        ----------
+        table : scores of answers as the networks give them, before any calibration.
+        promise : chance with which sets or intervals are to hold the truth.
+        name, cases : of the data set; no cases where they are the run's own held-out ones.
+        """
+        ...
+
+    def batch_panels(self, study: Study, images: NDArray[Any], targets: NDArray[Any]) -> list[Panel]:
+        """What a training batch shows, image by image.
+
+        Parameters
+        ----------
+        images : (B, C, I, J[, K]) as the network sees them.
+        targets : as the loss sees them.
+        """
+        ...
+
+    def result_panels(self, held: PredictedCases, cases: Sequence[str]) -> list[Panel]:
+        """Truth and prediction of cases, as ``show results`` draws them."""
+        ...
+
+    @property
+    def stress(self) -> StressTest | None:
+        """What is measured while scans get worse; None for a task that has no such test."""
+        ...
+
+    @property
+    def comparison(self) -> Comparison | None:
+        """How ``metrics.csv`` of its runs are compared; None for a task that cannot compare."""
         ...
 
     def sweep_scores(self, summary: Mapping[str, Any], score: str) -> dict[str, float | None]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,16 @@ from voxloom.training.checkpoint import save_checkpoint
 from voxloom.training.job import Scorer
 from voxloom.training.log import VAL_LOSS, TrainingLog
 from voxloom.training.module import TrainingModule
+from voxloom.training.pace import Pace
 from voxloom.training.settings import TrainingSettings
 from voxloom.training.weights import save_weights
 
 #: Steps whose time is not counted: the first ones include compilation and cold memory.
 WARM_UP_STEPS = 3
+#: Steps whose mean time tells the pace: older ones tell of a machine that was busier or quieter then.
+RECENT_STEPS = 64
+#: Validations take at most this share of a budget; those that would take more are left out, and recorded.
+VALIDATION_SHARE = 0.25
 #: Seconds between two checkpoints; a kill loses at most this much work.
 SAVE_EVERY = 60.0
 
@@ -45,8 +51,8 @@ class Clock(Callback):
     """
 
     def __init__(self, before: float = 0.0) -> None:
-        self.before, self.start, self.step_seconds, self.steps = before, time.monotonic(), 0.0, 0
-        self._last = self.start
+        self.before, self.start, self.steps = before, time.monotonic(), 0
+        self._last, self._recent = self.start, deque[float](maxlen=RECENT_STEPS)
 
     @property
     def seconds(self) -> float:
@@ -55,16 +61,22 @@ class Clock(Callback):
 
     @property
     def per_step(self) -> float:
-        """Mean seconds of one step, validation left out."""
-        return self.step_seconds / max(1, self.steps)
+        """Mean seconds of one of the last steps, waiting for its batch included, validation left out."""
+        return sum(self._recent) / max(1, len(self._recent))
 
-    def on_train_batch_start(self, trainer: Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
+    def leave_out(self) -> None:
+        """Do not count the time since the last step as that of the next."""
         self._last = time.monotonic()
 
+    def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
+        self.leave_out()
+
     def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        now = time.monotonic()
         if batch_idx >= WARM_UP_STEPS:
-            self.step_seconds += time.monotonic() - self._last
+            self._recent.append(now - self._last)
             self.steps += 1
+        self._last = now
 
     def state(self) -> dict[str, float]:
         """For the checkpoint: seconds so far and seconds per step."""
@@ -76,13 +88,12 @@ class Budget(Callback):
 
     Parameters
     ----------
-    clock : measures steps.
+    validate : its clock measures steps, and it knows what the validations to come will take.
     seconds : of the whole training, over all resumptions.
-    validation : seconds spent in validations, filled by ``Validate``.
     """
 
-    def __init__(self, clock: Clock, seconds: float, validate: Validate) -> None:
-        self.clock, self.seconds, self.validate = clock, seconds, validate
+    def __init__(self, validate: Validate, seconds: float) -> None:
+        self.clock, self.seconds, self.validate = validate.clock, seconds, validate
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         pace = pl_module.pace
@@ -102,6 +113,7 @@ class Validate(Callback):
     folder, description : where the best weights are written, and what fits them.
     settings : how many validations there are, which weights are kept, and how long without a better value ends the run.
     cases_per_epoch : patches of one pass over the training cases, to count epochs.
+    budget : seconds of the whole training; without one no validation is left out but those that the pace names.
     """
 
     def __init__(
@@ -114,6 +126,7 @@ class Validate(Callback):
         *,
         settings: TrainingSettings,
         cases_per_epoch: int,
+        budget: float | None = None,
     ) -> None:
         self.validator, self.records, self.clock, self.folder, self.description = (
             validator,
@@ -123,11 +136,14 @@ class Validate(Callback):
             description,
         )
         self.settings, self.count, self.cases_per_epoch = settings, settings.validations, cases_per_epoch
-        self.cost, self._done = 0.0, -1
+        self.budget, self.cost, self.spent, self._done = budget, 0.0, 0.0, -1
 
     def seconds_ahead(self, progress: float) -> float:
-        """Seconds that the validations to come will take, by the last one."""
-        return self.cost * max(0, self.count - math.floor(progress * self.count))
+        """Seconds that the validations to come will take, by the last one; never more than their share of a budget."""
+        ahead = self.cost * max(0, self.count - math.floor(progress * self.count))
+        return (
+            ahead if self.budget is None else min(ahead, VALIDATION_SHARE * max(0.0, self.budget - self.clock.seconds))
+        )
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
         self._done = math.floor(pl_module.pace.progress * self.count + 1e-9)
@@ -137,7 +153,17 @@ class Validate(Callback):
         due = self.count if module.pace.done else math.floor(module.pace.progress * self.count + 1e-9)
         if due > self._done:
             self._done = due
+            if not module.pace.done and self._no_time(module.pace, due):
+                return
             self._validate(trainer, module)
+            self.clock.leave_out()
+
+    def _no_time(self, pace: Pace, number: int) -> bool:
+        """Whether this validation is left out: as recorded, or because all of them would take too much of the budget."""
+        too_dear = self.budget is not None and self.spent + self.cost > VALIDATION_SHARE * self.clock.seconds
+        if too_dear and number not in pace.left_out:
+            pace.left_out.append(number)
+        return number in pace.left_out
 
     def _validate(self, trainer: Trainer, module: TrainingModule) -> None:
         start = time.monotonic()
@@ -152,6 +178,7 @@ class Validate(Callback):
             if not len(scores) or self.settings.keep == "last" or self.records.is_best():
                 save_weights(self.folder, module.network.state_dict(), self.description)
         self.cost = time.monotonic() - start
+        self.spent += self.cost
         for name, value in zip(self.records.columns, self.records.rows[-1], strict=True):
             if trainer.logger is not None and not math.isnan(value):
                 trainer.logger.log_metrics({name: value}, step=step)

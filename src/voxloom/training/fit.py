@@ -57,7 +57,7 @@ def fit(
         raise BadInput("no case is left to train on", job.folder, "Check the folds and the excluded cases")
     state = saved_state(job.folder, resume)
     sampler, place = job.build_sampler(), torch.device(device)
-    pace = Pace(job.training.steps_for(sampler.per_pass), list(job.pace))
+    pace = Pace(job.training.steps_for(sampler.per_pass), list(job.pace), list(job.left_out))
     module = build_module(job, pace, first=state is None)
     loop = Loop(job, module, job.build_log(), sampler, sampler.per_pass, job.build_validator(place))
     return loop.run(state, place, budget, reporter)

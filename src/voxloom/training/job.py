@@ -84,6 +84,11 @@ class Job(Protocol):
         ...
 
     @property
+    def left_out(self) -> tuple[int, ...]:
+        """Numbers of the validations that the earlier run left out to keep its budget."""
+        ...
+
+    @property
     def dims(self) -> int:
         """Spatial axes of the network: 2 or 3."""
         ...

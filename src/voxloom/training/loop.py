@@ -35,6 +35,7 @@ from voxloom.training.weights import load_weights, weights_hash
 class Outcome:
     """What a training ended with: steps, corrections of their number, best Dice, seconds, hash of the kept weights.
 
+    ``left_out`` holds the numbers of the validations that the budget had no time for.
     ``skipped`` counts the steps whose gradient was not finite, by "layer, precision".
     """
 
@@ -44,6 +45,7 @@ class Outcome:
     seconds: float
     weights_sha256: str
     skipped: dict[str, int] = field(default_factory=dict)
+    left_out: tuple[int, ...] = ()
 
 
 def saved_state(folder: Path, resume: bool) -> dict[str, Any] | None:
@@ -87,8 +89,15 @@ class Loop:
         if not pace.done:
             self._steps(clock, device, budget, reporter)
         weights, _ = load_weights(self.job.folder)
-        corrections, digest = tuple(pace.changes), weights_hash(weights)
-        return Outcome(pace.step, corrections, self.log.best(), clock.seconds, digest, self.module.skips.counts())
+        return Outcome(
+            steps=pace.step,
+            pace=tuple(pace.changes),
+            best_dice=self.log.best(),
+            seconds=clock.seconds,
+            weights_sha256=weights_hash(weights),
+            skipped=self.module.skips.counts(),
+            left_out=tuple(pace.left_out),
+        )
 
     def _steps(self, clock: Clock, device: torch.device, budget: float | None, reporter: Reporter | None) -> None:
         """Hand the parts to Lightning and translate how it ended."""
@@ -104,11 +113,12 @@ class Loop:
             job.description,
             settings=job.training,
             cases_per_epoch=self.per_pass,
+            budget=budget,
         )
         interruption = Interruption()
         callbacks: list[Callback] = [Advance(), clock, validate, interruption]
         if budget is not None:
-            callbacks.append(Budget(clock, budget, validate))
+            callbacks.append(Budget(validate, budget))
         if reporter is not None:
             callbacks.append(Report(reporter, clock, validate))
         callbacks.append(Save(job.folder / CHECKPOINT, self.log, clock))

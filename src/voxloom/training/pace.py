@@ -22,10 +22,12 @@ class Pace:
     ----------
     steps : steps in all, as planned before the start.
     changes : (step, steps in all) corrections, in order; replayed when given at the start.
+    left_out : numbers of the validations that a budget had no time for; left out again when given at the start.
     """
 
     steps: int
     changes: list[tuple[int, int]] = field(default_factory=list)
+    left_out: list[int] = field(default_factory=list)
     step: int = 0
     progress: float = 0.0
 
@@ -61,6 +63,7 @@ class Pace:
         return {
             "steps": self.steps,
             "changes": [list(c) for c in self.changes],
+            "left_out": list(self.left_out),
             "step": self.step,
             "progress": self.progress,
         }
@@ -69,3 +72,4 @@ class Pace:
         """Continue from ``state_dict``."""
         self.steps, self.step, self.progress = int(state["steps"]), int(state["step"]), float(state["progress"])
         self.changes = [(int(a), int(b)) for a, b in state["changes"]]
+        self.left_out = [int(number) for number in state.get("left_out", ())]

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from voxloom.inference.precision import TOLERABLE, bf16_slowdown
+from voxloom.processors import OtherWork
 from voxloom.training.fit import build_module
 from voxloom.training.job import Job
 from voxloom.training.pace import Pace
@@ -19,13 +20,19 @@ from voxloom.training.steps import take_step
 
 #: Seconds after which no further step is timed: a plan must not take longer than what it plans.
 _LONG_ENOUGH = 10.0
+#: Share of the cores that others must keep busy before processor time counts in the place of the clock.
+_BUSY = 0.15
+#: Share of all threads' time that a step computes on a quiet machine; the rest waits for the slowest thread.
+_EFFICIENCY = 0.85
 
 
 def seconds_per_step(job: Job, *, device: str, steps: int = 4) -> float:
     """Seconds of the fastest of ``steps`` whole steps (read, augment, forward, backward, update), after two that warm up.
 
-    The fastest, because other work on the machine only ever makes a step slower; the pace is corrected while training. No
-    step is begun after ten seconds, so long ones are fewer, and the only one may be the first.
+    The fastest, because other work on the machine only ever makes a step slower; where others keep cores busy all the while,
+    what the step would take without them, by its processor time: a plan must not depend on what else happened to run when
+    it was made, and the pace is corrected while training. No step is begun after ten seconds, so long ones are fewer, and
+    the only one may be the first.
     Arithmetic that a single convolution already shows to be slower is not timed: it takes infinitely long.
     """
     if job.training.precision == "bf16" and bf16_slowdown(torch.device(device).type) > TOLERABLE:
@@ -33,13 +40,17 @@ def seconds_per_step(job: Job, *, device: str, steps: int = 4) -> float:
     module = build_module(job, Pace(steps)).to(device)
     optimizer = module.configure_optimizers()
     sampler = job.build_sampler()
-    times = []
+    times, computed, others = [], [], OtherWork()
     for step in range(steps + 2):
-        start = time.perf_counter()
+        start, before = time.perf_counter(), time.process_time()
         take_step(module, optimizer, sampler, step)
         if device.startswith("cuda"):
             torch.cuda.synchronize()
         times.append(time.perf_counter() - start)
+        computed.append(time.process_time() - before)
         if sum(times) > _LONG_ENOUGH:
             break
-    return float(np.min(times[2:] or times))
+    fastest = float(np.min(times[2:] or times))
+    if device != "cpu" or others.share() < _BUSY:
+        return fastest
+    return min(fastest, float(np.min(computed[2:] or computed)) / torch.get_num_threads() / _EFFICIENCY)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -17,6 +18,24 @@ class ImageSource(Protocol):
     @property
     def shape(self) -> Triple: ...
     def image(self, slices: tuple[slice, slice, slice] | None = None) -> NDArray[np.float32]: ...
+
+
+@dataclass(frozen=True)
+class InMemory:
+    """A prepared image (C, I, J, K) in memory, as samplers and windows know it."""
+
+    values: np.ndarray
+    spacing: tuple[float, float, float] = (1.0, 1.0, 1.0)
+
+    @property
+    def shape(self) -> Triple:
+        """Voxels."""
+        i, j, k = self.values.shape[1:]
+        return (i, j, k)
+
+    def image(self, slices: tuple[slice, slice, slice] | None = None) -> np.ndarray:
+        """Float32 (C, I, J, K)."""
+        return self.values if slices is None else self.values[(slice(None), *slices)]
 
 
 def read_padded(source: ImageSource, start: Sequence[int], size: Triple) -> NDArray[np.float32]:

@@ -15,32 +15,25 @@ from typing import Any
 import numpy as np
 
 from voxloom.errors import BadInput
-from voxloom.evaluation import mean_ci
 from voxloom.evaluation.model_ranks import Ranking, rank_models
+from voxloom.evaluation.paired import Comparison as Kind
+from voxloom.evaluation.paired import Drawn
 from voxloom.evaluation.patients import are_assumed, patients_note
-from voxloom.evaluation.scores import MASK_SCORES
-from voxloom.evaluation.statistics import Estimate, Outcome, friedman, holm, p_text, wilcoxon
+from voxloom.evaluation.scores import Score
+from voxloom.evaluation.statistics import Estimate, Outcome, friedman, holm, p_text
 from voxloom.evaluation.statistics.arrays import rankable
 from voxloom.evaluation.statistics.interval import NO_INTERVAL
 from voxloom.evaluation.statistics.margins import MarginTest, Question, margin_test
 from voxloom.tasks.abilities import ask_folders
 from voxloom.verbs.caveats import caveats, with_caveats
-from voxloom.verbs.contenders import (
-    Cases,
-    Contender,
-    common_cases,
-    common_labels,
-    read_contenders,
-    tables_of,
-    values_of,
-)
+from voxloom.verbs.contenders import Cases, Contender, common_cases, read_contenders, tables_of
 
 #: p-values at or above this show no difference.
 ALPHA = 0.05
 #: With fewer patients a signed-rank test cannot reach ALPHA at all; with fewer than FEW it finds large differences only.
 LEAST, FEW = 6, 15
-#: Metrics where more is better; they are shares.
-HIGHER = tuple(name for name, score in MASK_SCORES.items() if score.goal == "max")
+#: Names in sentences that are not the metric's own with a capital.
+_NAMES = {"auc": "AUC", "mcc": "MCC", "r2": "R2", "f1": "F1"}
 
 
 @dataclass(frozen=True)
@@ -52,11 +45,11 @@ class Difference:
     name, label : of the run and the label ("mean" is the mean over labels per case).
     cases, patients : that both have.
     reference_mean, mean : of the metric; infinite where a mask was missed.
-    difference : mean of run minus reference over cases where both are finite, with an interval over patients (``mean_ci``).
+    difference : mean of run minus reference over cases where both are finite, with an interval over patients.
     infinite : cases left out of ``difference`` because a distance is infinite; the test ranks them last.
-    p, p_holm : Wilcoxon signed-rank test of the patients' mean differences, raw and Holm-corrected over the whole table.
-    effect : matched-pairs rank-biserial correlation; above 0 where the run's values are larger.
-    tested : patients with a difference, which the test used; the others have none.
+    p, p_holm : of ``test``, raw and Holm-corrected over the whole table.
+    effect : of the test, named by ``effect_name``; above 0 where the run's values are larger.
+    tested : patients that the test used; of a signed-rank test those with a difference.
     """
 
     name: str
@@ -70,6 +63,8 @@ class Difference:
     p: float
     p_holm: float
     effect: float
+    test: str
+    effect_name: str
     tested: int
 
 
@@ -79,6 +74,8 @@ class Comparison:
 
     Parameters
     ----------
+    share : whether the metric is a share, where more is better.
+    text : how differences and p-values come about.
     cases : whose figures are compared, "held-out" or "test".
     patients_note : what was taken as a patient.
     overall : Friedman's test of the first label over three or more runs, one value per patient; None for two runs, or one patient.
@@ -88,6 +85,8 @@ class Comparison:
     """
 
     metric: str
+    share: bool
+    text: str
     reference: str
     names: tuple[str, ...]
     differences: tuple[Difference, ...]
@@ -114,39 +113,35 @@ class Comparison:
 def compare_runs(
     paths: Sequence[str | Path],
     *,
-    metric: str = "dice",
+    metric: str | None = None,
     cases: Cases | None = None,
     margin: float | None = None,
     question: Question = "equivalence",
 ) -> Comparison:
-    """Compare runs with the first of them, on the cases that all have.
+    """Compare runs of one task with the first of them, on the cases that all have.
 
     Parameters
     ----------
     paths : run folders, folders with a ``metrics.csv``, or such files; at least two.
-    metric : one of ``MASK_SCORES`` that was measured for all.
+    metric : one of those of the task; None takes its main one.
     cases : "test" or "held-out" figures of runs; None takes the test where all runs have one.
     margin : the largest difference that would not matter, in the unit of the metric; None asks for none.
     question : "equivalence" to the reference, or "non-inferiority".
 
     Raises
     ------
-    BadInput : fewer than two, no common case or label, or figures that cannot be read.
+    BadInput : fewer than two, runs of different tasks, no common case or label, or figures that cannot be read.
     """
-    if metric not in MASK_SCORES:
-        raise BadInput(f"no metric {metric!r}", None, f"Choose one of {', '.join(MASK_SCORES)}")
-    contenders, on = _chosen(paths, cases)
-    if lacking := [c.name for c in contenders if metric not in c.evaluation.metrics]:
-        fix = "Evaluate with evaluate.metrics in the recipe, or with --metrics"
-        raise BadInput(f"{metric} was not measured for {lacking[0]}", None, fix)
+    kind, contenders, on = _chosen(paths, cases)
+    metric = _checked(metric, kind)
     reference = contenders[0]
     common, warnings = common_cases(contenders)
-    labels, apart = common_labels(contenders)
+    labels, apart = kind.labels({c.name: c.evaluation for c in contenders}, metric)
     warnings += apart
-    found = [d for other in contenders[1:] for d in _differences(reference, other, labels, common, metric)]
+    found = [d for other in contenders[1:] for d in _differences(kind, reference, other, labels, common, metric)]
     differences = _corrected(found)
-    warnings += few_patients(max(d.patients for d in differences))
-    patients = {case: reference.evaluation.patients[case] for case in common}
+    warnings += few_patients(max(d.patients for d in differences), differences[0].test)
+    patients = {case: reference.patients[case] for case in common}
     who = patients_note(patients)
     if are_assumed(patients):
         warnings.append(f"No patients are named: {who}")
@@ -154,31 +149,45 @@ def compare_runs(
         other.name: caveats((reference.name, other.name), (Path(paths[0]), Path(path)), on)
         for other, path in zip(contenders[1:], paths[1:], strict=True)
     }
+    score, columns = kind.metrics[metric], _columns(kind, contenders, labels, common, metric)
     return Comparison(
         metric=metric,
+        share=is_share(score),
+        text=kind.text,
         reference=reference.name,
         names=tuple(c.name for c in contenders),
         differences=tuple(differences),
-        ranking=_ranking(contenders, labels, common, metric),
-        margins=() if margin is None else _margins(contenders, labels, common, metric, margin, question),
-        overall=_overall(contenders, labels, common, metric),
+        overall=_overall(columns),
+        ranking=_ranking(columns, score),
+        margins=() if margin is None else _margins(columns, score, margin, question),
         cases=on,
         patients_note=who,
         conclusions=tuple(
-            with_caveats(conclusion(d, reference.name, metric), added[d.name]) for d in main_rows(differences)
+            with_caveats(conclusion(d, reference.name, score), added[d.name]) for d in main_rows(differences)
         ),
         warnings=tuple(warnings + [w for d in differences for w in doubts(d)]),
     )
 
 
-def _chosen(paths: Sequence[str | Path], cases: Cases | None) -> tuple[list[Contender], Cases]:
+def is_share(score: Score) -> bool:
+    """Whether a score is a share of which more is better, and so is told in points of a hundredth."""
+    return score.goal == "max" and not score.unit
+
+
+def _checked(metric: str | None, kind: Kind) -> str:
+    if metric is not None and metric not in kind.metrics:
+        raise BadInput(f"no metric {metric!r}", None, f"Choose one of {', '.join(kind.metrics)}")
+    return metric or kind.default
+
+
+def _chosen(paths: Sequence[str | Path], cases: Cases | None) -> tuple[Kind, list[Contender], Cases]:
     """The figures to compare, and of which cases; the test's where all runs have one and nothing else was asked for."""
     ask_folders("compare", paths)
     if len(paths) < 2:
         raise BadInput("a comparison needs two runs", None, "Example: voxloom compare RUN_A RUN_B")
     tested = all(tables_of(Path(p), "test") for p in paths)
     on: Cases = cases or ("test" if tested else "held-out")
-    return read_contenders([Path(p) for p in paths], on), on
+    return *read_contenders([Path(p) for p in paths], on), on
 
 
 @dataclass(frozen=True)
@@ -190,49 +199,57 @@ class LabelValues:
 
 
 def case_values(
-    paths: Sequence[str | Path], *, metric: str = "dice", cases: Cases | None = None
+    paths: Sequence[str | Path], *, metric: str | None = None, cases: Cases | None = None
 ) -> dict[str, LabelValues]:
-    """Label -> values of every common case, as ``compare_runs`` compares them."""
-    contenders, _ = _chosen(paths, cases)
+    """Label -> values of every common case, as ``compare_runs`` compares them; empty for figures that only many cases have."""
+    kind, contenders, _ = _chosen(paths, cases)
+    metric = _checked(metric, kind)
     common, _ = common_cases(contenders)
-    labels, _ = common_labels(contenders)
-    patient = contenders[0].evaluation.patients
+    labels, _ = kind.labels({c.name: c.evaluation for c in contenders}, metric)
+    patient = contenders[0].patients
     found: dict[str, LabelValues] = {}
     for label in labels:
-        columns = {c.name: values_of(c, label, labels, metric) for c in contenders}
+        columns = {c.name: kind.values(c.evaluation, metric, label, labels) for c in contenders}
         kept = [case for case in common if all(case in column for column in columns.values())]
-        runs = {name: [column[case] for case in kept] for name, column in columns.items()}
-        found[label] = LabelValues([patient[case] for case in kept], runs)
+        if kept:
+            runs = {name: [column[case] for case in kept] for name, column in columns.items()}
+            found[label] = LabelValues([patient[case] for case in kept], runs)
     return found
 
 
+def curves(
+    paths: Sequence[str | Path], *, metric: str | None = None, cases: Cases | None = None
+) -> dict[str, dict[str, Drawn]]:
+    """Label -> run -> the curve that stands behind the figure, over the common cases; empty for figures that have none."""
+    kind, contenders, _ = _chosen(paths, cases)
+    metric = _checked(metric, kind)
+    common, _ = common_cases(contenders)
+    labels, _ = kind.labels({c.name: c.evaluation for c in contenders}, metric)
+    every = {n: {c.name: kind.curve(c.evaluation, metric, n, common) for c in contenders} for n in labels}
+    known = {n: {name: curve for name, curve in by_run.items() if curve is not None} for n, by_run in every.items()}
+    return {label: by_run for label, by_run in known.items() if len(by_run) == len(contenders)}
+
+
 def _differences(
-    reference: Contender, other: Contender, labels: Sequence[str], common: Sequence[str], metric: str
+    kind: Kind, reference: Contender, other: Contender, labels: Sequence[str], common: Sequence[str], metric: str
 ) -> Iterator[Difference]:
-    patient = {row.case: row.patient for row in reference.evaluation.rows}
     for label in labels:
-        a, b = (values_of(c, label, labels, metric) for c in (reference, other))
-        cases = [case for case in common if case in a and case in b]
-        first, second = (np.array([v[case] for case in cases]) for v in (a, b))
-        patients = [patient[case] for case in cases]
-        finite = np.isfinite(first) & np.isfinite(second)
-        kept = (second - first)[finite]
-        low, high = mean_ci(kept, [p for p, ok in zip(patients, finite, strict=True) if ok])
-        mean = float(kept.mean()) if len(kept) else math.nan
-        outcome = wilcoxon(*reversed(rankable(first, second)), groups=patients)
+        pair = kind.pair(reference.evaluation, other.evaluation, metric, label, labels, common)
         yield Difference(
             name=other.name,
             label=label,
-            cases=len(cases),
-            patients=len(set(patients)),
-            reference_mean=float(first.mean()),
-            mean=float(second.mean()),
-            difference=Estimate(mean, low, high),
-            infinite=int((~finite).sum()),
-            p=outcome.p,
+            cases=pair.cases,
+            patients=pair.patients,
+            reference_mean=pair.reference,
+            mean=pair.value,
+            difference=pair.difference,
+            infinite=pair.infinite,
+            p=pair.test.p,
             p_holm=math.nan,
-            effect=outcome.effect,
-            tested=outcome.n,
+            effect=pair.test.effect,
+            test=pair.test.test,
+            effect_name=pair.test.effect_name,
+            tested=pair.test.n,
         )
 
 
@@ -242,58 +259,59 @@ def _corrected(differences: Sequence[Difference]) -> list[Difference]:
     return [replace(d, p_holm=p) for d, p in zip(differences, corrected, strict=True)]
 
 
-def _overall(
-    contenders: Sequence[Contender], labels: Sequence[str], common: Sequence[str], metric: str
-) -> Outcome | None:
-    """Friedman's test over three or more runs; None for two, and for one patient."""
-    patient = {row.case: row.patient for row in contenders[0].evaluation.rows}
-    groups = [patient[case] for case in common]
-    if len(contenders) < 3 or len(set(groups)) < 2:
+@dataclass(frozen=True)
+class _Columns:
+    """The figure of the first label for every case that all have; no cases for figures that only many cases have."""
+
+    patients: list[str]
+    runs: dict[str, list[float]]
+
+
+def _columns(
+    kind: Kind, contenders: Sequence[Contender], labels: Sequence[str], common: Sequence[str], metric: str
+) -> _Columns:
+    values = {c.name: kind.values(c.evaluation, metric, labels[0], labels) for c in contenders}
+    kept = [case for case in common if all(case in column for column in values.values())]
+    runs = {name: [column[case] for case in kept] for name, column in values.items()}
+    return _Columns([contenders[0].patients[case] for case in kept], runs)
+
+
+def _overall(columns: _Columns) -> Outcome | None:
+    """Friedman's test over three or more runs; None for two, for one patient, and for figures that only many cases have."""
+    if len(columns.runs) < 3 or len(set(columns.patients)) < 2:
         return None
-    columns = rankable(*([values_of(c, labels[0], labels, metric)[case] for case in common] for c in contenders))
-    return friedman(np.stack(columns, axis=1), groups=groups)
+    return friedman(np.stack(rankable(*columns.runs.values()), axis=1), groups=columns.patients)
 
 
-def _ranking(
-    contenders: Sequence[Contender], labels: Sequence[str], common: Sequence[str], metric: str
-) -> Ranking | None:
-    """Ranks of three or more runs by the first label; None for two, and for a metric of which neither side is good."""
-    goal = MASK_SCORES[metric].goal
-    if len(contenders) < 3 or goal is None:
+def _ranking(columns: _Columns, score: Score) -> Ranking | None:
+    """Ranks of three or more runs; None for two, and for a metric of which neither side is good."""
+    if len(columns.runs) < 3 or not columns.patients or score.goal is None:
         return None
-    patient = contenders[0].evaluation.patients
-    found = {c.name: values_of(c, labels[0], labels, metric) for c in contenders}
-    kept = [case for case in common if all(case in column for column in found.values())]
-    values = {name: [column[case] for case in kept] for name, column in found.items()}
-    return rank_models(values, [patient[case] for case in kept], larger_is_better=goal == "max")
+    return rank_models(columns.runs, columns.patients, larger_is_better=score.goal == "max")
 
 
-def _margins(
-    contenders: Sequence[Contender],
-    labels: Sequence[str],
-    common: Sequence[str],
-    metric: str,
-    margin: float,
-    question: Question,
-) -> tuple[tuple[str, MarginTest], ...]:
-    """Every run against the reference, by the first label, on cases where both are finite."""
-    reference, *others = contenders
-    patient, goal = reference.evaluation.patients, MASK_SCORES[metric].goal
-    if question == "non-inferiority" and goal is None:
-        raise BadInput(f"neither large nor small values of {metric} are good", None, "Ask for equivalence")
-    found = []
-    for other in others:
-        a, b = (values_of(c, labels[0], labels, metric) for c in (other, reference))
-        cases = [c for c in common if c in a and c in b and math.isfinite(a[c]) and math.isfinite(b[c])]
-        test = margin_test(
-            [a[c] for c in cases],
-            [b[c] for c in cases],
-            margin,
-            question=question,
-            larger_is_better=goal != "min",
-            groups=[patient[c] for c in cases],
+def _margins(columns: _Columns, score: Score, margin: float, question: Question) -> tuple[tuple[str, MarginTest], ...]:
+    """Every run against the reference, on cases where both are finite; Holm-corrected over the runs."""
+    if not columns.patients:
+        raise BadInput(
+            f"{score.name} is not a figure of single cases, which a margin needs", None, "Choose another metric"
         )
-        found.append((other.name, test))
+    if question == "non-inferiority" and score.goal is None:
+        raise BadInput(f"neither large nor small values of {score.name} are good", None, "Ask for equivalence")
+    (_, reference), *others = columns.runs.items()
+    found = []
+    for name, values in others:
+        rows = [
+            row for row in zip(values, reference, columns.patients, strict=True) if all(map(math.isfinite, row[:2]))
+        ]
+        if not rows:
+            raise BadInput(
+                f"{name} and the reference have no case with a finite {score.name}", None, "Choose another metric"
+            )
+        a, b, patients = zip(*rows, strict=True)
+        better = score.goal != "min"
+        test = margin_test(a, b, margin, question=question, larger_is_better=better, groups=patients)
+        found.append((name, test))
     corrected = holm([test.p for _, test in found])
     return tuple((name, replace(test, p=p)) for (name, test), p in zip(found, corrected, strict=True))
 
@@ -316,14 +334,16 @@ def main_rows(differences: Sequence[Difference]) -> list[Difference]:
     return list(rows.values())
 
 
-def conclusion(d: Difference, reference: str, metric: str) -> str:
+def conclusion(d: Difference, reference: str, score: Score) -> str:
     """The difference in one sentence, as it may stand in a paper."""
-    factor, unit = (100.0, f"{metric.capitalize()} points") if metric in HIGHER else (1.0, f"in {metric}")
+    metric = score.name
+    title = _NAMES.get(metric, metric.replace("_", " ").capitalize())
+    factor, unit = (100.0, f"{title} points") if is_share(score) else (1.0, f"in {metric}")
     value, ends = factor * d.difference.value, (factor * d.difference.low, factor * d.difference.high)
     where = f", {p_text(d.p_holm)}, {d.patients} patients"
     if not d.p_holm < ALPHA:
         return f"No difference was shown between {d.name} and {reference}: {value:+.1f} {unit} [{_ends(ends, '+.1f')}]{where}."
-    if metric not in HIGHER:
+    if not is_share(score):
         word = "larger" if d.effect > 0 else "smaller"
         return f"{metric} is {word} with {d.name} than with {reference}: {value:+.2f} [{_ends(ends, '+.2f')}]{where}."
     sign, word = (1, "better") if d.effect > 0 else (-1, "worse")
@@ -336,12 +356,11 @@ def _ends(ends: Sequence[float], form: str) -> str:
     return NO_INTERVAL if math.isnan(ends[0]) else ", ".join(f"{end:{form}}" for end in ends)
 
 
-def few_patients(patients: int) -> list[str]:
-    """What too few patients mean."""
-    if patients < LEAST:
-        return [
-            f"With {patients} patients no signed-rank test can reach p < {ALPHA}: this comparison cannot show a difference"
-        ]
+def few_patients(patients: int, test: str) -> list[str]:
+    """What too few patients mean; DeLong's test is one of large samples, so that it has no least number."""
+    if patients < LEAST and "DeLong" not in test:
+        what = "no signed-rank test" if "signed-rank" in test else f"no {test}"
+        return [f"With {patients} patients {what} can reach p < {ALPHA}: this comparison cannot show a difference"]
     return [f"{patients} patients are few: only large differences can be shown"] if patients < FEW else []
 
 
@@ -350,9 +369,9 @@ def doubts(d: Difference) -> list[str]:
     told = []
     outside = d.difference.low > 0 or d.difference.high < 0
     if d.p_holm < ALPHA and not outside and not math.isnan(d.difference.low):
-        told.append(
-            f"{d.name}, {d.label}: the ranks differ, but the interval of the mean holds 0; look at single cases"
-        )
+        ranks = "the ranks differ, but the interval of the mean holds 0; look at single cases"
+        other = f"the {d.test} shows a difference, but its interval holds 0"
+        told.append(f"{d.name}, {d.label}: {ranks if 'signed-rank' in d.test else other}")
     if d.infinite:
         told.append(
             f"{d.name}, {d.label}: {d.infinite} case(s) with an infinite distance are not in the mean difference"

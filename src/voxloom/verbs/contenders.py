@@ -1,6 +1,6 @@
 """What is compared: the figures of runs and of kept evaluations, matched case by case.
 
-Knows where ``metrics.csv`` lies and which files a case stands for. Draws no conclusion.
+Knows where ``metrics.csv`` lies, whose kind it is, and which files a case stands for. Draws no conclusion.
 """
 
 from __future__ import annotations
@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
-
-import numpy as np
+from typing import Any, Literal
 
 from voxloom.errors import BadInput
-from voxloom.evaluation import Evaluation
+from voxloom.evaluation.paired import Comparison
 from voxloom.files import read_json
+from voxloom.run.run import Run
+from voxloom.tasks.abilities import run_near
+from voxloom.tasks.task import TASKS, task_named, task_of
 
 Cases = Literal["test", "held-out"]
 
@@ -24,7 +25,8 @@ class Contender:
     """One run or evaluation: its name, its rows, and the content of its cases' files where that is known."""
 
     name: str
-    evaluation: Evaluation
+    evaluation: Any
+    patients: dict[str, str]
     digests: dict[str, frozenset[str]]
 
 
@@ -39,23 +41,47 @@ def tables_of(path: Path, cases: str) -> list[Path]:
     return sorted(path.glob("fold_*/metrics.csv"))
 
 
-def read_contenders(paths: Sequence[Path], cases: Cases) -> list[Contender]:
-    """The figures of every path, named by the shortest ends of the paths that differ."""
-    found = []
-    for path, name in zip(paths, short_names(paths), strict=True):
-        tables = tables_of(path, cases)
-        if not tables:
+def read_contenders(paths: Sequence[Path], cases: Cases) -> tuple[Comparison, list[Contender]]:
+    """How the figures of all paths are compared, and the figures, named by the shortest ends of the paths that differ."""
+    names, tables = short_names(paths), [tables_of(path, cases) for path in paths]
+    for path, found in zip(paths, tables, strict=True):
+        if not found:
             fix = (
                 f"voxloom evaluate {path} DATASET" if cases == "test" else "Give a run, or a folder with a metrics.csv"
             )
             raise BadInput(f"no {cases} figures in it", path, fix)
-        pooled = Evaluation.read_csv(tables[0])
-        for table in tables[1:]:
-            pooled.extend(Evaluation.read_csv(table))
-        if not pooled.rows:
-            raise BadInput("its table of figures is empty", tables[0])
-        found.append(Contender(name, pooled, digests_of(path, cases)))
-    return found
+    comparison, contenders = comparison_of(paths, [found[0] for found in tables]), []
+    for path, name, found in zip(paths, names, tables, strict=True):
+        whole = comparison.read(found)
+        patients = comparison.patients(whole)
+        if not patients:
+            raise BadInput("its table of figures is empty", found[0])
+        contenders.append(Contender(name, whole, patients, digests_of(path, cases)))
+    return comparison, contenders
+
+
+def comparison_of(paths: Sequence[Path], tables: Sequence[Path]) -> Comparison:
+    """How tables are compared, by the tasks of their runs and else by their columns.
+
+    Raises
+    ------
+    BadInput : a table is of no known kind, or they are of different kinds.
+    """
+    runs = [run for path in paths if (run := run_near(path)) is not None]
+    tasks = [*(task_of(Run(run)) for run in runs), *map(task_named, TASKS)]
+    known = [task.comparison for task in tasks if task.comparison is not None]
+    chosen = None
+    for table in tables:
+        columns = table.open(encoding="utf-8").readline().strip().split(",")
+        own = next((one for one in known if one.holds(columns)), None)
+        if own is None:
+            raise BadInput("is not a table of figures that can be compared", table, "Give a run, or its metrics.csv")
+        if chosen is not None and own is not chosen:
+            what = f"holds figures of another kind than {tables[0]}"
+            raise BadInput(what, table, "Compare runs of one task")
+        chosen = own
+    assert chosen is not None
+    return chosen
 
 
 def short_names(paths: Sequence[Path]) -> list[str]:
@@ -80,13 +106,12 @@ def digests_of(path: Path, cases: Cases) -> dict[str, frozenset[str]]:
 
 def common_cases(contenders: Sequence[Contender]) -> tuple[list[str], list[str]]:
     """Cases that all have, in the reference's order, and warnings about the others and about files that differ."""
-    sets = [set(c.evaluation.cases) for c in contenders]
-    common = [case for case in contenders[0].evaluation.cases if all(case in s for s in sets)]
+    common = [case for case in contenders[0].patients if all(case in c.patients for c in contenders)]
     if not common:
         raise BadInput("the runs have no case in common", None, "Evaluate them on the same cases")
     warnings = []
-    if any(len(s) != len(common) for s in sets):
-        told = ", ".join(f"{c.name} has {len(s)}" for c, s in zip(contenders, sets, strict=True))
+    if any(len(c.patients) != len(common) for c in contenders):
+        told = ", ".join(f"{c.name} has {len(c.patients)}" for c in contenders)
         warnings.append(f"The cases differ: {told}; compared on the {len(common)} that all have")
     for case in common:
         known = {c.digests[case] for c in contenders if case in c.digests}
@@ -95,25 +120,3 @@ def common_cases(contenders: Sequence[Contender]) -> tuple[list[str], list[str]]
                 f"case {case} stands for different files in the runs", None, "Evaluate them on the same data set"
             )
     return common, warnings
-
-
-def common_labels(contenders: Sequence[Contender]) -> tuple[list[str], list[str]]:
-    """Labels that all have, in the reference's order, "mean" first where there are several; and warnings about the others."""
-    labels = [n for n in contenders[0].evaluation.labels if all(n in c.evaluation.labels for c in contenders)]
-    if not labels:
-        raise BadInput("the runs have no label in common", None, "Give the labels one name: voxloom evaluate --labels")
-    apart = {c.name: [n for n in c.evaluation.labels if n not in labels] for c in contenders}
-    told = [
-        f"{', '.join(names)} of {run} is not in every run and not compared" for run, names in apart.items() if names
-    ]
-    return ["mean", *labels] if len(labels) > 1 else labels, told
-
-
-def values_of(contender: Contender, label: str, labels: Sequence[str], metric: str) -> dict[str, float]:
-    """Case -> metric of a label, or its mean over ``labels``."""
-    chosen = [n for n in labels if n != "mean"] if label == "mean" else [label]
-    found: dict[str, list[float]] = {}
-    for row in contender.evaluation.rows:
-        if row.label in chosen:
-            found.setdefault(row.case, []).append(row.metrics.value(metric))
-    return {case: float(np.mean(values)) for case, values in found.items()}

@@ -10,10 +10,9 @@ from typing import Any
 from voxloom.dataset.columns import CASE, called
 from voxloom.dataset.tables import columns_of, name_some, read_table
 from voxloom.errors import BadInput
-from voxloom.evaluation.scores import MASK_SCORES
 from voxloom.evaluation.subgroups import Fairness, fairness
 from voxloom.files import read_json
-from voxloom.verbs.contenders import Cases, common_labels, read_contenders, tables_of, values_of
+from voxloom.verbs.contenders import Cases, read_contenders, tables_of
 
 Attributes = Mapping[str, Mapping[str, Any]]
 
@@ -23,7 +22,7 @@ def run_fairness(
     *,
     by: Sequence[str] = (),
     table: str | Path | None = None,
-    metric: str = "dice",
+    metric: str | None = None,
     cases: Cases | None = None,
 ) -> dict[str, list[Fairness]]:
     """Label -> the metric by every attribute.
@@ -33,21 +32,23 @@ def run_fairness(
     path : a run, or a folder with a ``metrics.csv``.
     by : attributes; none takes all that divide the cases into groups.
     table : with a column of cases and the attributes; None takes those that the run kept of its data set.
-    metric : one of ``MASK_SCORES``. Cases with an infinite or undefined value are refused, not left out.
+    metric : one of those of the task, a figure of single cases; None takes its main one. Cases with an infinite or undefined value
+        are refused, not left out.
     cases : "test" or "held-out"; None takes the test where there is one.
 
     Raises
     ------
     BadInput : unknown metric or attribute, no attributes at all, or values that are not finite.
     """
-    if metric not in MASK_SCORES:
-        raise BadInput(f"no metric {metric!r}", None, f"Choose one of {', '.join(MASK_SCORES)}")
     folder = Path(path)
     on: Cases = cases or ("test" if tables_of(folder, "test") else "held-out")
-    (found,) = read_contenders([folder], on)
-    known = attributes_of(folder, on) if table is None else table_attributes(Path(table), found.evaluation.cases)
+    kind, (found,) = read_contenders([folder], on)
+    metric = metric or kind.default
+    if metric not in kind.metrics:
+        raise BadInput(f"no metric {metric!r}", None, f"Choose one of {', '.join(kind.metrics)}")
+    known = attributes_of(folder, on) if table is None else table_attributes(Path(table), list(found.patients))
     names = list(by) or sorted({name for values in known.values() for name in values})
-    columns = {name: [known.get(case, {}).get(name) for case in found.evaluation.cases] for name in names}
+    columns = {name: [known.get(case, {}).get(name) for case in list(found.patients)] for name in names}
     if absent := [name for name in by if not any(name in values for values in known.values())]:
         there = sorted({name for values in known.values() for name in values})
         raise BadInput(f"no attribute {absent[0]}", table or path, f"There are {', '.join(there) or 'none'}")
@@ -57,23 +58,23 @@ def run_fairness(
         raise BadInput(
             "no attribute of the cases is known", table or path, "Give --table with a column case and others"
         )
-    labels, _ = common_labels([found])
-    patient = found.evaluation.patients
+    labels, _ = kind.labels({found.name: found.evaluation}, metric)
+    patient, cases_in_order = found.patients, list(found.patients)
     result = {}
     for label in labels:
-        values = values_of(found, label, labels, metric)
+        values = kind.values(found.evaluation, metric, label, labels)
+        if not values:
+            raise BadInput(f"{metric} is not a figure of single cases", path, "Choose another metric")
         lost = [case for case, value in values.items() if not math.isfinite(value)]
         if lost:
             fix = "Choose a metric that every case has, such as dice"
             raise BadInput(f"{metric} of {label} is infinite or undefined for {name_some(lost)}", path, fix)
-        kept = {
-            name: [column[found.evaluation.cases.index(case)] for case in values] for name, column in columns.items()
-        }
+        kept = {name: [column[cases_in_order.index(case)] for case in values] for name, column in columns.items()}
         result[label] = fairness(
             list(values.values()),
             [patient[case] for case in values],
             kept,
-            larger_is_better=MASK_SCORES[metric].goal != "min",
+            larger_is_better=kind.metrics[metric].goal != "min",
         )
     return result
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from voxloom.attribution import Method, MethodSettings
 from voxloom.dataset import Dataset
+from voxloom.evaluation.losses import CaseLoss
 from voxloom.export.export import export_run
 from voxloom.pictures.batches import show_batch, show_results
 from voxloom.run import run as kept
 from voxloom.tasks.predicted import On
 from voxloom.tasks.task import task_of
 from voxloom.verbs.evaluate import RunEvaluation, evaluate_run, report_run
+from voxloom.verbs.examples import Confusion, confusion_of, scored_table, show_maps
+from voxloom.verbs.explain import ExplainOptions, explain_one
 from voxloom.volume import Volume
 
 if TYPE_CHECKING:
@@ -39,6 +43,52 @@ class Run(kept.Run):
         opened: Any = task_of(self).open(self)
         return opened.predict(source)
 
+    def explain(
+        self,
+        source: str | Path | Volume,
+        method: Method = "grad-cam",
+        *,
+        answer: str | None = None,
+        layer: str | None = None,
+        attributes: Mapping[str, Any] | None = None,
+    ) -> Volume:
+        """Where the networks find the reason of an answer: a map (1, I, J, K) on the scan's own grid, mean over the folds.
+
+        Parameters
+        ----------
+        source : a volume with the run's channels, a file, or a DICOM folder.
+        method : "cam", "grad-cam", "grad-cam++", "integrated-gradients" or "occlusion".
+        answer : class, target, label or landmark; None takes the predicted class, or the only answer there is.
+        layer : of the first three methods, see :class:`voxloom.attribution.MethodSettings`.
+        attributes : of the case, for covariates.
+        """
+        return explain_one(
+            self, source, options_of(method, layer, () if answer is None else (answer,), attributes or {})
+        )
+
+    def top_losses(self, count: int = 10, on: On = "held-out") -> list[CaseLoss]:
+        """The cases whose answers were most wrong, the worst first; of the held-out cases or the last test set."""
+        return scored_table(self, on).losses()[:count]
+
+    def confusion_matrix(self, on: On = "held-out") -> Confusion:
+        """Counts of true against predicted classes."""
+        return confusion_of(self, on)
+
+    def show_maps(
+        self,
+        path: str | Path | None = None,
+        *,
+        cases: Sequence[str] | None = None,
+        method: Method = "grad-cam",
+        layer: str | None = None,
+    ) -> Figure:
+        """Picture of held-out cases with the maps of their answers, by the network that never saw them; also written to ``path``.
+
+        Without ``cases`` the worst and some of the right ones.
+        """
+        options = options_of(method, layer, (), {})
+        return show_maps(self, Path(path) if path is not None else None, cases, options)
+
     def evaluate(self, data: str | Path | Dataset | None = None) -> RunEvaluation:
         """Figures on another data set, or on the validation cases of the run."""
         return evaluate_run(self.folder, data)
@@ -64,3 +114,10 @@ class Run(kept.Run):
     ) -> Figure:
         """Picture of held-out (or test) cases with the contours of truth and prediction; also written to ``path``."""
         return show_results(self, Path(path) if path is not None else None, cases=cases, on=on)
+
+
+def options_of(
+    method: Method, layer: str | None, answers: tuple[str, ...], attributes: Mapping[str, Any]
+) -> ExplainOptions:
+    """Options of an explanation in Python."""
+    return ExplainOptions(MethodSettings(method=method, layer=layer), answers, attributes=attributes)

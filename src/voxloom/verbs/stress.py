@@ -1,6 +1,7 @@
-"""A run under stress: its Dice while scans get worse, and where it has fallen by 5 points.
+"""A run under stress: its figure while scans get worse, and where it has fallen too far.
 
-Knows which cases a run may be tested on. What is done to a scan is in ``voxloom.evaluation.stress``.
+Knows which cases a run may be tested on. What is done to a scan is in ``voxloom.evaluation.stress``, how an answer is scored is the
+task's.
 """
 
 from __future__ import annotations
@@ -12,63 +13,52 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from voxloom.dataset import Case, Dataset, Labels
 from voxloom.errors import BadInput
-from voxloom.evaluation import dice_score, mean_ci
+from voxloom.evaluation import mean_ci
 from voxloom.evaluation.statistics import Estimate
 from voxloom.evaluation.stress import Stress, Stressed
 from voxloom.files import write_text
 from voxloom.progress import Progress
 from voxloom.run.cases import joined_cases
 from voxloom.run.guard import refuse_leak
-from voxloom.run.matching import MatchedCases, matched_cases
+from voxloom.run.matching import MatchedCases
 from voxloom.run.run import Run
 from voxloom.tasks.abilities import need
 from voxloom.tasks.scoring import annotated_test
-from voxloom.tasks.segmentation.predictor import Predictor
-from voxloom.tasks.segmentation.truth import truth_of
-from voxloom.tasks.task import task_of
-from voxloom.volume import Volume
+from voxloom.tasks.stressed import POINTS, Fall, StressTest
+from voxloom.tasks.task import Task, task_of
+from voxloom.verbs.evaluate import labels_of
 
-#: A mean that has fallen by this much has fallen too far.
-FALL = 0.05
 #: Fewer cases than this say little about a mean.
 FEW = 5
 
 
-class Predicts(Protocol):
-    """What a stress test asks of a model."""
-
-    def predict(self, source: Volume) -> Volume:
-        """Label map (1, I, J, K) of a scan on its grid."""
-        ...
-
-
 @dataclass(frozen=True)
 class StressRow:
-    """Dice of one label of one case at one level; level "" is the scan as it is."""
+    """The figure of one label of one case at one level; level "" is the scan as it is."""
 
     stress: str
     level: str
     case: str
     patient: str
     label: str
-    dice: float
+    value: float
 
 
 @dataclass(frozen=True)
 class Curve:
-    """Mean Dice over cases (mean over labels) along the levels of one stress.
+    """Mean figure over cases (mean over labels) along the levels of one stress.
 
     Parameters
     ----------
     levels : "as is" and the levels from mild to severe, as text.
     means : of the cases, with intervals over patients.
-    first_bad : index of the first level whose mean lies ``FALL`` below the first mean, None where none does.
+    first_bad : index of the first level whose mean is worse than the first by ``fall``, None where none is.
     """
 
     stress: str
@@ -77,13 +67,29 @@ class Curve:
     levels: tuple[str, ...]
     means: tuple[Estimate, ...]
     first_bad: int | None
+    fall: Fall
 
     def sentence(self) -> str:
         """Where the model breaks, in words."""
         if self.first_bad is None:
-            return f"{self.title}: no fall by {100 * FALL:.0f} points up to {self.levels[-1]} {self.unit}".strip() + "."
-        fall = 100 * (self.means[0].value - self.means[self.first_bad].value)
-        return f"{self.title}: {fall:.1f} points lost at {self.levels[self.first_bad]} {self.unit}".strip() + "."
+            return f"{self.title}: no {self.fall.text} up to {self.levels[-1]} {self.unit}".strip() + "."
+        lost = self.fall.lost(self.means[0].value, self.means[self.first_bad].value)
+        return f"{self.title}: {lost} at {self.levels[self.first_bad]} {self.unit}".strip() + "."
+
+
+@dataclass(frozen=True)
+class Stressing:
+    """What a stress test of a run came to.
+
+    Parameters
+    ----------
+    figure : that was measured.
+    fall : by which it may get worse.
+    """
+
+    rows: list[StressRow]
+    figure: str
+    fall: Fall
 
 
 def stress_run(
@@ -95,13 +101,13 @@ def stress_run(
     seed: int = 0,
     progress: Progress | None = None,
     tell: Callable[[str], None] = lambda note: None,
-) -> list[StressRow]:
-    """Dice of a run on scans that get worse.
+) -> Stressing:
+    """The figure of a run on scans that get worse.
 
     Parameters
     ----------
     folder : of the run.
-    data : labelled data set that the run was not trained on, its test split where it has one. None takes the held-out cases of
+    data : annotated data set that the run was not trained on, its test split where it has one. None takes the held-out cases of
         the run, each predicted by the network that never saw it.
     most : cases, evenly spread over the sorted ids; 0 takes all.
     seed : of everything random.
@@ -109,32 +115,32 @@ def stress_run(
 
     Raises
     ------
-    BadInput : there is no labelled case, or the run was trained on one.
+    BadInput : there is no annotated case, or the run was trained on one.
     """
     run = Run(folder)
     need(run, "stress")
+    task = task_of(run)
+    test = task.stress
+    assert test is not None, "a task that has no stress test says so in `cannot`"
     if data is None:
         groups, labels = _held_out(run), None
     else:
-        unseen = _unseen(run, data, tell)
+        unseen = _unseen(run, task, data, tell)
         groups, labels = [(run.folds, list(unseen.cases))], unseen.labels
     chosen = evenly([case.id for _, cases in groups for case in cases], most)
+    groups = [(members, [case for case in cases if case.id in chosen]) for members, cases in groups]
     total = len(chosen) * (1 + sum(len(s.levels) for s in stresses))
     rows: list[StressRow] = []
-    done = 0
-    for members, cases in groups:
-        kept = [case for case in cases if case.id in chosen]
-        if not kept:
-            continue
-        largest = tuple(run.summary.get("largest_component", ()))
-        predictor = Predictor.from_folds(members, largest=largest).with_run(run)
+    done, fall = 0, test.fall(run, [case for _, cases in groups for case in cases])
+    for members, kept in groups:
+        predictor = test.predictor(run, members) if kept else None
         for case in kept:
-            for row in stress_case(predictor, case, labels or predictor.labels, stresses, seed):
+            for row in stress_case(test, predictor, case, labels, stresses, seed):
                 rows += row
                 done += 1
                 if progress is not None:
                     progress(done, total)
-    return rows
+    return Stressing(rows, test.figure, fall)
 
 
 def _held_out(run: Run) -> list[tuple[list[Path], list[Case]]]:
@@ -151,15 +157,15 @@ def _held_out(run: Run) -> list[tuple[list[Path], list[Case]]]:
     return groups
 
 
-def _unseen(run: Run, data: str | Path | Dataset, tell: Callable[[str], None]) -> MatchedCases:
-    """The labelled cases of a data set that no fold saw, with the run's channels and label values."""
+def _unseen(run: Run, task: Task, data: str | Path | Dataset, tell: Callable[[str], None]) -> MatchedCases:
+    """The annotated cases of a data set that no fold saw, with the run's channels and label values."""
     dataset = data if isinstance(data, Dataset) else Dataset(data)
-    test = annotated_test(task_of(run), dataset)
+    test = annotated_test(task, dataset)
     if not test:
-        raise BadInput("no labelled case to test on", dataset.root, "Give a data set with labels")
+        raise BadInput(f"no case with {task.needed} to test on", dataset.root, task.remedy)
     leaks = refuse_leak(run, test)
-    predictor = Predictor.from_folds(run.folds[:1], device="cpu")
-    matched = matched_cases(run.recipe, predictor.labels, predictor.channels, dataset, test)
+    predictor = task.load(run.folds[:1], device="cpu")
+    matched = task.matched(run.recipe, labels_of(run), predictor.channels, dataset, test)
     for note in (*leaks, *matched.notes):
         tell(note)
     return matched
@@ -174,38 +180,31 @@ def evenly(names: Sequence[str], most: int) -> set[str]:
 
 
 def stress_case(
-    model: Predicts, case: Case, labels: Labels, stresses: Sequence[Stress], seed: int
+    test: StressTest, model: Any, case: Case, labels: Labels | None, stresses: Sequence[Stress], seed: int
 ) -> Iterator[list[StressRow]]:
     """The rows of one case: as it is, then every level of every stress."""
-    image, truth = case.read_image(), truth_of(case)
-    yield list(_rows(model, Stressed(image, truth), labels, case, ("", "")))
+    image, follows = case.read_image(), test.follows(case)
+
+    def scored(stressed: Stressed, stress: str, level: str) -> list[StressRow]:
+        values = test.values(model, case, stressed, labels)
+        return [StressRow(stress, level, case.id, case.patient, label, value) for label, value in values.items()]
+
+    yield scored(Stressed(image, follows), "", "")
     for stress in stresses:
         for level in stress.levels:
             random = np.random.default_rng([seed, zlib.crc32(f"{case.id} {stress.name}".encode())])
-            stressed = stress.apply(image, truth, level, random)
-            yield list(_rows(model, stressed, labels, case, (stress.name, stress.level_text(level))))
+            yield scored(stress.apply(image, follows, level, random), stress.name, stress.level_text(level))
 
 
-def _rows(
-    model: Predicts, stressed: Stressed, labels: Labels, case: Case, where: tuple[str, str]
-) -> Iterator[StressRow]:
-    found, truth = stressed.restore(model.predict(stressed.image)).data[0], stressed.truth.data[0]
-    valid = labels.valid(truth)
-    for (label, mask), (_, true) in zip(labels.masks(found), labels.masks(truth), strict=True):
-        pair = (mask, true) if valid is None else (mask & valid, true & valid)
-        yield StressRow(*where, case.id, case.patient, label, dice_score(*pair))
-
-
-def curves(rows: Sequence[StressRow], stresses: Sequence[Stress]) -> list[Curve]:
-    """Mean Dice along every stress."""
+def curves(rows: Sequence[StressRow], stresses: Sequence[Stress], fall: Fall = POINTS) -> list[Curve]:
+    """Mean figure along every stress."""
     found = []
     for stress in stresses:
         levels = ["", *(stress.level_text(level) for level in stress.levels)]
         means = [_mean([r for r in rows if (r.stress, r.level) == ((stress.name if lv else ""), lv)]) for lv in levels]
-        bad = [n for n, mean in enumerate(means) if means[0].value - mean.value >= FALL]
-        found.append(
-            Curve(stress.name, stress.title, stress.unit, ("as is", *levels[1:]), tuple(means), bad[0] if bad else None)
-        )
+        bad = [n for n, mean in enumerate(means) if fall.reached(means[0].value, mean.value)]
+        about = (stress.name, stress.title, stress.unit, ("as is", *levels[1:]), tuple(means))
+        found.append(Curve(*about, bad[0] if bad else None, fall))
     return found
 
 
@@ -213,31 +212,42 @@ def _mean(rows: Sequence[StressRow]) -> Estimate:
     """Mean over cases of the mean over labels."""
     cases: dict[str, list[float]] = {}
     for row in rows:
-        cases.setdefault(row.case, []).append(row.dice)
+        cases.setdefault(row.case, []).append(row.value)
     patient = {row.case: row.patient for row in rows}
     values = [float(np.mean(v)) for v in cases.values()]
     low, high = mean_ci(values, [patient[case] for case in cases])
     return Estimate(float(np.mean(values)) if values else math.nan, low, high)
 
 
-def to_dict(found: Sequence[Curve], rows: Sequence[StressRow]) -> dict[str, Any]:
+def to_dict(found: Sequence[Curve], rows: Sequence[StressRow], figure: str = "dice") -> dict[str, Any]:
     """JSON-able figures."""
     cases = len({row.case for row in rows})
     warnings = [f"{cases} cases are few: the curves are uncertain"] if cases < FEW else []
+    fall = found[0].fall if found else POINTS
     return {
+        "figure": figure,
         "cases": cases,
         "patients": len({row.patient for row in rows}),
-        "fall": FALL,
-        "curves": [{**vars(c), "means": [m.to_dict() for m in c.means], "sentence": c.sentence()} for c in found],
+        "fall": fall.by,
+        "fall_text": fall.text,
+        "limits": [fall.limit(c.means[0].value) for c in found],
+        "curves": [
+            {
+                **{name: value for name, value in vars(c).items() if name != "fall"},
+                "means": [m.to_dict() for m in c.means],
+                "sentence": c.sentence(),
+            }
+            for c in found
+        ],
         "warnings": warnings,
     }
 
 
-def write_rows(rows: Sequence[StressRow], path: Path) -> Path:
+def write_rows(rows: Sequence[StressRow], path: Path, figure: str = "dice") -> Path:
     """``stress.csv``: one row per case, label and level."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["stress", "level", "case", "patient", "label", "dice"])
-    writer.writerows([r.stress, r.level, r.case, r.patient, r.label, r.dice] for r in rows)
+    writer.writerow(["stress", "level", "case", "patient", "label", figure])
+    writer.writerows([r.stress, r.level, r.case, r.patient, r.label, r.value] for r in rows)
     write_text(path, text.getvalue())
     return path

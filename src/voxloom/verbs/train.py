@@ -32,6 +32,7 @@ from voxloom.training.fit import fit
 from voxloom.training.loop import Outcome
 from voxloom.training.skipping import skipped_sentence
 from voxloom.verbs.evaluate import report_run, validate_run
+from voxloom.verbs.examples import write_examples
 from voxloom.verbs.external import evaluate_external, kept_apart, open_external
 from voxloom.verbs.run import Run
 
@@ -129,7 +130,7 @@ def start_study(dataset: Dataset, recipe: Recipe, folder: Path, listener: Listen
     write_json(folder / "environment.json", describe_environment(device))
     write_splits(folds, folder / "splits_final.json")
     about = describe_data(task, material, dataset, folds, found, records, outside)
-    write_json(folder / "data.json", {**about, "notes": notes})
+    write_json(folder / "data.json", {**about, "notes": notes, **({"settled": told} if told else {})})
     plan.recipe.save(folder / "recipe.yaml")
     return Study(folder, task, material, folds, task.resolve(plan.recipe), device)
 
@@ -189,10 +190,13 @@ def _train_folds(study: Study, listener: Listener, *, resume: bool = False) -> R
         if outcome.skipped:
             listener.stage(f"Fold {number}: {skipped_sentence(outcome.skipped, outcome.steps)}")
     recipe = study.settings.recipe
-    repeat = recipe.model_copy(update={"budget": None, "pace": {k: v.pace for k, v in outcomes.items()}})
+    pace, left_out = ({k: getattr(v, name) for k, v in outcomes.items()} for name in ("pace", "left_out"))
+    repeat = recipe.model_copy(update={"budget": None, "pace": pace, "left_out": left_out})
     repeat.save(study.folder / "repeat.yaml")
     with listener.progress("Predicting the held-out cases") as progress:
         validate_run(study, {k: vars(v) for k, v in outcomes.items()}, progress)
+    with listener.progress("Explaining held-out cases"):
+        write_examples(Run(study.folder), study, listener)
     external = open_external(study.task, study.material, recipe)
     with listener.progress("Predicting the external cases") as progress:
         evaluate_external(study, external, progress)

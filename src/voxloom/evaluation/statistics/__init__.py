@@ -20,7 +20,16 @@ from voxloom.evaluation.statistics.jackknife import Scale, jackknife
 from voxloom.evaluation.statistics.margins import MarginTest, margin_test
 from voxloom.evaluation.statistics.means import LEAST_PATIENTS, mean_ci, mean_estimate, root_mean_square, share_estimate
 from voxloom.evaluation.statistics.sample_size import SampleSize, size_for_difference, size_for_width
-from voxloom.evaluation.statistics.significance import McNemar, friedman, holm, kruskal, mann_whitney, mcnemar, wilcoxon
+from voxloom.evaluation.statistics.significance import (
+    McNemar,
+    friedman,
+    holm,
+    kruskal,
+    mann_whitney,
+    mcnemar,
+    swapped,
+    wilcoxon,
+)
 
 __all__ = [
     "ICC_DEFAULT",
@@ -59,5 +68,6 @@ __all__ = [
     "size_for_difference",
     "size_for_width",
     "spearman",
+    "swapped",
     "wilcoxon",
 ]

@@ -23,6 +23,18 @@ def interval_text(ends: Sequence[float], digits: int = 2, between: str = ", ") -
     return f"{low:.{digits}f}{between}{high:.{digits}f}"
 
 
+def exact_share(hits: int, count: int, level: float = 0.95) -> tuple[float, float]:
+    """The exact interval of a share of independent observations (Clopper and Pearson 1934); NaN twice without any."""
+    from scipy.stats import beta
+
+    if not count:
+        return math.nan, math.nan
+    tail = (1 - level) / 2
+    low = 0.0 if hits == 0 else float(beta.ppf(tail, hits, count - hits + 1))
+    high = 1.0 if hits == count else float(beta.ppf(1 - tail, hits + 1, count - hits))
+    return low, high
+
+
 @dataclass(frozen=True)
 class Estimate:
     """A number with its confidence interval.

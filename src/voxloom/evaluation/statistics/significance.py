@@ -6,7 +6,7 @@ Tests of independent observations are given one value per patient (``groups``); 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -229,6 +229,46 @@ def mcnemar(first: Sequence[bool], second: Sequence[bool], *, groups: Sequence[A
     test = "exact McNemar test" + ("" if len(net) == len(a) else ", patients' signs")
     outcome = Outcome(test, float(min(only_a, only_b)), p, float(a.mean() - b.mean()), "difference of shares", len(net))
     return McNemar(int((a & b).sum()), only_a, only_b, int((~a & ~b).sum()), outcome)
+
+
+def swapped(
+    statistic: Callable[..., float],
+    truth: ArrayLike,
+    first: ArrayLike,
+    second: ArrayLike,
+    *,
+    groups: Sequence[Any] | None = None,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> Outcome:
+    """Randomisation test of any figure of two models: if they are equal, their answers can be exchanged patient by patient.
+
+    Approximate randomisation (Noreen 1989; Yeh 2000), seeded.
+
+    Parameters
+    ----------
+    statistic : takes truth and answers, rows over the cases.
+    truth, first, second : of the same cases.
+    groups : patient per case.
+
+    Returns
+    -------
+    The effect is the figure of the first minus that of the second; p is NaN where it is not defined.
+    """
+    t, a, b = (np.asarray(column) for column in (truth, first, second))
+    if not len(t) or len(a) != len(t) or len(b) != len(t):
+        raise BadInput(f"{len(a)} and {len(b)} answers cannot be paired with {len(t)} truths")
+    place, random = place_in_groups(groups, len(t)), np.random.default_rng(seed)
+    found = float(statistic(t, a) - statistic(t, b))
+    name, patients = "randomisation test over patients", int(place.max()) + 1
+    if math.isnan(found):
+        return Outcome(name, math.nan, math.nan, math.nan, "difference", patients)
+    reached = 0
+    for _ in range(resamples):
+        swap = random.integers(2, size=patients)[place].astype(bool).reshape(-1, *(1,) * (a.ndim - 1))
+        drawn = float(statistic(t, np.where(swap, b, a)) - statistic(t, np.where(swap, a, b)))
+        reached += abs(drawn) >= abs(found) - 1e-12
+    return Outcome(name, found, (1 + reached) / (1 + resamples), found, "difference", patients)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

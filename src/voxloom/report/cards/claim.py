@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
-from voxloom.report.cards import methods
+from voxloom.report.cards import architecture, methods, sections, training
 from voxloom.report.cards.author import answer
 from voxloom.report.cards.claim_items import ITEMS
 from voxloom.report.cards.demographics import demographics
 from voxloom.report.cards.facts import RunFacts, are_named
 from voxloom.report.cards.flow import flow_steps, flow_text
+from voxloom.report.cards.methods import joined
+from voxloom.report.cards.subject import Subject, drawn_units
 from voxloom.report.cards.words import counted, listed
 
 #: Items that only the author can answer -> key of ``author.yaml``.
@@ -21,11 +23,12 @@ AUTHORS = {
 }  # fmt: skip
 
 
-def claim_text(facts: RunFacts) -> str:
+def claim_text(facts: RunFacts, subject: Subject) -> str:
     """The checklist as Markdown: what the run knows is filled in, the rest is marked."""
     steps = flow_steps(facts)
     rows = [
-        f"| {i.number} | {i.section} | {i.asks} | {_cell(answer_of(facts, i.number))} | {i.update} |" for i in ITEMS
+        f"| {i.number} | {i.section} | {i.asks} | {_cell(answer_of(facts, subject, i.number))} | {i.update} |"
+        for i in ITEMS
     ]
     blanks = sum("[TO FILL IN" in row for row in rows)
     head = [
@@ -57,18 +60,18 @@ def claim_text(facts: RunFacts) -> str:
     return "\n".join([*head, *rows, *tail, ""])
 
 
-def answer_of(facts: RunFacts, number: int) -> str:
+def answer_of(facts: RunFacts, subject: Subject, number: int) -> str:
     """What is known about an item."""
     if number in AUTHORS:
-        extra = partly_known(facts, number)
+        extra = partly_known(facts, subject, number)
         return " ".join(part for part in (extra, answer(facts.author, AUTHORS[number])) if part)
-    return KNOWN[number](facts) or "not known to the run"
+    return KNOWN[number](facts, subject) or "not known to the run"
 
 
-def partly_known(facts: RunFacts, number: int) -> str:
+def partly_known(facts: RunFacts, subject: Subject, number: int) -> str:
     """What the run knows of an item that the author completes."""
     if number == 1:
-        return "Deep learning (convolutional neural network)."
+        return f"Deep learning (convolutional neural network): {subject.goal(facts)}."
     if number == 34:
         return demographics(facts)
     if number == 19:
@@ -76,58 +79,44 @@ def partly_known(facts: RunFacts, number: int) -> str:
     return ""
 
 
-def _join(sentences: Iterable[str]) -> str:
-    return " ".join(s for s in sentences if s)
-
-
 def _internal(facts: RunFacts) -> str:
     summary = facts.summary.get("validation")
     return f"{summary['cases']} held-out cases." if summary else "no case was held out."
 
 
-def _sources(facts: RunFacts) -> str:
+def _sources(facts: RunFacts, subject: Subject) -> str:
     dataset = facts.dataset
     return f"Data set {dataset.get('name', '')} ({dataset.get('layout', '')}). {answer(facts.author, 'data_source')}"
 
 
-def _subsets(facts: RunFacts) -> str:
+def _subsets(facts: RunFacts, subject: Subject) -> str:
     left_out = facts.excluded
     told = (
         f"{counted(len(left_out), 'case')} excluded: {', '.join(left_out)}."
         if left_out
         else "No case was excluded by the recipe."
     )
-    return f"{told} Patches: {facts.recipe.get('training', {}).get('foreground', 0):.0%} centred on a labelled voxel."
+    share = facts.section("training").get("foreground")
+    return f"{told} {share:.0%} of the {subject.example[1]} were centred on a labelled voxel." if share else told
 
 
-def _missing(facts: RunFacts) -> str:
-    told = "A missing prediction or structure is scored as Dice 0 and an infinite distance; no case was dropped."
-    return f"{told} {answer(facts.author, 'missing_data')}"
+def _missing(facts: RunFacts, subject: Subject) -> str:
+    return " ".join(filter(None, [subject.missing, answer(facts.author, "missing_data")]))
 
 
-def _initialization(facts: RunFacts) -> str:
-    first, seed = facts.recipe.get("init") or {}, f"seed {facts.recipe.get('seed', 0)}"
-    part = "all weights" if first.get("part") == "all" else "the encoder's weights"
-    if first.get("run"):
-        return f"From fold {first.get('fold', 0)} of the run {first['run']} ({part}), the rest at random, {seed}."
-    if first.get("weights"):
-        return f"Pretrained ({first['weights']}; {part}), the rest at random, {seed}."
-    return f"Random (He et al. 2015), {seed}."
-
-
-def _ensemble(facts: RunFacts) -> str:
+def _ensemble(facts: RunFacts, subject: Subject) -> str:
     count = len(facts.networks)
-    return f"The probabilities of {count} networks are averaged on new scans." if count > 1 else "None: one network."
+    return f"The answers of {count} networks are averaged on new scans." if count > 1 else "None: one network."
 
 
-def _robustness(facts: RunFacts) -> str:
+def _robustness(facts: RunFacts, subject: Subject) -> str:
     stress = facts.stress
     if stress is None:
         return "**[TO FILL IN: run `voxloom stress RUN`]**"
     return f"Stress test on {stress['cases']} cases: " + " ".join(c["sentence"] for c in stress["curves"])
 
 
-def _external(facts: RunFacts) -> str:
+def _external(facts: RunFacts, subject: Subject) -> str:
     test = facts.summary.get("test")
     if facts.external:
         told = listed(f"{name} ({figures['cases']} cases)" for name, figures in facts.external.items())
@@ -148,47 +137,49 @@ def _external(facts: RunFacts) -> str:
     )
 
 
-def _level(facts: RunFacts) -> str:
-    phrase = methods.patients_phrase(facts)
+def _level(facts: RunFacts, subject: Subject) -> str:
+    phrase = sections.patients_phrase(facts)
     if not facts.names_patients:
         return f"Case: {phrase}. **[TO FILL IN: does a patient have several cases?]**"
-    return f"Patient: {phrase}; {methods.patients_apart(facts)}."
+    return f"Patient: {phrase}; {sections.patients_apart(facts)}."
 
 
-def _precision(facts: RunFacts) -> str:
-    return _join(methods.results(facts))
+def _precision(facts: RunFacts, subject: Subject) -> str:
+    return joined(methods.results(facts, subject))
 
 
-def _failures(facts: RunFacts) -> str:
-    parts = [
-        f"{count} of {summary['cases']} {where} cases lost a structure or had Dice below 0.5"
-        for where, summary, count in facts.figures
-    ]
-    return f"{'; '.join(parts)}. report.html lists and shows them." if parts else ""
+def _failures(facts: RunFacts, subject: Subject) -> str:
+    parts = [text for where, summary, tables in facts.figures if (text := subject.failures(summary, tables, where))]
+    told = "; ".join(parts)
+    return f"{told[0].upper()}{told[1:]}. report.html lists and shows them." if parts else ""
+
+
+def _significance(facts: RunFacts, subject: Subject) -> str:
+    measured = joined(methods.evaluation(facts, subject))
+    tests = "No test of significance is part of a run; `voxloom compare` makes them between runs."
+    return f"{measured or f'Intervals are over {drawn_units(facts)}.'} {tests}"
 
 
 #: Items that the run answers.
-KNOWN: dict[int, Callable[[RunFacts], str]] = {
-    2: lambda f: "Draft: methods.md.",
+KNOWN: dict[int, Callable[[RunFacts, Subject], str]] = {
+    2: lambda f, s: "Draft: methods.md.",
     7: _sources,
-    9: lambda f: _join(methods.preparation(f)),
+    9: lambda f, s: joined(sections.preparation(f, s)),
     10: _subsets,
     13: _missing,
-    20: methods.partition_sentence,
+    20: lambda f, s: sections.partition_sentence(f),
     21: _level,
-    22: lambda f: _join(methods.network(f)),
-    23: lambda f: _join(methods.software(f)),
-    24: _initialization,
-    25: lambda f: _join(methods.training(f)),
-    26: methods.selection_sentence,
+    22: lambda f, s: joined(architecture.network(f, s)),
+    23: lambda f, s: joined(training.software(f)),
+    24: lambda f, s: architecture.first_weights(f),
+    25: lambda f, s: joined(training.training(f, s)),
+    26: lambda f, s: " ".join([training.selection_sentence(f, s), *training.optimism(f, s)]),
     27: _ensemble,
-    28: lambda f: _join(methods.evaluation(f)),
-    29: lambda f: (
-        f"95 % intervals over {methods.drawn_units(f)}; runs are compared by Wilcoxon tests with Holm's correction."
-    ),
+    28: lambda f, s: joined(methods.evaluation(f, s)),
+    29: _significance,
     30: _robustness,
     32: _external,
-    33: lambda f: "See the diagram below.",
+    33: lambda f, s: "See the diagram below.",
     35: _precision,
     36: _precision,
     37: _failures,

@@ -11,9 +11,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from voxloom.evaluation import Evaluation
+from voxloom.evaluation.units import PIXEL
 from voxloom.files import read_json
 from voxloom.report.cards.author import read_author
+from voxloom.report.cards.taken import Taken, trainings
 from voxloom.yamltext import read_text, read_yaml
 
 
@@ -127,15 +128,34 @@ class RunFacts:
         """Figures of the sets that were kept apart while training, by name."""
         return dict(self.summary.get("external") or {})
 
+    def section(self, name: str) -> Mapping[str, Any]:
+        """A section of the recipe; empty where it is left out."""
+        return dict(self.recipe.get(name) or {})
+
+    @property
+    def in_pixels(self) -> bool:
+        """Whether the images have no voxel size, so that lengths are in pixels and nothing is anatomical."""
+        return self.fingerprint.get("unit") == PIXEL
+
+    @property
+    def held_out(self) -> bool:
+        """Whether any case was held out."""
+        return any(case["fold"] is not None for case in self.cases)
+
     @cached_property
-    def figures(self) -> list[tuple[str, Mapping[str, Any], int]]:
-        """Every set with figures: what its cases are in words, its summary, and how many cases failed."""
+    def trainings(self) -> list[Taken]:
+        """What the training of every fold did."""
+        return trainings(self.folder, self.summary, self.section("training"))
+
+    @cached_property
+    def figures(self) -> list[tuple[str, Mapping[str, Any], list[Path]]]:
+        """Every set with figures: what its cases are in words, its summary, and its tables of scores."""
         summary = self.summary
-        sets = [("held-out", summary.get("validation"), self.held_out_failures)]
+        sets = [("held-out", summary.get("validation"), sorted(self.folder.glob("fold_*/metrics.csv")))]
         for figures in self.external.values():
-            sets.append(("external", figures, _failures([self.folder / figures["folder"] / "metrics.csv"])))
-        sets.append(("test", summary.get("test"), self.test_failures))
-        return [(where, found, failed) for where, found, failed in sets if found]
+            sets.append(("external", figures, [self.folder / figures["folder"] / "metrics.csv"]))
+        sets.append(("test", summary.get("test"), [self.folder / "test" / "metrics.csv"]))
+        return [(where, found, tables) for where, found, tables in sets if found]
 
     def outside(self, name: str) -> list[dict[str, Any]]:
         """The cases of a set that was kept apart."""
@@ -145,16 +165,6 @@ class RunFacts:
     def test_cases(self) -> list[dict[str, Any]]:
         """Cases of the last evaluation on other data."""
         return list(_json(self.folder / "test" / "cases.json") or [])
-
-    @cached_property
-    def test_failures(self) -> int:
-        """Test cases with a lost structure or Dice below 0.5."""
-        return _failures([self.folder / "test" / "metrics.csv"])
-
-    @cached_property
-    def held_out_failures(self) -> int:
-        """Held-out cases with a lost structure or Dice below 0.5."""
-        return _failures(sorted(self.folder.glob("fold_*/metrics.csv")))
 
     @property
     def stress(self) -> Mapping[str, Any] | None:
@@ -168,11 +178,6 @@ class RunFacts:
         root = self.dataset.get("root")
         found = _json(Path(root) / "flow.json") if root else None
         return [step for step in found or [] if isinstance(step, dict) and {"name", "left"} <= set(step)]
-
-
-def _failures(tables: list[Path]) -> int:
-    rows = [row for table in tables if table.is_file() for row in Evaluation.read_csv(table).failures()]
-    return len({row.case for row in rows})
 
 
 def _json(path: Path) -> Any:

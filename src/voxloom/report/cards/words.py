@@ -29,11 +29,12 @@ OPTIMIZERS = {
     "muon": "Muon",
     "ranger": "Ranger",
 }
-SCHEDULES = {"one_cycle": "one-cycle", "poly": "polynomial", "flat_cosine": "flat-then-cosine"}
+SCHEDULES = {"one_cycle": "one-cycle", "poly": "polynomial", "flat_cosine": "flat-then-cosine", "constant": "constant"}
 NORMALIZATIONS = {
     "zscore": "z-scored over the volume",
     "zscore_nonzero": "z-scored over non-zero voxels",
     "zscore_mask": "z-scored with the training foreground's mean and SD",
+    "zscore_sample": "z-scored with the mean and SD of a random sample of all training voxels",
     "minmax": "scaled to 0 to 1",
     "ct": "clipped to the training foreground's percentiles 0.5 and 99.5 and z-scored with its mean and SD",
     "none": "left as it was",
@@ -56,6 +57,26 @@ def size(values: Sequence[float | None], unit: str = "") -> str:
     return f"{' × '.join('as scanned' if v is None else f'{v:g}' for v in values)}{' ' + unit if unit else ''}"
 
 
+def share(value: float) -> str:
+    """``33 %``."""
+    return f"{100 * value:.3g} %"
+
+
+def span(values: Sequence[float], digits: int | None = None) -> str:
+    """``598 to 611``, or the one number that all are; whole, or with so many digits that count."""
+    ends = [f"{v:,.0f}" if digits is None else f"{v:.{digits}g}" for v in (min(values), max(values))]
+    return ends[0] if ends[0] == ends[1] else f"{ends[0]} to {ends[1]}"
+
+
+def duration(seconds: float) -> str:
+    """``1 h 5 min``, ``3 min 20 s``, ``41 s``."""
+    whole = round(seconds)
+    hours, minutes, rest = whole // 3600, whole % 3600 // 60, whole % 60
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
 def named(names: Mapping[str, str], value: Any) -> str:
     """The words for a setting; an unknown one is its own name."""
     return names.get(str(value), str(value).replace("_", " "))
@@ -68,17 +89,20 @@ def shown(figures: Mapping[str, Any], digits: int = 3) -> str:
     return f"{mean} ({TOO_FEW})" if ends == NO_INTERVAL else f"{mean} (95 % CI {ends})"
 
 
-def scaling(value: float | Sequence[float]) -> str:
-    """How far patches are scaled: a share, or the smallest and largest size."""
+def scaling(settings: Mapping[str, Any]) -> str:
+    """How far examples are scaled, a share or the smallest and largest size; and whether all axes alike."""
+    value = settings["scale"]
     if isinstance(value, (int, float)):
-        return f"scaling by up to {100 * value:g} %"
-    return f"scaling to {100 * value[0]:g} to {100 * value[1]:g} % of the size"
+        told = f"scaling by up to {100 * value:g} %"
+    else:
+        told = f"scaling to {100 * value[0]:g} to {100 * value[1]:g} % of the size"
+    return told + (", each axis for itself," if settings.get("scale_axes") == "apart" else "")
 
 
 def bending(settings: Mapping[str, Any]) -> str:
     """Elastic deformation: how far control points move, and where they lie."""
-    how = "up to" if settings.get("elastic_draw") == "uniform" else "SD"
     points = settings.get("elastic_points")
+    how = "up to" if settings.get("elastic_draw") == "uniform" else "SD"
     where = (
         f"{points} control points per axis" if points else f"control points {settings['elastic_spacing']:g} mm apart"
     )
@@ -88,7 +112,6 @@ def bending(settings: Mapping[str, Any]) -> str:
 #: The words for the value of an augmentation, by its key.
 _CHANGES: Mapping[str, Callable[[Any], str]] = {
     "rotation": lambda v: f"rotation by up to {size(v)} degrees",
-    "scale": scaling,
     "shift": lambda v: f"shift by up to {size(v, 'mm')}",
     "noise": lambda v: f"Gaussian noise (SD {deviations(v)})",
     "blur": lambda v: f"Gaussian blur (SD {v[0]:g} to {v[1]:g} voxels)",
@@ -121,6 +144,8 @@ def augmentations(settings: Mapping[str, Any]) -> list[str]:
         for name, phrase in _CHANGES.items()
         if settings.get(f"{name}_chance") and settings.get(name)
     ]
+    if settings.get("scale_chance") and settings.get("scale"):
+        told.insert(1, f"{scaling(settings)} with probability {settings['scale_chance']:g}")
     if settings.get("elastic_chance") and settings.get("elastic"):
         told.append(f"{bending(settings)} with probability {settings['elastic_chance']:g}")
     if settings.get("intensity_chance"):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from voxloom.evaluation.auc import roc_curve
 from voxloom.evaluation.classification import ClassEvaluation, decision_curve
+from voxloom.evaluation.paired import Drawn
 from voxloom.evaluation.probabilities import Reliability
 from voxloom.evaluation.regression import NumberRow
 from voxloom.report.style import ALERT, INK, MARK, SOFT, color_of, new_figure, tidy
@@ -27,12 +29,12 @@ def roc_curves(found: ClassEvaluation) -> Figure:
         positive = truth == n
         if not 0 < positive.sum() < len(positive):
             continue
-        order = np.argsort(-p[:, n], kind="stable")
-        hits, ends = positive[order], np.append(np.flatnonzero(np.diff(p[order, n])), len(order) - 1)
-        tp, fp = np.cumsum(hits)[ends], np.cumsum(~hits)[ends]
+        found_curve = roc_curve(positive, p[:, n])
         name, shade = found.classes[n], color_of(color + 6)
-        left.plot([0, *(fp / (~hits).sum())], [0, *(tp / hits.sum())], color=shade, label=name)
-        right.plot([0, *(tp / hits.sum())], [1, *(tp / (tp + fp))], color=shade, drawstyle="steps-pre", label=name)
+        left.plot([0, *found_curve.fallout], [0, *found_curve.sensitivity], color=shade, label=name)
+        right.plot(
+            [0, *found_curve.sensitivity], [1, *found_curve.precision], color=shade, drawstyle="steps-pre", label=name
+        )
     left.plot([0, 1], [0, 1], color=SOFT, linewidth=0.8, linestyle=":")
     left.set(xlabel="1 - specificity", ylabel="sensitivity", xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
     right.set(xlabel="sensitivity", ylabel="precision", xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
@@ -130,4 +132,17 @@ def number_plot(rows: Sequence[NumberRow], name: str) -> Figure:
     right.set(xlabel=f"true {name}", ylabel="predicted minus true")
     for axes in (left, right):
         tidy(axes)
+    return figure
+
+
+def curves_beside(curves: Mapping[str, Drawn]) -> Figure:
+    """The same curve of several runs over one another."""
+    figure = new_figure(4.6, 4.2)
+    axes = figure.subplots()
+    for n, (name, curve) in enumerate(curves.items()):
+        axes.plot(curve.x, curve.y, color=color_of(n), label=name)
+    first = next(iter(curves.values()))
+    axes.set(xlabel=first.x_title, ylabel=first.y_title, xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
+    axes.legend(fontsize=8, frameon=False)
+    tidy(axes)
     return figure

@@ -72,15 +72,21 @@ def risk_coverage_plot(curve: RiskCoverage, risk: str = "mean 1 − Dice") -> Fi
 
 
 def robustness_plot(
-    name: str, levels: Sequence[str], means: Sequence[Estimate], limit: float, first_bad: int | None
+    name: str,
+    levels: Sequence[str],
+    means: Sequence[Estimate],
+    limit: float,
+    first_bad: int | None,
+    measured: str = "Dice",
 ) -> Figure:
-    """Mean Dice with its interval over the levels of one stress; the first level below the limit is marked.
+    """A mean figure with its interval over the levels of one stress; the first level beyond the limit is marked.
 
     Parameters
     ----------
     levels : for the axis; the first is the scan as it is.
-    limit : the Dice at which the mean has fallen too far.
-    first_bad : index of the first level below ``limit``.
+    limit : the value at which the mean has got too bad.
+    first_bad : index of the first level beyond ``limit``.
+    measured : name of the figure; shares are drawn from 0 to 1.
     """
     figure = new_figure(3.9, 2.9)
     axes = figure.subplots()
@@ -94,7 +100,7 @@ def robustness_plot(
             [first_bad], [values[first_bad]], s=90, facecolors="none", edgecolors=ALERT, linewidths=1.8, zorder=3
         )
     axes.set_xticks(places, list(levels), rotation=20 if max(map(len, levels)) > 6 else 0)
-    axes.set(title=name, ylabel="mean Dice", ylim=(0, 1.02))
+    axes.set(title=name, ylabel=f"mean {measured}", ylim=(0, 1.02 * max(1.0, *values, *ends[1][np.isfinite(ends[1])])))
     axes.title.set_fontsize(10)
     tidy(axes)
     return figure

@@ -79,6 +79,13 @@ class Meaning:
         vector = np.array([shares[name] for name in self.classes], dtype=np.float32)
         return vector / vector.sum()
 
+    def words(self, target: Vector) -> str:
+        """A target for people: the class, the shares of several, or the findings that are there."""
+        if self.kind == "findings":
+            return ", ".join(n for n, t in zip(self.classes, target, strict=True) if t > 0.5) or "none of the findings"
+        told = [(n, float(t)) for n, t in zip(self.classes, target, strict=True) if t > 0.005]
+        return told[0][0] if len(told) == 1 else ", ".join(f"{n} {t:.2f}" for n, t in told)
+
     def _names(self, given: Sequence[Any], case: Case) -> list[str]:
         """The class, or the class of every rater."""
         if self.rules is None:

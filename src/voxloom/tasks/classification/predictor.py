@@ -12,33 +12,33 @@ import torch
 
 from voxloom.evaluation.conformal import class_set
 from voxloom.evaluation.probabilities import at_temperature
-from voxloom.files import read_json
 from voxloom.tasks.classification.answer import ClassAnswer
 from voxloom.tasks.classification.classes import Meaning
 from voxloom.tasks.classification.objective import probabilities_of
+from voxloom.tasks.whole_case.calibration import read_calibration
 from voxloom.tasks.whole_case.predictor import AnswerPredictor, CasePredictor
-from voxloom.tasks.whole_case.task import CALIBRATION
 from voxloom.training.weights import load_weights
 from voxloom.volume import Volume
 
 
 @dataclass(frozen=True)
 class ClassCalibration:
-    """What the held-out cases taught: temperature of the probabilities, and the limit of conformal sets."""
+    """What calibration cases taught: temperature of the probabilities, the limit of conformal sets; and hashes of these cases."""
 
     temperature: float = 1.0
     limit: float = float("inf")
     promise: float | None = None
+    used: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, run: Path) -> ClassCalibration:
         """That of a run; nothing where there is none."""
-        path = run / CALIBRATION
-        if not path.is_file():
+        about = read_calibration(run)
+        if about is None:
             return cls()
-        about = read_json(path)
+        used = frozenset(about.get("used", ()))
         limit = about.get("limit")
-        return cls(float(about["temperature"]), float("inf") if limit is None else float(limit), about["promise"])
+        return cls(float(about["temperature"]), float("inf") if limit is None else float(limit), about["promise"], used)
 
 
 @dataclass(frozen=True)

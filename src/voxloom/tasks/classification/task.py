@@ -13,24 +13,32 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel
 
+from voxloom.attribution import Explainable
 from voxloom.dataset import Case, Dataset, Labels
 from voxloom.errors import BadInput
 from voxloom.evaluation.classification import ClassEvaluation, ClassRow
-from voxloom.evaluation.conformal import class_scores, quantile
+from voxloom.evaluation.compare_classes import CLASSES
+from voxloom.evaluation.conformal import check_classes, class_scores, quantile
+from voxloom.evaluation.paired import Comparison
 from voxloom.evaluation.probabilities import at_temperature, fit_temperature
 from voxloom.evaluation.scores import CLASS_SCORES
-from voxloom.files import write_json, write_text
+from voxloom.files import write_text
+from voxloom.report.cards.whole_cases import Classes
 from voxloom.report.class_table import class_rows
 from voxloom.run.run import Run
 from voxloom.tasks.classification.answer import ClassAnswer
 from voxloom.tasks.classification.classes import Meaning, find_meaning
+from voxloom.tasks.classification.explained import explain_classes
 from voxloom.tasks.classification.objective import ClassObjective
 from voxloom.tasks.classification.predictor import ClassCalibration, ClassPredictor, balanced_repeats
 from voxloom.tasks.scoring import held_out, pooled
+from voxloom.tasks.stressed import StressTest
 from voxloom.tasks.study import Study
-from voxloom.tasks.task import PLAIN, Table, Wish
+from voxloom.tasks.task import PLAIN, Example, Table, Wish
+from voxloom.tasks.whole_case.calibration import TOLD, was_used, write_calibration
 from voxloom.tasks.whole_case.settings import ClassificationSettings
-from voxloom.tasks.whole_case.task import CALIBRATION, WholeCaseTask
+from voxloom.tasks.whole_case.stress import CLASS_STRESS
+from voxloom.tasks.whole_case.task import BEST, WORST, WholeCaseTask, check_rows
 
 
 class Classification(WholeCaseTask):
@@ -41,6 +49,8 @@ class Classification(WholeCaseTask):
     settings: type[BaseModel] | None = ClassificationSettings
     main_score = "auc"
     scores: Mapping[str, Any] = CLASS_SCORES
+    comparison: Comparison | None = CLASSES
+    stress: StressTest | None = CLASS_STRESS
     trained_on = "classes"
     title, monitor = "Classes", "val_loss"
 
@@ -117,27 +127,36 @@ class Classification(WholeCaseTask):
             raise BadInput(what, None, f"The run tells apart {', '.join(predictor.meaning.classes)}")
         truth = predictor.meaning.classes[int(target.argmax())]
         table.add(ClassRow(case.id, case.patient, truth, prediction.probabilities))
-        return []
+        return [TOLD] if was_used(case, predictor.calibration.used) else []
 
     def settle(self, study: Study, scored: Mapping[str, ClassEvaluation]) -> tuple[dict[str, Table], dict[str, Any]]:
         """Temperature and conformal limit by the held-out cases; their own figures stay uncalibrated."""
         if not scored:
             return {}, {}
-        found = pooled(scored.values())
-        assert isinstance(found, ClassEvaluation)
-        promise = study.settings.own.promise
-        temperature = fit_temperature(found.probabilities, found.truth)
-        calibrated = at_temperature(found.probabilities, temperature)
-        limit = quantile(class_scores(calibrated, found.truth), promise, found.patients)
-        about = {
+        about = self.calibration(pooled(scored.values()), study.settings.own.promise)
+        write_calibration(study.folder, about)
+        return dict(scored), {"calibration": about}
+
+    def calibration(self, table: Any, promise: float) -> dict[str, Any]:
+        """Temperature, the limit of conformal sets, and whether the promise of these holds on cases they were not fitted to."""
+        temperature = fit_temperature(table.probabilities, table.truth)
+        limit = quantile(
+            class_scores(at_temperature(table.probabilities, temperature), table.truth), promise, table.patients
+        )
+        check = check_classes(table.probabilities, table.truth, promise, table.patients)
+        return {
             "temperature": temperature,
             "limit": None if math.isinf(limit) else limit,
             "promise": promise,
-            "cases": len(found.rows),
-            "patients": len(set(found.patients)),
+            "cases": len(table.rows),
+            "patients": len(set(table.patients)),
+            "checked": check.to_dict() if check else None,
         }
-        write_json(study.folder / CALIBRATION, about)
-        return dict(scored), {"calibration": about}
+
+    def calibration_rows(self, about: Mapping[str, Any]) -> list[list[str]]:
+        """For the screen."""
+        rows = [["temperature of the probabilities", f"{about['temperature']:.3f}"]]
+        return [*rows, *check_rows(about["checked"], "sets", "classes per set")]
 
     def rows(self, summary: Mapping[str, Any] | None) -> list[list[str]]:
         """AUC, accuracy and their like."""
@@ -151,10 +170,35 @@ class Classification(WholeCaseTask):
         """A metric over all classes, or of one: "auc", "f1.mass"."""
         return scores_of(summary, score)
 
+    def subject(self) -> Classes:
+        """Classes, by the keys of its section."""
+        assert self.section is not None
+        return Classes(self.section)
+
+    def explainable(self, run: Run, folds: Sequence[Path], device: str = "auto") -> Explainable:
+        """Every class."""
+        return explain_classes(self.load(folds, device=device))
+
+    def examples(self, table: ClassEvaluation) -> list[Example]:
+        """The most confidently wrong with the maps of answer and truth, then the surest right ones."""
+        losses = table.losses()
+        wrong = [one for one in losses if not one.right][:WORST]
+        right = [one for one in reversed(losses) if one.right][:BEST]
+        return [
+            Example(
+                one.case,
+                tuple(dict.fromkeys((one.answer, one.truth))),
+                f"{one.case}: {one.truth}, answer {one.answer} ({one.confidence:.2f})",
+                bool(one.right),
+            )
+            for one in (*wrong, *right)
+        ]
+
     def report(self, run: Path) -> Path:
-        """The page."""
+        """Page and cards."""
         from voxloom.report.class_page import write_class_report
 
+        self.cards(run)
         return write_class_report(run)
 
 
@@ -176,7 +220,7 @@ def scores_of(summary: Mapping[str, Any], score: str) -> dict[str, float | None]
     """
     validation = held_out(summary)
     metric, _, label = score.partition(".")
-    metrics = [name for name, v in validation.items() if isinstance(v, dict) and "value" in next(iter(v.values()), {})]
+    metrics = [name for name in CLASS_SCORES if name in validation]
     if metric not in metrics:
         raise BadInput(f"there is no metric `{metric}`", None, f"There are {', '.join(metrics)}")
     by_class = validation[metric]

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from voxloom.evaluation.measures import Measures
+
 #: Verb of ``voxloom.tasks.abilities`` -> what such a run cannot do, and what to do instead.
 CANNOT = {
     "predict --tta": "average over mirror images (--tta), since sides would change places",
     "predict --uncertainty": "write maps of uncertainty; its points carry a confidence each",
-    "show": "be drawn with contours of labels; its report.html shows its points",
+    **dict.fromkeys(
+        ("show batch", "show results", "show slices", "show kernels", "show activations"),
+        "be drawn with contours of labels; its report.html shows its points",
+    ),
     "review": "be reviewed by Dice",
     "compare": "be compared by Dice; compare its points: voxloom points A/test/predictions B/test/predictions --truth POINTS",
     "stress": "be stressed by Dice",
@@ -22,6 +27,7 @@ CANNOT = {
 UNUSED = {
     "data.labels": "it is about label maps",
     "data.ignore": "it is about label maps",
+    **{f"evaluate.{key}": "it is about label maps" for key in Measures.model_fields},
     "labels.merge": "it is about label maps; `landmarks.maps` says what shares a map",
     "slices.plane": "`landmarks.network` says how slices are seen",
     "slices.neighbors": "`landmarks.network` says how slices are seen",

@@ -6,12 +6,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from numpy.typing import NDArray
 from pydantic import BaseModel
 
+from voxloom.attribution import Explainable
 from voxloom.dataset import Case, Dataset, Labels
 from voxloom.dataset.inspect import Fingerprint
 from voxloom.dataset.sides import left_right_axes
 from voxloom.errors import BadInput
+from voxloom.evaluation.paired import Comparison
 from voxloom.evaluation.points import PointEvaluation
 from voxloom.evaluation.scores import POINT_SCORES
 from voxloom.landmarks import LandmarkSettings
@@ -24,6 +27,7 @@ from voxloom.run.matching import MatchedCases, ordered_cases
 from voxloom.run.mirroring import kept_mirrors
 from voxloom.run.run import Run
 from voxloom.run.scans import Scan
+from voxloom.tasks.landmarks.explained import explain_marks
 from voxloom.tasks.landmarks.limits import CANNOT, UNUSED
 from voxloom.tasks.landmarks.material import LandmarkMaterial, landmark_material
 from voxloom.tasks.landmarks.plan import checked, grid_of, headers_of, plan_landmarks
@@ -33,10 +37,13 @@ from voxloom.tasks.landmarks.scores import read_point_scores
 from voxloom.tasks.landmarks.scoring import PointTable, settle
 from voxloom.tasks.landmarks.timing import fitted_plan
 from voxloom.tasks.landmarks.training import LandmarkTraining
-from voxloom.tasks.plan_page import plan_page
+from voxloom.tasks.panels import Panel
+from voxloom.tasks.plan_page import plan_page, plan_rows, under_budget
+from voxloom.tasks.predicted import PredictedCases
 from voxloom.tasks.settings import Settings, resolve
+from voxloom.tasks.stressed import StressTest
 from voxloom.tasks.study import Study
-from voxloom.tasks.task import PLAIN, Material, Planned, Table, Wish
+from voxloom.tasks.task import PLAIN, Calibrated, Example, Material, Planned, Table, Wish
 from voxloom.volume import Volume
 
 #: Formats of points.
@@ -54,6 +61,9 @@ class Landmarks:
     ending = ".csv"
     main_score = "recall"
     scores: Mapping[str, Any] = POINT_SCORES
+    comparison: Comparison | None = None
+    stress: StressTest | None = None
+    calibrates = False
     trained_on = "points"
     cannot: Mapping[str, str] = CANNOT
     unused: Mapping[str, str] = UNUSED
@@ -92,8 +102,9 @@ class Landmarks:
         plan = plan_landmarks(recipe, headers, m.layout.count)
         if seconds is not None:
             plan = fitted_plan(plan, headers, m.layout, device, seconds)
-        opening = f"{len(m.dataset)} cases with points; recipe `{plan.recipe.name}`."
-        return Planned(plan.recipe, plan.reasons, plan_page(opening, plan.reasons))
+        opening = f"{len(m.dataset)} cases with points; {under_budget(plan.recipe)}"
+        rows = plan_rows(recipe, plan.recipe, plan.reasons)
+        return Planned(plan.recipe, rows, plan_page(opening, rows))
 
     def resolve(self, recipe: Recipe) -> Settings:
         """All sections, and ``landmarks:``."""
@@ -124,6 +135,7 @@ class Landmarks:
             description=describe_model(study, number),
             repeats={name: repeats_of(study.dataset[name], s.own.oversample) for name in fold.train},
             pace=s.recipe.pace.get(f"fold_{number}", ()),
+            left_out=s.recipe.left_out.get(f"fold_{number}", ()),
             init=s.recipe.init,
         )
 
@@ -194,7 +206,11 @@ class Landmarks:
         return settle(study, scored) if scored else {}, {}
 
     def cards(self, run: Path) -> None:
-        """None yet."""
+        """Model card, CLAIM and methods."""
+        from voxloom.report.cards import write_cards
+        from voxloom.report.cards.marks import MARKS
+
+        write_cards(run, MARKS)
 
     def spread(self, scored: Mapping[str, PointEvaluation]) -> dict[str, Any]:
         """Not measured."""
@@ -205,6 +221,18 @@ class Landmarks:
     ) -> dict[str, Any]:
         """None beside the table's."""
         return {}
+
+    def calibrate(self, run: Run, table: Any, promise: float, name: str, cases: Sequence[Case] = ()) -> Calibrated:
+        """Not its own."""
+        raise BadInput("its answers are not calibrated so", run.folder)
+
+    def batch_panels(self, study: Study, images: NDArray[Any], targets: NDArray[Any]) -> list[Panel]:
+        """Refused before."""
+        raise BadInput("a batch of points cannot be drawn", study.folder)
+
+    def result_panels(self, held: PredictedCases, cases: Sequence[str]) -> list[Panel]:
+        """Refused before."""
+        raise BadInput("results of points cannot be drawn", held.run.folder)
 
     def rows(self, summary: Mapping[str, Any] | None) -> list[list[str]]:
         """Recall and distances per level."""
@@ -218,10 +246,19 @@ class Landmarks:
         """A figure over all landmarks, or of one level."""
         return read_point_scores(dict(summary), score)
 
+    def explainable(self, run: Run, folds: Sequence[Path], device: str = "auto") -> Explainable:
+        """Every map of landmarks where it is found."""
+        return explain_marks(self.load(folds, device=device))
+
+    def examples(self, table: PointEvaluation) -> list[Example]:
+        """None: the report shows the points."""
+        return []
+
     def report(self, run: Path) -> Path:
-        """The page."""
+        """Page and cards."""
         from voxloom.report.landmark_page import write_landmark_report
 
+        self.cards(run)
         return write_landmark_report(run)
 
 

@@ -47,7 +47,8 @@ class LandmarkTraining:
     spacing : mm of the prepared grid, order i j k (the median where cases keep their own).
     description : written into ``model.json`` beside the weights.
     repeats : how often cases are drawn in a pass, by id; others once.
-    pace : corrections of the number of steps to replay, from an earlier run under a budget.
+    pace, left_out : corrections of the number of steps to replay, and validations to leave out, from an earlier run under a
+        budget.
     init : where the first weights of a U-Net come from.
     """
 
@@ -66,6 +67,7 @@ class LandmarkTraining:
     description: dict[str, Any]
     repeats: Mapping[str, int] = field(default_factory=dict)
     pace: tuple[tuple[int, int], ...] = ()
+    left_out: tuple[int, ...] = ()
     init: InitSettings = RANDOM
 
     @property

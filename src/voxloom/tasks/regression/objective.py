@@ -58,6 +58,11 @@ class Scale:
         numbers = (np.array(self.raw(case)) - self.means) / self.sds
         return None if np.isnan(numbers).all() else numbers.astype(np.float32)
 
+    def words(self, target: Vector) -> str:
+        """A target for people, in its own units."""
+        told = zip(self.names, target * self.sds + self.means, strict=True)
+        return ", ".join(f"{name} {'unknown' if np.isnan(v) else format(v, '.4g')}" for name, v in told)
+
     def values(self, answers: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         """Numbers (n, T) in their own units, and their SDs where the network says them, of answers (n, L)."""
         width = len(self.names)

@@ -10,10 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from voxloom.files import read_json
 from voxloom.tasks.regression.objective import Scale
+from voxloom.tasks.whole_case.calibration import read_calibration
 from voxloom.tasks.whole_case.predictor import AnswerPredictor, CasePredictor
-from voxloom.tasks.whole_case.task import CALIBRATION
 from voxloom.training.weights import load_weights
 from voxloom.volume import Volume
 
@@ -51,19 +50,21 @@ class NumberAnswer:
 
 @dataclass(frozen=True)
 class NumberCalibration:
-    """Half-widths of conformal intervals per target, in its units; infinite where too few cases were held out to promise one."""
+    """Half-widths of conformal intervals per target, in its units, infinite where there were too few cases to promise one; and hashes
+    of the cases of another data set that they were fitted to."""
 
     limits: tuple[float, ...] = ()
     promise: float | None = None
+    used: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, run: Path) -> NumberCalibration:
         """That of a run; nothing where there is none."""
-        path = run / CALIBRATION
-        if not path.is_file():
+        about = read_calibration(run)
+        if about is None:
             return cls()
-        about = read_json(path)
-        return cls(tuple(math.inf if v is None else float(v) for v in about["limits"]), about["promise"])
+        used = frozenset(about.get("used", ()))
+        return cls(tuple(math.inf if v is None else float(v) for v in about["limits"]), about["promise"], used)
 
 
 @dataclass(frozen=True)

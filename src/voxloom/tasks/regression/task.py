@@ -13,21 +13,29 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel
 
+from voxloom.attribution import Explainable
 from voxloom.dataset import Case, Dataset, Labels
 from voxloom.errors import BadInput
-from voxloom.evaluation.conformal import quantile
+from voxloom.evaluation.compare_numbers import NUMBERS
+from voxloom.evaluation.conformal import check_errors, quantile
+from voxloom.evaluation.paired import Comparison
 from voxloom.evaluation.regression import NumberEvaluation, NumberRow
 from voxloom.evaluation.scores import NUMBER_SCORES
-from voxloom.files import write_json, write_text
+from voxloom.files import write_text
+from voxloom.report.cards.whole_cases import Numbers
 from voxloom.report.class_table import target_rows
 from voxloom.run.run import Run
+from voxloom.tasks.regression.explained import explain_numbers
 from voxloom.tasks.regression.objective import NumberObjective, Scale, find_scale
 from voxloom.tasks.regression.predictor import NumberAnswer, NumberCalibration, NumberPredictor
 from voxloom.tasks.scoring import held_out, pooled
+from voxloom.tasks.stressed import StressTest
 from voxloom.tasks.study import Study
-from voxloom.tasks.task import PLAIN, Table, Wish
+from voxloom.tasks.task import PLAIN, Example, Table, Wish
+from voxloom.tasks.whole_case.calibration import TOLD, was_used, write_calibration
 from voxloom.tasks.whole_case.settings import RegressionSettings
-from voxloom.tasks.whole_case.task import CALIBRATION, WholeCaseTask
+from voxloom.tasks.whole_case.stress import NUMBER_STRESS
+from voxloom.tasks.whole_case.task import BEST, WORST, WholeCaseTask, check_rows
 
 
 class Regression(WholeCaseTask):
@@ -38,6 +46,8 @@ class Regression(WholeCaseTask):
     settings: type[BaseModel] | None = RegressionSettings
     main_score = "mae"
     scores: Mapping[str, Any] = NUMBER_SCORES
+    comparison: Comparison | None = NUMBERS
+    stress: StressTest | None = NUMBER_STRESS
     trained_on = "numbers"
     title, monitor = "Numbers", "val_loss"
 
@@ -106,24 +116,44 @@ class Regression(WholeCaseTask):
             if not math.isnan(truth)
         ]
         table.add(rows)
-        return [] if rows else ["has no target and is not scored"]
+        if not rows:
+            return ["has no target and is not scored"]
+        return [TOLD] if was_used(case, predictor.calibration.used) else []
 
     def settle(self, study: Study, scored: Mapping[str, NumberEvaluation]) -> tuple[dict[str, Table], dict[str, Any]]:
         """Conformal half-widths by the errors of the held-out cases."""
         if not scored:
             return {}, {}
-        found = pooled(scored.values())
-        assert isinstance(found, NumberEvaluation)
-        promise, limits, counts = study.settings.own.promise, [], []
-        for name in study.material.meaning.names:  # type: ignore[attr-defined]
-            rows = found.of(name)
-            errors = [abs(row.prediction - row.truth) for row in rows]
-            limit = quantile(errors, promise, [row.patient for row in rows]) if rows else math.inf
-            limits.append(None if math.isinf(limit) else limit)
-            counts.append(len({row.patient for row in rows}))
-        about = {"limits": limits, "promise": promise, "patients": counts}
-        write_json(study.folder / CALIBRATION, about)
+        names = study.material.meaning.names  # type: ignore[attr-defined]
+        about = self.calibration(pooled(scored.values()), study.settings.own.promise, names)
+        write_calibration(study.folder, about)
         return dict(scored), {"calibration": about}
+
+    def calibration(self, table: Any, promise: float, names: Sequence[str] = ()) -> dict[str, Any]:
+        """Half-widths per target, and whether their promise holds on cases they were not fitted to.
+
+        Parameters
+        ----------
+        names : of the targets, in the order of the run; empty takes those of the table.
+        """
+        limits, counts, checks = [], [], {}
+        for name in names or table.targets:
+            rows = table.of(name)
+            errors, patients = [abs(row.prediction - row.truth) for row in rows], [row.patient for row in rows]
+            limit = quantile(errors, promise, patients) if rows else math.inf
+            limits.append(None if math.isinf(limit) else limit)
+            counts.append(len(set(patients)))
+            check = check_errors(errors, promise, patients) if rows else None
+            checks[name] = check.to_dict() if check else None
+        return {"limits": limits, "promise": promise, "patients": counts, "checked": checks}
+
+    def calibration_rows(self, about: Mapping[str, Any]) -> list[list[str]]:
+        """For the screen."""
+        rows = []
+        for (name, check), limit in zip(about["checked"].items(), about["limits"], strict=True):
+            told = "too few patients for an interval" if limit is None else f"{limit:.4g}"
+            rows += [[f"{name}: half of an interval", told], *check_rows(check, f"{name}: intervals", "mean width")]
+        return rows
 
     def rows(self, summary: Mapping[str, Any] | None) -> list[list[str]]:
         """Errors per target."""
@@ -143,10 +173,29 @@ class Regression(WholeCaseTask):
             raise BadInput(f"there is no figure `{score}`", None, "There are mae, rmse, r2 and bias, of every target")
         return {"score": figures[metric]["value"]}
 
+    def subject(self) -> Numbers:
+        """Numbers, by the keys of its section."""
+        assert self.section is not None
+        return Numbers(self.section)
+
+    def explainable(self, run: Run, folds: Sequence[Path], device: str = "auto") -> Explainable:
+        """Every target."""
+        return explain_numbers(self.load(folds, device=device))
+
+    def examples(self, table: NumberEvaluation) -> list[Example]:
+        """The largest errors, then the smallest, with the maps of all targets."""
+        losses = table.losses()
+        best = losses[len(losses) - BEST :] if len(losses) >= WORST + BEST else []
+        return [
+            Example(one.case, (), f"{one.case}: {one.truth}, answer {one.answer}", one in best)
+            for one in (*losses[:WORST], *reversed(best))
+        ]
+
     def report(self, run: Path) -> Path:
-        """The page."""
+        """Page and cards."""
         from voxloom.report.class_page import write_number_report
 
+        self.cards(run)
         return write_number_report(run)
 
 

@@ -195,19 +195,14 @@ def overridden(recipe: Recipe, time_step: MachineTimer) -> StepTimer:
     return timer
 
 
-def plan_rows(recipe: Recipe, plan: Plan) -> list[tuple[str, str, str]]:
-    """Every choice, its value and its reason; what the recipe itself set is shown as such."""
-    given = {key: value for section in PLANNED for key, value in getattr(recipe, section).items()}
-    chosen = network_settings(fill_network(plan.network, recipe.network))
-    widths_apply = isinstance(chosen, NetworkSettings)
-    rows = [] if "kind" not in given else [("network", str(given["kind"]), "set by the recipe")]
+def reasons_of(recipe: Recipe, plan: Plan) -> list[tuple[str, str, str]]:
+    """The plan's choices that hold for the network of the recipe, each with its reason."""
+    learned = learned_as(plan.training, recipe)
+    widths_apply = isinstance(network_settings(fill_network(plan.network, recipe.network)), NetworkSettings)
+    rows = []
     for name, value, why in plan.reasons:
-        if name in given:
-            rows.append((name, str(given[name]), "set by the recipe"))
-        elif name == "optimizer":
-            learned = learned_as(plan.training, recipe)
-            why = why if learned.optimizer == plan.training.optimizer else "Muon was measured on U-Nets only"
-            rows.append((name, f"{learned.optimizer}, rate {learned.learning_rate:g}", why))
-        elif widths_apply or name not in ("width", "cells"):
+        if name == "optimizer" and learned.optimizer != plan.training.optimizer:
+            why = "Muon was measured on U-Nets only"
+        if widths_apply or name not in ("width", "cells"):
             rows.append((name, value, why))
     return rows

@@ -8,16 +8,21 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel
 
+from voxloom.attribution import Explainable
 from voxloom.dataset import Case, Dataset, Labels
 from voxloom.dataset.inspect import Fingerprint
 from voxloom.errors import BadInput
 from voxloom.evaluation import Evaluation, evaluate_case, robustness
 from voxloom.evaluation.case import undeclared_values
+from voxloom.evaluation.compare_masks import MASKS
 from voxloom.evaluation.measures import Measures
+from voxloom.evaluation.paired import Comparison
 from voxloom.evaluation.scores import MASK_SCORES
-from voxloom.formats import write_volume
+from voxloom.formats import read_label, write_volume
 from voxloom.prepare import PreparedCase, Statistics
 from voxloom.recipe.recipe import Recipe
 from voxloom.report.dice_table import dice_rows, metric_rows
@@ -25,18 +30,23 @@ from voxloom.run.matching import MatchedCases, matched_cases
 from voxloom.run.mirroring import without_sided_mirrors
 from voxloom.run.run import Run
 from voxloom.run.scans import Scan
-from voxloom.tasks.plan_page import plan_page, under_budget
-from voxloom.tasks.segmentation.facts import complete, gather_facts, plan_rows
+from voxloom.tasks.panels import Panel
+from voxloom.tasks.plan_page import plan_page, plan_rows, under_budget
+from voxloom.tasks.predicted import PredictedCases
+from voxloom.tasks.segmentation.explained import explain_labels
+from voxloom.tasks.segmentation.facts import complete, gather_facts, reasons_of
 from voxloom.tasks.segmentation.material import usable_cases
 from voxloom.tasks.segmentation.predictor import Predictor
 from voxloom.tasks.segmentation.scores import read_scores
 from voxloom.tasks.segmentation.scoring import read_tables, settle
+from voxloom.tasks.segmentation.stress import STRESS
 from voxloom.tasks.segmentation.structures import score_structures, write_structures
 from voxloom.tasks.segmentation.truth import truth_of
 from voxloom.tasks.segmentation.tta import views_told, with_tta
 from voxloom.tasks.settings import Settings, resolve
+from voxloom.tasks.stressed import StressTest
 from voxloom.tasks.study import Study
-from voxloom.tasks.task import PLAIN, Material, Planned, Table, Wish
+from voxloom.tasks.task import PLAIN, Calibrated, Example, Material, Planned, Table, Wish
 from voxloom.volume import Volume
 
 if TYPE_CHECKING:
@@ -54,6 +64,9 @@ class Segmentation:
     ending = ".nii.gz"
     main_score = "dice"
     scores: Mapping[str, Any] = MASK_SCORES
+    comparison: Comparison | None = MASKS
+    stress: StressTest | None = STRESS
+    calibrates = False
     trained_on = "label maps"
     cannot: Mapping[str, str] = {}
     unused: Mapping[str, str] = {}
@@ -90,7 +103,7 @@ class Segmentation:
         from voxloom.tasks.segmentation.noise import timed_step
 
         full, plan = complete(recipe, facts, device, seconds, partial(timed_step, device=device))
-        rows = tuple(plan_rows(recipe, plan))
+        rows = plan_rows(recipe, full, reasons_of(recipe, plan))
         opening = f"{facts.cases} training cases; {under_budget(recipe)}"
         closing = " Change a key there and train again with `voxloom train -r`."
         return Planned(full, rows, plan_page(opening, rows, closing))
@@ -120,6 +133,7 @@ class Segmentation:
             seed=s.recipe.seed + number,
             description=describe_model(study, number, statistics),
             pace=s.recipe.pace.get(f"fold_{number}", ()),
+            left_out=s.recipe.left_out.get(f"fold_{number}", ()),
             slices=s.slices,
             init=s.recipe.init,
         )
@@ -200,6 +214,27 @@ class Segmentation:
         assert labels is not None
         return score_structures(run, labels, predictions, cases, folder)
 
+    def calibrate(self, run: Run, table: Any, promise: float, name: str, cases: Sequence[Case] = ()) -> Calibrated:
+        """Not its own."""
+        raise BadInput("its answers are not calibrated so", run.folder)
+
+    def batch_panels(self, study: Study, images: NDArray[Any], targets: NDArray[Any]) -> list[Panel]:
+        """The first channel with the contours of the labels."""
+        flat, spacing = images.ndim == 4, study.settings.spacing
+        pairs = ((i[0][..., None], t[..., None]) if flat else (i[0], t) for i, t in zip(images, targets, strict=True))
+        return [Panel(image, spacing, ((inner, "-"),)) for image, inner in pairs]
+
+    def result_panels(self, held: PredictedCases, cases: Sequence[str]) -> list[Panel]:
+        """Truth as solid and prediction as dashed contours."""
+        labels, shown = held.labels, []
+        assert labels is not None
+        for name in cases:
+            case = held.cases[name]
+            image, truth, found = case.read_image(), truth_of(case), read_label(held.predictions[name])
+            masks = (labels.encode(truth.data[0]), "-"), (labels.encode(found.data[0]), "--")
+            shown.append(Panel(image.present[0].astype(np.float32), image.spacing, masks, name))
+        return shown
+
     def rows(self, summary: Mapping[str, Any] | None) -> list[list[str]]:
         """Dice per label."""
         return dice_rows(summary or {})
@@ -215,8 +250,17 @@ class Segmentation:
     def cards(self, run: Path) -> None:
         """Model card, CLAIM and methods."""
         from voxloom.report.cards import write_cards
+        from voxloom.report.cards.label_maps import LABEL_MAPS
 
-        write_cards(run)
+        write_cards(run, LABEL_MAPS)
+
+    def explainable(self, run: Run, folds: Sequence[Path], device: str = "auto") -> Explainable:
+        """Every label where it is predicted."""
+        return explain_labels(self.load(folds, device=device).with_run(run))
+
+    def examples(self, table: Evaluation) -> list[Example]:
+        """None: the report shows slices with contours."""
+        return []
 
     def report(self, run: Path) -> Path:
         """Page and cards."""

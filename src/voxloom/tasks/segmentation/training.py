@@ -39,7 +39,8 @@ class SegmentationTraining:
     labels, network, training, augment, inference, seed : settings.
     spacing : mm of the prepared grid, order i j k.
     description : written into ``model.json`` beside the weights.
-    pace : corrections of the number of steps to replay, from an earlier run under a budget.
+    pace, left_out : corrections of the number of steps to replay, and validations to leave out, from an earlier run under a
+        budget.
     slices : which slices a 2D network sees.
     init : where the first weights come from.
     """
@@ -56,6 +57,7 @@ class SegmentationTraining:
     seed: int
     description: dict[str, Any]
     pace: tuple[tuple[int, int], ...] = ()
+    left_out: tuple[int, ...] = ()
     slices: SliceSettings = PLAIN_SLICES
     init: InitSettings = RANDOM
 

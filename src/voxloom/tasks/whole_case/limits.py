@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from voxloom.evaluation.measures import Measures
+
 #: Verb of ``voxloom.tasks.abilities`` -> what such a run cannot do, and what to do instead.
 CANNOT = {
     "predict --uncertainty": "write maps of uncertainty; its answers carry their spread over folds and views",
-    "show": "be drawn with contours of labels; its report.html shows its figures",
+    "show slices": "be drawn slice by slice by Dice; draw whole cases: show results",
+    "show activations": "show activations of a window with foreground; its kernels can be shown",
     "review": "be reviewed by Dice; report.html lists its top losses",
-    "compare": "be compared by Dice",
-    "stress": "be stressed by Dice",
-    "calibrate": "predict a Dice; its probabilities and intervals are calibrated in training",
     "pseudo": "give pseudo-labels",
     "rank": "rank scans by the disagreement of label maps",
     "ensemble": "be part of an ensemble of label maps",
@@ -26,6 +26,7 @@ UNUSED = {
     "training.loss": "the task's own section says which loss",
     "training.batch_dice": _LABELS,
     **{f"inference.{key}": _LABELS for key in ("largest_component", "postprocess", "instances")},
+    **{f"evaluate.{key}": _LABELS for key in Measures.model_fields},
     "inference.mirror": "predict with --tta instead",
     "inference.overlap": _WINDOWS,
     "augment.slice_skip_chance": _WINDOWS,

@@ -9,11 +9,11 @@ import numpy as np
 from voxloom.augment import AugmentSettings
 from voxloom.networks.case_settings import CaseNetworkSettings
 from voxloom.tasks.whole_case.plan import Timer
-from voxloom.tasks.whole_case.predictor import InMemory
 from voxloom.tasks.whole_case.sampling import WholeCase
 from voxloom.tasks.whole_case.training import Objective, WholeCaseTraining
 from voxloom.training.settings import TrainingSettings
 from voxloom.training.timing import seconds_per_step
+from voxloom.training.windows import InMemory
 
 
 def step_timer(objective: Objective, targets: int, device: str) -> Timer:

@@ -26,29 +26,11 @@ from voxloom.tasks.whole_case.material import scaled
 from voxloom.tasks.whole_case.training import answer
 from voxloom.training.settings import TrainingSettings
 from voxloom.training.weights import load_weights
-from voxloom.training.windows import Triple, read_padded
+from voxloom.training.windows import InMemory, read_padded
 from voxloom.volume import Volume
 
 #: Changed views of test-time augmentation beside the scan as it is (fastMONAI: n = 4).
 VIEWS = 4
-
-
-@dataclass(frozen=True)
-class InMemory:
-    """A prepared image (C, I, J, K) as the samplers know it."""
-
-    values: np.ndarray
-    spacing: tuple[float, float, float] = (1.0, 1.0, 1.0)
-
-    @property
-    def shape(self) -> Triple:
-        """Voxels."""
-        i, j, k = self.values.shape[1:]
-        return (i, j, k)
-
-    def image(self, slices: tuple[slice, slice, slice] | None = None) -> np.ndarray:
-        """Float32 (C, I, J, K)."""
-        return self.values if slices is None else self.values[(slice(None), *slices)]
 
 
 @dataclass(frozen=True)
@@ -160,6 +142,11 @@ class AnswerPredictor:
     def channels(self) -> tuple[str, ...]:
         """Names of the channels that a scan must have."""
         return self.networks.channels
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """The networks of the folds."""
+        return self.networks.members
 
     @property
     def may_lack(self) -> bool:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ValidationError
 
 from voxloom.dataset import Case, Dataset, Labels
@@ -22,14 +23,18 @@ from voxloom.networks.case_settings import case_network_settings
 from voxloom.prepare import PreparedCase, Statistics
 from voxloom.recipe.keys import as_bad_input
 from voxloom.recipe.recipe import Recipe
+from voxloom.report.cards.subject import Subject
 from voxloom.run.cases import joined_cases
 from voxloom.run.matching import MatchedCases, ordered_cases
 from voxloom.run.run import Run
 from voxloom.run.scans import Scan
-from voxloom.tasks.plan_page import plan_page, under_budget
+from voxloom.tasks.panels import Panel
+from voxloom.tasks.plan_page import plan_page, plan_rows, under_budget
+from voxloom.tasks.predicted import PredictedCases
 from voxloom.tasks.settings import Settings, resolve
 from voxloom.tasks.study import Study
-from voxloom.tasks.task import Material, Planned, Wish
+from voxloom.tasks.task import Calibrated, Material, Planned, Wish
+from voxloom.tasks.whole_case.calibration import CALIBRATION, write_calibration
 from voxloom.tasks.whole_case.limits import CANNOT, UNUSED
 from voxloom.tasks.whole_case.material import WholeCaseMaterial, scales_of
 from voxloom.tasks.whole_case.noise import step_timer
@@ -40,9 +45,9 @@ from voxloom.tasks.whole_case.settings import WholeCaseSettings
 from voxloom.tasks.whole_case.training import Objective, WholeCaseTraining
 from voxloom.volume import Volume
 
-#: What a run learned on its held-out cases about its answers.
-CALIBRATION = "calibration.json"
 ENDINGS = (".json",)
+#: Held-out cases that a report shows with maps: the worst, and some that were right.
+WORST, BEST = 5, 3
 
 
 class WholeCaseTask(ABC):
@@ -57,12 +62,13 @@ class WholeCaseTask(ABC):
     ending = ".json"
     unused: Mapping[str, str] = UNUSED
     cannot: Mapping[str, str] = CANNOT
+    calibrates = True
     trained_on: str
     monitor: str
 
     @abstractmethod
     def meaning_of(self, dataset: Dataset, settings: Any) -> Any:
-        """What the targets of a data set are; has ``target(case)``, ``outputs`` and ``to_dict()``."""
+        """What the targets of a data set are; has ``target(case)``, ``words(target)``, ``outputs`` and ``to_dict()``."""
 
     @abstractmethod
     def meaning_from(self, values: Mapping[str, Any]) -> Any:
@@ -141,7 +147,7 @@ class WholeCaseTask(ABC):
         assert self.section is not None
         values = plan.recipe.model_dump(mode="json") | {self.section: settings.model_dump(mode="json")}
         full = Recipe.check(values, f"recipe {recipe.name}")
-        rows = plan.rows + tuple(("cases", str(len(m.dataset)), note) for note in m.notes)
+        rows = plan_rows(recipe, full, plan.rows) + tuple(("cases", str(len(m.dataset)), note) for note in m.notes)
         opening = f"{len(m.dataset)} training cases; {under_budget(full)}"
         return Planned(full, rows, plan_page(opening, rows))
 
@@ -186,6 +192,7 @@ class WholeCaseTask(ABC):
                 name: n * oversampled(study.dataset[name], s.own) for name, n in zip(fold.train, repeats, strict=True)
             },
             pace=s.recipe.pace.get(f"fold_{number}", ()),
+            left_out=s.recipe.left_out.get(f"fold_{number}", ()),
             init=s.recipe.init,
         )
 
@@ -233,9 +240,50 @@ class WholeCaseTask(ABC):
         write_text(path, json.dumps({"case": name, **prediction.to_dict()}, indent=2, ensure_ascii=False) + "\n")
         return path
 
+    def batch_panels(self, study: Study, images: NDArray[Any], targets: NDArray[Any]) -> list[Panel]:
+        """The first channel, and the target in words."""
+        told, spacing = own(study.material).meaning, study.settings.spacing
+        firsts = (image[0][..., None] if images.ndim == 4 else image[0] for image in images)
+        return [
+            Panel(image, spacing, (), f"target {told.words(target)}")
+            for image, target in zip(firsts, targets, strict=True)
+        ]
+
+    def result_panels(self, held: PredictedCases, cases: Sequence[str]) -> list[Panel]:
+        """The first channel, with truth and answer in words."""
+        table, shown = self.read_table(held.tables, held.run), []
+        for name in cases:
+            image = held.cases[name].read_image()
+            shown.append(Panel(image.present[0].astype(np.float32), image.spacing, (), f"{name}: {table.words(name)}"))
+        return shown
+
+    @abstractmethod
+    def calibration(self, table: Any, promise: float) -> dict[str, Any]:
+        """What scored cases teach about answers, for ``calibration.json``."""
+
+    @abstractmethod
+    def calibration_rows(self, about: Mapping[str, Any]) -> list[list[str]]:
+        """The same for the screen."""
+
+    def calibrate(self, run: Run, table: Any, promise: float, name: str, cases: Sequence[Case] = ()) -> Calibrated:
+        """Fit and keep it; cases of another data set are remembered, so that no later test counts them in silence."""
+        about = self.calibration(table, promise)
+        write_calibration(run.folder, about, name, cases)
+        return Calibrated({**about, "on": name}, self.calibration_rows(about), (run.folder / CALIBRATION,))
+
+    @abstractmethod
+    def read_table(self, paths: Sequence[Path], run: Run) -> Any:
+        """The rows of tables; has ``words(case)``, truth and answer for people."""
+
+    @abstractmethod
+    def subject(self) -> Subject:
+        """What its runs answer with, for their cards."""
+
     def cards(self, run: Path) -> None:
-        """None yet."""
-        return None
+        """Model card, CLAIM and methods."""
+        from voxloom.report.cards import write_cards
+
+        write_cards(run, self.subject())
 
     def spread(self, scored: Mapping[str, Any]) -> dict[str, Any]:
         """Not measured."""
@@ -246,6 +294,15 @@ class WholeCaseTask(ABC):
     ) -> dict[str, Any]:
         """None beside the table's."""
         return {}
+
+
+def check_rows(check: Mapping[str, Any] | None, what: str, size: str) -> list[list[str]]:
+    """How a promise did on cases that it was not fitted to, for the screen."""
+    if check is None:
+        return [[f"{what} that held the truth", "not checked: one patient only"]]
+    told = f"{100 * check['held']:.0f} % [{100 * check['low']:.0f}, {100 * check['high']:.0f}] of {check['patients']} patients"
+    width = "no bound" if check["size"] is None else f"{check['size']:.3g}"
+    return [[f"{what} that held the truth ({100 * check['promise']:.0f} % promised)", told], [f"{what}: {size}", width]]
 
 
 def own(material: Material) -> WholeCaseMaterial:

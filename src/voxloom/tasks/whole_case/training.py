@@ -65,7 +65,8 @@ class WholeCaseTraining:
     spacing : mm of the prepared grid, order i j k.
     description : written into ``model.json`` beside the weights.
     repeats : how often cases are drawn in a pass, by id; others once.
-    pace : corrections of the number of steps to replay, from an earlier run under a budget.
+    pace, left_out : corrections of the number of steps to replay, and validations to leave out, from an earlier run under a
+        budget.
     init : where the first weights of the encoder come from.
     """
 
@@ -82,6 +83,7 @@ class WholeCaseTraining:
     description: dict[str, Any]
     repeats: Mapping[str, int] = field(default_factory=dict)
     pace: tuple[tuple[int, int], ...] = ()
+    left_out: tuple[int, ...] = ()
     init: InitSettings = RANDOM
 
     @property

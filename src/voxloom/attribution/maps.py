@@ -1,0 +1,163 @@
+"""A map of one answer for one scan: window by window, the mean over the networks, on the scan's own grid.
+
+Knows windows, preparation and the way back. One window of one network is worked on at a time, so memory grows with the scan by a few
+maps alone. Does not know tasks or files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from voxloom.attribution.explainable import LAYERED, Explainable, MethodSettings, Score
+from voxloom.attribution.image import integrated_gradients, occlusion
+from voxloom.attribution.layered import layered_map
+from voxloom.attribution.layers import layer_of, places_of
+from voxloom.errors import VoxloomError
+from voxloom.inference.views import Member
+from voxloom.prepare import Geometry, prepare_image
+from voxloom.run.scans import refuse_channels
+from voxloom.training.windows import InMemory, Triple, read_padded
+from voxloom.volume import Volume
+
+#: Boxes of occlusion along the longest side of what a network sees.
+_BOXES = 8
+_SLAB_VOXELS = 1 << 22
+
+
+@dataclass(frozen=True)
+class Explained:
+    """A map of one answer.
+
+    Parameters
+    ----------
+    answer : its name.
+    map : float32 (1, I, J, K) on the scan's grid; 0 where no network looked. Layered maps have a largest size of 1.
+    constant : whether the map is the same everywhere: then it says nothing.
+    seen : whether any window shows something of the answer (a label that is not predicted has no map).
+    """
+
+    answer: str
+    map: Volume
+    constant: bool
+    seen: bool
+
+
+def attribute(
+    explained: Explainable,
+    volume: Volume,
+    answer: str,
+    settings: MethodSettings = MethodSettings(),
+    attributes: Mapping[str, Any] | None = None,
+) -> Explained:
+    """Where the networks find the reason of an answer.
+
+    Parameters
+    ----------
+    volume : the scan (C, I, J, K).
+    attributes : of the case, for covariates.
+
+    Raises
+    ------
+    BadInput : an answer, method or layer that there is not, or other channels than the run's.
+    VoxloomError : the map is not finite, or a window does not fit into memory.
+    """
+    number = explained.number_of(answer)
+    explained.refuse_method(settings.method)
+    refuse_channels(volume, explained.channels, explained.may_lack)
+    total, seen = np.zeros(volume.shape, np.float32), False
+    for member in explained.members:
+        image, geometry = prepare_image(volume, explained.prepare, member.statistics)
+        work = _Work(explained, member, settings, attributes or {}, geometry.spacing)
+        found = work.whole(np.asarray(image, np.float32), number)
+        if found is not None:
+            seen = True
+            _add(total, found, geometry, 1 / len(explained.members))
+    if not np.isfinite(total).all():
+        raise VoxloomError(
+            f"the map of {answer} is not finite: weights or scan hold values that cannot be reckoned with"
+        )
+    largest = float(np.abs(total).max(initial=0))
+    constant = largest == 0 or float(np.ptp(total)) < 1e-6 * largest
+    if settings.method in LAYERED and largest > 0:
+        total /= largest
+    return Explained(answer, Volume(total[None], volume.affine, dict(volume.meta)), constant, seen)
+
+
+def _add(total: NDArray[np.float32], values: NDArray[np.float32], geometry: Geometry, share: float) -> None:
+    """Add a map on the prepared grid to one on the scan's."""
+    for slab in geometry.slabs(_SLAB_VOXELS):
+        total[slab[0] : slab[1]] += share * geometry.restore_slab(values, slab)
+
+
+@dataclass(frozen=True)
+class _Work:
+    """One network explaining one scan."""
+
+    explained: Explainable
+    member: Member
+    settings: MethodSettings
+    attributes: Mapping[str, Any]
+    spacing: tuple[float, float, float]
+
+    def whole(self, image: NDArray[np.float32], number: int) -> NDArray[np.float32] | None:
+        """Mean (I, J, K) over the windows that show something of an answer; None where none does."""
+        shape: Triple = (image.shape[1], image.shape[2], image.shape[3])
+        windows, question = self.explained.windows(shape), self.explained.question(number)
+        total, count = np.zeros(shape, np.float32), np.zeros(shape, np.uint16)
+        for place in windows.places():
+            seen = torch.from_numpy(self.read(image, place, windows.size))[None].to(self.explained.device)
+            with torch.no_grad():
+                score = question(self.run(seen))
+            if score is not None:
+                _put(total, count, self.window(seen, score), place)
+        if not count.any():
+            return None
+        return np.asarray(total / np.maximum(count, 1), np.float32)
+
+    def read(self, image: NDArray[np.float32], place: Triple, size: Triple) -> NDArray[np.float32]:
+        """A window (C, i, j, k); beyond the ends lies what the networks are used to."""
+        if self.explained.edges == "zero":
+            return read_padded(InMemory(image), place, size)
+        slices = np.clip(np.arange(place[2], place[2] + size[2]), 0, image.shape[3] - 1)
+        return read_padded(InMemory(image[..., slices]), (place[0], place[1], 0), size)
+
+    def run(self, window: torch.Tensor) -> torch.Tensor:
+        """The network's output for a window, in full precision."""
+        with torch.autocast(window.device.type, enabled=False):
+            return self.explained.call(self.member.network, window, self.attributes)
+
+    def window(self, seen: torch.Tensor, score: Score) -> NDArray[np.float32]:
+        """Map (i, j, k) of one window."""
+        method, size = self.settings.method, tuple(seen.shape[2:])
+        if method == "integrated-gradients":
+            found = integrated_gradients(self.run, seen, score, self.settings.steps)
+        elif method == "occlusion":
+            found = occlusion(self.run, seen, score, self.box(size))
+        else:
+            layer = layer_of(self.member.network, self.settings.layer)
+            coarse = layered_map(method, self.run, layer, seen, score, self.member.network)
+            places = places_of(self.run, layer, tuple(seen.shape), seen.device)
+            return places.spread(coarse.cpu().numpy(), size)
+        return found.cpu().numpy()
+
+    def box(self, size: tuple[int, ...]) -> list[int]:
+        """Voxels of the box of occlusion."""
+        side = self.settings.box_mm or max(n * mm for n, mm in zip(size, self.spacing, strict=True)) / _BOXES
+        return [int(min(max(1, round(side / mm)), n)) for n, mm in zip(size, self.spacing, strict=True)]
+
+
+def _put(total: NDArray[np.float32], count: NDArray[np.uint16], part: NDArray[np.float32], place: Triple) -> None:
+    """Add the part of a window that lies in the image."""
+    inside, own = [], []
+    for start, length, n in zip(place, part.shape, total.shape, strict=True):
+        low, high = max(start, 0), min(start + length, n)
+        inside.append(slice(low, high))
+        own.append(slice(low - start, high - start))
+    total[tuple(inside)] += part[tuple(own)]
+    count[tuple(inside)] += 1

@@ -1,0 +1,48 @@
+"""What is explained of classes: the log odds of each against all others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from voxloom.attribution import Explainable, Question
+from voxloom.tasks.classification.classes import Meaning
+from voxloom.tasks.classification.predictor import ClassPredictor
+from voxloom.tasks.whole_case.explained import explain_cases
+from voxloom.volume import Volume
+
+SAYS = "log odds of the class against all others"
+
+
+def explain_classes(predictor: ClassPredictor) -> Explainable:
+    """Every class or finding; the predicted one where none is asked for."""
+
+    def chosen(volume: Volume, attributes: Mapping[str, Any]) -> tuple[str, ...]:
+        found = predictor.predict(volume, attributes)
+        if found.several:
+            likely = max(zip(found.probabilities, found.classes, strict=True))[1]
+            return tuple(name for name in found.prediction.split(", ") if name) or (likely,)
+        return (found.prediction,)
+
+    def question(number: int) -> Question:
+        return lambda plain: lambda answers: log_odds(answers, predictor.meaning, number)
+
+    return explain_cases(predictor.networks, predictor.meaning.classes, question, SAYS, chosen)
+
+
+def log_odds(answers: Tensor, meaning: Meaning, number: int) -> Tensor:
+    """log(p / (1 - p)) (B,) of one class from answers (B, L): softmax knows no shift that all its logits share, nor does this."""
+    if meaning.kind == "findings":
+        return answers[:, number]
+    if meaning.kind == "single":
+        others = [n for n in range(answers.shape[1]) if n != number]
+        return answers[:, number] - answers[:, others].logsumexp(1)
+    steps = torch.cummin(answers, dim=1).values  # being beyond a later step is never likelier
+    above = torch.full_like(steps[:, :1], torch.inf)
+    whole = torch.cat([above, steps, -above], dim=1)
+    reached, beyond = whole[:, number], whole[:, number + 1]
+    inside = (reached.sigmoid() - beyond.sigmoid()).clamp_min(1e-6)
+    return inside.log() - torch.log1p(-inside.clamp_max(1 - 1e-6))

@@ -1,0 +1,200 @@
+"""Every task x every verb, by the command line: it works, or refuses in one line before any work.
+
+A verb or a task that is added must be added here: the table is compared with the program's own.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from voxloom.cli.app import run as voxloom
+from voxloom.formats import write_volume
+from voxloom.points import Point, write_points
+from voxloom.tasks.abilities import TAKES_ANY, VERBS
+from voxloom.tasks.task import TASKS as SHIPPED
+from voxloom.tasks.task import task_named
+from voxloom.verbs.run import Run
+from voxloom.volume import Volume
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+#: Task -> its name in a recipe.
+TASKS = {**{name: name for name in SHIPPED}, "counting": "tests.tasks.counting:TASK"}
+SMALL = {
+    "device": "cpu", "folds.count": 2, "training.steps": 12, "training.validations": 2, "training.batch": 2,
+    "training.precision": "fp32", "training.learning_rate": 0.01,
+}  # fmt: skip
+OF_TASK = {
+    "landmarks": {
+        "landmarks.network": "multinet", "landmarks.channels": 4, "landmarks.max_channels": 4, "landmarks.levels": 2,
+        "landmarks.radius": 6.0, "training.patch": [17, 17, 3], "prepare.spacing": [2.0, 2.0, None],
+    },
+    "segmentation": {
+        "network.features": [4, 4, 8], "network.strides": [[1, 1, 1], [2, 2, 2], [2, 2, 2]],
+        "network.kernels": [[3, 3, 3]] * 3,
+        "training.patch": [16, 16, 12], "prepare.spacing": [2, 2, 2],
+    },
+}  # fmt: skip
+WHOLE = {"network.features": [4, 8, 8]}
+#: Verb -> a right command line, and the file (or folder that is not empty) that it writes.
+LINES: dict[str, tuple[list[str], str]] = {
+    "predict": (["predict", "RUN", "SCAN", "-o", "OUT"], ""),
+    "predict --tta": (["predict", "RUN", "SCAN", "-o", "OUT", "--tta"], ""),
+    "predict --uncertainty": (["predict", "RUN", "SCAN", "-o", "OUT", "--uncertainty", "tta"], ""),
+    "evaluate": (["evaluate", "RUN", "DATA", "-o", "OUT"], "metrics.csv"),
+    "train --resume": (["train", "TRAIN", "--resume", "-o", "OUT"], "report.html"),
+    "train --find-lr": (["train", "TRAIN", "--find-lr", "-r", "RUN/recipe.yaml", "-o", "OUT"], "find_lr.csv"),
+    "sweep": (["sweep", "SWEEP", "-o", "OUT"], "table.csv"),
+    "export --to zip": (["export", "RUN", "--to", "zip", "-o", "OUT.zip"], ""),
+    "export --to monai": (["export", "RUN", "--to", "monai", "-o", "OUT"], "configs/inference.json"),
+    "show batch": (["show", "batch", "RUN", "-o", "OUT.png"], ""),
+    "show results": (["show", "results", "RUN", "-o", "OUT.png"], ""),
+    "show slices": (["show", "slices", "RUN", "-o", "OUT.png"], ""),
+    "show kernels": (["show", "kernels", "RUN", "-o", "OUT.png"], ""),
+    "show activations": (["show", "activations", "RUN", "-o", "OUT.png"], ""),
+    "review": (["review", "RUN", "-o", "OUT"], ""),
+    "compare": (["compare", "RUN", "OTHER", "-o", "OUT"], "compare.html"),
+    "stress": (["stress", "RUN", "DATA", "--only", "noise", "-o", "OUT"], "stress.csv"),
+    "calibrate": (["calibrate", "COPY"], ""),
+    "pseudo": (["pseudo", "RUN", "SCAN", "--agreement", "0", "--expected", "0", "-o", "OUT"], ""),
+    "rank": (["rank", "RUN", "SCAN", "SCAN2", "-o", "OUT.csv"], ""),
+    "ensemble": (["ensemble", "RUN/fold_0", "OTHER/fold_0", "-o", "OUT"], ""),
+    "init.run": (["train", "TRAIN", "-r", "SAME", "--set", "init.run=RUN", "-o", "OUT"], "report.html"),
+}
+
+
+def write_cases(root: Path, task: str, numbers: range) -> Path:
+    """Scans with one to four bright balls and, whatever the task, its target; the table of the cases."""
+    told = {"segmentation": "label", "counting": "label", "landmarks": "points"}.get(task, "target")
+    rows, grid = [["id", "image", "patient", told]], np.diag([2.0, 2, 2, 1])
+    for n in numbers:
+        random, balls = np.random.default_rng(n), 1 + n % 4
+        image, label = random.normal(0, 0.2, (16, 16, 12)), np.zeros((16, 16, 12), np.uint8)
+        centers = ((4, 4), (4, 11), (11, 4), (11, 11))
+        for i, j in centers[:balls]:
+            where = np.s_[i - 2 : i + 3, j - 2 : j + 3, 4:9]
+            image[where] += 2
+            label[where] = 1
+        write_volume(Volume(image.astype(np.float32)[None], grid), root / f"s{n}.nii.gz")
+        if told == "label":
+            target = f"m{n}.nii.gz"
+            write_volume(Volume(label[None], grid), root / target)
+        elif told == "points":
+            target = f"p{n}.csv"
+            write_points([Point("ball", "", (2.0 * centers[0][0], 2.0 * centers[0][1], 12.0))], root / target, f"s{n}")
+        else:
+            target = ("many" if balls > 2 else "few") if task == "classification" else str(10.0 * balls)
+        rows.append([f"s{n}", f"s{n}.nii.gz", f"p{n}", target])
+    with (root / "cases.csv").open("w", newline="") as file:
+        csv.writer(file).writerows(rows)
+    return root / "cases.csv"
+
+
+@pytest.fixture(scope="module", params=TASKS)
+def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dict[str, str]]:
+    """The task, and what stands for the words of its lines: data, scans, two finished runs and one that was killed."""
+    task, root = request.param, tmp_path_factory.mktemp(request.param)
+    for name in ("train", "data"):
+        (root / name).mkdir()
+    train, data = write_cases(root / "train", task, range(12)), write_cases(root / "data", task, range(40, 44))
+    settings = {**SMALL, **OF_TASK.get(task, WHOLE), "task": TASKS[task]}
+    told = [part for key, value in settings.items() for part in ("--set", f"{key}={json.dumps(value)}")]
+    for seed, name in enumerate(("run", "other")):
+        assert voxloom(["train", str(train), "-o", str(root / name), "--set", f"seed={seed}", *told]) == 0
+    with pytest.MonkeyPatch.context() as patch:
+        stop_at_the_first_validation(patch)
+        assert voxloom(["train", str(train), "-o", str(root / "killed"), "--set", "seed=0", *told]) == 130
+    shutil.copytree(root / "run", root / "copy")
+    (root / "sweep.yaml").write_text(
+        f"recipe: {root / 'run' / 'recipe.yaml'}\ndata: {train}\nsearch: grid\nover: {{seed: [0]}}\n"
+    )
+    places = {"TRAIN": train, "DATA": data, "SCAN": root / "data" / "s40.nii.gz", "SCAN2": root / "data" / "s41.nii.gz"}
+    places |= {"RUN": root / "run", "OTHER": root / "other", "COPY": root / "copy", "KILLED": root / "killed"}
+    places |= {"SWEEP": root / "sweep.yaml", "SAME": root / "run" / "recipe.yaml"}
+    return task, {word: str(place) for word, place in places.items()}
+
+
+def stop_at_the_first_validation(patch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C in the middle of a training."""
+    from voxloom.training.callbacks import Validate
+
+    validate = Validate._validate
+
+    def stop(self: Validate, *given: object) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        validate(self, *given)  # type: ignore[arg-type]
+
+    patch.setattr(Validate, "_validate", stop)
+
+
+def filled(words: list[str], places: dict[str, str], out: Path) -> list[str]:
+    """A line with its places; ``RUN/fold_0`` and ``OUT.png`` keep what follows the word."""
+    found = []
+    for word in words:
+        key, value = word.split("=") if "=" in word else ("", word)
+        head = next((h for h in (*places, "OUT") if value == h or value.startswith((f"{h}/", f"{h}."))), None)
+        if head is not None:
+            value = ({**places, "OUT": str(out)})[head] + value[len(head) :]
+        found.append(f"{key}={value}" if key else value)
+    return found
+
+
+def test_the_table_has_every_verb() -> None:
+    assert {*LINES, "report"} == {*VERBS, *TAKES_ANY}
+
+
+def test_the_report_can_be_written_again(made: tuple[str, dict[str, str]], tmp_path: Path) -> None:
+    page = Run(places_of(made)["RUN"]).report(tmp_path / "page.html")
+    assert page.read_text().startswith("<!")
+
+
+def places_of(made: tuple[str, dict[str, str]]) -> dict[str, str]:
+    return made[1]
+
+
+@pytest.mark.parametrize("verb", LINES)
+def test_it_works_or_refuses_before_any_work(
+    verb: str, made: tuple[str, dict[str, str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    task, places = made
+    words, written = LINES[verb]
+    out = tmp_path / "out"
+    if verb == "train --resume":
+        shutil.copytree(places["KILLED"], out)
+    before = sorted(Path(places["RUN"]).parent.rglob("*"))
+    capsys.readouterr()
+    refused = verb in task_named(TASKS[task]).cannot
+    code = voxloom(filled(words, places, out))
+    said = [line for line in capsys.readouterr().err.splitlines() if line]
+    assert code == (2 if refused else 0), said
+    if refused:
+        assert len(said) == 1, said
+        assert "cannot" in said[0]
+        assert not list(tmp_path.iterdir())
+        assert sorted(Path(places["RUN"]).parent.rglob("*")) == before
+    elif verb != "calibrate":
+        found = list(tmp_path.iterdir())
+        assert found, "nothing was written"
+        assert not written or (out / written).is_file(), sorted(p.name for p in out.iterdir())
+
+
+def test_a_killed_training_ends_in_the_weights_of_one_that_was_not(
+    made: tuple[str, dict[str, str]], tmp_path: Path
+) -> None:
+    _, places = made
+    shutil.copytree(places["KILLED"], tmp_path / "run")
+    assert voxloom(["train", places["TRAIN"], "-o", str(tmp_path / "run"), "--resume"]) == 0
+    hashes = [
+        {name: fold["weights_sha256"] for name, fold in json.loads((run / "summary.json").read_text())["folds"].items()}
+        for run in (Path(places["RUN"]), tmp_path / "run")
+    ]
+    assert len(hashes[0]) == 2
+    assert hashes[0] == hashes[1]
