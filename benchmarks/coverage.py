@@ -22,7 +22,7 @@ from scipy.stats import norm
 
 from voxloom.errors import BadInput
 from voxloom.evaluation import mean_ci
-from voxloom.evaluation.auc import auc_interval, compare_aucs
+from voxloom.evaluation.auc import auc_difference, auc_interval, compare_aucs
 from voxloom.evaluation.classification import LEAST, average_precision, balanced_accuracy, f1, matthews
 from voxloom.evaluation.importance import importance
 from voxloom.evaluation.regression import r_squared
@@ -43,6 +43,7 @@ from voxloom.evaluation.statistics import (
     same_shares,
     share_estimate,
     spearman,
+    swapped,
     wilcoxon,
 )
 from voxloom.evaluation.subgroups import fairness
@@ -323,6 +324,27 @@ def answers(random: Random, count: int, scans: int) -> Mapping[str, bool | None]
     }
 
 
+def two_answers(random: Random, count: int, scans: int) -> Mapping[str, bool | None]:
+    """Two models of equal worth: the true difference of every figure is 0."""
+    truth, first, second, patients = scored(random, count, scans)
+    a, b = ((score > 0.75).astype(int) for score in (first, second))
+    positive = truth.astype(int)
+    figure = lambda t, x, y: balanced_accuracy(t, y) - balanced_accuracy(t, x)
+    single = lambda t, x, y: f1(t == 1, y == 1) - f1(t == 1, x == 1)
+    return {
+        "difference of AUC": held(auc_difference(truth, first, second, patients), 0),
+        "difference of balanced accuracy": held(jackknife(figure, positive, a, b, groups=patients, least=LEAST), 0),
+        "difference of F1": held(jackknife(single, positive, a, b, groups=patients, least=LEAST), 0),
+    }
+
+
+def exchanged(random: Random, count: int, scans: int) -> Mapping[str, bool | None]:
+    truth, first, second, patients = scored(random, count, scans)
+    a, b = ((score > 0.75).astype(int) for score in (first, second))
+    found = swapped(balanced_accuracy, truth.astype(int), a, b, groups=patients, resamples=99)
+    return {"randomisation test of a figure of classes or numbers": rejected(found.p)}
+
+
 def numbers(random: Random, count: int, scans: int) -> Mapping[str, bool | None]:
     truth = clustered(random, count, scans, 1, 0.3)
     error = clustered(random, count, scans, 0.3, 0.3)
@@ -347,6 +369,7 @@ CLAIMS = (
     Claim("interval", "raters", linear_interval),
     Claim("interval", "evaluate (classification)", area, at_least=True),
     Claim("interval", "evaluate (classification)", answers, at_least=True),
+    Claim("interval", "compare (classification)", two_answers, at_least=True),
     Claim("interval", "evaluate (regression)", numbers),
     Claim("test", "compare, raters", two_runs),
     Claim("test", "compare, raters", many_labels),
@@ -359,7 +382,8 @@ CLAIMS = (
     Claim("test", "cards, inspect", two_groups),
     Claim("test", "fairness", subgroups),
     Claim("test", "points", points),
-    Claim("test", "Python", two_areas),
+    Claim("test", "compare (classification)", two_areas),
+    Claim("test", "compare (classification, regression)", exchanged),
 )
 
 

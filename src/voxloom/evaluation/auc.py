@@ -122,6 +122,8 @@ def _difference(
     if not 0 < positive.sum() < len(positive):
         return math.nan, math.nan, math.nan
     a, b, place = _parts(positive, one), _parts(positive, other), place_in_groups(groups, len(positive))
+    if np.array_equal(a.positives, b.positives) and np.array_equal(a.negatives, b.negatives):
+        return 0.0, 0.0, math.nan  # the scores rank all cases alike
     if min(len(set(place[positive])), len(set(place[~positive]))) < LEAST:
         return b.value - a.value, math.nan, math.nan
     own = _covariance(a, a, positive, place) + _covariance(b, b, positive, place)
