@@ -14,8 +14,9 @@ from voxloom.attribution.layered import layered_map
 from voxloom.attribution.layers import layer_of, places_of
 from voxloom.errors import BadInput
 from voxloom.evaluation.likeness import points_at, rank_correlation, structural_similarity
-from voxloom.networks.case_networks import CaseNetwork, build_case_network
+from voxloom.networks.case_networks import SHARPNESS, CaseNetwork, build_case_network
 from voxloom.networks.case_settings import case_network_settings
+from voxloom.networks.slabnet import SlabNet, SlabSettings
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -106,7 +107,11 @@ def test_features_lie_on_the_first_voxel_of_their_stride(settings: dict[str, obj
     network = build_case_network(case_network_settings(plain)).eval().requires_grad_(False)
     flat = size[2] == 1
     places = places_of(
-        lambda x: network(x.squeeze(-1) if flat else x), layer_of(network, None), (1, 1, *size), torch.device("cpu")
+        lambda x: network(x.squeeze(-1) if flat else x),
+        network,
+        layer_of(network, None),
+        (1, 1, *size),
+        torch.device("cpu"),
     )
     stride = {16: 4, 32: 8, 128: 32}[size[0]]
     assert places.step[:2] == (stride, stride)
@@ -126,6 +131,36 @@ def test_layers_by_name_and_by_stage(network: CaseNetwork, image: Tensor) -> Non
             layer_of(network, wrong)
     with pytest.raises(BadInput, match="no map of features"):
         layered_map("grad-cam", network, layer_of(network, "head"), image, first, network)
+
+
+def test_places_that_answer_for_themselves_and_their_map(image: Tensor) -> None:
+    """With ``pooling: lse`` Grad-CAM is the answer of each place, so that its maximum is the place that decides."""
+    network = network_of(pooling="lse", covariates=2)
+    numbers = torch.tensor([[0.5, -1.0]])
+    with torch.no_grad():
+        features = network.maps(image)[0].flatten(1).T
+        each = network.head(torch.cat([features, numbers.expand(len(features), 2)], dim=1))
+        whole = network(image, numbers)[0]
+        twice = network(torch.cat([image, image]), numbers.expand(2, 2))
+    each = each.double()
+    wanted = each.amax(0) + torch.log(torch.exp(SHARPNESS * (each - each.amax(0))).mean(0)) / SHARPNESS
+    torch.testing.assert_close(whole, wanted.float())
+    torch.testing.assert_close(twice, whole.expand(2, -1), rtol=1e-4, atol=1e-5)
+    assert bool((whole <= each.amax(0)).all())
+    assert bool((whole >= each.mean(0)).all())
+    run = lambda x: network(x, numbers)
+    found = layered_map("cam", run, layer_of(network, None), image, first, network)
+    assert int(found.argmax()) == int(each[:, 1].argmax())
+
+
+def test_slabs_have_their_slices_first_inside() -> None:
+    network = SlabNet(SlabSettings(levels=2, channels=4)).eval().requires_grad_(False)
+    image = torch.randn((1, 1, 16, 12, 3), generator=torch.Generator().manual_seed(2))
+    layer = layer_of(network, None)
+    found = layered_map("grad-cam", network, layer, image, lambda x: x[:, 0, 8, 6, 0], network)
+    assert found.shape == (4, 3, 3)
+    places = places_of(network, network, layer, (1, 1, 16, 12, 3), torch.device("cpu"))
+    assert places.step == (4.0, 4.0, 1.0)
 
 
 class Slices(CaseNetwork):

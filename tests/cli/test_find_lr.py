@@ -31,6 +31,7 @@ def test_it_writes_plot_and_table_and_suggests_a_rate(tmp_path: Path, capsys: py
     assert len(found["rates"]) == len(found["losses"]) > 20
     assert found["rates"][0] == pytest.approx(1e-6)
     assert found["suggestion"] in found["rates"]
+    assert found["valley"] in found["rates"]
     assert (out / "find_lr.png").stat().st_size > 1000
     assert len((out / "find_lr.csv").read_text().splitlines()) == len(found["rates"]) + 1
     assert not list(out.glob("fold_*/model.safetensors"))

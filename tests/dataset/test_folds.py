@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -144,3 +145,16 @@ def test_real_frames_of_a_patient_stay_together(data_dir: Path) -> None:
     for fold in folds:
         assert not patients(data, fold.train) & patients(data, fold.val)
         assert {data[name].group for name in fold.val} == {"HF-I", "HF-NI", "HYP", "N"}
+
+
+def test_a_hold_out_takes_its_share_of_every_combination_of_columns() -> None:
+    cases = [
+        Case(
+            f"c{n}", f"c{n}", images={"MR": f"{n}.nii"}, attributes={"source": "AB"[n % 2], "age": 20 + 40 * (n // 50)}
+        )
+        for n in range(100)
+    ]
+    found = hold_out(Dataset.from_cases("set", cases, ("MR",)), 0.2, seed=3, stratify=("source", "age"))
+    held = [case for case in cases if case.id in found.val]
+    counts = Counter((case.attributes["source"], case.attributes["age"]) for case in held)
+    assert counts == {("A", 20): 5, ("B", 20): 5, ("A", 60): 5, ("B", 60): 5}

@@ -40,6 +40,13 @@ def test_distances_and_volumes_are_those_that_were_drawn(readings: dict[str, Pat
     assert bias["low"] < expected < bias["high"]
 
 
+def p_rank_sum(study) -> float:
+    from scipy.stats import mannwhitneyu
+
+    columns = [[row.assd for row in study.metrics(pair, "tumor").values()] for pair in (("model", "R2"), ("R1", "R2"))]
+    return float(mannwhitneyu(*columns, method="exact").pvalue)
+
+
 def test_figures_of_a_study(readings: dict[str, Path]) -> None:
     study = study_of(readings)
     found = summarize_raters(study)["labels"]["tumor"]
@@ -51,6 +58,8 @@ def test_figures_of_a_study(readings: dict[str, Path]) -> None:
     assert farther["R2", "dice"]["effect"] == -1.0
     assert all(t["p_holm"] >= t["p"] for t in found["tests"])
     assert len(found["tests"]) == 8
+    assert farther["R2", "assd"]["p_rank_sum"] == pytest.approx(p_rank_sum(study), rel=1e-9)
+    assert found["spearman"][0]["hd"]["n"] == found["spearman"][0]["n"] == 12
     between = {case: row.dice for case, row in study.metrics(("R1", "R2"), "tumor").items()}
     against = {case: row.dice for case, row in study.metrics(("model", "R2"), "tumor").items()}
     by_hand = np.median([against[c] + 1 - between[c] for c in between])

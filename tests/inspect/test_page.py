@@ -17,10 +17,11 @@ from PIL import Image
 from voxloom.cli.app import run
 from voxloom.dataset import Dataset
 from voxloom.dataset.inspect import find_problems, fingerprint, inspect_text, suggest
-from voxloom.report.case_picture import draw_case, to_ras
+from voxloom.recipe.recipe import Recipe
+from voxloom.report.case_picture import draw_case
 from voxloom.report.charts import Scale, strip_chart
 from voxloom.report.inspect_page import choose_cases, write_inspect_page
-from voxloom.volume import Volume
+from voxloom.tasks.choice import chosen_task
 
 from .conftest import SHAPE, Make, block, volume
 
@@ -112,13 +113,6 @@ def test_pictures_keep_rows_and_columns(tmp_path: Path) -> None:
     np.testing.assert_array_equal(shown > 100, pixels > 100)
 
 
-def test_to_ras_keeps_spacing_with_its_axis() -> None:
-    affine = np.array([[0, 0, 3.0, 0], [-1.0, 0, 0, 0], [0, 2.0, 0, 0], [0, 0, 0, 1]])
-    data, spacing = to_ras(Volume(np.zeros((1, 4, 5, 6)), affine))
-    assert data.shape == (1, 6, 4, 5)
-    assert spacing == (3.0, 1.0, 2.0)
-
-
 def test_cases_with_problems_are_pictured(make: Make) -> None:
     made = make(12, labels={"c11": block(0)})
     found = fingerprint(made)
@@ -155,6 +149,23 @@ def test_the_command(make: Make, tmp_path: Path, capsys: pytest.CaptureFixture[s
     out = capsys.readouterr().out
     assert "label value 3 not declared" in out
     assert "Next: voxloom inspect" in out
+
+
+@pytest.mark.parametrize(
+    ("targets", "task"), [(("a", "b", "a"), "classification"), (("1.5", "2.25", "3.5"), "regression")]
+)
+def test_a_set_of_whole_cases_is_trained_next(
+    targets: tuple[str, ...], task: str, make: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images = sorted((make(3).root / "imagesTr").iterdir())
+    rows = [f"c{n},{path},{target}" for n, (path, target) in enumerate(zip(images, targets, strict=True))]
+    table = tmp_path / "cases.csv"
+    table.write_text("\n".join(["id,image,target", *rows]))
+    assert run(["inspect", str(table), "-o", str(tmp_path / "a.html"), "--workers", "1"]) == 0
+    told = capsys.readouterr()
+    assert f"learned by {task}" in told.out + told.err
+    assert f"Next: voxloom train {table} -o RUN" in told.out
+    assert chosen_task(Dataset(table), Recipe.load("auto"))[0].name == task
 
 
 def test_a_wrong_path(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

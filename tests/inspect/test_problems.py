@@ -170,6 +170,16 @@ def test_class_balance(tmp_path: Path) -> None:
     told(Dataset(tmp_path / "x.npz"), "note", "always saying 0 scores 80.0 %")
 
 
+def test_the_same_error_of_many_cases_is_one_line(make: Make) -> None:
+    """185 equal lines say less than one."""
+    made = make(9, labels={f"c{n:02d}": block(3) for n in range(9)})
+    told_once = [p for p in find_problems(made, fingerprint(made)) if "label value 3" in p.what]
+    (problem,) = told_once
+    assert problem.what.startswith("9 cases with label value 3 not declared (declared: 0 to 1): c00, c01")
+    assert problem.what.endswith("more")
+    assert problem.cases == tuple(f"c{n:02d}" for n in range(9))
+
+
 def test_undeclared_labels_of_a_folder(make: Make, tmp_path: Path) -> None:
     made = make(3, labels={"c00": block(7)})
     root = tmp_path / "pair"

@@ -34,6 +34,10 @@ FAMILIES: dict[str, dict[str, Any]] = {
         _unet(2, dropout=0.2, dropout_in="contracting"),
         *({"kind": kind, "encoder": encoder} for kind, encoder in PAIRS),
         {"kind": "dynamic_unet", "encoder": "resnet34"},
+        *(
+            {"kind": "monai_unet", "dims": dims, "features": [8, 16, 32], "strides": [2, 2], "norm": norm}
+            for dims, norm in ((2, "batch"), (3, "instance"))
+        ),
         *({"kind": "cnn", "version": version} for version in CNNS),
         *(
             {"kind": "msd", "dims": dims, "form": form, "depth": 12}
@@ -45,8 +49,10 @@ FAMILIES: dict[str, dict[str, Any]] = {
 
 def documented_weights(settings: AnyNetworkSettings) -> str:
     """The number of weights that ``docs/networks.md`` gives this network."""
-    key = next(str(getattr(settings, name)) for name in ("encoder", "version", "form") if hasattr(settings, name))
-    start = f"| `{settings.kind}`{f' {settings.dims}D' if settings.kind == 'msd' else ''} | `{key}` | "
+    key = next(
+        str(getattr(settings, name)) for name in ("encoder", "version", "form", "norm") if hasattr(settings, name)
+    )
+    start = f"| `{settings.kind}`{f' {settings.dims}D' if settings.kind in ('msd', 'monai_unet') else ''} | `{key}` | "
     page = (Path(__file__).parents[2] / "docs" / "networks.md").read_text(encoding="utf-8")
     (row,) = [line for line in page.splitlines() if line.startswith(start)]
     return row.removeprefix(start).removesuffix(" |")

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from voxloom.optim import EMA, SCHEDULES, find_lr, lr_at, make_optimizer
+from voxloom.optim import EMA, SCHEDULES, find_lr, lr_at, make_optimizer, valley
 from voxloom.optim.muon import by_bands, orthogonalized
 
 
@@ -226,3 +226,13 @@ def test_the_average_resumes_bit_for_bit_and_keeps_integer_buffers() -> None:
     assert resumed.steps == ema.steps == 4
     assert all(torch.equal(a, b) for a, b in zip(ema.average.values(), resumed.average.values(), strict=True))
     assert int(ema.average["1.num_batches_tracked"]) == 4
+
+
+def test_valley_lies_in_the_middle_of_the_longest_fall() -> None:
+    rates = [10.0**n for n in range(30)]
+    losses = [5.0, 4.0, 6.0, *(6.0 - 0.2 * n for n in range(1, 18)), *(9.0 + n for n in range(10))]
+    assert valley(rates, losses) == 1e11  # it falls from the 4th to the 20th of 30 rates
+    noisy = [loss + (0.3 if n % 4 == 0 else 0.0) for n, loss in enumerate(losses)]
+    assert 1e9 <= valley(rates, noisy) <= 1e14
+    assert valley([0.1], [1.0]) == 0.1
+    assert valley(rates, [float(n) for n in range(30)]) == rates[3]  # nothing falls

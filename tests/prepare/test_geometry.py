@@ -171,3 +171,43 @@ def test_resize_to_leaves_an_axis_to_the_spacing():
     volume = Volume(np.zeros((1, 40, 30, 12), np.float32), np.diag([1.0, 1.0, 4.0, 1.0]))
     assert plan(volume, PrepareSettings(resize_to=(20, 20, None))).shape == (20, 20, 12)
     assert plan(volume, PrepareSettings(resize_to=(20, 20, None), spacing=(None, None, 2.0))).shape == (20, 20, 24)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.integers(0, 10**6),
+    st.tuples(*[st.integers(2, 14)] * 3),
+    st.sampled_from(["RAS", "PIR", None]),
+    st.sampled_from([None, (1.3, 2.0, 0.9)]),
+)
+def test_every_grid_has_the_size_that_is_asked_for(
+    seed: int, shape: tuple[int, int, int], codes: str | None, spacing: tuple[float, float, float] | None
+) -> None:
+    rng = np.random.default_rng(seed)
+    source = Volume(rng.normal(5, 2, (1, *shape)).astype(np.float32), random_affine(rng))
+    chosen = PrepareSettings(orientation=codes, spacing=spacing, crop_or_pad_to=(8, 6, 9), normalize="none")
+    prepared, geometry = prepare_image(source, chosen)
+    assert prepared.shape[1:] == geometry.shape == (8, 6, 9)
+    middle = (np.array(geometry.shape) - 1) / 2
+    own = (np.array(shape) - 1) / 2
+    apart = np.linalg.inv(source.affine[:3, :3]) @ (world(geometry.affine, middle) - world(source.affine, own))
+    assert np.abs(apart).max() <= 1.01 * max(1, *np.array(geometry.spacing) / np.array(source.spacing).min())
+
+
+def test_what_is_cut_is_the_middle_comes_back_and_is_normalized_as_before() -> None:
+    rng = np.random.default_rng(0)
+    data = rng.normal(0, 1, (1, 10, 4, 6)).astype(np.float32)
+    source = Volume(data, np.diag([2.0, 1.0, 1.0, 1.0]))
+    prepared, geometry = prepare_image(source, PrepareSettings(crop_or_pad_to=(6, 8, 6), normalize="zscore"))
+    expected = (data[0, 2:8] - data.mean()) / data.std()
+    np.testing.assert_allclose(prepared[0, :, 2:6], expected, atol=1e-5)  # mean and SD are those of the whole volume
+    assert not prepared[0, :, :2].any()
+    assert not prepared[0, :, 6:].any()
+    back = geometry.restore_labels(np.ones((6, 8, 6), np.uint8))
+    assert back[2:8].all()
+    assert not back[:2].any()  # nothing is predicted beyond
+    assert not back[8:].any()
+    (slab,) = geometry.restore_map(np.ones((6, 8, 6), np.float32), 10**6, fill=-1.0)
+    np.testing.assert_array_equal(slab[:, 0, 0], [-1, -1, 1, 1, 1, 1, 1, 1, -1, -1])
+    with pytest.raises(ValueError, match="do not go together"):
+        PrepareSettings(pad_to=(8, 8, 8), crop_or_pad_to=(8, 8, 8))

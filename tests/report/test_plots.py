@@ -30,6 +30,12 @@ FIGURES = {
     "robustness": lambda: plots.robustness_plot(
         "Noise", ["as is", "1"], [Estimate(0.9, 0.8, 1), Estimate(0.5, 0.4, 0.6)], 0.85, 1
     ),
+    "contrasts": lambda: plots.contrasts_plot(
+        "Contrast",
+        ["as is", "gamma", "inverted"],
+        [Estimate(0.9, 0.8, 1), Estimate(0.5, 0.4, 0.6), Estimate(0.8, 0.7, 0.9)],
+        0.85,
+    ),
     "differences": lambda: plots.differences_plot(["B"], [Estimate(0.01, 0.0, 0.02)], "Dice", [True]),
 }
 
@@ -41,6 +47,34 @@ def test_every_figure_is_kept_as_svg_and_png(name: str, tmp_path: Path) -> None:
     assert drawn.count("<path") + drawn.count("<use") > 5
     assert not re.search(r"\bnan\b", drawn.lower())
     assert files[1].stat().st_size > 2000
+
+
+def test_no_line_joins_changes_without_an_order() -> None:
+    means = [Estimate(0.97, 0.96, 0.98), Estimate(0.95, 0.94, 0.96), Estimate(0.96, 0.95, 0.97)]
+    joined = plots.robustness_plot("Noise", ["as is", "1", "2"], means, 0.92, None).axes[0]
+    apart = plots.contrasts_plot("Contrast", ["as is", "gamma", "inverted"], means, 0.92).axes[0]
+    assert [len(line.get_xdata()) for line in joined.lines] == [3, 2]
+    assert [len(line.get_xdata()) for line in apart.lines] == [2], "the limit alone"
+    for axes in (joined, apart):
+        assert 0.85 < axes.get_ylim()[0] < 0.92, "the curve is not squashed"
+    few = [Estimate(value, math.nan, math.nan) for value in (0.8, 0.3)]
+    for figure in (
+        plots.robustness_plot("Noise", ["as is", "1"], few, 0.75, 1),
+        plots.contrasts_plot("C", ["as is", "1"], few, 0.75),
+    ):
+        low, high = figure.axes[0].get_ylim()
+        assert low < 0.3 < 0.8 < high, "values are shown where no interval is known"
+
+
+def test_violins_of_good_scores_are_not_squashed() -> None:
+    scores = list(0.97 + 0.01 * np.sin(np.arange(20)))
+    for axes in (
+        plots.violin_with_points({"a": scores}, "Dice", limits=(0, 1)).axes[0],
+        box_and_strip({"a": scores}, "Dice", limits=(0, 1)).axes[0],
+    ):
+        low, high = axes.get_ylim()
+        assert 0.9 < low < min(scores)
+        assert max(scores) < high < 1.03
 
 
 def test_bland_altman_plot_draws_bias_and_limits() -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 
 from voxloom.dataset import Case, Dataset
+from voxloom.dataset.inspect import Fingerprint
+from voxloom.dataset.inspect.facts import CaseFacts
 from voxloom.errors import BadInput
 from voxloom.recipe.recipe import Recipe
 from voxloom.run.cases import choose_folds, division_note, fewest_held_out
-from voxloom.run.notes import data_notes
+from voxloom.run.notes import crop_note, data_notes
 
 
 def cases(count: int, per_patient: int = 1, **more: object) -> Dataset:
@@ -83,3 +85,16 @@ def test_notes_of_a_set_reach_the_user() -> None:
     told = data_notes(data, recipe())
     assert "P1_a and P1_b" in told[0]
     assert told[-1] == "column pred is not used"
+
+
+def test_cases_that_are_cut_are_told() -> None:
+    sizes = {"tall": ((10, 10, 40), "RAS"), "turned": ((40, 10, 10), "SRA"), "small": ((10, 10, 10), "RAS")}
+    facts = [
+        CaseFacts(id=name, shape=shape, spacing=(1.0, 1.0, 1.0), orientation=o) for name, (shape, o) in sizes.items()
+    ]
+    found = Fingerprint("set", "segmentation", ("MR",), None, tuple(facts))
+    asked = {"prepare.orientation": "RAS", "prepare.spacing": [1, 1, 2]}
+    told = crop_note(found, Recipe.load("auto").changed({**asked, "prepare.crop_or_pad_to": [10, 10, 19]}))
+    assert told.startswith("2 of 3 cases are larger than prepare.crop_or_pad_to (tall, turned)")
+    assert crop_note(found, Recipe.load("auto").changed({**asked, "prepare.crop_or_pad_to": [10, 10, 20]})) == ""
+    assert crop_note(found, Recipe.load("auto")) == ""

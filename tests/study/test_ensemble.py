@@ -18,14 +18,16 @@ from voxloom.ensemble import EnsemblePredictor, build_ensemble
 from voxloom.ensemble import build as building
 from voxloom.ensemble import stack as stacking
 from voxloom.ensemble.combine import vote
-from voxloom.ensemble.members import find_members
+from voxloom.ensemble.members import best_members, find_members
 from voxloom.ensemble.stack import StackCase, StackNetwork, apply_stack, train_stack
 from voxloom.errors import BadInput
+from voxloom.evaluation import Evaluation
 from voxloom.formats import read_label, read_volume
 from voxloom.recipe.recipe import Recipe
 from voxloom.tasks.segmentation.predictor import Predictor
 from voxloom.tasks.segmentation.tta import with_tta
 from voxloom.trust.uncertainty import Eye, Sampling, check_sources, members, scan_disagreement
+from voxloom.trust.uncertainty_maps import members_of
 from voxloom.verbs.run import Run
 from voxloom.verbs.train import train
 
@@ -241,3 +243,78 @@ def test_command_line(pair: Pair, tmp_path: Path, capsys: pytest.CaptureFixture[
     assert 0 < float(spread.data.max()) < 0.8
     assert voxloom(["ensemble", str(pair.runs[0]), "-o", str(tmp_path / "one")]) == 2
     assert voxloom(["predict", str(out), str(pair.scan), "-o", str(tmp_path / "x"), "--tta"]) == 2
+
+
+@pytest.fixture(scope="module")
+def organ(pair: Pair, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run on the same folds in which both labels are one."""
+    settings = {
+        **TINY,
+        "training.steps": 30,
+        "training.validations": 1,
+        "folds.count": 2,
+        "labels.merge": {"organ": "all"},
+    }
+    data = pair.scan.parents[1]
+    return train(data, Recipe.load("auto").changed(settings), out=tmp_path_factory.mktemp("organ") / "organ").folder
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_a_stack_takes_members_with_other_labels_and_has_one_network_per_fold(
+    pair: Pair, organ: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(BadInput, match="a stack"):
+        build_ensemble([organ, pair.runs[1]], tmp_path / "mean")
+    built = build_ensemble([organ, *pair.runs], tmp_path / "out", "stack", steps=20)
+    about = json.loads((built.folder / "ensemble.json").read_text())
+    assert [Path(m["run"]).name for m in about["members"]] == ["volume", "coronal", "organ"]
+    assert about["alike"] == 2
+    assert list(built.figures["organ"]["dice"]) == ["organ"]
+    assert list(built.figures["ensemble"]["dice"]) == ["bright", "dark", "mean", "total"]
+    folds = built.figures["ensemble"]["robustness"]["total"]
+    assert len(folds["folds"]) == 2
+    assert folds["sd_folds"] >= 0
+    assert sorted(path.parent.name for path in built.folder.glob("fold_*/stack.safetensors")) == ["fold_0", "fold_1"]
+    ensemble = EnsemblePredictor.of(built.folder)
+    assert [member.maps for member in ensemble.members] == [
+        3,
+        3,
+        1,
+    ]  # an organ of two values is a region: one map, no background
+    assert ensemble.stack is not None
+    assert ensemble.stack.first.in_channels == 7
+    assert set(np.unique(ensemble.predict(pair.scan).data)) <= {0, 3, 207}
+    assert len(members_of(ensemble)) == 2
+
+
+def test_a_stack_hears_a_member_with_other_labels() -> None:
+    """Two labels that the first member cannot tell apart, and one binary member that knows where the first of them is."""
+    cases = []
+    for one in misled():
+        unsure = np.stack([one.truth == 0, (one.truth > 0) * 0.5, (one.truth > 0) * 0.5]) * 0.9 + 0.03
+        knows = np.stack([one.truth != 1, one.truth == 1]) * 0.9 + 0.05
+        cases.append(StackCase(np.concatenate([unsure, knows]).astype(np.float16), one.truth))
+    network = train_stack(cases[:3], TWO, 1, steps=80, seed=0)
+    found = np.empty((3, 12, 12, 12), np.float32)
+    apply_stack(network, cases[3].probabilities, found)
+    truth = cases[3].truth
+    assert (found.argmax(axis=0) == truth)[truth > 0].mean() > 0.95
+
+
+def test_the_best_of_every_kind_are_chosen(pair: Pair, organ: Path, tmp_path: Path) -> None:
+    copies = []
+    for number, run in enumerate([*pair.runs, organ]):
+        for rank, dice in enumerate((0.2, 0.9)):
+            copy = tmp_path / f"{number}-{rank}"
+            shutil.copytree(run, copy)
+            for table in copy.glob("fold_*/metrics.csv"):
+                figures = Evaluation.read_csv(table)
+                rows = [replace(row, metrics=replace(row.metrics, dice=dice)) for row in figures.rows]
+                Evaluation(figures.labels, rows).write_csv(table)
+            copies.append(copy)
+    chosen = best_members(find_members(copies), 1)
+    assert [member.name for member in chosen] == ["0-1", "1-1", "2-1"]
+    (copies[0] / "fold_0" / "metrics.csv").unlink()
+    (copies[0] / "fold_1" / "metrics.csv").unlink()
+    with pytest.raises(BadInput, match="no score to choose by"):
+        best_members(find_members(copies), 1)

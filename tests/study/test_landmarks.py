@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import json
 import os
 import signal
+from dataclasses import replace
+from math import nan
 from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from voxloom.cli.app import run as voxloom
 from voxloom.dataset import Dataset
 from voxloom.errors import BadInput
-from voxloom.formats import Header, write_volume
+from voxloom.evaluation.points import PointEvaluation
+from voxloom.formats import Header, read_volume, write_volume
 from voxloom.points import Point, read_points, write_points
 from voxloom.recipe.recipe import Recipe
 from voxloom.tasks.landmarks.plan import orientation_of_slices, plan_landmarks
+from voxloom.verbs.run import Run
 from voxloom.volume import Volume
 
 LEVELS = ("L1", "L2", "L3")
@@ -60,6 +66,20 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = ["-o", str(root / "run"), "--external", str(write_scans(root / "elsewhere", 2, first=80))]
     assert voxloom(["train", str(root / "scans"), "-r", str(root / "tiny.yaml"), *place]) == 0
     return root
+
+
+def test_marks_are_explained_slice_by_slice(trained: Path, tmp_path: Path) -> None:
+    scan = trained / "elsewhere" / "images" / "s80.nii.gz"
+    words = ["explain", str(trained / "run"), str(scan), "-o", str(tmp_path), "--answer", "L2"]
+    assert voxloom([*words, "--method", "integrated-gradients", "--steps", "4"]) == 0
+    found, image = read_volume(tmp_path / "s80_integrated-gradients_L2.nii.gz"), read_volume(scan)
+    assert found.same_grid(image)
+    dark = ndimage.uniform_filter(image.data[0], (3, 3, 1)) < -1.5
+    assert np.abs(found.data[0][dark]).mean() > 4 * np.abs(found.data[0][~dark]).mean()
+    assert voxloom([*words, "--method", "grad-cam"]) == 0
+    assert read_volume(tmp_path / "s80_grad-cam_L2.nii.gz").data.max() == pytest.approx(1)
+    assert voxloom(["explain", str(trained / "run"), str(scan), "-o", str(tmp_path / "b"), "--method", "cam"]) == 2
+    assert [one.case for one in Run(trained / "run").top_losses()]
 
 
 def test_a_run_finds_the_held_out_landmarks(trained: Path) -> None:
@@ -133,6 +153,79 @@ def test_evaluate_and_compare(trained: Path, tmp_path: Path, capsys: pytest.Capt
     assert len(json.loads(capsys.readouterr().out)["landmarks"]) == 12
 
 
+def test_every_pair_of_runs_of_a_sweep_is_tested(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Copies of one run whose tables differ as it is known: one has lost two of its points, one all."""
+    whole = PointEvaluation.read_csv(trained / "run" / "fold_0" / "metrics.csv").rows
+    right = [n for n, row in enumerate(whole) if row.within(5.0)]
+    for number, lost in enumerate([0, 2, len(right)]):
+        folder = tmp_path / "sweep" / "runs" / f"{number:04d}"
+        (folder / "fold_0").mkdir(parents=True)
+        (folder / "recipe.yaml").write_text((trained / "run" / "recipe.yaml").read_text())
+        rows = [replace(r, outcome="missed", in_plane=nan) if n in right[:lost] else r for n, r in enumerate(whole)]
+        PointEvaluation(rows).write_csv(folder / "fold_0" / "metrics.csv")
+    (tmp_path / "sweep" / "sweep.yaml").write_text("over: {network: {Base: {}, Less: {}, None: {}}}\n")
+    lines = [f"{n},{name},finished,runs/{n:04d}" for n, name in enumerate(("Base", "Less", "None"))]
+    (tmp_path / "sweep" / "table.csv").write_text("\n".join(["trial,network,status,run", *lines, ""]))
+    assert voxloom(["points", str(tmp_path / "sweep"), "--json", "-o", str(tmp_path / "pairs.csv")]) == 0
+    pairs = json.loads(capsys.readouterr().out)["pairs"]
+    assert [(p["a"], p["b"], p["only_a"], p["only_b"]) for p in pairs] == [
+        ("Base", "Less", 2, 0), ("Less", "None", len(right) - 2, 0), ("Base", "None", len(right), 0),
+    ]  # fmt: skip
+    assert pairs[0]["p"] == 0.5
+    assert pairs[2]["p"] == pytest.approx(0.5 ** (len(right) - 1))
+    assert pairs[2]["p_holm"] == pytest.approx(min(1, 3 * pairs[2]["p"]))
+    assert len((tmp_path / "pairs.csv").read_text().splitlines()) == 4
+
+
+def test_maps_and_cutouts_of_a_scan(trained: Path, tmp_path: Path) -> None:
+    new = write_scans(tmp_path / "new", 1, first=50)
+    scan, out = new / "images" / "s50.nii.gz", tmp_path / "out"
+    assert voxloom(["predict", str(trained / "run"), str(scan), "-o", str(out), "--maps", "--cutouts", "20"]) == 0
+    maps = [read_volume(path) for path in sorted((out / "maps").iterdir())]
+    points = read_points(out / "s50.csv")
+    assert maps
+    assert all(one.data.min() >= 0 and 0.5 < one.data.max() <= 1 for one in maps)
+    place = np.rint(np.linalg.inv(maps[0].affine) @ [*points[0].position, 1]).astype(int)[:3]
+    assert max(float(one.data[0][tuple(place)]) for one in maps) > 0.5  # the point lies where its map is high
+    cuts = sorted(path.name for path in (out / "cutouts").iterdir())
+    assert cuts == sorted(f"s50_{p.name}_{p.side}.nii.gz" for p in points)
+    assert read_volume(out / "cutouts" / cuts[0]).shape == (11, 11, 5)
+
+
+def test_the_page_counts_marks_and_draws_points(trained: Path) -> None:
+    plan = json.loads((trained / "run" / "plan.json").read_text())
+    (row,) = [row for row in plan if row["choice"] == "marks"]
+    assert row["value"] == "L1 12, L2 12, L3 12"
+    page = (trained / "run" / "report.html").read_text()
+    assert "Points of held-out cases on their slices" in page
+    assert "The worst landmarks of held-out cases" in page
+
+
+def test_unnamed_marks_become_a_data_set(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    scans = write_scans(tmp_path / "scans", 2)
+    lines = ["case,x,y,z"]
+    for n in range(2):
+        lines += [f"s{n},{x},{y},{z}" for x, y, z in (p.position for p in read_points(scans / "points" / f"s{n}.csv"))]
+    (tmp_path / "marks.csv").write_text("\n".join(lines))
+    words = ["translate", str(tmp_path / "marks.csv"), "-o", str(tmp_path / "named"), "--to", ".csv", "--names"]
+    assert voxloom([*words, ",".join(LEVELS)]) == 0
+    for n in range(2):
+        assert read_points(tmp_path / "named" / f"s{n}.csv") == read_points(scans / "points" / f"s{n}.csv")
+    capsys.readouterr()
+    assert voxloom([*words[:3], str(tmp_path / "x"), *words[4:], "L1,L2"]) == 2
+    assert "s0: 3 structures are marked on the left" in capsys.readouterr().err
+
+
+def test_loss_and_dice_of_the_maps_are_logged(trained: Path) -> None:
+    with (trained / "run" / "fold_0" / "log.csv").open() as f:
+        rows = list(csv.DictReader(f))
+    assert {"val_loss", "val_map_dice"} <= set(rows[0])
+    assert 0.2 < float(rows[-1]["val_map_dice"]) <= 1  # an empty map has 0
+    assert float(rows[-1]["val_loss"]) < 1 - 0.2
+
+
 def test_what_belongs_to_label_maps_is_refused(
     trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -141,8 +234,12 @@ def test_what_belongs_to_label_maps_is_refused(
     scan = str(trained / "scans" / "images" / "s0.nii.gz")
     assert voxloom(["predict", str(trained / "run"), scan, "-o", str(tmp_path), "--ending", ".mha"]) == 2
     assert "cannot be written as .mha" in capsys.readouterr().err
-    assert voxloom(["points", str(tmp_path), str(tmp_path)]) == 2
-    assert "give --truth" in capsys.readouterr().err
+    other = tmp_path / "other"
+    other.mkdir()
+    assert voxloom(["points", str(tmp_path), str(other)]) == 2
+    assert "Give --truth" in capsys.readouterr().err
+    assert voxloom(["points", str(trained / "run")]) == 2
+    assert "not two runs" in capsys.readouterr().err
 
 
 def test_a_training_case_is_no_test(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -20,20 +20,20 @@ from .conftest import write_balls
 
 #: Size alone: network, optimizer, loss, schedule and changes stay those of the papers.
 SIZE = {
-    "network.features": [8, 16, 16],
-    "network.strides": [[1, 1, 1], [2, 2, 2], [2, 2, 2]],
-    "network.kernels": [[3, 3, 3]] * 3,
+    "network.features": [16, 32],
+    "network.strides": [2],
     "training.patch": [24, 24, 16],
     "training.batch": 2,
-    "training.steps": 60,
     "training.validations": 1,
-    "prepare.pad_to": None,
+    "prepare.crop_or_pad_to": None,
     "device": "cpu",
 }
 SMALL = [f"--set={key}={json.dumps(value)}" for key, value in SIZE.items()]
+#: Steps after which a run lies far above the floor of its test (Dice 0.7 of a tumor, 0.28 of balls).
+STEPS = {"cervical-cancer": "--set=training.steps=60", "spine-small-data": "--set=training.steps=70"}
 PUBLISHED = {
-    "cervical-cancer": ("resunet", "ranger", 0.1, "flat_cosine", "dice"),
-    "spine-small-data": ("resunet", "ranger", 0.01, "flat_cosine", "focal_tversky"),
+    "cervical-cancer": ("monai_unet", "ranger", 0.1, "flat_cosine", "dice"),
+    "spine-small-data": ("monai_unet", "ranger", 0.01, "flat_cosine", "focal_tversky"),
 }
 
 
@@ -53,6 +53,12 @@ def trained_as_published(run: str) -> bool:
     return used == PUBLISHED[recipe.name]
 
 
+def everywhere(labels: Path, value: int) -> float:
+    """Mean Dice of an answer that is ``value`` in every voxel."""
+    shares = [float((read_label(path).data == value).mean()) for path in sorted(labels.iterdir())]
+    return float(np.mean([2 * share / (1 + share) for share in shares]))
+
+
 def renamed(data: Path, prefix: str) -> Path:
     """The data set with cases of other names."""
     for path in [*(data / "imagesTr").iterdir(), *(data / "labelsTr").iterdir()]:
@@ -64,7 +70,8 @@ def test_cervical_cancer_with_two_raters(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.chdir(tmp_path)
     write_phantoms("pelvis-mr", 5, "cohort", seed=1)
     write_phantoms("pelvis-mr", 6, "test", seed=2, raters=2)
-    voxloom("train", "cohort", "-r", "cervical-cancer", *SMALL, "--set=prepare.spacing=[6,6,6]", "-o", "run")
+    size = (*SMALL, STEPS["cervical-cancer"], "--set=prepare.spacing=[6,6,6]")
+    voxloom("train", "cohort", "-r", "cervical-cancer", *size, "-o", "run")
     voxloom("predict", "run", "test/imagesTr", "-o", "predicted")
     raters = ("R1=test/raters/R1", "R2=test/raters/R2", "--model", "DL=predicted", "--labels", "tumor=1")
     factors = ("--table", "test/participants.csv", "--factors", "field_strength,slice_mm,fov_mm")
@@ -89,8 +96,11 @@ def test_cervical_cancer_with_two_raters(tmp_path: Path, monkeypatch: pytest.Mon
     assert pairs["R1", "R2"]["dice"]["median"] == pytest.approx(known)
     assert {"tests", "adjusted", "bland_altman", "icc", "friedman", "spearman", "regression"} <= set(found)
     assert Path("agreement/raters.html").is_file()
-    # A tumor fills a few thousandths of a scan: an empty answer scores 0, one that is tumor everywhere less than 0.01.
-    assert pairs["DL", "R1"]["dice"]["median"] > 0.1
+    floor = everywhere(Path("test/raters/R1"), 1)  # an empty answer scores 0
+    assert pairs["DL", "R1"]["dice"]["median"] > max(0.4, 10 * floor)
+    before = summary["validation"]["raw"]
+    assert before["objects_prediction"]["tumor"]["max"] >= 1  # what the paper counts, before one piece is chosen
+    assert summary["validation"]["objects_prediction"]["tumor"]["max"] <= 1
 
 
 def test_spine_from_little_data_in_four_experiments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,7 +114,7 @@ def test_spine_from_little_data_in_four_experiments(tmp_path: Path, monkeypatch:
                 for path in Path("both", part).glob(f"bball{n:02d}*"):
                     shutil.copy(path, Path(name, part))
         shutil.copy("both/dataset.json", name)
-    recipe = ("-r", "spine-small-data", *SMALL, "--set=prepare.spacing=[1.5,1.5,2.0]")
+    recipe = ("-r", "spine-small-data", *SMALL, STEPS["spine-small-data"], "--set=prepare.spacing=[1.5,1.5,2.0]")
     voxloom("train", "site1", *recipe, "--folds", 2, "--external", "site2", "-o", "run1")
     target = ("--add", "site2", "--folds", 2, "--set", "folds.over=added", "--external", "public")
     voxloom("train", "site1", *recipe, *target, "-o", "run2")
@@ -114,12 +124,9 @@ def test_spine_from_little_data_in_four_experiments(tmp_path: Path, monkeypatch:
 
     first, second, third = (Run(f"run{n}").summary for n in (1, 2, 3))
     assert all(trained_as_published(f"run{n}") for n in (1, 2, 3))
-    for summary in (
-        first,
-        second,
-        third,
-    ):  # balls fill a fiftieth: an empty answer scores 0, one that is ball everywhere 0.05
-        assert summary["validation"]["dice"]["mean"]["mean"] > 0.2
+    floor = max(everywhere(Path("both/labelsTr"), value) for value in (3, 207))  # an empty answer scores 0
+    for summary in (first, second, third):
+        assert summary["validation"]["dice"]["mean"]["mean"] > 3 * floor
     assert first["external"]["site2"]["cases"] == 4
     assert (second["validation"]["cases"], third["validation"]["cases"]) == (4, 4)
     assert {s["external"]["public"]["cases"] for s in (second, third)} == {2}

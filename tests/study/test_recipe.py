@@ -148,12 +148,15 @@ def test_wrong_keys_under_a_budget_are_refused_when_they_are_read(key: str, valu
 def test_recipes_of_the_thesis_leave_the_planner_free_under_a_budget(name: str) -> None:
     recipe = Recipe.load(name)
     assert recipe.training["epochs"] > 1
-    assert len(recipe.network["features"]) == len(recipe.network["strides"])
+    assert len(recipe.network["features"]) == len(recipe.network["strides"]) + 1
     held = recipe.changed({"budget": "5m"}).for_budget()
     for key in ("patch", "batch", "epochs", "optimizer"):
         assert key not in held.training
     assert held.augment == recipe.augment
     assert held.inference["postprocess"] == recipe.inference["postprocess"]
+    assert not held.network.keys() - {"dims"}
+    small = recipe.changed({"network.features": [8, 16], "network.strides": [2], "budget": "5m"}).for_budget()
+    assert (small.network["kind"], small.network["features"]) == ("monai_unet", [8, 16])
 
 
 def test_steps_that_are_asked_for_take_the_place_of_a_recipes_epochs() -> None:

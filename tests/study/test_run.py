@@ -10,8 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 import voxloom as vx
+from voxloom.cli.app import run as voxloom
 from voxloom.errors import BadInput
 from voxloom.evaluation import dice_score
 from voxloom.formats import read_label, read_volume, write_volume
@@ -96,6 +98,21 @@ def test_pictures(trained: Trained, tmp_path: Path) -> None:
     trained.run.show_results(tmp_path / "results.png")
     for name in ("batch.png", "results.png"):
         assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
+
+
+def test_labels_are_explained_by_all_folds(trained: Trained, tmp_path: Path) -> None:
+    scan = trained.unseen / "imagesTr" / "ball12_0000.nii.gz"
+    assert voxloom(["explain", str(trained.run.folder), str(scan), "-o", str(tmp_path)]) == 0
+    truth = read_label(trained.unseen / "labelsTr" / "ball12.nii.gz").data[0]
+    for name, value in (("bright", 3), ("dark", 207)):
+        assert read_volume(tmp_path / f"ball12_grad-cam_{name}.nii.gz").same_grid(read_volume(scan))
+        found = np.abs(trained.run.explain(scan, "occlusion", answer=name).data[0])
+        near = ndimage.binary_dilation(truth == value, iterations=4)
+        assert found[near].mean() > 2 * found[~near].mean()
+    worst = trained.run.top_losses(3)
+    dice = trained.run.evaluate().evaluation.case_means("dice")
+    assert worst[0].case == min(dice, key=dice.__getitem__)
+    assert worst[0].loss == pytest.approx(1 - min(dice.values()))
 
 
 def test_second_run_into_one_folder_is_refused(trained: Trained) -> None:

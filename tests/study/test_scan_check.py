@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from voxloom.formats import read_volume, write_volume
 from voxloom.run.scan_check import TrainedOn
 from voxloom.volume import Volume
 
-SHARED = Path(__file__).parents[3] / "shared" / "data"
+SHARED = Path(os.environ.get("VOXLOOM_DATA", Path(__file__).parents[3] / "shared" / "data"))
 
 
 def trained_on(dataset: Dataset) -> TrainedOn:

@@ -58,12 +58,12 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
         **UNET_3D, "prepare.resize_to": [48, 48, 12], "training.patch": [48, 48, 12], "prepare.n4_iterations": [2],
     }),
     "skull-strip-3d": ("head-mr", {
-        **UNET_3D, "prepare.resize_to": [32, 40, 30], "prepare.pad_to": [32, 40, 32],
+        **UNET_3D, "prepare.n4_iterations": [2], "prepare.resize_to": [32, 40, 30], "prepare.pad_to": [32, 40, 32],
         "training.patch": [32, 40, 32], "training.batch": 2, "network.strides": [[2, 2, 2], [2, 2, 2], [2, 2, 2]],
         "training.steps": 60,
     }),
     "skull-strip-2d": ("head-mr", {
-        "init.weights": None, "prepare.resize_to": [32, 32, None], "prepare.spacing": [None, None, 8.0],
+        "init.weights": None, "prepare.n4_iterations": [2], "prepare.resize_to": [32, 32, None], "prepare.spacing": [None, None, 8.0],
         "training.patch": [32, 32, 1], "training.batch": 2, "inference.batch": 32,
     }),
 }  # fmt: skip

@@ -49,6 +49,15 @@ def test_slices_of_a_plane_train_and_predict_on_the_scans_own_grid(tmp_path: Pat
     for value in (3, 207):
         a, b = found.data == value, truth.data == value
         assert 2 * (a & b).sum() / (a.sum() + b.sum()) > 0.7
+    kept = run.summary["validation"]
+    assert kept["slices"]["planes"] == ["coronal"]
+    assert kept["slices"]["bright"]["with_truth"]["mean"] > 0.4  # empty answers score 0
+    assert kept["slices"]["bright"]["all"]["n"] > kept["slices"]["bright"]["with_truth"]["n"] > 0
+    assert (run.folder / "slices.csv").is_file()
+    assert kept["seconds"]["n"] == kept["cases"]
+    assert kept["seconds"]["device"] == "cpu"
+    assert 0 < kept["seconds"]["median"] <= kept["seconds"]["max"]
+    assert "Held-out cases: slices" in (run.folder / "report.html").read_text()
 
 
 @pytest.mark.parametrize("changes", [{"training.patch": [16, 16, 8]}, {"network.dims": 3}])

@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 
 from voxloom.cli.app import run as voxloom
+from voxloom.dataset.labels import Label, Labels
 from voxloom.errors import BadInput
-from voxloom.evaluation import dice_score
 from voxloom.pictures import slice_views
 from voxloom.pictures.inside_views import first_kernels, layer_activations
-from voxloom.pictures.slice_views import SlicedCase, inner_members, sliced_cases
+from voxloom.pictures.slice_views import SlicedCase, sliced_cases
+from voxloom.report.look import Look
+from voxloom.report.panels import Overlay, Scene
 from voxloom.training.weights import load_weights
 
 from .conftest import Trained
@@ -27,23 +29,27 @@ def drawn(axis: int) -> SlicedCase:
     truth[1, :2, :2] = 2
     prediction = truth.copy()
     prediction[1, 0, :2] = 0
-    turned = [np.moveaxis(array, 0, axis) for array in (np.ones((3, 4, 4), np.float32), truth, prediction)]
+    image, *maps = (np.moveaxis(array, 0, axis) for array in (np.ones((3, 4, 4), np.float32), truth, prediction))
     spacing = [2.0, 2.0, 2.0]
     spacing[axis] = 5.0
-    return SlicedCase("x", axis, *turned, (spacing[0], spacing[1], spacing[2]))
+    labels = Labels((Label("a", (1,)), Label("b", (2,))))
+    scene = Scene.of(Look.at(np.diag([*spacing, 1.0])), image, [Overlay(maps[0]), Overlay(maps[1], "--")], labels)
+    return SlicedCase("x", axis, scene)
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])
 def test_dice_and_area_per_slice(axis: int) -> None:
     case = drawn(axis)
-    assert case.dice([1, 2]).tolist() == [1.0, pytest.approx(2 / 3), 1.0]
-    assert case.dice([1]).tolist() == [1.0, 1.0, 1.0]
-    assert case.area([1, 2]).tolist() == [16.0, 16.0, 0.0]
+    assert case.dice().tolist() == [1.0, pytest.approx(2 / 3), 1.0]
+    assert case.dice("a").tolist() == [1.0, 1.0, 1.0]
+    assert case.area().tolist() == [16.0, 16.0, 0.0]
+    assert case.filled().tolist() == [0, 1]
+    assert case.filled("b").tolist() == [1]
 
 
 def test_planes_are_anatomical(trained: Trained) -> None:
     """The phantoms are 22 to 24 x 20 x 15 voxels, stored as L A S."""
-    lengths = {plane: len(next(sliced_cases(trained.run, plane)).dice([1])) for plane in slice_views.PLANES}
+    lengths = {plane: next(sliced_cases(trained.run, plane)).count for plane in slice_views.PLANES}
     assert lengths["coronal"] == 20
     assert lengths["axial"] == 15
     assert lengths["sagittal"] in (22, 23, 24)
@@ -51,12 +57,9 @@ def test_planes_are_anatomical(trained: Trained) -> None:
 
 def test_slices_add_up_to_the_case(trained: Trained) -> None:
     case = next(sliced_cases(trained.run, "axial"))
-    inner = inner_members(slice_views.labels_of(trained.run), "dark")["dark"]
-    both = (np.isin(case.truth, inner) & np.isin(case.prediction, inner)).sum()
-    assert case.area(inner).sum() == pytest.approx(np.isin(case.truth, inner).sum() * 1.5 * 1.5)
-    expected = dice_score(np.isin(case.prediction, inner), np.isin(case.truth, inner))
-    size = np.isin(case.truth, inner).sum() + np.isin(case.prediction, inner).sum()
-    assert 2 * both / size == pytest.approx(expected)
+    dark = next(label for label in case.scene.labels.foreground if label.name == "dark").values
+    truth = case.scene.maps[0].outer
+    assert case.area("dark").sum() == pytest.approx(np.isin(truth, dark).sum() * 1.5 * 1.5)
 
 
 def test_gallery_shows_the_best_and_the_worst(trained: Trained) -> None:
@@ -65,7 +68,7 @@ def test_gallery_shows_the_best_and_the_worst(trained: Trained) -> None:
     values = [float(title.rsplit(" ", 1)[1]) for title in titles]
     assert len(values) == 4
     assert min(values[:2]) >= max(values[2:])
-    every = [d for case in sliced_cases(trained.run, "axial") for d in case.dice([1, 2])]
+    every = [d for case in sliced_cases(trained.run, "axial") for d in case.dice()]
     assert values[2] == pytest.approx(min(every), abs=0.006)
 
 
@@ -114,3 +117,19 @@ def test_refusals(trained: Trained) -> None:
         first_kernels(trained.run, 7)
     with pytest.raises(BadInput, match="no case nobody"):
         layer_activations(trained.run, 0, "nobody")
+
+
+def test_a_batch_is_shown_before_any_training(
+    trained: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = str(trained.run.folder / "recipe.yaml")
+    words = ["show", "batch", str(trained.data), "-r", recipe, "-o", str(tmp_path / "before.png")]
+    assert voxloom(words) == 0
+    trained.run.show_batch(tmp_path / "after.png")
+    assert (tmp_path / "before.png").read_bytes() == (
+        tmp_path / "after.png"
+    ).read_bytes()  # the batch that was trained on
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["after.png", "before.png"]
+    capsys.readouterr()
+    assert voxloom(["show", "results", str(trained.data), "-r", recipe, "-o", str(tmp_path / "x.png")]) == 2
+    assert "--recipe is for batch" in capsys.readouterr().err

@@ -27,6 +27,8 @@ SMALL = {
 }  # fmt: skip
 VERBS: dict[str, list[str]] = {
     "predict --uncertainty": ["predict", "RUN", "SCAN", "-o", "OUT", "--uncertainty", "tta"],
+    "predict --maps": ["predict", "RUN", "SCAN", "-o", "OUT", "--maps"],
+    "predict --cutouts": ["predict", "RUN", "SCAN", "-o", "OUT", "--cutouts", "20"],
     "show slices": ["show", "slices", "RUN", "-o", "OUT.png"],
     "show activations": ["show", "activations", "RUN", "-o", "OUT.png"],
     "review": ["review", "RUN", "-o", "OUT"],
@@ -121,6 +123,10 @@ def test_an_answer_for_a_scan(made: tuple[str, Path], tmp_path: Path) -> None:
         if task == "classification":
             assert sum(found["probabilities"].values()) == pytest.approx(1)
             assert found["prediction"] in ("few", "many")
+            unsure = tmp_path / f"unsure{len(extra)}"
+            assert voxloom(["predict", str(root / "run"), scan, "-o", str(unsure), "--abstain", "1", *extra]) == 0
+            open_case = json.loads((unsure / "s40.json").read_text())
+            assert (open_case["prediction"], open_case["abstained"]) == (None, max(found["probabilities"].values()) < 1)
         else:
             (value,) = found["targets"].values()
             assert np.isfinite(value["value"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import math
 import os
 import signal
@@ -73,7 +74,7 @@ def test_resumed_run_ends_in_the_same_weights(
 def test_log_has_a_row_per_validation_and_ends_at_the_last_step(tmp_path: Path) -> None:
     fit(ball_training(tmp_path), device="cpu")
     lines = (tmp_path / "log.csv").read_text().splitlines()
-    assert lines[0] == "step,seconds,epoch,lr,train_loss,val_dice,val_dice_ball"
+    assert lines[0] == "step,seconds,epoch,lr,train_loss,val_dice,val_dice_ball,val_loss"
     assert [int(line.split(",")[0]) for line in lines[1:]] == [8, 16, 24]
 
 
@@ -295,3 +296,28 @@ def test_a_busy_machine_plans_by_the_time_that_a_step_computes(
     monkeypatch.setattr(timing, "time", times)
     monkeypatch.setattr(timing, "OtherWork", lambda: SimpleNamespace(share=lambda: others))
     assert seconds_per_step(ball_training(tmp_path), device="cpu") == pytest.approx(found)
+
+
+def test_validation_loss_and_distances_are_logged(tmp_path: Path) -> None:
+    fit(ball_training(tmp_path, distances=True), device="cpu")
+    rows = list(csv.DictReader((tmp_path / "log.csv").open()))
+    assert list(rows[0])[-3:] == ["val_loss", "val_hd", "val_hd95"]
+    losses = [float(row["val_loss"]) for row in rows]
+    assert 0 < losses[-1] < losses[0]
+    assert 0 < float(rows[-1]["val_hd95"]) <= float(rows[-1]["val_hd"]) < 30
+
+
+def test_hausdorff_distance_may_decide_and_must_be_measured(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="val_hd95"):
+        fit(ball_training(tmp_path / "a", monitor="val_hd95"), device="cpu")
+    job = ball_training(tmp_path / "b", monitor="val_hd95", distances=True, steps=6)
+    fit(job, device="cpu")
+    log = job.build_log()
+    assert log.columns.index("val_hd95") == len(log.columns) - 1
+
+
+def test_rows_of_earlier_versions_have_no_validation_loss(tmp_path: Path) -> None:
+    log = ball_training(tmp_path).build_log()
+    log.restore([[8, 1.0, 1.0, 0.01, 0.5, 0.6, 0.6]])
+    assert math.isnan(log.rows[0][-1])
+    assert (tmp_path / "log.csv").read_text().splitlines()[1].endswith("nan")

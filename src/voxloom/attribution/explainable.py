@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 import torch
@@ -39,7 +40,7 @@ class MethodSettings(BaseModel):
     Parameters
     ----------
     method : see :data:`METHODS`.
-    layer : whose features are weighted: a module's name, or a stage of the encoder counted from its end ("-1" the last, the default).
+    layer : whose features are weighted: a module's name, or a stage of the encoder counted from its end; None takes the last ("-1").
     steps : of integrated gradients, from an image of zeros to the scan.
     box_mm : side of the box that occlusion puts over the scan, mm; None takes an eighth of the longest side of what the network sees.
     """
@@ -90,6 +91,15 @@ def nothing_known(volume: Volume, attributes: Mapping[str, Any]) -> tuple[str, .
     return ()
 
 
+def looks_at_all(volume: Volume, around: Path) -> Volume:
+    """Refuse a mask or point for networks that look at whole scans."""
+    raise BadInput("--around is for runs that look at a crop, and this one looks at whole scans", around)
+
+
+def takes_any(volume: Volume) -> None:
+    """Networks that look at whole scans."""
+
+
 @dataclass(frozen=True)
 class Explainable:
     """The networks of a run as the methods need them.
@@ -106,6 +116,8 @@ class Explainable:
     says : what the score of an answer is, in words.
     chosen : answers that are explained where none is asked for, by scan and attributes; none means all.
     methods : that make sense for the task.
+    focus : what of a scan is looked at, by the file of a mask or point; BadInput where the networks look at all of it.
+    refuse : raises BadInput for a scan that the networks do not look at as a whole.
     edges : what networks see beyond the first and last slice: zeros, or that slice again.
     """
 
@@ -123,6 +135,8 @@ class Explainable:
     may_lack: bool = False
     methods: tuple[Method, ...] = METHODS
     edges: Edges = "zero"
+    focus: Callable[[Volume, Path], Volume] = looks_at_all
+    refuse: Callable[[Volume], None] = takes_any
 
     def number_of(self, answer: str) -> int:
         """Place of an answer (BadInput naming those that there are)."""

@@ -32,9 +32,9 @@ def layered_map(
             raise BadInput("the network does not use this layer", "layer", "Name a stage: -1")
         (slope,) = torch.autograd.grad(value.sum(), features, allow_unused=True)
     axes = image.ndim - 2
-    found = unfolded(features.detach().float(), 1, axes)
+    found = unfolded(features.detach().float(), 1, axes, network)
     slope = torch.zeros_like(features) if slope is None else slope
-    return weighted(method, found, unfolded(slope.float(), 1, axes), network)
+    return weighted(method, found, unfolded(slope.float(), 1, axes, network), network)
 
 
 def weighted(method: Method, features: Tensor, slope: Tensor, network: nn.Module) -> Tensor:

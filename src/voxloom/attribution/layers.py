@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from voxloom.errors import BadInput
 from voxloom.networks.base import StagedNetwork
+from voxloom.networks.slabnet import SlabNet
 from voxloom.prepare.resample import apply_taps, linear_taps
 
 #: Features and random images whose gradients are followed back to the image.
@@ -39,7 +40,7 @@ def layer_of(network: nn.Module, wanted: str | None) -> nn.Module:
     ------
     BadInput : there is no such layer.
     """
-    stages = network.encoder_stages() if isinstance(network, StagedNetwork) else []
+    stages = network.encoder_stages() if isinstance(network, (StagedNetwork, SlabNet)) else []
     named = dict(network.named_modules())
     if wanted is None or wanted.lstrip("-").isdigit():
         place = -1 if wanted is None else int(wanted)
@@ -93,7 +94,7 @@ _KNOWN: WeakKeyDictionary[nn.Module, dict[tuple[int, ...], Places]] = WeakKeyDic
 
 
 def places_of(
-    run: Callable[[Tensor], Tensor], layer: nn.Module, shape: tuple[int, ...], device: torch.device
+    run: Callable[[Tensor], Tensor], network: nn.Module, layer: nn.Module, shape: tuple[int, ...], device: torch.device
 ) -> Places:
     """Where the features of a layer come from.
 
@@ -104,12 +105,12 @@ def places_of(
     """
     known = _KNOWN.setdefault(layer, {})
     if shape not in known:
-        known[shape] = _measured(run, layer, shape, device)
+        known[shape] = _measured(run, network, layer, shape, device)
     return known[shape]
 
 
 def _measured(
-    run: Callable[[Tensor], Tensor], layer: nn.Module, shape: tuple[int, ...], device: torch.device
+    run: Callable[[Tensor], Tensor], network: nn.Module, layer: nn.Module, shape: tuple[int, ...], device: torch.device
 ) -> Places:
     """Places by the gradients of single features for images of noise: what a feature depends on lies around it."""
     size, sums = shape[2:], [[0.0, 0.0] for _ in shape[2:]]
@@ -123,7 +124,7 @@ def _measured(
             kept.clear()
             with torch.enable_grad():
                 run(image)
-                found = unfolded(kept[-1], 1, len(size))
+                found = unfolded(kept[-1], 1, len(size), network)
             grid = tuple(found.shape[2:])
             signs = (torch.randint(0, 2, found.shape[:2], generator=generator) * 2.0 - 1).to(found)
             (slope,) = torch.autograd.grad((picked(found, grid).flatten(2)[..., 0] * signs).sum(), image)
@@ -159,8 +160,10 @@ def stride_of(size: int, cells: int) -> float:
     return float(min(halvings or possible, key=lambda s: abs(s - size / cells)))
 
 
-def unfolded(features: Tensor, batch: int, axes: int) -> Tensor:
-    """Features (B, F, i, j[, k]) of a window of ``axes`` axes; slices that a network sees as a batch become its third axis."""
+def unfolded(features: Tensor, batch: int, axes: int, network: nn.Module) -> Tensor:
+    """Features (B, F, i, j[, k]) of a window of ``axes`` axes; slices that lie first, or make a batch, become the last axis."""
+    if isinstance(network, SlabNet):
+        return features.movedim(2, -1)
     if features.ndim - 2 == axes:
         return features
     if features.ndim == 4 and axes == 3 and features.shape[0] % batch == 0:

@@ -70,6 +70,7 @@ def attribute(
     number = explained.number_of(answer)
     explained.refuse_method(settings.method)
     refuse_channels(volume, explained.channels, explained.may_lack)
+    explained.refuse(volume)
     total, seen = np.zeros(volume.shape, np.float32), False
     for member in explained.members:
         image, geometry = prepare_image(volume, explained.prepare, member.statistics)
@@ -87,6 +88,16 @@ def attribute(
     if settings.method in LAYERED and largest > 0:
         total /= largest
     return Explained(answer, Volume(total[None], volume.affine, dict(volume.meta)), constant, seen)
+
+
+def pasted(part: Volume, scan: Volume) -> Volume:
+    """The map (1, i, j, k) of a box of a scan, on the scan's grid; 0 outside the box. A map of the whole scan stays as it is."""
+    if part.same_grid(scan):
+        return part
+    offset = np.rint(np.linalg.inv(scan.affine) @ part.affine[:, 3])[:3].astype(int)
+    whole, count = np.zeros(scan.shape, np.float32), np.zeros(scan.shape, np.uint16)
+    _put(whole, count, part.data[0], (int(offset[0]), int(offset[1]), int(offset[2])))
+    return scan.with_data(whole[None])
 
 
 def _add(total: NDArray[np.float32], values: NDArray[np.float32], geometry: Geometry, share: float) -> None:
@@ -142,7 +153,7 @@ class _Work:
         else:
             layer = layer_of(self.member.network, self.settings.layer)
             coarse = layered_map(method, self.run, layer, seen, score, self.member.network)
-            places = places_of(self.run, layer, tuple(seen.shape), seen.device)
+            places = places_of(self.run, self.member.network, layer, tuple(seen.shape), seen.device)
             return places.spread(coarse.cpu().numpy(), size)
         return found.cpu().numpy()
 

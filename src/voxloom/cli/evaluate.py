@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
@@ -14,6 +15,14 @@ if TYPE_CHECKING:
     from voxloom.evaluation.folders import Truth
     from voxloom.evaluation.measures import Measures
     from voxloom.evaluation.truths import Truths
+
+
+class PlaneName(StrEnum):
+    """Anatomical planes."""
+
+    sagittal = "sagittal"
+    coronal = "coronal"
+    axial = "axial"
 
 
 def command(
@@ -44,6 +53,9 @@ def command(
             help="Conventions KEY=VALUE,...: hd95=pooled, empty=left_out, tolerance_mm=2, match=overlap. With --pred."
         ),
     ] = None,
+    slices: Annotated[
+        Optional[PlaneName], typer.Option(help="Score single slices of this plane too (slices.csv). With --pred.")
+    ] = None,
     out: Annotated[
         Optional[Path],
         typer.Option("-o", "--out", help="Folder for metrics.csv and statistics.json; of --pred also summary.json."),
@@ -57,6 +69,10 @@ def command(
     if run is not None and instances is not None:
         raise BadInput(
             "--instances goes with --pred and --truth", None, "A run counts what its recipe's inference.instances names"
+        )
+    if run is not None and slices is not None:
+        raise BadInput(
+            "--slices goes with --pred and --truth", None, "A run whose network sees slices scores them itself"
         )
     if run is not None and table is not None:
         raise BadInput(
@@ -72,7 +88,7 @@ def command(
         _evaluate_run(run, dataset, out, json_output)
     elif run is None and pred is not None and truth is not None:
         asked = measures_of(metrics, measures)
-        _evaluate_folders(pred, truth, table, labels, instances, asked, out, workers, json_output)
+        _evaluate_folders(pred, truth, table, labels, instances, slices, asked, out, workers, json_output)
     else:
         raise BadInput(
             "give a RUN, or both --pred and --truth", None, "Example: voxloom evaluate --pred DIR --truth DIR"
@@ -97,6 +113,8 @@ def _evaluate_run(run: Path, dataset: Path | None, out: Path | None, json_output
         output.note(note)
     if result.structures is not None:
         output.table(structure_rows(result.structures), title=structure_title(result.structures))
+    for line in further_lines(summary):
+        output.note(line)
     output.done(wrote, ["voxloom", "predict", run, "SCAN", "-o", "OUT"], summary if json_output else None)
 
 
@@ -113,6 +131,7 @@ def _evaluate_folders(
     table: Path | None,
     labels: str | None,
     instances: str | None,
+    slices: PlaneName | None,
     measures: Measures,
     out: Path | None,
     workers: int | None,
@@ -148,9 +167,16 @@ def _evaluate_folders(
     if instances is not None:
         structures = _match_folders(pred, true, chosen, instances, evaluation.cases, out, workers)
         wrote += [out / "structures.csv"] if out is not None else []
+    told = {}
+    if slices is not None:
+        from voxloom.evaluation.slice_folders import slice_folders
+
+        cut = slice_folders(pred, true.cases, chosen, slices.value, cases=evaluation.cases, patients=true.patients)
+        told = {"slices": {"planes": [slices.value], **cut.summary()}}
+        wrote += [cut.write_csv(out / "slices.csv")] if out is not None else []
     for case in evaluation.missing:
         output.note(f"{case}: no prediction in {pred}; counted as a prediction of nothing")
-    _show(evaluation, wrote, None, json_output, structures)
+    _show(evaluation, wrote, None, json_output, structures, told)
     for error in failures:
         output.note(f"Not scored: {error}")
     if failures:
@@ -282,7 +308,27 @@ def _show(
     if structures is not None:
         output.table(structure_rows(structures), title=structure_title(structures))
         summary = {**summary, "structures": structures}
+    for line in further_lines(summary):
+        output.note(line)
     output.done(wrote, next_step, summary if json_output else None)
+
+
+def further_lines(summary: Mapping[str, Any]) -> list[str]:
+    """Dice over slices, Dice before post-processing, and the time per case, each in one line where it was measured."""
+    lines = []
+    slices = dict(summary.get("slices") or {})
+    planes = " and ".join(slices.pop("planes", ()))
+    for label, figures in slices.items():
+        every, true = figures["all"], figures["with_truth"]
+        lines.append(
+            f"{label}: mean Dice {every['mean']:.4f} over {every['n']} {planes} slices, "
+            f"{true['mean']:.4f} over the {true['n']} with truth"
+        )
+    for label, before in (summary.get("raw") or {}).get("dice", {}).items():
+        lines.append(f"{label}: mean Dice {before['mean']:.4f} before post-processing")
+    if seconds := summary.get("seconds"):
+        lines.append(f"{seconds['median']:.3g} s per case (median of {seconds['n']}, {seconds['device']})")
+    return lines
 
 
 def interval_note(summary: dict[str, Any]) -> str:

@@ -34,7 +34,7 @@ def command(
     layer: Annotated[
         Optional[str],
         typer.Option(
-            help="Of cam and grad-cam: a module's name, or a stage of the encoder from its end. [default: -1]"
+            help="Of cam and grad-cam: a module's name, or a stage of the encoder from its end, as -2. [default: the last features]"
         ),
     ] = None,
     steps: Annotated[int, typer.Option(help="Of integrated-gradients.", min=2)] = 32,
@@ -58,6 +58,12 @@ def command(
     resample_tilt: Annotated[
         bool, typer.Option("--resample-tilt", help="Read CT with gantry tilt or uneven slices onto an upright grid.")
     ] = False,
+    around: Annotated[
+        Optional[Path],
+        typer.Option(
+            help="Of a run that looks at a crop: the mask or point of the scan, or a folder with one per scan."
+        ),
+    ] = None,
     series: Annotated[
         Optional[list[str]],
         typer.Option(
@@ -79,6 +85,7 @@ def command(
         sanity=sanity,
         seed=seed,
         attributes=numbers_of(covariate or []),
+        around=around,
         series=tuple(series or ()),
         resample_tilt=resample_tilt,
         device=device,

@@ -66,5 +66,10 @@ def next_training(dataset: Dataset, place: Path) -> list[object] | None:
     if any(case.points is not None for case in dataset.training):
         output.note("Points are trained on with a recipe that has a section landmarks: voxloom recipes lists them.")
         return ["voxloom", "train", place, "-r", "RECIPE.yaml", "-o", "RUN"]
-    output.note("No training case has a label map or points, so nothing can be trained on it.")
+    if any(case.target is not None for case in dataset.training):
+        output.note(
+            f"The targets of the cases are learned by {dataset.task}; --set task=... takes another: docs/tasks.md."
+        )
+        return ["voxloom", "train", place, "-o", "RUN"]
+    output.note("No training case has a label map, points or a target, so nothing can be trained on it.")
     return None

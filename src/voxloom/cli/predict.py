@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from statistics import median
 from typing import Annotated, Any, Optional
 
 import typer
@@ -37,7 +38,7 @@ def command(
     abstain: Annotated[
         Optional[float],
         typer.Option(
-            help="Of a run on points: leave out points of less (calibrated) confidence. [default: landmarks.abstain of the recipe]",
+            help="Leave out points of less (calibrated) confidence [default: the recipe's]; give no class below it.",
             min=0,
             max=1,
         ),
@@ -45,12 +46,25 @@ def command(
     resample_tilt: Annotated[
         bool, typer.Option("--resample-tilt", help="Read CT with gantry tilt or uneven slices onto an upright grid.")
     ] = False,
+    around: Annotated[
+        Optional[Path],
+        typer.Option(
+            help="Of a run that looks at a crop: the mask or point of the scan, or a folder with one per scan."
+        ),
+    ] = None,
     series: Annotated[
         Optional[list[str]],
         typer.Option(
             "--series",
             help="Of DICOM folders with several series, read this one: UID, number or description; repeatable.",
         ),
+    ] = None,
+    maps: Annotated[
+        bool, typer.Option("--maps", help="Write the networks' probability maps too, into OUT/maps.")
+    ] = False,
+    cutouts: Annotated[
+        Optional[float],
+        typer.Option(help="Of runs on points: also write a cube of so many mm around every point, into OUT/cutouts."),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
@@ -71,7 +85,10 @@ def command(
         abstain=abstain,
         series=tuple(series or ()),
         resample_tilt=resample_tilt,
+        maps=maps,
+        cutouts=cutouts,
         device=device,
+        around=around,
     )
     found = predict(run, inputs, out, options, output.listener())
     output.note_once(
@@ -81,12 +98,15 @@ def command(
     if found.quality:
         output.table(quality_rows(found.quality), title=found.promise)
     output.not_predicted(found.failed)
+    if found.seconds:
+        output.note(f"{median(found.seconds):.3g} s per scan (median of {len(found.seconds)})")
     result = {
         "written": [str(path) for path in found.written],
         **({"filled": found.filled} if found.filled else {}),
         **found.told,
         "failed": {name: str(error) for name, error in found.failed.items()},
         "quality": found.quality,
+        "seconds": found.seconds,
     }
     output.done(
         found.written, ["voxloom", "evaluate", "--pred", out, "--truth", "DIR"], result if json_output else None

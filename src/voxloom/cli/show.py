@@ -47,8 +47,12 @@ def command(
             "gallery: best and worst slices; kernels: of the first layer; activations: what the layers answer."
         ),
     ],
-    run: Annotated[Path, typer.Argument(help="Folder of a run.")],
+    run: Annotated[Path, typer.Argument(help="Folder of a run; with --recipe a data set.")],
     out: Annotated[Path, typer.Option("-o", "--out", help="PNG or SVG file.")] = Path("show.png"),
+    recipe: Annotated[
+        Optional[str],
+        typer.Option("-r", "--recipe", help="Of batch: what this recipe would train on, before any training."),
+    ] = None,
     step: Annotated[int, typer.Option(help="Training step of the batch.")] = 0,
     plane: Annotated[PlaneName, typer.Option(help="Of slices and gallery.")] = PlaneName.axial,
     label: Annotated[Optional[str], typer.Option(help="Of slices and gallery. [default: all]")] = None,
@@ -60,11 +64,21 @@ def command(
     fold: Annotated[int, typer.Option(min=0, help="Of kernels and activations.")] = 0,
     json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Draw what RUN sees, says and holds inside."""
+    """Draw what RUN sees, says and holds inside; or what a recipe would see of a data set."""
     from voxloom.cli import output
+    from voxloom.errors import BadInput
     from voxloom.run.run import Run
 
-    pictures(Run(run), out, step, plane.value, label, case, fold, on.value)[what]()
+    if recipe is not None and what is not What.batch:
+        raise BadInput(f"--recipe is for batch: {what.value} needs a run", run, "Train first, or: voxloom show batch")
+    if recipe is not None:
+        from voxloom.recipe.recipe import Recipe
+        from voxloom.verbs.preview import planned_run
+
+        with planned_run(run, Recipe.load(recipe), output.listener()) as planned:
+            pictures(planned, out, step, plane.value, label, case, fold, on.value)[what]()
+    else:
+        pictures(Run(run), out, step, plane.value, label, case, fold, on.value)[what]()
     output.done([out], None, {"picture": str(out)} if json_output else None)
 
 

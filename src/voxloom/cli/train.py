@@ -118,10 +118,11 @@ def suggest_rate(
 
     test = find_learning_rate(dataset, recipe, out=out, listener=screen_listener())
     output.note(f"Suggested learning rate: {test.suggestion:.2g}, where the loss falls most steeply")
+    output.note(f"By fastai's rule, the middle of the longest fall (valley): {test.valley:.2g}")
     output.done(
         [test.plot, test.table],
         ["voxloom", "train", dataset, *same, "--set", f"training.learning_rate={test.suggestion:.2g}"],
-        {"suggestion": test.suggestion, "rates": list(test.rates), "losses": list(test.losses)}
+        {"suggestion": test.suggestion, "valley": test.valley, "rates": list(test.rates), "losses": list(test.losses)}
         if json_output
         else None,
     )

@@ -51,6 +51,7 @@ class Case:
     split : the part the data set itself gives the case to.
     origin : name of the data set that the case was read from, where several are used together.
     missing : numbers of the data set's channels that the case lacks; ``images`` holds the others.
+    masks : label maps of further raters by column; what is drawn there is no truth, but a crop may be taken around it.
     """
 
     id: str
@@ -64,6 +65,7 @@ class Case:
     split: Split | None = None
     origin: str | None = None
     missing: tuple[int, ...] = ()
+    masks: Mapping[str, ImageSource] = field(default_factory=dict)
 
     @property
     def is_pseudo(self) -> bool:

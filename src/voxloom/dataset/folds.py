@@ -64,8 +64,12 @@ def make_folds(dataset: Dataset, k: int = 5, *, seed: int = 0, stratify: str | N
     return [fold_with(dataset, val) for val in folds]
 
 
-def hold_out(dataset: Dataset, fraction: float, *, seed: int = 0, stratify: str | None = None, fewest: int = 1) -> Fold:
+def hold_out(
+    dataset: Dataset, fraction: float, *, seed: int = 0, stratify: str | Sequence[str] | None = None, fewest: int = 1
+) -> Fold:
     """One split with about ``fraction`` of the cases for validation; patients and ``stratify`` as in ``make_folds``.
+
+    Several columns make a stratum of every combination of their values.
 
     ``fewest`` patients at least are held out, but always one less than there are.
 
@@ -156,18 +160,19 @@ def _fold_of(cases: Sequence[Case], val: set[str]) -> Fold:
 
 
 def _strata(
-    dataset: Dataset, patients: dict[str, list[Case]], seed: int, stratify: str | None, parts: int
+    dataset: Dataset, patients: dict[str, list[Case]], seed: int, stratify: str | Sequence[str] | None, parts: int
 ) -> list[list[str]]:
     """Patients by stratum, each in a seeded order."""
     names = list(patients)
     shuffled = [names[i] for i in np.random.default_rng(seed).permutation(len(names))]
-    if stratify is None:
+    if not stratify:
         return [shuffled]
-    values = column_values(dataset, patients, stratify)
-    bins = _bin(values, max(2, min(_BINS, len(patients) // max(parts, 1))))
-    strata: dict[str, list[str]] = defaultdict(list)
+    count = max(2, min(_BINS, len(patients) // max(parts, 1)))
+    columns = [stratify] if isinstance(stratify, str) else stratify
+    bins = [_bin(column_values(dataset, patients, column), count) for column in columns]
+    strata: dict[tuple[str, ...], list[str]] = defaultdict(list)
     for patient in shuffled:
-        strata[bins[patient]].append(patient)
+        strata[tuple(of_column[patient] for of_column in bins)].append(patient)
     return [strata[key] for key in sorted(strata)]
 
 

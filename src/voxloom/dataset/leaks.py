@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from voxloom.dataset.case import Case
@@ -31,7 +32,7 @@ class Identity:
     ----------
     id, patient : of the case.
     role : what it is in words, e.g. "training case" or "external case"; messages begin with it.
-    files : SHA-256 of the files of its image.
+    files : SHA-256 of the files of its image; of an item of an array with its place.
     images : hashes of its voxels: in RAS order, and as stored (which runs of earlier versions kept); empty where nothing is known.
     sketch : of its voxels (``inspect.likeness``), which a copy with other rounding shares too.
     """
@@ -46,7 +47,8 @@ class Identity:
     @classmethod
     def of(cls, case: Case, role: str) -> Identity:
         """Of a case; its files and voxels are read."""
-        files = frozenset(file_digests(case.image_files).values())
+        digests = {str(path): digest for path, digest in file_digests(case.image_files).items()}
+        files = own_files(digests, sources_of(case)["images"].values())
         volume = case.read_image()
         like = likeness(volume.data, volume.affine)
         hashes = frozenset({like.digest, content_hash(volume.data)} if like.digest else ())
@@ -55,7 +57,8 @@ class Identity:
     @classmethod
     def of_record(cls, record: Mapping[str, Any], role: str) -> Identity:
         """Of a case as ``describe_case`` wrote it into a run's ``data.json``."""
-        files = frozenset(list(record["files"].values())[: record.get("images")])
+        known = dict(list(record["files"].items())[: record.get("images")])
+        files = own_files(known, record.get("sources", {}).get("images", {}).values())
         images = frozenset({record["image"]} if record.get("image") else ())
         return cls(record["id"], record["patient"], role, files, images, record.get("sketch", ""))
 
@@ -69,6 +72,28 @@ class Identity:
     def names_patient(self) -> bool:
         """Whether the patient is known, rather than taken from the id."""
         return self.patient != self.id
+
+
+def own_files(files: Mapping[str, str], sources: Iterable[Any]) -> frozenset[str]:
+    """Hashes of what is a case's own among the files of its image.
+
+    An item of an array shares its file with all others of a collection, so that its place in the file belongs to the hash; masks
+    that a box is cut around are no image.
+
+    Parameters
+    ----------
+    files : hash by path.
+    sources : of the channels, as ``sources_of`` writes them.
+    """
+    masks, places = set(), set()
+    for source in sources:
+        while isinstance(source, Mapping) and source["kind"] == "FocusedImage":
+            masks |= {str(Path(m if isinstance(m, str) else m.get("path", ""))) for m in source["masks"]}
+            source = source["source"]
+        if isinstance(source, Mapping) and source["kind"] == "NpzItem":
+            places.add(f"{source['array']}[{source['index']}]")
+    kept = [digest for path, digest in files.items() if path not in masks]
+    return frozenset(f"{digest}:{place}" for digest in kept for place in places) if places else frozenset(kept)
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from voxloom.dataset.case import Case
+from voxloom.dataset.focus import Focus
 from voxloom.dataset.names import split_ending
-from voxloom.dataset.sources import DicomSeries, FileChannel, ImageSource, MaskStack, NpzItem, RecodedLabel
+from voxloom.dataset.sources import (
+    DicomSeries,
+    FileChannel,
+    FocusedImage,
+    ImageSource,
+    MaskStack,
+    NpzItem,
+    RecodedLabel,
+)
 
 _KINDS: dict[str, Callable[..., ImageSource]] = {
     kind.__name__: kind for kind in (DicomSeries, FileChannel, MaskStack, NpzItem)
@@ -47,6 +56,9 @@ def _written(source: ImageSource) -> Any:
     if isinstance(source, RecodedLabel):
         table = [list(pair) for pair in source.table]
         return {"kind": RecodedLabel.__name__, "source": _written(source.source), "table": table}
+    if isinstance(source, FocusedImage):
+        parts = {"source": _written(source.source), "masks": [_written(mask) for mask in source.masks]}
+        return {"kind": FocusedImage.__name__, **parts, "point": source.point, "focus": asdict(source.focus)}
     return {"kind": type(source).__name__, **asdict(source)}
 
 
@@ -55,6 +67,11 @@ def _source(written: Any) -> ImageSource:
         return written
     if written["kind"] == RecodedLabel.__name__:
         return RecodedLabel(_source(written["source"]), tuple((old, new) for old, new in written["table"]))
+    if written["kind"] == FocusedImage.__name__:
+        kept: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in written["focus"].items()}
+        focus = Focus(**kept)
+        point = None if written["point"] is None else tuple(written["point"])
+        return FocusedImage(_source(written["source"]), focus, tuple(map(_source, written["masks"])), point)
     values = {k: tuple(v) if isinstance(v, list) else v for k, v in written.items() if k != "kind"}
     return _KINDS[written["kind"]](**values)
 

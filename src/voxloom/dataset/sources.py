@@ -16,11 +16,21 @@ from typing import IO, TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from voxloom.dataset.focus import (
+    Focus,
+    box_of_mask,
+    box_of_point,
+    focused_on_mask,
+    focused_on_point,
+    grown,
+    inside,
+    moved,
+)
 from voxloom.dataset.names import is_clutter
 from voxloom.errors import BadInput
 from voxloom.formats.checks import check_bomb, check_room
 from voxloom.formats.nifti_pair import pair_of
-from voxloom.volume import Volume
+from voxloom.volume import Volume, spacing_of
 
 if TYPE_CHECKING:
     from voxloom.formats import Header
@@ -163,8 +173,64 @@ class RecodedLabel:
         return source_header(self.source)
 
 
+@dataclass(frozen=True)
+class FocusedImage:
+    """A box of an image: around the union of masks (of several raters), or around a point in RAS mm.
+
+    Parameters
+    ----------
+    source : the whole image.
+    masks : label maps on its grid; empty where there is a point.
+    point : RAS mm.
+    """
+
+    source: ImageSource
+    focus: Focus
+    masks: tuple[ImageSource, ...] = ()
+    point: tuple[float, float, float] | None = None
+
+    def read(self) -> Volume:
+        """The box, (C, i, j, k) (BadInput for an empty mask, or one on another grid)."""
+        volume = read_source(self.source)
+        if self.point is not None:
+            return focused_on_point(volume, self.point, self.focus)
+        mask, grid = _union(self.masks, self.focus)
+        if not volume.same_grid(grid, tolerance_mm=0.1):
+            what = "the mask to crop around does not lie on the image"
+            raise BadInput(what, grid.meta.get("source"), "Export the mask on the grid of the image")
+        return focused_on_mask(volume, mask, self.focus)
+
+    def header(self) -> Header:
+        """Grid of the box; the voxels of the image are not read."""
+        from voxloom.formats import Header
+
+        whole = source_header(self.source)
+        spacing = spacing_of(whole.affine)
+        if self.point is not None:
+            box = box_of_point(self.point, whole.affine, spacing, self.focus)
+        else:
+            mask, _ = _union(self.masks, self.focus)
+            box = box_of_mask(grown(mask, spacing, self.focus) if mask.any() else mask, spacing, self.focus)
+        i, j, k = (stop - start for start, stop in box)
+        return Header((i, j, k), whole.channels, moved(whole.affine, box), whole.dtype, whole.source, whole.meta)
+
+
+@lru_cache(maxsize=4)
+def _union(masks: tuple[ImageSource, ...], focus: Focus) -> tuple[np.ndarray[Any, Any], Volume]:
+    """Where any of the masks holds what counts (I, J, K), and the first of them."""
+    first = read_label_source(masks[0])
+    whole = inside(first.data[0], focus.labels)
+    for other in masks[1:]:
+        volume = read_label_source(other)
+        if not volume.same_grid(first, tolerance_mm=0.1):
+            what = "does not lie on the grid of the other masks of the case"
+            raise BadInput(what, volume.meta.get("source"), "Export all masks on the grid of the image")
+        whole = whole | inside(volume.data[0], focus.labels)
+    return whole, first
+
+
 #: A path (file or DICOM folder), or one of the values above.
-ImageSource: TypeAlias = str | FileChannel | NpzItem | MaskStack | DicomSeries | RecodedLabel
+ImageSource: TypeAlias = str | FileChannel | NpzItem | MaskStack | DicomSeries | RecodedLabel | FocusedImage
 
 
 def read_source(source: ImageSource) -> Volume:
@@ -202,6 +268,8 @@ def source_files(source: ImageSource) -> list[Path]:
         return source.files()
     if isinstance(source, RecodedLabel):
         return source_files(source.source)
+    if isinstance(source, FocusedImage):
+        return [file for one in (source.source, *source.masks) for file in source_files(one)]
     path = Path(source if isinstance(source, str) else source.path)
     if path.is_dir():
         return sorted(p for p in path.rglob("*") if p.is_file() and not is_clutter(p.name))

@@ -11,9 +11,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
+
 from voxloom.dataset import Dataset, Labels
 from voxloom.dataset.label_match import labels_text
 from voxloom.errors import BadInput
+from voxloom.evaluation import Evaluation
 from voxloom.run.run import Run
 from voxloom.tasks.abilities import ask_folders
 from voxloom.tasks.segmentation.material import usable_cases
@@ -52,6 +55,15 @@ class EnsembleMember:
         return {c["id"]: f"fold_{c['fold']}" for c in cases if f"fold_{c['fold']}" in self.folds}
 
     @cached_property
+    def held_out_dice(self) -> float:
+        """Mean Dice over labels and the cases that it held out."""
+        tables = [path for name in self.folds if (path := self.run / name / "metrics.csv").is_file()]
+        if not tables:
+            raise BadInput("held out no case, so it has no score to choose by", self.run, "Leave --best out")
+        means = [Evaluation.read_csv(path).case_means("dice") for path in tables]
+        return float(np.mean([dice for of_fold in means for dice in of_fold.values()]))
+
+    @cached_property
     def digests(self) -> dict[str, list[str]]:
         """Case -> hashes of its files."""
         return {case["id"]: sorted(case["files"].values()) for case in Run(self.run).data["cases"]}
@@ -85,6 +97,52 @@ def find_members(paths: Sequence[Path], *, each_fold: bool = False) -> list[Ense
     return members
 
 
+def best_members(members: Sequence[EnsembleMember], count: int) -> list[EnsembleMember]:
+    """Of every kind of network the members with the highest mean Dice on the cases that they held out, in the order given.
+
+    A kind is the network's name, 2D or 3D, and the labels: the CT study takes the five best 3D MS-D nets and the five best 2D U-Nets
+    (Kloenne et al. 2019).
+
+    Raises BadInput for a member without held-out cases.
+    """
+    kinds: dict[str, list[EnsembleMember]] = {}
+    for member in members:
+        run = Run(member.run)
+        network = run.recipe.network
+        kinds.setdefault(f"{network.get('kind')} {network.get('dims')} {run.data['dataset']['labels']}", []).append(
+            member
+        )
+    kept = [m for group in kinds.values() for m in sorted(group, key=lambda m: -m.held_out_dice)[:count]]
+    return [member for member in members if member in kept]
+
+
+def targets_first(
+    members: Sequence[EnsembleMember], predictors: Sequence[Predictor]
+) -> tuple[list[EnsembleMember], int]:
+    """The members of a stack, those first that speak of the labels that the stack decides on, and how many they are.
+
+    The stack decides on the labels of the member that has most. Others, e.g. one organ instead of kidney and tumor, are
+    further voices that it learns to use.
+
+    Raises BadInput for other channels, and for a member with a value that the stack's labels do not have.
+    """
+    target = max((p.labels for p in predictors), key=lambda labels: labels.count)
+    alike = [m for m, p in zip(members, predictors, strict=True) if p.labels == target]
+    others = [m for m, p in zip(members, predictors, strict=True) if p.labels != target]
+    for member, predictor in zip(members, predictors, strict=True):
+        if beyond := sorted(set(predictor.labels.atoms) - set(target.atoms)):
+            what = f"{member.name} has the value {beyond[0]}, which is none of {labels_text(target)}"
+            raise BadInput(what, member.run, "Stack runs whose labels are made of the same values")
+        refuse_channels(member, predictor, members[0], predictors[0])
+    return [*alike, *others], len(alike)
+
+
+def refuse_channels(member: EnsembleMember, predictor: Predictor, first: EnsembleMember, other: Predictor) -> None:
+    """Refuse a member that sees other channels than the first."""
+    if predictor.channels != other.channels:
+        raise BadInput(f"{member.name} sees other channels than {first.name}", member.run, "Combine like runs")
+
+
 def check_members(members: Sequence[EnsembleMember], predictors: Sequence[Predictor]) -> None:
     """Refuse members that speak of different labels or channels."""
     first = predictors[0]
@@ -94,10 +152,9 @@ def check_members(members: Sequence[EnsembleMember], predictors: Sequence[Predic
                 f"{member.name} has the labels {labels_text(predictor.labels)}, {members[0].name} has "
                 f"{labels_text(first.labels)}",
                 member.run,
-                "Combine runs with the same labels and values",
+                "Combine runs with the same labels and values; a stack (--by stack) takes others too",
             )
-        if predictor.channels != first.channels:
-            raise BadInput(f"{member.name} sees other channels than {members[0].name}", member.run, "Combine like runs")
+        refuse_channels(member, predictor, members[0], first)
 
 
 def common_cases(members: Sequence[EnsembleMember]) -> tuple[Dataset, Labels, list[str]]:

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from voxloom.dataset import Labels
 from voxloom.ensemble.combine import vote
-from voxloom.ensemble.members import EnsembleMember, check_members
-from voxloom.ensemble.stack import StackNetwork, apply_stack
+from voxloom.ensemble.members import EnsembleMember, check_members, targets_first
+from voxloom.ensemble.stack import StackNetwork, apply_stack, maps_of
 from voxloom.errors import BadInput
 from voxloom.inference.labels import add_share, decide
 from voxloom.run.scans import read_channels, refuse_channels
@@ -36,7 +36,8 @@ class EnsemblePredictor:
 
     Parameters
     ----------
-    members : predictors with the same labels and channels.
+    members : predictors with the same channels; those with the labels that are decided on come first.
+    alike : how many those are; members with other labels are voices of a stack only.
     rule : "mean" of probabilities on the scan's own grid, "vote" of label maps, or "stack".
     stack : the network that combines, for "stack".
     """
@@ -44,10 +45,16 @@ class EnsemblePredictor:
     members: tuple[Predictor, ...]
     rule: Rule
     stack: StackNetwork | None = None
+    alike: int | None = None
+
+    @property
+    def deciding(self) -> tuple[Predictor, ...]:
+        """The members that speak of the labels that are decided on."""
+        return self.members[: self.alike]
 
     @property
     def labels(self) -> Labels:
-        """The labels of all members."""
+        """The labels that are decided on."""
         return self.members[0].labels
 
     @property
@@ -71,8 +78,13 @@ class EnsemblePredictor:
         about = read_description(folder)
         members = [EnsembleMember((folder / m["run"]).resolve(), tuple(m["folds"])) for m in about["members"]]
         predictors = tuple(member.predictor(device=device) for member in members)
-        check_members(members, predictors)
-        return cls(predictors, about["rule"], load_stack(folder, predictors) if about["rule"] == "stack" else None)
+        alike = int(about.get("alike", len(members)))
+        if about["rule"] != "stack":
+            check_members(members, predictors)
+            return cls(predictors, about["rule"])
+        if targets_first(members, predictors) != (members, alike):
+            raise BadInput("the labels of a member have changed", folder, "Build the ensemble anew")
+        return cls(predictors, "stack", load_stack(folder, predictors, alike), alike)
 
     def predict(self, source: str | Path | Volume | Sequence[Path], *, resample_tilt: bool = False) -> Volume:
         """Label map (1, I, J, K) of one scan on its own grid; see ``Predictor.predict``."""
@@ -83,10 +95,8 @@ class EnsemblePredictor:
         if self.rule == "vote":
             found = vote([member.predict(volume).data[0] for member in self.members], self.labels)
         else:
-            voices = [member.probabilities for member in self.members]
-            found = combine(
-                [_of(volume, voice) for voice in voices], self.members[0].maps, volume, self.labels, self.stack
-            )
+            voices = [(_of(volume, member.probabilities), member.maps) for member in self.members]
+            found = combine(voices, volume, self.labels, self.stack)
         return Volume(found[None], volume.affine, dict(volume.meta))
 
 
@@ -99,18 +109,27 @@ def _of(volume: Volume, probabilities: Callable[[Volume, NDArray[np.float16]], A
 
 
 def combine(
-    voices: Sequence[Voice], maps: int, volume: Volume, labels: Labels, stack: StackNetwork | None
+    voices: Sequence[tuple[Voice, int]], volume: Volume, labels: Labels, stack: StackNetwork | None
 ) -> NDArray[Any]:
-    """Outer label values (I, J, K) from the members' probabilities: their mean, or what the stack makes of them."""
+    """Outer label values (I, J, K) from the members' probabilities: their mean, or what the stack makes of them.
+
+    Parameters
+    ----------
+    voices : and how many maps each has; without a stack all have the same.
+    """
+    maps = maps_of(labels)
     with tempfile.TemporaryDirectory(prefix="voxloom") as folder:
         total = np.lib.format.open_memmap(f"{folder}/mean.npy", "w+", np.float32, (maps, *volume.shape))
-        every = len(voices) if stack is not None else 1
-        held = np.lib.format.open_memmap(f"{folder}/members.npy", "w+", np.float16, (every * maps, *volume.shape))
-        for n, voice in enumerate(voices):
-            place = held[n * maps : (n + 1) * maps] if stack is not None else held
+        every = sum(count for _, count in voices) if stack is not None else maps
+        held = np.lib.format.open_memmap(f"{folder}/members.npy", "w+", np.float16, (every, *volume.shape))
+        start = 0
+        for voice, count in voices:
+            place = held[start : start + count]
             voice(place)
             if stack is None:
                 add_share(total, place, 1 / len(voices))
+            else:
+                start += count
         if stack is not None:
             apply_stack(stack, held, total)
         return labels.decode(decide(iter(total), labels))
@@ -133,12 +152,13 @@ def read_description(folder: Path) -> dict[str, Any]:
         raise BadInput(f"the description is damaged ({error})", path, "Build the ensemble anew") from error
 
 
-def load_stack(folder: Path, predictors: Sequence[Predictor]) -> StackNetwork:
-    """The combining network."""
+def load_stack(folder: Path, predictors: Sequence[Predictor], alike: int) -> StackNetwork:
+    """The combining network; the first ``alike`` members speak of its labels."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    network = StackNetwork(len(predictors), predictors[0].maps, predictors[0].labels.has_regions)
+    others = sum(predictor.maps for predictor in predictors[alike:])
+    network = StackNetwork(alike, predictors[0].maps, predictors[0].labels.has_regions, others=others)
     try:
         network.load_state_dict(load_file(folder / STACK))
     except (SafetensorError, RuntimeError, OSError) as error:

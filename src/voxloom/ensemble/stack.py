@@ -31,22 +31,24 @@ class StackNetwork(nn.Module):
 
     Parameters
     ----------
-    members, maps : how many, and how many probability maps each gives.
+    members, maps : how many speak of the labels that are decided on, and how many probability maps each gives.
     regions : whether maps are independent (sigmoid) or compete (softmax).
     hidden : channels between the convolutions.
+    others : further maps, of members with other labels, behind those; the mean does not see them.
     """
 
-    def __init__(self, members: int, maps: int, regions: bool, hidden: int = 16) -> None:
+    def __init__(self, members: int, maps: int, regions: bool, hidden: int = 16, others: int = 0) -> None:
         super().__init__()
         self.members, self.maps, self.regions = members, maps, regions
-        self.first = nn.Conv3d(members * maps, hidden, 3, padding=1)
+        self.first = nn.Conv3d(members * maps + others, hidden, 3, padding=1)
         self.last = nn.Conv3d(hidden, maps, 3, padding=1)
         nn.init.zeros_(self.last.weight)
         nn.init.zeros_(self.last.bias)  # type: ignore[arg-type]
 
     def forward(self, probabilities: Tensor) -> Tensor:
-        """Logits (B, maps, i, j, k) from probabilities (B, members * maps, i, j, k)."""
-        mean = probabilities.unflatten(1, (self.members, self.maps)).mean(dim=1).clamp(_SMALLEST, 1 - _SMALLEST)
+        """Logits (B, maps, i, j, k) from probabilities (B, members * maps + others, i, j, k)."""
+        alike = probabilities[:, : self.members * self.maps]
+        mean = alike.unflatten(1, (self.members, self.maps)).mean(dim=1).clamp(_SMALLEST, 1 - _SMALLEST)
         logits = mean.logit() if self.regions else mean.log()
         hidden = torch.nn.functional.leaky_relu(self.first(probabilities - 0.5), 0.01)
         return logits + self.last(hidden)
@@ -54,7 +56,7 @@ class StackNetwork(nn.Module):
 
 @dataclass(frozen=True)
 class StackCase:
-    """What the stack learns from: probabilities of members that never saw the case (members * maps, I, J, K), and the truth.
+    """What the stack learns from: maps of members that never saw the case (members * maps + others, I, J, K), and the truth.
 
     truth : inner labels (I, J, K).
     """
@@ -63,11 +65,16 @@ class StackCase:
     truth: NDArray[Any]
 
 
+def maps_of(labels: Labels) -> int:
+    """Number of probability maps of these labels: background first, unless they are regions."""
+    return labels.count if labels.has_regions else len(labels.atoms) + 1
+
+
 def train_stack(cases: Sequence[StackCase], labels: Labels, members: int, *, steps: int, seed: int) -> StackNetwork:
     """Train on random patches, every second one around a labelled voxel; Dice with cross-entropy, Adam, cosine decay."""
     torch.manual_seed(seed)
-    maps = cases[0].probabilities.shape[0] // members
-    network = StackNetwork(members, maps, labels.has_regions)
+    maps = maps_of(labels)
+    network = StackNetwork(members, maps, labels.has_regions, others=len(cases[0].probabilities) - members * maps)
     loss = SegmentationLoss(
         count=maps,
         ignore_index=labels.ignore_index,

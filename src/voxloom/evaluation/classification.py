@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,9 +21,11 @@ from numpy.typing import NDArray
 
 from voxloom.errors import BadInput
 from voxloom.evaluation.auc import auc_interval
+from voxloom.evaluation.conformal import check_of
 from voxloom.evaluation.losses import CaseLoss, worst_first
 from voxloom.evaluation.patients import patients_note
 from voxloom.evaluation.probabilities import reliability
+from voxloom.evaluation.selective import abstention
 from voxloom.evaluation.statistics import Estimate, Scale, jackknife, mean_estimate, share_estimate
 from voxloom.files import write_text
 
@@ -31,12 +34,20 @@ Numbers = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class ClassRow:
-    """One case: its true class, and a probability for every class."""
+    """One case: its true class, and a probability for every class.
+
+    Parameters
+    ----------
+    possible : classes that could not be ruled out; empty where no set was promised.
+    promise : chance with which ``possible`` was to hold the truth.
+    """
 
     case: str
     patient: str
     truth: str
     probabilities: tuple[float, ...]
+    possible: tuple[str, ...] = ()
+    promise: float | None = None
 
 
 class ClassEvaluation:
@@ -97,9 +108,18 @@ class ClassEvaluation:
         )  # fmt: skip
 
     def summary(self) -> dict[str, Any]:
+        """The figures, and where patients have several cases of two classes those of a verdict per patient (``per_patient``)."""
+        figures = self.figures()
+        if len(self.classes) == 2 and figures["patients"] < figures["cases"]:
+            whole = per_patient(self).figures()
+            figures["per_patient"] = {name: whole[name] for name in ("counts", "confusion", *VERDICT)}
+        return figures
+
+    def figures(self) -> dict[str, Any]:
         """metric -> name -> {value, ci}; ``all`` over the classes, and every class against the rest where it is a question of one.
 
-        The class with the largest probability is the answer. Also counts per class and the confusion matrix.
+        The class with the largest probability is the answer. Also counts per class, the confusion matrix, how many are right among
+        the surest (``abstention``), and how often sets of possible classes held the truth (``sets``).
         """
         truth, p = self.truth, self.probabilities
         guess = p.argmax(axis=1)
@@ -121,7 +141,34 @@ class ClassEvaluation:
         brier_per_case = ((p - np.eye(p.shape[1])[truth]) ** 2).sum(axis=1)
         figures["brier"] = {"all": as_dict(mean_estimate(brier_per_case, self.patients))}
         figures["ece"] = {"all": {"value": reliability(p, truth).error, "ci": [math.nan, math.nan]}}
+        figures["abstention"] = abstention(p.max(axis=1), guess != truth)
+        promised = [row for row in self.rows if row.promise is not None]
+        if promised:
+            held, sizes = [row.truth in row.possible for row in promised], [len(row.possible) for row in promised]
+            check = check_of(held, sizes, promised[0].promise or math.nan, [row.patient for row in promised])
+            figures["sets"] = check.to_dict()
         return figures
+
+    def at_thresholds(self, thresholds: Sequence[float]) -> list[dict[str, Any]]:
+        """What comes of calling a case positive (of two classes the last) from a probability on.
+
+        Returns
+        -------
+        Per threshold: sensitivity, specificity, positive and negative predictive value with intervals over patients, and the number
+        called positive.
+        """
+        truth, p, found = self.truth == 1, self.probabilities[:, 1], []
+        for threshold in thresholds:
+            called = p >= threshold
+            shares = {
+                "sensitivity": (called, truth),
+                "specificity": (~called, ~truth),
+                "positive_predictive_value": (truth, called),
+                "negative_predictive_value": (~truth, ~called),
+            }
+            figures = {name: self._share(hits, among) for name, (hits, among) in shares.items()}
+            found.append({"threshold": float(threshold), "positive": int(called.sum()), **figures})
+        return found
 
     def _aucs(self) -> dict[str, dict[str, Any]]:
         """Every class against the rest, and ``all``: the mean over the classes, or the only one of two."""
@@ -162,10 +209,14 @@ class ClassEvaluation:
         """One row per case: truth, answer, and a probability per class."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["case", "patient", "truth", "prediction", *(f"p_{c}" for c in self.classes)])
+        promised = any(row.promise is not None for row in self.rows)
+        head = ["case", "patient", "truth", "prediction", *(f"p_{c}" for c in self.classes)]
+        writer.writerow([*head, *(("possible", "promise") if promised else ())])
         for row in self.rows:
             answer = self.classes[int(np.argmax(row.probabilities))]
-            writer.writerow([row.case, row.patient, row.truth, answer, *(f"{v:.6g}" for v in row.probabilities)])
+            sets = (json.dumps(list(row.possible), ensure_ascii=False), row.promise) if promised else ()
+            p = (f"{v:.6g}" for v in row.probabilities)
+            writer.writerow([row.case, row.patient, row.truth, answer, *p, *sets])
         write_text(path, text.getvalue())
         return Path(path)
 
@@ -176,10 +227,7 @@ class ClassEvaluation:
             with Path(path).open(newline="", encoding="utf-8") as f:
                 reader = csv.DictReader(f)
                 classes = [name[2:] for name in reader.fieldnames or () if name.startswith("p_")]
-                rows = [
-                    ClassRow(r["case"], r["patient"], r["truth"], tuple(float(r[f"p_{c}"]) for c in classes))
-                    for r in reader
-                ]
+                rows = [_row(r, classes) for r in reader]
         except (OSError, KeyError, ValueError, TypeError) as error:
             raise BadInput(f"is not a table of classes ({error})", path, "Evaluate the run again") from error
         return cls(classes, rows)
@@ -187,6 +235,15 @@ class ClassEvaluation:
 
 #: With fewer patients scores that are neither mean nor share have no interval (docs/trust.md).
 LEAST = 10
+#: What is told of a verdict per patient.
+VERDICT = ("auc", "accuracy", "sensitivity", "specificity", "precision")
+
+
+def _row(values: Mapping[str, str], classes: Sequence[str]) -> ClassRow:
+    p = tuple(float(values[f"p_{c}"]) for c in classes)
+    promise = float(values["promise"]) if values.get("promise") else None
+    possible = tuple(json.loads(values["possible"])) if promise is not None else ()
+    return ClassRow(values["case"], values["patient"], values["truth"], p, possible, promise)
 
 
 def as_dict(estimate: Estimate) -> dict[str, Any]:

@@ -26,6 +26,12 @@ from voxloom.evaluation.summary import summarize
 from voxloom.evaluation.units import MM, common, named
 from voxloom.files import write_json, write_text
 
+#: Metrics that tables of earlier versions lack.
+_LATER = ("objects_prediction", "objects_truth")
+#: All labels pooled, among the figures of Dice; and the table before post-processing, beside ``metrics.csv``.
+TOTAL, BEFORE = "total", "_raw"
+#: What is told of the figures before post-processing.
+_TOLD_BEFORE = ("dice", "hd", "hd95", "objects_prediction")
 #: Columns of ``metrics.csv``; further metrics stand before the last two.
 COLUMNS = ("case", "patient", "label", *METRICS, "kind", "unit")
 
@@ -51,6 +57,7 @@ class Evaluation:
     missing : cases that have a truth but no prediction; they count as failures.
     notes : what a reader of the figures must know.
     measures : further metrics and the conventions.
+    before : the same cases before post-processing, where predictions were post-processed; written beside the table.
     """
 
     labels: Sequence[str]
@@ -58,6 +65,7 @@ class Evaluation:
     missing: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     measures: Measures = USUAL
+    before: Evaluation | None = None
 
     def add(self, case: str, metrics: Mapping[str, MaskMetrics], *, patient: str | None = None) -> None:
         """Add all labels of one case."""
@@ -68,6 +76,14 @@ class Evaluation:
         self.rows += other.rows
         self.missing += other.missing
         self.notes += other.notes
+        if other.before is not None:
+            self.before = self.before or Evaluation(self.labels)
+            self.before.extend(other.before)
+
+    def add_before(self, case: str, metrics: Mapping[str, MaskMetrics], *, patient: str | None = None) -> None:
+        """Add all labels of one case as they were before post-processing."""
+        self.before = self.before or Evaluation(self.labels)
+        self.before.add(case, metrics, patient=patient)
 
     @property
     def cases(self) -> list[str]:
@@ -115,9 +131,25 @@ class Evaluation:
             found.append(CaseLoss(case, patients[case], ", ".join(self.labels), told, 1 - mean))
         return worst_first(found)
 
+    def totals(self) -> dict[str, float]:
+        """Dice of all labels pooled, per case: 2 sum |A and B| / sum (|A| + |B|) over the labels, so that large structures weigh more.
+
+        The "Total" of Kloenne et al. (2019), their equation 2 over all classes. A case without any structure in truth and prediction
+        counts as 1.
+        """
+        sums: dict[str, list[float]] = {}
+        for row in self.rows:
+            m, held = row.metrics, sums.setdefault(row.case, [0.0, 0.0])
+            size = m.volume_ml_prediction + m.volume_ml_truth
+            held[0] += m.dice * size
+            held[1] += size
+        return {case: both / size if size else 1.0 for case, (both, size) in sums.items()}
+
     def summary(self) -> dict[str, Any]:
         """metric -> label -> figures of ``summarize``; label ``mean`` is the mean over labels per case.
 
+        Of Dice, ``total`` is that of all labels pooled (``totals``). ``raw`` has Dice, Hausdorff distances and objects before
+        post-processing, where there was any.
         ``kinds`` counts, per label, how often which mask was empty; ``failed`` the cases of Dice 0 with their share and its interval
         (that of the mean speaks of patients like those seen, so it knows nothing of failures where none was seen); ``missing`` lists
         cases without a prediction; ``patients`` counts them, and ``patients_note`` says what was taken as a patient.
@@ -132,6 +164,8 @@ class Evaluation:
         result["patients"] = len(set(self.patients.values()))
         result["patients_note"] = patients_note(self.patients)
         result["missing"] = list(self.missing)
+        if self.before is not None:
+            result["raw"] = {named(m, unit): self.before._metric_summary(m) for m in _TOLD_BEFORE}
         return result
 
     def _metric_summary(self, metric: str) -> dict[str, Any]:
@@ -142,6 +176,9 @@ class Evaluation:
         if len(self.labels) > 1:
             means = self.case_means(metric)
             figures["mean"] = summarize(list(means.values()), [self.patients[case] for case in means])
+        if metric == "dice" and len(self.labels) > 1 and TOTAL not in self.labels:
+            totals = self.totals()
+            figures[TOTAL] = summarize(list(totals.values()), [self.patients[case] for case in totals])
         return figures
 
     def _kinds(self, label: str) -> dict[str, int]:
@@ -160,7 +197,12 @@ class Evaluation:
         return sorted(bad, key=lambda row: row.metrics.dice)
 
     def write_csv(self, path: str | Path) -> Path:
-        """Write ``metrics.csv``, whole or not at all."""
+        """Write ``metrics.csv``, whole or not at all; ``metrics_raw.csv`` beside it where there was post-processing."""
+        raw = Path(path).with_name(f"{Path(path).stem}{BEFORE}.csv")
+        if self.before is not None:
+            self.before.write_csv(raw)
+        else:
+            raw.unlink(missing_ok=True)  # of an earlier evaluation
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         names = self.metrics
@@ -180,7 +222,9 @@ class Evaluation:
                 rows = [_parse(line) for line in csv.DictReader(f)]
         except (KeyError, ValueError, TypeError) as error:
             raise BadInput(f"not a table of metrics ({error})", path, "Write it with: voxloom evaluate") from error
-        return cls(list(dict.fromkeys(row.label for row in rows)), rows)
+        raw = Path(path).with_name(f"{Path(path).stem}{BEFORE}.csv")
+        before = cls.read_csv(raw) if raw.is_file() else None
+        return cls(list(dict.fromkeys(row.label for row in rows)), rows, before=before)
 
     def write_nnunet_summary(
         self, path: str | Path, files: Mapping[str, tuple[str, str]], values: Mapping[str, str]
@@ -207,7 +251,8 @@ class Evaluation:
 
 def _parse(line: Mapping[str, str]) -> Row:
     unit = line.get("unit") or MM  # earlier versions wrote none
-    numbers = {name: float(line[named(name, unit) if named(name, unit) in line else name]) for name in METRICS}
+    known = [name for name in METRICS if name not in _LATER or name in line]
+    numbers = {name: float(line[named(name, unit) if named(name, unit) in line else name]) for name in known}
     further = {name: float(line[name]) for name in FURTHER if line.get(name) not in (None, "")}
     metrics = MaskMetrics(**numbers, kind=line["kind"], unit=unit, further=further)  # type: ignore[arg-type]
     return Row(line["case"], line["patient"], line["label"], metrics)

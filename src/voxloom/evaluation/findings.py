@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from voxloom.errors import BadInput
 from voxloom.evaluation.auc import auc
 from voxloom.evaluation.classification import LEAST, ClassEvaluation, ClassRow, as_dict
+from voxloom.evaluation.losses import CaseLoss, worst_first
 from voxloom.evaluation.patients import patients_note
 from voxloom.evaluation.statistics import jackknife
 from voxloom.files import write_text
@@ -77,6 +78,19 @@ class FindingEvaluation:
                 for r in p
             ],
         )
+
+    def losses(self) -> list[CaseLoss]:
+        """Binary cross-entropy per case, that of its worst finding, which truth and answer name; the worst case first."""
+        worst: dict[str, CaseLoss] = {}
+        for row in self.rows:
+            given = row.probability if row.truth else 1 - row.probability
+            loss, said = -math.log(max(given, 1e-7)), row.probability > 0.5
+            words = [f"{row.finding} {'present' if there else ABSENT}" for there in (row.truth, said)]
+            sure = max(row.probability, 1 - row.probability)
+            found = CaseLoss(row.case, row.patient, words[0], words[1], loss, row.truth == said, sure)
+            if row.case not in worst or loss > worst[row.case].loss:
+                worst[row.case] = found
+        return worst_first(worst.values())
 
     def words(self, case: str) -> str:
         """Truth and answers of a case, for people."""

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from voxloom.connected import connected
 from voxloom.evaluation.further import FURTHER, MaskPair
 from voxloom.evaluation.lesions import MatchRule
 from voxloom.evaluation.measures import USUAL, Measures
@@ -24,6 +25,7 @@ Kind = Literal["ok", "both_empty", "truth_empty", "prediction_empty"]
 #: Names of the numbers, in the order of ``metrics.csv``.
 METRICS = (
     "dice", "iou", "precision", "recall", "hd", "hd95", "assd", "volume_ml_prediction", "volume_ml_truth", "volume_error_ml",
+    "objects_prediction", "objects_truth",
 )  # fmt: skip
 
 
@@ -36,6 +38,8 @@ class MaskMetrics:
     dice, iou, precision, recall : 0 to 1 (Dice 1945; Jaccard 1912).
     hd, hd95, assd : in ``unit``; infinite when one mask is empty.
     volume_ml_prediction, volume_ml_truth, volume_error_ml : ml, or pixels; error is prediction minus truth.
+    objects_prediction, objects_truth : connected pieces of each mask (26 neighbors), as the cervical cancer study counts them;
+        not a number where they were not counted.
     kind : which of the masks were empty.
     further : the metrics of ``Measures.metrics`` by name.
     unit : of distances, ``"mm"``; ``"pixel"`` where the images have no voxel size.
@@ -53,6 +57,8 @@ class MaskMetrics:
     volume_error_ml: float
     kind: Kind
     unit: str = MM
+    objects_prediction: float = math.nan
+    objects_truth: float = math.nan
     further: Mapping[str, float] = field(default_factory=dict)
 
     def value(self, name: str) -> float:
@@ -141,6 +147,8 @@ def mask_metrics(
         volume_error_ml=(predicted - true) * ml,
         kind=kind,
         unit=unit,
+        objects_prediction=count_objects(prediction),
+        objects_truth=count_objects(truth),
         further={name: _further(name, pair, kind, far) for name in measures.metrics},
     )
     if measures.empty == "left_out" and not true:
@@ -158,3 +166,8 @@ def _further(name: str, pair: MaskPair, kind: Kind, far: float) -> float:
         return float(metric.compute(pair))  # defined by the side that has pieces
     value = metric.absent[kind != "both_empty"]
     return far if math.isinf(value) else value
+
+
+def count_objects(mask: Mask) -> float:
+    """Number of connected pieces of a boolean (I, J, K) mask; voxels that touch by a corner are of one piece."""
+    return float(connected(mask).max(initial=0)) if mask.any() else 0.0

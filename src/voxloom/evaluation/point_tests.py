@@ -6,6 +6,7 @@ of a patient count together.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -53,6 +54,32 @@ def compare_points(
     keys = list(right[0])
     whose = [(patients or {}).get(case, case) for case, _, _ in keys]
     return mcnemar([right[0][k] for k in keys], [right[1][k] for k in keys], groups=whose)
+
+
+@dataclass(frozen=True)
+class PairTest:
+    """The McNemar test of one pair of several runs, and its p-value after Holm's correction over all pairs."""
+
+    a: str
+    b: str
+    test: McNemar
+    p_holm: float
+
+
+def all_pairs(
+    scored: Mapping[str, PointEvaluation], *, within: float | None = None, patients: Mapping[str, str] | None = None
+) -> list[PairTest]:
+    """The exact McNemar test of every pair of runs on "within reach", the most alike first (Lamerigts 2017, table B.2).
+
+    Raises BadInput when two were not scored on the same landmarks.
+    """
+    from voxloom.evaluation.statistics import holm
+
+    pairs = list(itertools.combinations(scored, 2))
+    tests = [compare_points(scored[a], scored[b], within=within, patients=patients) for a, b in pairs]
+    corrected = holm([test.p for test in tests])
+    found = [PairTest(a, b, test, float(p)) for (a, b), test, p in zip(pairs, tests, corrected, strict=True)]
+    return sorted(found, key=lambda pair: -pair.test.p)
 
 
 #: The smallest slope of a calibration: surer points stay surer, whatever few held-out points say.

@@ -20,9 +20,11 @@ from numpy.typing import NDArray
 
 from voxloom.errors import BadInput
 from voxloom.evaluation.classification import as_dict
+from voxloom.evaluation.conformal import check_of, parts_of
 from voxloom.evaluation.losses import CaseLoss
 from voxloom.evaluation.patients import patients_note
-from voxloom.evaluation.statistics import bland_altman, jackknife, mean_estimate, root_mean_square
+from voxloom.evaluation.selective import abstention
+from voxloom.evaluation.statistics import bland_altman, jackknife, mean_ci, mean_estimate, root_mean_square
 from voxloom.files import write_text
 
 Numbers = NDArray[np.float64]
@@ -32,7 +34,14 @@ BANDS = 4
 
 @dataclass(frozen=True)
 class NumberRow:
-    """One target of one case; ``low`` and ``high`` end the interval that was given with it, NaN where there was none."""
+    """One target of one case.
+
+    Parameters
+    ----------
+    low, high : ends of the interval that was given with it, NaN where there was none.
+    sd : how unsure the networks were: what they said of their error, else how far they and changed views differ; NaN if unknown.
+    promise : chance with which the interval was to hold the truth, NaN where there was none.
+    """
 
     case: str
     patient: str
@@ -41,6 +50,13 @@ class NumberRow:
     prediction: float
     low: float = math.nan
     high: float = math.nan
+    sd: float = math.nan
+    promise: float = math.nan
+
+    @property
+    def gap(self) -> float:
+        """Prediction minus truth: of an age, how much older the images look (Franke and Gaser 2019)."""
+        return self.prediction - self.truth
 
 
 class NumberEvaluation:
@@ -112,8 +128,11 @@ class NumberEvaluation:
         """One row per case and target."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow([f.name for f in fields(NumberRow)])
-        writer.writerows([f"{v:.6g}" if isinstance(v, float) else v for v in asdict(r).values()] for r in self.rows)
+        corrected = {name: corrected_gaps(self.of(name)) for name in self.targets}
+        writer.writerow([*(f.name for f in fields(NumberRow)), "gap", "gap_corrected"])
+        for r in self.rows:
+            values = [*asdict(r).values(), r.gap, corrected[r.target][r.case]]
+            writer.writerow([f"{v:.6g}" if isinstance(v, float) else v for v in values])
         write_text(path, text.getvalue())
         return Path(path)
 
@@ -133,14 +152,19 @@ def _sds_off(row: NumberRow, sds: dict[str, float]) -> float:
 
 
 def _row(values: dict[str, str]) -> NumberRow:
-    numbers = {name: float(values[name]) for name in ("truth", "prediction", "low", "high")}
+    later = {name: float(values.get(name, "nan")) for name in ("sd", "promise")}  # tables of earlier versions lack them
+    numbers = {name: float(values[name]) for name in ("truth", "prediction", "low", "high")} | later
     return NumberRow(values["case"], values["patient"], values["target"], **numbers)
 
 
 def _figures(rows: Sequence[NumberRow]) -> dict[str, Any]:
     truth, guess = np.array([r.truth for r in rows]), np.array([r.prediction for r in rows])
     patients = [r.patient for r in rows]
-    figures: dict[str, Any] = {"n": len(rows), "mae_of_mean": float(np.abs(truth - truth.mean()).mean())}
+    figures: dict[str, Any] = {
+        "n": len(rows),
+        "patients": len(set(patients)),
+        "mae_of_mean": float(np.abs(truth - truth.mean()).mean()),
+    }
     estimates = {
         "mae": mean_estimate(np.abs(guess - truth), patients),
         "rmse": root_mean_square(guess - truth, patients),
@@ -151,11 +175,50 @@ def _figures(rows: Sequence[NumberRow]) -> dict[str, Any]:
     if len(rows) > 2:
         limits = bland_altman(guess, truth, groups=patients)
         figures["limits"] = [limits.lower.value, limits.upper.value]
-    figures["bands"] = error_by_band(truth, guess)
-    held = [r.low <= r.truth <= r.high for r in rows if math.isfinite(r.low)]
-    if held:
-        figures["interval"] = {"held": float(np.mean(held)), "width": float(np.mean([r.high - r.low for r in rows]))}
+    figures["bands"] = error_by_band(truth, guess, patients=patients)
+    figures["gap"] = gap_figures(rows)
+    given = [r for r in rows if math.isfinite(r.low) and math.isfinite(r.high)]
+    if given:
+        held, widths = [r.low <= r.truth <= r.high for r in given], [r.high - r.low for r in given]
+        figures["interval"] = check_of(held, widths, given[0].promise, [r.patient for r in given]).to_dict()
+    sure = [r for r in rows if math.isfinite(r.sd)]
+    if len({r.sd for r in sure}) > 1:
+        figures["abstention"] = abstention([-r.sd for r in sure], [abs(r.gap) for r in sure])
     return figures
+
+
+def bias_line(truth: Numbers, gap: Numbers) -> tuple[float, float]:
+    """Intercept and slope of the gap over the truth by least squares; the mean gap and 0 where the truth does not vary."""
+    if len(truth) < 3 or float(np.ptp(truth)) == 0:
+        return float(gap.mean()), 0.0
+    slope, intercept = np.polyfit(truth, gap, 1)
+    return float(intercept), float(slope)
+
+
+def corrected_gaps(rows: Sequence[NumberRow]) -> dict[str, float]:
+    """Case -> gap without what follows from the truth alone, since predictions are drawn to the middle (Smith et al. 2019).
+
+    The line is fitted to the other patients (by turns of ten), so that no gap corrects itself. With fewer than three other cases
+    nothing is corrected: NaN.
+    """
+    truth, gap = np.array([r.truth for r in rows]), np.array([r.gap for r in rows])
+    found = np.full(len(rows), math.nan)
+    for part in parts_of([r.patient for r in rows], len(rows)):
+        if (~part).sum() >= 3:
+            intercept, slope = bias_line(truth[~part], gap[~part])
+            found[part] = gap[part] - intercept - slope * truth[part]
+    return dict(zip((r.case for r in rows), found.tolist(), strict=True))
+
+
+def gap_figures(rows: Sequence[NumberRow]) -> dict[str, Any]:
+    """The gap of a set: mean and SD, the line over the truth, and the SD after correcting for it."""
+    truth, gap = np.array([r.truth for r in rows]), np.array([r.gap for r in rows])
+    intercept, slope = bias_line(truth, gap)
+    corrected = np.array(list(corrected_gaps(rows).values()))
+    known = corrected[np.isfinite(corrected)]
+    spread = [float(np.std(v, ddof=1)) if len(v) > 1 else math.nan for v in (gap, known)]
+    about = {"mean": float(gap.mean()), "sd": spread[0], "intercept": intercept, "slope": slope}
+    return {**about, "sd_corrected": spread[1]}
 
 
 def mae(truth: Numbers, guess: Numbers) -> float:
@@ -179,20 +242,26 @@ def bias(truth: Numbers, guess: Numbers) -> float:
     return float((guess - truth).mean())
 
 
-def error_by_band(truth: Numbers, guess: Numbers, bands: int = BANDS) -> list[dict[str, float]]:
-    """Error in bands with equally many cases: from, to, n, mae, bias. Predictions drawn to the middle show here."""
-    edges = np.unique(np.quantile(truth, np.linspace(0, 1, bands + 1)))
+def error_by_band(
+    truth: Numbers, guess: Numbers, edges: Sequence[float] = (), patients: Sequence[str] | None = None
+) -> list[dict[str, Any]]:
+    """Error in bands of the true value: from, to, n, mae {value, ci}, bias. Predictions drawn to the middle show here.
+
+    Parameters
+    ----------
+    edges : rising ends of bands, the last one closed; values outside are in none. Empty: four bands with equally many cases.
+    patients : per case; intervals draw whole patients.
+    """
+    ends = np.asarray(edges) if len(edges) else np.unique(np.quantile(truth, np.linspace(0, 1, BANDS + 1)))
     found = []
-    for n, (low, high) in enumerate(itertools.pairwise(edges)):
-        inside = (truth >= low) & ((truth < high) | (n == len(edges) - 2))
+    for n, (low, high) in enumerate(itertools.pairwise(ends)):
+        inside = (truth >= low) & ((truth < high) | ((n == len(ends) - 2) & (truth <= high)))
         if inside.any():
             t, g = truth[inside], guess[inside]
-            figures = {
-                "from": float(low),
-                "to": float(high),
-                "n": float(inside.sum()),
-                "mae": mae(t, g),
-                "bias": bias(t, g),
-            }
-            found.append(figures)
+            error = np.abs(g - t).tolist()
+            groups = [patients[k] for k in np.flatnonzero(inside).tolist()] if patients is not None else None
+            figures = {"value": mae(t, g), "ci": list(mean_ci(error, groups))}
+            found.append(
+                {"from": float(low), "to": float(high), "n": int(inside.sum()), "mae": figures, "bias": bias(t, g)}
+            )
     return found

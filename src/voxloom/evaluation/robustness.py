@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from voxloom.evaluation.evaluation import Evaluation
+from voxloom.evaluation.evaluation import TOTAL, Evaluation
 
 
 def robustness(folds: Mapping[str, Evaluation], metric: str = "dice") -> dict[str, Any]:
@@ -23,13 +23,16 @@ def robustness(folds: Mapping[str, Evaluation], metric: str = "dice") -> dict[st
 
     Returns
     -------
-    label (and ``mean``, the mean over labels, where there are several) -> ``mean`` and ``sd_cases`` over all cases,
+    label (and, where there are several, ``mean``, the mean over labels, and of Dice ``total``, all labels pooled) -> ``mean`` and
+    ``sd_cases`` over all cases,
     ``folds`` (mean of every fold) and ``sd_folds`` (SD of these means); both SDs have n - 1.
     """
     labels = next(iter(folds.values())).labels
     found = {label: _spread({name: e.values(metric, label) for name, e in folds.items()}) for label in labels}
     if len(labels) > 1:
         found["mean"] = _spread({name: list(e.case_means(metric).values()) for name, e in folds.items()})
+    if metric == "dice" and len(labels) > 1 and TOTAL not in labels:
+        found[TOTAL] = _spread({name: list(e.totals().values()) for name, e in folds.items()})
     return found
 
 

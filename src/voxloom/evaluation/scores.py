@@ -43,6 +43,7 @@ MASK_SCORES: dict[str, Score] = {
     **_scores("", "max", "dice", "iou", "precision", "recall"),
     **_scores("mm", "min", "hd", "hd95", "assd"),
     **_scores("ml", None, "volume_ml_prediction", "volume_ml_truth", "volume_error_ml"),
+    **_scores("", None, "objects_prediction", "objects_truth"),
 }
 assert tuple(MASK_SCORES) == METRICS, "every metric has a unit and a direction"
 MASK_SCORES |= {name: Score(name, metric.unit, metric.goal) for name, metric in FURTHER.items()}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -40,3 +42,15 @@ def risk_coverage(confidence: ArrayLike, error: ArrayLike) -> RiskCoverage:
     counts = np.arange(1, len(sure) + 1)
     risk, best = np.cumsum(ordered) / counts, np.cumsum(np.sort(wrong)) / counts
     return RiskCoverage(counts / len(sure), risk, float(risk.mean()), float(best.mean()))
+
+
+#: Shares of the cases, the surest first, that summaries tell the risk of.
+COVERAGES = (0.5, 0.7, 0.8, 0.9, 1.0)
+
+
+def abstention(confidence: ArrayLike, error: ArrayLike) -> dict[str, Any]:
+    """What is gained by leaving the least sure cases open: mean error of the surest ones, and the area under the whole curve."""
+    found = risk_coverage(confidence, error)
+    places = [max(0, math.ceil(share * len(found.risk) - 1e-9) - 1) for share in COVERAGES]
+    at = [{"coverage": float(found.coverage[n]), "risk": float(found.risk[n])} for n in dict.fromkeys(places)]
+    return {"at": at, "area": found.area, "best_area": found.best}

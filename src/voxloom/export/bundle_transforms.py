@@ -33,6 +33,7 @@ def preprocessing(settings: PrepareSettings, about: dict[str, Any], copies: Copi
         "prepare.n4": settings.n4,
         "prepare.resize_to": settings.resize_to is not None,
         "prepare.pad_to": settings.pad_to is not None,
+        "prepare.crop_or_pad_to": settings.crop_or_pad_to is not None,
         "prepare.percentile_clip": settings.percentile_clip is not None,
         "prepare.image_order": settings.image_order != "linear",
         "prepare.orientation": settings.orientation not in (None, "RAS"),

@@ -33,6 +33,21 @@ def probabilities_of(logits: Tensor, output: Literal["sigmoid", "softmax"]) -> T
     return torch.softmax(functional.pad(logits, _background(logits)), dim=1)[:, 1:]
 
 
+def logits_of(probabilities: Tensor, output: Literal["sigmoid", "softmax"]) -> Tensor:
+    """Logits (B, M, ...) that give these probabilities; the inverse of ``probabilities_of``, up to 1e-5."""
+    p = probabilities.float()
+    if output == "sigmoid":
+        return p.clamp(_TINY, 1 - _TINY).logit()
+    return p.clamp(min=_TINY).log() - (1 - p.sum(1, keepdim=True)).clamp(min=_TINY).log()
+
+
+def fuzzy_dice(probabilities: Tensor, target: Tensor) -> Tensor:
+    """Fuzzy Dice (M,) of maps (M, ...), 2 sum(p t) / (sum(p) + sum(t)); not a number where a map has no target."""
+    p, t = probabilities.float().flatten(1), target.float().flatten(1)
+    true = t.sum(1)
+    return torch.where(true > 0, 2 * (p * t).sum(1) / (p.sum(1) + true).clamp(min=_TINY), torch.nan)
+
+
 def _background(logits: Tensor) -> list[int]:
     """Padding that puts one channel of zeros before the others."""
     return [0, 0] * (logits.ndim - 2) + [1, 0]

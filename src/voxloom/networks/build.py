@@ -11,6 +11,7 @@ from voxloom.networks.settings import (
     DynamicUNetSettings,
     EncoderNetworkSettings,
     MixedScaleSettings,
+    MonaiUNetSettings,
     NetworkSettings,
     PlainCnnSettings,
 )
@@ -48,6 +49,10 @@ def _network_of(settings: AnyNetworkSettings) -> SegmentationNetwork:
         from voxloom.networks.dynamic_unet import DynamicUNet
 
         return DynamicUNet(settings)
+    if isinstance(settings, MonaiUNetSettings):
+        from voxloom.networks.monai_unet import MonaiUNet
+
+        return MonaiUNet(settings)
     assert isinstance(settings, EncoderNetworkSettings)
     from voxloom.networks.encoder_network import EncoderNetwork
 

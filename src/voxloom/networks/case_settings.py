@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Union
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
-Pooling = Literal["mean", "max", "both"]
+Pooling = Literal["mean", "max", "both", "lse"]
 
 
 class CaseNetworkBase(BaseModel):
@@ -46,7 +46,8 @@ class EncoderSettings(CaseNetworkBase):
     strides, kernels : downsampling on entering each level, and size of its convolutions, per axis.
     residual : add the input of every pair of convolutions to its result.
     norm : "instance" or "batch".
-    pooling : over the coarsest level: "mean", "max", or "both" side by side.
+    pooling : over the coarsest level: "mean", "max", "both" side by side; or "lse": every place gives answers of its own, whose smooth
+        maximum (log-sum-exp, Pinheiro and Collobert 2015) is the case's, for classes that a small part of the scan decides.
     """
 
     kind: Literal["encoder"] = "encoder"

@@ -6,6 +6,7 @@ One class per family; ``kind`` says which. Where weights come from is not part o
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Union, get_args
 
@@ -154,11 +155,59 @@ class PlainCnnSettings(_OneOutput):
     version: Literal["v1", "v2", "v3_large32", "v3_large64", "v3_small32", "v3_small64"] = "v1"
 
 
+class MonaiUNetSettings(_OneOutput):
+    """MONAI's residual U-Net (Kerfoot et al. 2018), 2D or 3D; every stride halves on entering the next level.
+
+    Parameters
+    ----------
+    features : channels per level, finest first; the finest level is already coarser than the image by the first stride.
+    strides : one less than levels, a number or one per axis each.
+    residual_units : convolutions within a residual unit; 0 for plain ones.
+    norm : "instance" or "batch".
+    dropout : probability that a feature is silenced in training.
+    """
+
+    kind: Literal["monai_unet"]
+    features: tuple[int, ...] = Field((16, 32, 64, 128, 256), min_length=2)
+    strides: tuple[int | tuple[int, ...], ...] = (2, 2, 2, 2)
+    residual_units: int = Field(2, ge=0)
+    norm: Literal["instance", "batch"] = "instance"
+    dropout: float = Field(0.0, ge=0, lt=1)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> MonaiUNetSettings:
+        if len(self.strides) != len(self.features) - 1:
+            raise ValueError(
+                f"{len(self.features)} features need {len(self.features) - 1} strides, not {len(self.strides)}"
+            )
+        if any(n < 1 for stride in self._each for n in stride):
+            raise ValueError("strides must be at least 1")
+        if any(len(stride) != self.dims for stride in self._each):
+            raise ValueError(f"a stride has one number, or {self.dims}")
+        return self
+
+    @property
+    def _each(self) -> list[tuple[int, ...]]:
+        """Strides per axis."""
+        return [(s,) * self.dims if isinstance(s, int) else s for s in self.strides]
+
+    @property
+    def multiple(self) -> tuple[int, ...]:
+        """Voxels per axis that an input's size must be a multiple of."""
+        return tuple(math.prod(stride[axis] for stride in self._each) for axis in range(self.dims))
+
+
 AnyNetworkSettings = Union[
-    NetworkSettings, EncoderNetworkSettings, DynamicUNetSettings, MixedScaleSettings, PlainCnnSettings
+    NetworkSettings,
+    EncoderNetworkSettings,
+    DynamicUNetSettings,
+    MixedScaleSettings,
+    PlainCnnSettings,
+    MonaiUNetSettings,
 ]
 _FAMILIES: tuple[type[AnyNetworkSettings], ...] = (
     NetworkSettings, EncoderNetworkSettings, DynamicUNetSettings, MixedScaleSettings, PlainCnnSettings,
+    MonaiUNetSettings,
 )  # fmt: skip
 _BY_KIND = TypeAdapter[AnyNetworkSettings](Annotated[AnyNetworkSettings, Field(discriminator="kind")])
 
@@ -189,7 +238,8 @@ def fill_network(planned: NetworkSettings, given: Mapping[str, Any]) -> dict[str
     family = network_kinds()[given.get("kind", planned.kind)]
     if family is not NetworkSettings:
         values = {key: values[key] for key in ("in_channels", "out_channels", "dims")}
-        return {**values, **given}
+        full: dict[str, Any] = family.model_validate({**values, **given}).model_dump(mode="json")
+        return full
     return follow_levels(values, given)
 
 

@@ -190,6 +190,11 @@ class SlabNet(nn.Module):
         self.heads = nn.ModuleList(Head(settings, w) for w in heads)
         _initialize(self, settings)
 
+    def encoder_stages(self) -> list[list[nn.Module]]:
+        """One stage per level, the coarsest last."""
+        deeper = [[a, b] for a, b in zip(self.compress, list(self.left)[1:], strict=True)]
+        return [[self.first, self.left[0]], *deeper]
+
     def forward(self, x: Tensor) -> Tensor:
         """Logits; see the class."""
         x = self.first(self.norm(x.permute(0, 1, 4, 2, 3)))  # slices first: long rows run fastest

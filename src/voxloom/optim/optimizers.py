@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import bisect
 import itertools
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
@@ -79,3 +80,27 @@ def find_lr(
         losses.append(smooth)
     slopes = [b - a for a, b in itertools.pairwise(losses)]
     return rates, losses, rates[slopes.index(min(slopes))] if slopes else low
+
+
+def valley(rates: Sequence[float], losses: Sequence[float]) -> float:
+    """The rate in the middle of the longest fall of the loss, fastai's suggestion "valley" (Howard and Gugger 2020).
+
+    Of all choices of points whose losses fall from one to the next, the longest is taken; the suggestion lies half its length before
+    its end. The first tenth and the last five points, where the average has not settled or the loss explodes, do not count.
+
+    Parameters
+    ----------
+    rates, losses : of a range test (``find_lr``), at least one.
+    """
+    first, last = len(losses) // 10, len(losses) - 5
+    if last - first < 3:
+        first, last = 0, len(losses)
+    cut = [-loss for loss in losses[first:last]]
+    tails: list[float] = []  # the smallest last value of a rising choice of every length
+    longest, end = 0, 0
+    for n, value in enumerate(cut):
+        length = bisect.bisect_left(tails, value)
+        tails[length : length + 1] = [value]
+        if length + 1 > longest:
+            longest, end = length + 1, n
+    return rates[first + max(0, end - longest // 2)]

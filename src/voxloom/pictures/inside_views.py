@@ -5,6 +5,7 @@ Knows trained folds. Works for every network with convolutions, since it looks a
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,14 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxloom.errors import BadInput
+from voxloom.evaluation.units import PIXEL
 from voxloom.pictures.batches import finish
 from voxloom.report.figures import new_figure
+from voxloom.report.look import Look, cut, lay
+from voxloom.report.panels import Panel, sheet
 from voxloom.run.run import Run
 from voxloom.tasks.abilities import need
 from voxloom.tasks.task import task_of
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from torch import Tensor, nn
 
@@ -30,20 +33,22 @@ _COLUMNS = 8
 def show_kernels(run: Run, path: Path | None = None, *, fold: int = 0) -> Figure:
     """Every kernel of the first convolution, a row of pictures per input channel; of a 3D kernel the middle slice.
 
-    Gray is 0; the scale is the same for all kernels.
+    They lie as the scans that they are laid over. Gray is 0; the scale is the same for all kernels.
     """
     weights = first_kernels(run, fold)
     columns = min(2 * _COLUMNS, len(weights))
     lines = -(-len(weights) // columns) * weights.shape[1]
-    figure = new_figure(0.7 * columns, 0.75 * lines + 0.6)
+    figure = new_figure(max(4.0, 0.7 * columns), 0.75 * lines + 0.6)
     panels = figure.subplots(lines, columns, squeeze=False)
     for panel in panels.ravel():
         panel.set_axis_off()
-    limit = float(np.abs(weights).max())
+    limit, look = float(np.abs(weights).max()), prepared_look(run)
     for n, kernel in enumerate(weights):
         for channel, plane in enumerate(kernel):
             panel = panels[(n // columns) * weights.shape[1] + channel, n % columns]
-            panel.imshow(plane.T, cmap="gray", vmin=-limit, vmax=limit, origin="lower")
+            panel.imshow(
+                lay(look.turned(plane[..., None]).squeeze(look.axis_of(2))), cmap="gray", vmin=-limit, vmax=limit
+            )
     figure.suptitle(f"{len(weights)} kernels of the first layer, {run.folder.name}", fontsize=10)
     return finish(figure, path)
 
@@ -65,23 +70,28 @@ def show_activations(run: Run, path: Path | None = None, *, fold: int = 0, case:
     Each picture is the middle slice of one channel, scaled on its own.
     """
     layers = layer_activations(run, fold, case)
-    figure = new_figure(1.2 * _COLUMNS, 1.3 * len(layers) + 0.6)
-    panels = figure.subplots(len(layers), _COLUMNS, squeeze=False)
-    for panel in panels.ravel():
-        panel.set_axis_off()
-    for row, (name, answers) in zip(panels, layers.items(), strict=True):
-        spread = answers.reshape(len(answers), -1).std(axis=1)
-        for panel, channel in zip(row, np.argsort(-spread)[:_COLUMNS], strict=False):
-            _draw(panel, answers[channel], str(channel))
-        row[0].set_title(f"{name} {' x '.join(map(str, answers.shape[1:]))}", fontsize=6, loc="left")
-    figure.suptitle(f"Activations of {run.folder.name}", fontsize=10)
-    return finish(figure, path)
+    look = prepared_look(run)
+    rows = [list(_strongest(answers, look, name)) for name, answers in layers.items()]
+    return finish(sheet(rows, (), title=f"Activations of {run.folder.name}", height=1.5), path)
 
 
-def _draw(panel: Axes, answer: NDArray[np.float32], title: str) -> None:
-    plane = answer if answer.ndim == 2 else answer[..., answer.shape[-1] // 2]
-    panel.imshow(plane.T, cmap="gray", origin="lower")
-    panel.set_title(title, fontsize=6)
+def _strongest(answers: NDArray[np.float32], look: Look, name: str) -> Iterator[Panel]:
+    """The channels of a layer that vary most, each in the middle of the last axis; the first names the layer."""
+    spread = answers.reshape(len(answers), -1).std(axis=1)
+    size = " x ".join(map(str, answers.shape[1:]))
+    for n, channel in enumerate(np.argsort(-spread)[:_COLUMNS]):
+        volume = answers[channel] if answers.ndim == 4 else answers[channel][..., None]
+        turned, axis = look.turned(volume), look.axis_of(2)
+        shades = cut(turned, axis, turned.shape[axis] // 2)
+        low, high = float(shades.min()), float(shades.max())
+        first = (look.sides(axis), f"{name.replace('.', ' ')}\n{size}") if n == 0 else ((), "")
+        yield Panel(shades, (low, max(high, low + 1e-6)), 1.0, f"channel {channel}", first[0], head=first[1])
+
+
+def prepared_look(run: Run) -> Look:
+    """How the run's prepared grid is looked at; cells of a layer count as squares."""
+    known = run.data["fingerprint"].get("unit") != PIXEL
+    return Look.prepared(run.recipe.preparation.orientation, (1.0, 1.0, 1.0), known=known)
 
 
 def layer_activations(run: Run, fold: int = 0, case: str | None = None) -> dict[str, NDArray[np.float32]]:

@@ -6,7 +6,8 @@ Knows predictions on disk and anatomical planes; a slice that is empty in truth 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,15 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxloom.dataset import Labels
-from voxloom.dataset.inspect import ras_order
 from voxloom.errors import BadInput
-from voxloom.formats import read_label
 from voxloom.pictures.batches import finish
-from voxloom.report.figures import color_of, draw_contours, new_figure, tidy
+from voxloom.report.figures import color_of, new_figure, tidy
+from voxloom.report.panels import STYLES, Panel, Scene, sheet
+from voxloom.report.style import GRID
 from voxloom.run.run import Run
 from voxloom.tasks.abilities import need
 from voxloom.tasks.predicted import On, predicted_cases
-from voxloom.volume import orientation_of
+from voxloom.tasks.task import task_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,49 +31,70 @@ if TYPE_CHECKING:
 
 Plane = Literal["sagittal", "coronal", "axial"]
 PLANES: tuple[Plane, ...] = ("sagittal", "coronal", "axial")
+#: Of the bars of slices that are empty in truth and prediction, whose Dice is 1.
+PALE = 0.2
+#: Where the first slice and the last one of a plane lie.
+SWEEPS = ("left to right", "back to front", "feet to head")
 
 
 @dataclass(frozen=True)
 class SlicedCase:
-    """A held-out case, cut along one axis of its grid.
+    """A held-out case, cut across one axis.
 
     Parameters
     ----------
     name : of the case.
-    axis : across the slices.
-    image : (I, J, K) float32.
-    truth, prediction : inner labels (I, J, K).
-    spacing : mm, order i j k.
+    axis : of the turned grid, across the slices.
+    scene : scan, truth and prediction, turned.
     """
 
     name: str
     axis: int
-    image: NDArray[np.float32]
-    truth: NDArray[Any]
-    prediction: NDArray[Any]
-    spacing: tuple[float, float, float]
+    scene: Scene
 
-    def dice(self, members: Sequence[int]) -> NDArray[np.float64]:
-        """Dice of every slice, the inner labels ``members`` taken together."""
+    @property
+    def labels(self) -> Labels:
+        """Of truth and prediction."""
+        assert self.scene.labels is not None
+        return self.scene.labels
+
+    @property
+    def count(self) -> int:
+        """Number of slices."""
+        return int(self.scene.image.shape[self.axis])
+
+    def dice(self, label: str | None = None) -> NDArray[np.float64]:
+        """Dice of every slice, of one label or of all taken together; 1 where truth and prediction are empty."""
         rest = tuple(a for a in range(3) if a != self.axis)
-        true, found = np.isin(self.truth, members), np.isin(self.prediction, members)
+        true, found = (self._mask(one.outer, label) for one in self.scene.maps)
         both = 2.0 * (true & found).sum(axis=rest)
         size = true.sum(axis=rest) + found.sum(axis=rest)
         return np.where(size > 0, both / np.maximum(size, 1), 1.0)
 
-    def area(self, members: Sequence[int]) -> NDArray[np.float64]:
+    def area(self, label: str | None = None) -> NDArray[np.float64]:
         """True area of every slice in mm2."""
         rest = tuple(a for a in range(3) if a != self.axis)
-        size: NDArray[np.float64] = np.isin(self.truth, members).sum(axis=rest) * (
-            self.spacing[rest[0]] * self.spacing[rest[1]]
-        )
+        pixel = self.scene.look.spacing[rest[0]] * self.scene.look.spacing[rest[1]]
+        size: NDArray[np.float64] = self._mask(self.scene.maps[0].outer, label).sum(axis=rest) * pixel
         return size
+
+    def filled(self, label: str | None = None) -> NDArray[np.intp]:
+        """Slices with the label, in truth or prediction."""
+        rest = tuple(a for a in range(3) if a != self.axis)
+        true, found = (self._mask(one.outer, label) for one in self.scene.maps)
+        return np.flatnonzero((true | found).any(axis=rest))
+
+    def _mask(self, outer: NDArray[Any], label: str | None) -> NDArray[np.bool_]:
+        labels = self.labels
+        return np.isin(outer, labels.atoms if label is None else labels.foreground[labels.names.index(label)].values)
 
 
 def sliced_cases(
     run: Run, plane: Plane, cases: Sequence[str] | None = None, on: On = "held-out"
 ) -> Iterator[SlicedCase]:
     """The held-out cases of a run, or those of its last test set, one at a time.
+
+    A case of a single slice is cut there, whatever the plane.
 
     Raises
     ------
@@ -81,31 +103,18 @@ def sliced_cases(
     need(run, "show slices")
     held = predicted_cases(run, on)
     held.refuse_missing(list(cases or ()), on)
-    assert held.labels is not None
     for name in cases or held.predictions:
-        image, truth = held.cases[name].read_image(), held.cases[name].read_label()
-        assert truth is not None
-        yield SlicedCase(
-            name,
-            ras_order(orientation_of(image.affine))[PLANES.index(plane)],
-            image.data[0].astype(np.float32),
-            held.labels.encode(truth.data[0]),
-            held.labels.encode(read_label(held.predictions[name]).data[0]),
-            image.spacing,
-        )
+        (shown,) = task_of(run).result_panels(held, [name])
+        scene = shown.scene
+        planes = scene.look.planes(scene.image.shape)
+        yield SlicedCase(name, planes[0] if len(planes) == 1 else PLANES.index(plane), scene)
 
 
-def inner_members(labels: Labels, name: str | None) -> dict[str, list[int]]:
-    """Inner labels of one label, or of all of them by name.
-
-    Raises
-    ------
-    BadInput : there is no such label.
-    """
-    every = {label: np.flatnonzero(row).tolist() for label, row in zip(labels.names, labels.membership(), strict=True)}
-    if name is not None and name not in every:
-        raise BadInput(f"no label is called {name!r}", None, f"There are {', '.join(every)}")
-    return every if name is None else {name: every[name]}
+def chosen_labels(labels: Labels, name: str | None) -> list[str]:
+    """One label, or all of them (BadInput when there is no such label)."""
+    if name is not None and name not in labels.names:
+        raise BadInput(f"no label is called {name!r}", None, f"There are {', '.join(labels.names)}")
+    return list(labels.names) if name is None else [name]
 
 
 def show_slices(
@@ -118,27 +127,57 @@ def show_slices(
     most: int = 4,
     on: On = "held-out",
 ) -> Figure:
-    """Dice of every slice as a bar over the outline of the structure: its true area along the volume."""
-    members = inner_members(labels_of(run), label)
-    cut = [one for one, _ in zip(sliced_cases(run, plane, [case] if case else None, on), range(most), strict=False)]
-    figure = new_figure(9, 2.2 * len(cut) * len(members) + 0.6)
-    axes = figure.subplots(len(cut) * len(members), 1, squeeze=False)[:, 0]
+    """Dice of every slice as a bar over the outline of the structure: its true area along the volume.
+
+    Cases of a single slice each get one bar per case.
+    """
+    names = chosen_labels(labels_of(run), label)
+    wanted = sliced_cases(run, plane, [case] if case else None, on)
+    first = next(wanted)
+    if first.count == 1:
+        return finish(_bars_of_cases([first, *wanted], names), path)
+    cut = [first, *islice(wanted, most - 1)]
+    figure = new_figure(9, 2.2 * len(cut) * len(names) + 0.6)
+    axes = figure.subplots(len(cut) * len(names), 1, squeeze=False)[:, 0]
     places = iter(axes)
     for one in cut:
-        for n, (name, inner) in enumerate(members.items()):
-            _draw_bars(next(places), one, inner, f"{one.name}, {name}", color_of(n))
-    axes[-1].set_xlabel(f"{plane} slice")
+        for name in names:
+            _draw_bars(next(places), one, name, color_of(one.labels.names.index(name)))
+    known = all(one.scene.look.known for one in cut)
+    axes[-1].set_xlabel(f"{PLANES[first.axis]} slice, from {SWEEPS[first.axis]}" if known else "slice")
     return finish(figure, path)
 
 
-def _draw_bars(panel: Axes, case: SlicedCase, inner: list[int], title: str, color: str) -> None:
-    dice, area = case.dice(inner), case.area(inner)
-    at = np.arange(len(dice))
+def _bars_of_cases(cases: Sequence[SlicedCase], names: Sequence[str]) -> Figure:
+    """Dice of cases of a single slice each: a row per label, a bar per case."""
+    figure = new_figure(max(4.0, 0.32 * len(cases) + 1.2), 2.2 * len(names) + 1.2)
+    axes = figure.subplots(len(names), 1, squeeze=False, sharex=True)[:, 0]
+    for panel, name in zip(axes, names, strict=True):
+        color = color_of(cases[0].labels.names.index(name))
+        dice = [float(case.dice(name)[0]) for case in cases]
+        empty = [len(case.filled(name)) == 0 for case in cases]
+        bars = panel.bar(range(len(cases)), dice, width=0.8, color=color)
+        for bar, pale in zip(bars, empty, strict=True):
+            bar.set_alpha(PALE if pale else 0.85)
+        panel.set(ylim=(0, 1.02), ylabel="Dice")
+        panel.set_title(name + ("; pale: no such label, and none predicted" if any(empty) else ""), fontsize=9)
+        tidy(panel)
+    axes[-1].set_xticks(range(len(cases)), [case.name for case in cases], rotation=60, ha="right", fontsize=7)
+    return figure
+
+
+def _draw_bars(panel: Axes, case: SlicedCase, label: str, color: str) -> None:
+    dice, area = case.dice(label), case.area(label)
+    at = np.arange(1, len(dice) + 1)
     if area.max() > 0:
-        panel.fill_between(at, area / area.max(), step="mid", color="#dde2e8", label="true area (share of the largest)")
-    panel.bar(at, dice, width=0.8, color=color, alpha=0.85, label="Dice")
-    panel.set(ylim=(0, 1.02), xlim=(-0.6, len(dice) - 0.4), ylabel="Dice", title=title)
-    panel.legend(fontsize=7, frameon=False, loc="lower right")
+        panel.fill_between(at, area / area.max(), step="mid", color=GRID, label="true area (share of the largest)")
+    bars = panel.bar(at, dice, width=0.8, color=color, alpha=0.85, label="Dice (pale: empty in both)")
+    used = set(case.filled(label).tolist())
+    for place, bar in enumerate(bars):
+        bar.set_alpha(0.85 if place in used else PALE)
+    panel.set(ylim=(0, 1.02), xlim=(0.4, len(dice) + 0.6), ylabel="Dice", title=f"{case.name}, {label}")
+    panel.legend(fontsize=7, frameon=False, loc="lower left", bbox_to_anchor=(0, 1.0), ncols=2)
+    panel.title.set_fontsize(9)
     tidy(panel)
 
 
@@ -152,66 +191,41 @@ def show_gallery(
     on: On = "held-out",
 ) -> Figure:
     """The best slices above the worst, of all held-out or test cases, truth solid and prediction dashed; empty slices are left out."""
-    members = sorted({inner for row in inner_members(labels_of(run), label).values() for inner in row})
-    shown = [s for case in sliced_cases(run, plane, on=on) for s in _slices_of(case, members, count)]
+    labels = labels_of(run)
+    chosen_labels(labels, label)
+    shown = [s for case in sliced_cases(run, plane, on=on) for s in _slices_of(case, label, count)]
     if not shown:
         raise BadInput("no slice has the label, in truth or prediction", run.folder, "Choose another label")
     order = sorted(shown, key=lambda s: s.dice)
     worst, best = order[:count], order[::-1][:count]
-    figure = new_figure(3 * count, 6.6)
-    panels = figure.subplots(2, count, squeeze=False)
-    for panel in panels.ravel():
-        panel.set_axis_off()
-    for row, chosen in zip(panels, (best, worst), strict=True):
-        for panel, one in zip(row, chosen, strict=False):
-            one.draw(panel)
-    figure.suptitle(f"Best (above) and worst {plane} slices of the {on} cases")
-    return finish(figure, path)
+    rows = [[one.panel for one in chosen] for chosen in (best, worst)]
+    title = f"Best (above) and worst slices of the {on} cases"
+    return finish(sheet(rows, labels.names, title=title, styles=STYLES), path)
 
 
 @dataclass(frozen=True)
 class OneSlice:
-    """A slice for the gallery: planes (u, v), millimetres per voxel, and its Dice."""
+    """A slice for the gallery, and its Dice."""
 
-    title: str
     dice: float
-    image: NDArray[np.float32]
-    truth: NDArray[Any]
-    prediction: NDArray[Any]
-    aspect: float
-
-    def draw(self, panel: Axes) -> None:
-        """Picture with contours."""
-        low, high = np.percentile(self.image, [1, 99.5])
-        panel.imshow(
-            self.image.T, cmap="gray", vmin=low, vmax=max(high, low + 1e-6), origin="lower", aspect=self.aspect
-        )
-        for mask, style in ((self.truth, "-"), (self.prediction, "--")):
-            draw_contours(panel, mask.T, style)
-        panel.set_title(f"{self.title}  Dice {self.dice:.2f}", fontsize=8)
+    panel: Panel
 
 
-def _slices_of(case: SlicedCase, members: Sequence[int], count: int) -> list[OneSlice]:
+def _slices_of(case: SlicedCase, label: str | None, count: int) -> list[OneSlice]:
     """The best and worst slices of one case, copied so that the volume can go."""
-    rest = [a for a in range(3) if a != case.axis]
-    dice = case.dice(members)
-    filled = np.isin(case.truth, members) | np.isin(case.prediction, members)
-    used = np.flatnonzero(filled.any(axis=tuple(rest)))
+    dice, used = case.dice(label), case.filled(label)
     order = used[np.argsort(dice[used], kind="stable")]
     chosen = dict.fromkeys([*order[:count].tolist(), *order[::-1][:count].tolist()])
+    only = None if label is None else [case.labels.names.index(label)]
+    return [OneSlice(float(dice[at]), _titled(case, at, only, float(dice[at]))) for at in chosen]
 
-    def plane(array: NDArray[Any], at: int) -> NDArray[Any]:
-        return np.take(array, at, case.axis).copy()
 
-    aspect = case.spacing[rest[1]] / case.spacing[rest[0]]
-    return [
-        OneSlice(
-            f"{case.name} {at}", float(dice[at]), plane(case.image, at),
-            np.where(np.isin(plane(case.truth, at), members), plane(case.truth, at), 0),
-            np.where(np.isin(plane(case.prediction, at), members), plane(case.prediction, at), 0), aspect,
-        )
-        for at in chosen
-    ]  # fmt: skip
+def _titled(case: SlicedCase, at: int, only: Sequence[int] | None, dice: float) -> Panel:
+    """The slice with the Dice by which it was chosen."""
+    panel = case.scene.panel(case.axis, at, only=only)
+    place = case.scene.look.name(case.axis, at, case.count)
+    title = f"{case.name}\n{place + ', ' if place else ''}Dice {dice:.2f}"
+    return replace(panel, shades=panel.shades.copy(), title=title)
 
 
 def labels_of(run: Run) -> Labels:

@@ -22,12 +22,13 @@ def point_ending(path: str | Path) -> str:
     return next((ending for ending in POINT_ENDINGS if name.endswith(ending) and len(name) > len(ending)), "")
 
 
-def read_points(path: str | Path, case: str | None = None) -> tuple[Point, ...]:
+def read_points(path: str | Path, case: str | None = None, *, unnamed: bool = False) -> tuple[Point, ...]:
     """Points of a ``.csv``, ``.mrk.json`` or ``.fcsv`` file, or of a fiducial label map.
 
     Parameters
     ----------
     case : whose rows to take from a table of several cases.
+    unnamed : rows of a table need no name; such marks are called ``voxloom.points.table.UNNAMED``.
 
     Raises
     ------
@@ -37,7 +38,7 @@ def read_points(path: str | Path, case: str | None = None) -> tuple[Point, ...]:
     if not path.is_file():
         raise BadInput("no such file of points", path)
     if ending == ".csv":
-        return read_point_table(path, case)
+        return read_point_table(path, case, unnamed=unnamed)
     if ending == ".mrk.json":
         return read_markups(path)
     if ending == ".fcsv":

@@ -17,12 +17,17 @@ from voxloom.points.point import Point
 COLUMNS = ("case", "name", "side", "x", "y", "z")
 
 
-def read_point_table(path: str | Path, case: str | None = None) -> tuple[Point, ...]:
+#: The name of marks that have none.
+UNNAMED = "unnamed"
+
+
+def read_point_table(path: str | Path, case: str | None = None, *, unnamed: bool = False) -> tuple[Point, ...]:
     """Points of a CSV file with the columns name, x, y, z (RAS mm), and where they are there side, case, confidence.
 
     Parameters
     ----------
     case : only this case's rows, where the file has a column ``case``; None reads all rows.
+    unnamed : rows need no name; such marks are called ``UNNAMED``.
 
     Raises
     ------
@@ -34,10 +39,13 @@ def read_point_table(path: str | Path, case: str | None = None) -> tuple[Point, 
             header, rows = reader.fieldnames or [], list(reader)
     except (OSError, UnicodeDecodeError, csv.Error) as e:
         raise BadInput(f"the points cannot be read ({e})", path, "Save them as CSV in UTF-8") from e
-    if missing := [name for name in ("name", "x", "y", "z") if name not in header]:
-        raise BadInput(f"no column {', '.join(missing)}", path, f"Columns are {', '.join(COLUMNS)} (RAS mm)")
+    if missing := [name for name in (*(() if unnamed else ("name",)), "x", "y", "z") if name not in header]:
+        fix = f"Columns are {', '.join(COLUMNS)} (RAS mm)"
+        fix += "; names from places: voxloom translate --names L1,L2,..." if missing == ["name"] else ""
+        raise BadInput(f"no column {', '.join(missing)}", path, fix)
     wanted = ((number, row) for number, row in enumerate(rows, start=2) if case is None or _is_of(row, case))
-    return tuple(_point(row, number, path) for number, row in wanted)
+    without = {"name": UNNAMED} if unnamed else {}
+    return tuple(_point({**row, **(without if not row.get("name") else {})}, number, path) for number, row in wanted)
 
 
 def _is_of(row: Mapping[str, str | None], case: str) -> bool:

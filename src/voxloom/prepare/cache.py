@@ -11,7 +11,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from voxloom.dataset.sources import FocusedImage
 from voxloom.digests import file_digests
 from voxloom.errors import BadInput, VoxloomError
 from voxloom.files import sweep_parts
@@ -261,6 +262,9 @@ def _item(source: Any) -> list[Any]:
     if source is None or isinstance(source, str | Path):
         return ["".join(Path(source).suffixes[-2:]) if source else None]
     choice = {one.name: getattr(source, one.name) for one in fields(source) if one.name not in ("path", "paths")}
+    if isinstance(source, FocusedImage):
+        choice = {**choice, "source": _item(source.source), "masks": [_item(mask) for mask in source.masks]}
+        choice["focus"] = asdict(source.focus)
     return [type(source).__name__, choice]
 
 

@@ -6,6 +6,7 @@ grid whole or slab by slab. Does not know grey values.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Self
@@ -218,8 +219,11 @@ def plan_geometry(
     box: Box,
     spacing: tuple[float | None, float | None, float | None] | None,
     pad_to: Size | None,
+    at_most: Size | None = None,
 ) -> Geometry:
     """The geometry of a source grid that is turned, cut to ``box``, resampled to ``spacing`` and padded to ``pad_to``.
+
+    ``at_most`` : the resampled grid has no more voxels; the box was cut for it (``middle_box``).
 
     An axis of one voxel is neither resampled nor padded. A spacing within 0.1 % of the target stays as it is.
     """
@@ -231,6 +235,7 @@ def plan_geometry(
         scale = 1.0 if wanted is None else float(wanted / own[axis])
         scale = 1.0 if abs(scale - 1) < _SPACING_TOLERANCE else scale
         count = max(1, round(length / scale))
+        count = count if at_most is None or length == 1 else min(count, at_most[axis])
         size = count if pad_to is None or length == 1 else max(count, pad_to[axis])
         resampled.append(count)
         scales.append(scale)
@@ -247,6 +252,25 @@ def plan_geometry(
         _three(pads),
         _three(sizes),
     )
+
+
+def middle_box(
+    box: Box, own: Triple, spacing: tuple[float | None, float | None, float | None] | None, size: Size
+) -> Box:
+    """The middle of a box, of as many turned voxels as ``size`` voxels of ``spacing`` take; smaller boxes stay.
+
+    Parameters
+    ----------
+    own : mm of the turned voxels; what ``spacing`` leaves open keeps it.
+    """
+    sides = []
+    for axis, (start, stop) in enumerate(box):
+        wanted = own[axis] if spacing is None or spacing[axis] is None else spacing[axis]
+        assert wanted is not None
+        length = min(stop - start, math.ceil(round(size[axis] * wanted / own[axis], 6)))
+        first = start + (stop - start - length) // 2
+        sides.append((first, first + length))
+    return (sides[0], sides[1], sides[2])
 
 
 def _three(values: list[Any]) -> Any:

@@ -19,7 +19,7 @@ from voxloom.errors import BadInput
 from voxloom.parallel import map_named
 from voxloom.prepare.bias import CaseReader, correct_bias
 from voxloom.prepare.crop import Box, body_box, nonzero_box, whole_box
-from voxloom.prepare.geometry import Geometry, plan_geometry
+from voxloom.prepare.geometry import Geometry, middle_box, plan_geometry
 from voxloom.prepare.intensity import apply_windows, make_finite, normalize_channels
 from voxloom.prepare.joint import JointModel, joint_box, sample
 from voxloom.prepare.reorient import Turn, turn_to
@@ -66,8 +66,13 @@ def prepare_on(
     geometry: Geometry, volume: Volume, settings: PrepareSettings, statistics: Statistics | None = None
 ) -> NDArray[np.float32]:
     """The prepared channels (C, I, J, K) of a volume without bias field, on a grid that is planned already."""
-    normalized = normalize_channels(geometry.turn_and_cut(volume.data), settings, statistics)
-    return geometry.resample_image(normalized, settings.image_order)
+    if settings.crop_or_pad_to is None:
+        normalized = normalize_channels(geometry.turn_and_cut(volume.data), settings, statistics)
+        return geometry.resample_image(normalized, settings.image_order)
+    whole = plan(volume, settings.model_copy(update={"crop_or_pad_to": None}), statistics)
+    normalized = normalize_channels(whole.turn_and_cut(volume.data), settings, statistics)
+    inner = [slice(a - c, b - c) for (a, b), (c, _) in zip(geometry.box, whole.box, strict=True)]
+    return geometry.resample_image(normalized[(slice(None), *inner)], settings.image_order)
 
 
 def plan(volume: Volume, settings: PrepareSettings, statistics: Statistics | None = None) -> Geometry:
@@ -80,7 +85,10 @@ def plan(volume: Volume, settings: PrepareSettings, statistics: Statistics | Non
         wanted = zip(box, own, settings.resize_to, spacing or (None, None, None), strict=True)
         i, j, k = (mm if n is None else (b - a) * old / n for (a, b), old, n, mm in wanted)
         spacing = (i, j, k)
-    return plan_geometry(volume.shape, volume.affine, turn, box, spacing, settings.pad_to)
+    size = settings.crop_or_pad_to
+    if size is not None:
+        box = middle_box(box, _turned_spacing(volume, turn), spacing, size)
+    return plan_geometry(volume.shape, volume.affine, turn, box, spacing, size or settings.pad_to, size)
 
 
 def turn_for(volume: Volume, settings: PrepareSettings) -> Turn:

@@ -36,6 +36,8 @@ class PrepareSettings(BaseModel):
     joint_mm : side of the square.
     resize_to : size (I, J, K) to which every case is resampled, in the place of ``spacing``; an axis of None keeps to ``spacing``.
     pad_to : least size (I, J, K) of the prepared grid; filled with 0 on both sides.
+    crop_or_pad_to : size (I, J, K) of every prepared grid, in the place of ``pad_to``: what is larger is cut about its middle, after
+        the intensities were normalized, and what is smaller is padded. What lies beyond is neither learned nor predicted.
     n4 : whether N4 removes the bias field first (Tustison et al. 2010), for MR.
     n4_shrink, n4_iterations : the field is estimated on an image this many times coarser (no axis below 8 voxels), with so
         many iterations at most per level, coarsest first.
@@ -58,6 +60,7 @@ class PrepareSettings(BaseModel):
     joint_mm: float = Field(120.0, gt=0)
     resize_to: tuple[_Size | None, _Size | None, _Size | None] | None = None
     pad_to: tuple[_Size, _Size, _Size] | None = None
+    crop_or_pad_to: tuple[_Size, _Size, _Size] | None = None
     n4: bool = False
     n4_shrink: int = Field(4, ge=1, le=64)
     n4_iterations: tuple[_Size, ...] = Field((50, 50, 50, 50), min_length=1)
@@ -69,6 +72,8 @@ class PrepareSettings(BaseModel):
     def _check(self) -> Self:
         if self.orientation not in (None, "slices") and not _is_orientation(str(self.orientation)):
             raise ValueError(f"orientation {self.orientation!r} is not three axis codes such as RAS or LPS, nor slices")
+        if self.pad_to is not None and self.crop_or_pad_to is not None:
+            raise ValueError("pad_to and crop_or_pad_to do not go together: the second pads too")
         if self.normalize == ():
             raise ValueError("normalize names no channel")
         for name, pair in (

@@ -108,6 +108,9 @@ class FoldSettings(BaseModel):
     over : which cases are divided: ``all``, those of the ``first`` data set, or those that ``data.add`` ``added``. The others
         train in every fold, and so do pseudo-labelled cases always.
     file : an nnU-Net ``splits_final.json`` to train on the same folds.
+    test : share of the patients that is set apart as a test set: it neither trains nor validates, and is evaluated once, by all folds
+        together, when everything is trained (``external/test_set``).
+    test_stratify : columns whose combinations the test set keeps alike, e.g. ``[source, age]``: so much of every source and age.
     train_patients : train on so many patients of each fold only, for learning curves; nested sets, and the same held-out cases.
     """
 
@@ -121,12 +124,16 @@ class FoldSettings(BaseModel):
     leave_out: str | None = None
     over: Literal["all", "first", "added"] = "all"
     file: Path | None = None
+    test: float = Field(0.0, ge=0, lt=1)
+    test_stratify: Annotated[tuple[str, ...], BeforeValidator(one_or_several)] = ()
     train_patients: int | None = Field(None, ge=1)
 
     @model_validator(mode="after")
     def _one_division(self) -> FoldSettings:
         if sum(way is not None for way in (self.stratify, self.sort_by, self.group_by, self.leave_out)) > 1:
             raise ValueError("stratify, sort_by, group_by and leave_out cannot be combined")
+        if self.test_stratify and not self.test:
+            raise ValueError("test_stratify says how the test set is drawn, and test is 0")
         if self.group_by is not None and self.count < 2:
             raise ValueError("group_by needs a count of 2 or more; leave_out makes one fold per group")
         if self.sort_by is not None and self.count < 2:
@@ -152,7 +159,8 @@ class Recipe(BaseModel):
     device : "auto" takes a graphics card when there is one.
     budget : training time of all folds together, e.g. "90s", "10m", "1h30m", "1d"; None trains ``training.steps``.
     under_budget : dotted keys that take another value where a time budget is given, since a recipe made for a large graphics card
-        may not take one step in it; null leaves the choice to the planner. A key that the user sets himself is not touched.
+        may not take one step in it; null leaves the choice to the planner. A key that the user sets himself is not touched; one of
+        ``network`` keeps the recipe's whole network.
     pace : written by a run that trained under a budget (``repeat.yaml``): per fold, (step, steps in all) corrections of the
         number of steps. With it and without a budget the same weights come out again.
     left_out : written likewise: per fold, the validations (1, 2, ...) that the budget had no time for.
@@ -250,7 +258,12 @@ class Recipe(BaseModel):
             values["training"].pop(
                 "epochs", None
             )  # the recipe's epochs would stand in the place of the steps that are asked for
-        values["under_budget"] = {key: v for key, v in values["under_budget"].items() if key not in assignments}
+        own = any(key.startswith("network.") for key in assignments)  # keys of a network mean little in another kind
+        values["under_budget"] = {
+            key: v
+            for key, v in values["under_budget"].items()
+            if key not in assignments and not (own and key.startswith("network."))
+        }
         return Recipe.check(values, "the changed recipe")
 
     def for_budget(self) -> Recipe:

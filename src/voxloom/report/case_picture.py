@@ -1,7 +1,7 @@
 """One slice of a case with the contours of its labels, as an SVG that carries its pixels along.
 
-Knows how radiologists look at slices: the patient's right on the left of the picture, front or head up; sagittal slices
-look to the left. Draws the slice with most labeled voxels, or the middle one without a label. Runs in worker processes.
+How a scan lies is said by ``look``. Draws the slice with most labeled voxels, or the middle one without a label. Runs in worker
+processes.
 """
 
 from __future__ import annotations
@@ -17,10 +17,9 @@ from numpy.typing import NDArray
 from voxloom.dataset.case import Case
 from voxloom.dataset.labels import Labels
 from voxloom.errors import BadInput
-from voxloom.prepare.reorient import turn_to
+from voxloom.report.look import PLANES, Look, gray_limits, lay
 from voxloom.volume import Volume
 
-PLANES = ("sagittal", "coronal", "axial")
 RGB = ("red", "green", "blue")
 _MOST_PIXELS = 320
 _MOST_CHANNELS = 3
@@ -36,6 +35,7 @@ class CasePicture:
     width, height : of the slice in voxels; ``aspect`` is height over width in mm.
     images : PNG data as base64, one per channel shown.
     contours : (label number, SVG path in voxels) for every label in the slice.
+    sides : letters at the left, right, upper and lower side; none for a picture.
     """
 
     case: str
@@ -47,6 +47,7 @@ class CasePicture:
     aspect: float
     images: tuple[str, ...]
     contours: tuple[tuple[int, str], ...]
+    sides: tuple[str, ...] = ()
 
 
 def draw_case(task: tuple[Case, Labels | None, tuple[str, ...]]) -> CasePicture:
@@ -54,8 +55,9 @@ def draw_case(task: tuple[Case, Labels | None, tuple[str, ...]]) -> CasePicture:
     case, labels, channels = task
     image, label = case.read_image(), _label_of(case)
     channels = tuple(name for n, name in enumerate(channels) if n not in case.missing)
-    data, spacing = to_ras(image.with_data(image.present))
-    outer = None if label is None else to_ras(label)[0][0]
+    look = Look.of(image)
+    data, spacing = look.turned(image.present), look.spacing
+    outer = None if label is None else look.turned(label.data[0])
     inside = None if outer is None else outer != (labels.background if labels else 0)
     axis, index = choose_slice(data.shape[1:], spacing, inside)
     cuts = np.stack([lay(np.take(channel, index, axis=axis)) for channel in data])
@@ -63,22 +65,16 @@ def draw_case(task: tuple[Case, Labels | None, tuple[str, ...]]) -> CasePicture:
     height, width = cuts.shape[1:]
     return CasePicture(
         case=case.id,
-        plane="" if data.shape[3] == 1 else PLANES[axis],
+        plane=PLANES[axis] if look.known else "",
+        sides=look.sides(axis),
         index=index + 1,
         count=data.shape[1 + axis],
         width=width,
         height=height,
         aspect=float(height * down / (width * across)),
-        images=_pictures(cuts, channels, data),
+        images=_pictures(cuts, channels, data, inside, str(image.meta.get("modality", ""))),
         contours=() if outer is None else _contours(lay(np.take(outer, index, axis=axis)), labels),
     )
-
-
-def to_ras(volume: Volume) -> tuple[NDArray[Any], tuple[float, float, float]]:
-    """A view of the voxels (C, I, J, K) with axes to the right, front and head, and its spacing in mm."""
-    turn, spacing = turn_to(volume.affine, "RAS"), volume.spacing
-    i, j, k = (spacing[axis] for axis in turn.order)
-    return turn.apply(volume.data), (i, j, k)
 
 
 def _label_of(case: Case) -> Volume | None:
@@ -107,21 +103,20 @@ def _axes_of(axis: int) -> tuple[int, int]:
     return ((1, 2), (0, 2), (0, 1))[axis]
 
 
-def lay(cut: NDArray[Any]) -> NDArray[Any]:
-    """A RAS slice as rows and columns: right of the patient left, front or head up; sagittal with the front left."""
-    return cut.T[::-1, ::-1]
-
-
-def _pictures(cuts: NDArray[Any], channels: tuple[str, ...], data: NDArray[Any]) -> tuple[str, ...]:
+def _pictures(
+    cuts: NDArray[Any], channels: tuple[str, ...], data: NDArray[Any], inside: NDArray[np.bool_] | None, modality: str
+) -> tuple[str, ...]:
     if channels == RGB:
         return (_png(np.moveaxis(np.clip(cuts, 0, 255).astype(np.uint8), 0, -1)),)
-    return tuple(_png(_gray(cut, whole)) for cut, whole in list(zip(cuts, data, strict=True))[:_MOST_CHANNELS])
+    shown = list(zip(cuts, data, strict=True))[:_MOST_CHANNELS]
+    return tuple(_png(_gray(cut, whole, inside, modality)) for cut, whole in shown)
 
 
-def _gray(cut: NDArray[Any], whole: NDArray[Any]) -> NDArray[np.uint8]:
-    """0..255 between the 0.5th and 99.5th percentile of the volume (of every n-th voxel)."""
+def _gray(cut: NDArray[Any], whole: NDArray[Any], inside: NDArray[np.bool_] | None, modality: str) -> NDArray[np.uint8]:
+    """0..255 between the limits that the volume (every n-th voxel of it) asks for."""
     step = max(1, round((whole.size / 200_000) ** (1 / 3)))
-    low, high = np.nanpercentile(whole[::step, ::step, ::step], (0.5, 99.5))
+    few = np.s_[::step, ::step, ::step]
+    low, high = gray_limits(whole[few], None if inside is None else inside[few], modality=modality)
     if not high > low:
         low, high = float(np.nanmin(cut)), float(np.nanmax(cut))
     scaled = (np.nan_to_num(cut.astype(np.float32)) - low) / max(high - low, 1e-12)

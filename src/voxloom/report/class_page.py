@@ -11,9 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from voxloom.evaluation.classification import ClassEvaluation
+from voxloom.evaluation.compare_classes import read_classes
+from voxloom.evaluation.findings import FindingEvaluation
 from voxloom.evaluation.probabilities import reliability
 from voxloom.evaluation.regression import NumberEvaluation
 from voxloom.files import read_json
+from voxloom.report.class_further import calibration_parts, class_further, further_of, number_further
 from voxloom.report.class_table import class_rows, number_text, target_rows
 from voxloom.report.curves_part import Columns, curve_parts
 from voxloom.report.explained_part import explained_parts
@@ -38,7 +41,10 @@ WORST = 10
 
 def write_class_report(run: Path) -> Path:
     """Write ``report.html`` of a classification run and return its path."""
-    sets = list(tables(run, ClassEvaluation.read_csv))
+    sets = list(tables(run, lambda path: read_classes([path])))
+    if sets and isinstance(sets[0][1], FindingEvaluation):
+        parts = [part for scored in sets for part in (finding_part(*scored), worst_part(scored[0], scored[1]))]
+        return write(run, finding_lead(sets), parts)
     return write(run, class_lead(sets), [part for scored in sets for part in class_parts(*scored)])
 
 
@@ -50,22 +56,22 @@ def write_number_report(run: Path) -> Path:
 
 def tables(run: Path, read: Callable[[Path], Any]) -> Iterator[tuple[str, Any, Figures]]:
     """The held-out cases of all folds, the external sets, and the last test set: name, table, and its figures."""
-    for name, found in _tables(run, read):
-        yield name, found, found.summary()
+    for name, entry, found in _tables(run, read):
+        yield name, found, {**found.summary(), **further_of(run, entry)}
 
 
-def _tables(run: Path, read: Callable[[Path], Any]) -> Iterator[tuple[str, Any]]:
+def _tables(run: Path, read: Callable[[Path], Any]) -> Iterator[tuple[str, str, Any]]:
     folds = [read(path) for path in sorted(run.glob("fold_*/metrics.csv"))]
     if folds:
         whole = folds[0]
         for other in folds[1:]:
             whole.extend(other)
-        yield "held-out cases", whole
+        yield "held-out cases", "validation", whole
     summary = read_json(run / "summary.json") if (run / "summary.json").is_file() else {}
     for name, kept in summary.get("external", {}).items():
-        yield f"external cases of {name}", read(run / kept["folder"] / "metrics.csv")
+        yield f"external cases of {name}", f"external:{name}", read(run / kept["folder"] / "metrics.csv")
     if (run / "test" / "metrics.csv").is_file():
-        yield "test cases", read(run / "test" / "metrics.csv")
+        yield "test cases", "test", read(run / "test" / "metrics.csv")
 
 
 def write(run: Path, lead: str, parts: list[Part]) -> Path:
@@ -76,7 +82,7 @@ def write(run: Path, lead: str, parts: list[Part]) -> Path:
         "name": f"{data['dataset']['name']} · {run.name}",
         "lead": lead,
         "subtitle": f"{len(data['cases'])} cases, {len(list(run.glob('fold_*/model.safetensors')))} trained fold(s)",
-        "parts": [*parts, *explained_parts(run), *stress_parts(run), *curve_parts(run, drawn)],
+        "parts": [*parts, *explained_parts(run), *calibration_parts(run), *stress_parts(run), *curve_parts(run, drawn)],
         "plan": read_json(plan) if plan.is_file() else [],
         "provenance": provenance(run, data),
         "cases": data["cases"],
@@ -103,12 +109,40 @@ def class_lead(sets: list[tuple[str, ClassEvaluation, Figures]]) -> str:
     )
 
 
+def finding_lead(sets: list[tuple[str, Any, Figures]]) -> str:
+    """The result in one sentence."""
+    name, _, figures = sets[-1]
+    return (
+        f"AUC, mean over {len(figures['findings'])} findings {number_text(figures['auc']['all'])}, on {figures['cases']} {name} of "
+        f"{figures['patients']} patients."
+    )
+
+
+def finding_part(name: str, found: FindingEvaluation, figures: Figures) -> Part:
+    """Table and curves of all findings, each a question of its own."""
+    head, *rows = class_rows(figures)
+    counts = ", ".join(f"{c} {n} of {figures['known'][c]} cases" for c, n in figures["counts"].items())
+    pictures = []
+    for finding in figures["counts"]:
+        one = found.of(finding)
+        pictures.append(picture(confusion_matrix(one.classes, one.confusion()), f"{finding}: confusion matrix"))
+        pictures.append(picture(roc_curves(one), f"{finding}: ROC and precision-recall curves"))
+        diagram = reliability_diagram(reliability(one.probabilities, one.truth))
+        pictures.append(picture(diagram, f"{finding}: reliability"))
+    text = f"Present: {counts}. A finding is answered from a probability of one half on; intervals draw whole patients."
+    return Part(f"Findings of {name}", text, table_of(head, rows), pictures)
+
+
 def class_parts(name: str, found: ClassEvaluation, figures: Figures) -> list[Part]:
     """Table, curves and worst cases of one set."""
     head, *rows = class_rows(figures)
     counts = ", ".join(f"{n} {c}" for c, n in figures["counts"].items())
     pictures = [
         picture(confusion_matrix(found.classes, found.confusion()), "Confusion matrix: cases"),
+        picture(
+            confusion_matrix(found.classes, found.confusion(), normalize=True),
+            "Confusion matrix: shares of the true class",
+        ),
         picture(roc_curves(found), "ROC and precision-recall curves"),
         picture(reliability_diagram(reliability(found.probabilities, found.truth)), "Reliability of the confidence"),
         picture(risk_coverage(found), "Risk over coverage"),
@@ -116,10 +150,11 @@ def class_parts(name: str, found: ClassEvaluation, figures: Figures) -> list[Par
     if len(found.classes) == 2 and 0 < found.truth.sum() < len(found.truth):
         pictures.append(picture(decision_curves(found), f"Decision curve for {found.classes[1]}"))
     text = f"{counts}. Intervals are over patients; the AUC's is DeLong's."
-    return [Part(f"Classes of {name}", text, table_of(head, rows), pictures), worst_part(name, found)]
+    whole = Part(f"Classes of {name}", text, table_of(head, rows), pictures)
+    return [whole, *class_further(name, figures), worst_part(name, found)]
 
 
-def worst_part(name: str, found: ClassEvaluation) -> Part:
+def worst_part(name: str, found: ClassEvaluation | FindingEvaluation) -> Part:
     """The cases that were most confidently wrong, worst first."""
     rows = [
         [one.case, one.patient, one.truth, one.answer, f"{one.confidence:.3f}", f"{one.loss:.2f}"]
@@ -135,10 +170,18 @@ def number_lead(sets: list[tuple[str, NumberEvaluation, Figures]]) -> str:
         return "No case was held out, so this run has no figures yet."
     name, _, figures = sets[-1]
     told = [
-        f"{target}: mean absolute error {number_text(f['mae'], 2)} (always saying the mean: {f['mae_of_mean']:.2f})"
+        f"{target}: mean absolute error {number_text(f['mae'], 2)} (always saying the mean: {f['mae_of_mean']:.2f}{doubt(f)})"
         for target, f in figures["targets"].items()
     ]
     return f"{'; '.join(told)}, on {figures['cases']} {name} of {figures['patients']} patients."
+
+
+def doubt(figures: Figures) -> str:
+    """What must be said where the interval of the error does not lie below the error of always saying the mean."""
+    high = figures["mae"]["ci"][1]
+    if high is not None and high < figures["mae_of_mean"]:
+        return ""
+    return f"; with {figures['patients']} patients the run was not shown to be better than that"
 
 
 def number_parts(name: str, found: NumberEvaluation, figures: Figures) -> list[Part]:
@@ -147,18 +190,10 @@ def number_parts(name: str, found: NumberEvaluation, figures: Figures) -> list[P
     pictures = [
         picture(number_plot(found.of(t), t), f"{t}: prediction and error over the truth") for t in found.targets
     ]
-    parts = [Part(f"Numbers of {name}", "Intervals are over patients.", table_of(head, rows), pictures)]
+    whole = Part(f"Numbers of {name}", "Intervals are over patients.", table_of(head, rows), pictures)
     worst = [[one.case, one.patient, one.truth, one.answer, f"{one.loss:.4g}"] for one in found.losses()[:WORST]]
     table = table_of(["case", "patient", "truth", "answer", "error"], worst)
-    parts.append(Part(f"Top losses of {name}", "The largest errors first.", table))
-    for target, f in figures["targets"].items():
-        bands = [
-            [f"{b['from']:g} to {b['to']:g}", f"{b['n']:g}", f"{b['mae']:.2f}", f"{b['bias']:+.2f}"] for b in f["bands"]
-        ]
-        if len(bands) > 1:
-            told = "A bias that falls from low to high values shows predictions drawn to the middle."
-            parts.append(Part(f"{target} of {name} by band", told, table_of(["band", "n", "MAE", "bias"], bands)))
-    return parts
+    return [whole, *number_further(name, figures), Part(f"Top losses of {name}", "The largest errors first.", table)]
 
 
 def drawn(columns: Columns, caption: str) -> dict[str, str]:

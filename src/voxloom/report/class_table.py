@@ -33,17 +33,17 @@ def number_text(figures: Mapping[str, Any], digits: int = 3) -> str:
 
 
 def class_rows(summary: Mapping[str, Any] | None) -> list[list[str]]:
-    """A row per metric and class; with two classes the questions of one class are asked of the positive one."""
+    """A row per metric and class or finding; with two classes the questions of one class are asked of the positive one."""
     head = [["metric", "class", "value [95 % CI]"]]
     if not summary:
         return head
-    classes = summary["confusion"]["classes"]
-    rows = []
+    classes = summary["findings"] if "findings" in summary else summary["confusion"]["classes"]
+    two, rows = len(classes) == 2 and "findings" not in summary, []
     for metric, title in METRICS.items():
         for label, figures in summary[metric].items():
-            if len(classes) == 2 and label == classes[0]:
+            if two and label == classes[0]:
                 continue
-            shown = classes[-1] if label == "all" and metric == "auc" and len(classes) == 2 else label
+            shown = classes[-1] if label == "all" and metric == "auc" and two else label
             rows.append([title, shown, number_text(figures)])
     return head + rows
 

@@ -40,7 +40,8 @@ def metric_rows(summary: Mapping[str, Any]) -> list[list[str]]:
         ]
     ]
     for label, dice in summary["dice"].items():
-        hd, assd, error = (summary[m][label] for m in ("hd95", "assd", named("volume_error_ml", unit)))
+        names = ("hd95", "assd", named("volume_error_ml", unit))
+        means = [summary[name][label]["mean"] if label in summary[name] else None for name in names]
         kinds = summary["kinds"].get(label, {})
         lines.append(
             [
@@ -48,9 +49,7 @@ def metric_rows(summary: Mapping[str, Any]) -> list[list[str]]:
                 f"{dice['mean']:.4f} [{interval_text(dice['ci'], 4)}]",
                 f"{dice['median']:.4f}",
                 f"{dice['sd']:.4f}",
-                f"{hd['mean']:.2f}",
-                f"{assd['mean']:.2f}",
-                f"{error['mean']:+.3f}",
+                *("" if v is None else f"{v:{how}}" for v, how in zip(means, (".2f", ".2f", "+.3f"), strict=True)),
                 str(kinds.get("truth_empty", 0) + kinds.get("prediction_empty", 0)) if kinds else "",
                 *(f"{summary[name][label]['mean']:.3f}" for name in further),
             ]

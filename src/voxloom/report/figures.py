@@ -1,4 +1,4 @@
-"""Figures of reports: curves, boxes with strips, contours. Consistent, colour-blind safe, self-contained.
+"""Figures of reports: curves, boxes with strips. Consistent, colour-blind safe, self-contained.
 
 Knows arrays and matplotlib; does not know runs or data sets.
 """
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from voxloom.report.style import INK, MARK, color_of, data_uri, new_figure, tidy
+from voxloom.report.style import ALERT, INK, MARK, color_of, data_uri, new_figure, shown_range, tidy
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,20 +22,31 @@ __all__ = [
     "color_of",
     "curves",
     "data_uri",
-    "draw_contours",
+    "loss_curves",
     "new_figure",
     "tidy",
 ]
 
-Mask = NDArray[np.integer]
-
 
 def curves(columns: Mapping[str, NDArray[np.float64]], title: str = "") -> Figure:
-    """Training loss and validation Dice per label over the steps of a ``log.csv``."""
-    figure = new_figure(9, 3.2)
-    left, right = figure.subplots(1, 2)
-    left.plot(columns["step"], columns["train_loss"], color=MARK, marker=".")
-    left.set(xlabel="step", ylabel="training loss", title=title)
+    """Training and validation loss in one plot, validation Dice per label, and the Hausdorff distances where they were measured.
+
+    Parameters
+    ----------
+    columns : of a ``log.csv``.
+    """
+    measured = [name for name in ("val_hd", "val_hd95") if name in columns]
+    figure = new_figure(13.5 if measured else 9, 3.2)
+    left, right, *rest = figure.subplots(1, 3 if measured else 2)
+    loss_curves(left, columns)
+    left.set(title=title)
+    for panel in rest:
+        for n, name in enumerate(measured):
+            finite = np.where(np.isfinite(columns[name]), columns[name], np.nan)
+            panel.plot(columns["step"], finite, color=color_of(n), marker=".", label=name.removeprefix("val_").upper())
+        panel.set(xlabel="step", ylabel="validation distance (mm)", ylim=(0, None))
+        panel.legend(fontsize=8, frameon=False)
+        tidy(panel)
     names = [name for name in columns if name.startswith("val_dice_")]
     for n, name in enumerate(names):
         right.plot(columns["step"], columns[name], color=color_of(n), marker=".", label=name.removeprefix("val_dice_"))
@@ -47,10 +58,25 @@ def curves(columns: Mapping[str, NDArray[np.float64]], title: str = "") -> Figur
     return figure
 
 
+def loss_curves(panel: Axes, columns: Mapping[str, NDArray[np.float64]]) -> None:
+    """Training loss, and validation loss where it was measured, over the steps of a ``log.csv``, in one panel."""
+    panel.plot(columns["step"], columns["train_loss"], color=MARK, marker=".", label="training")
+    validation = columns.get("val_loss")
+    if validation is not None and np.isfinite(validation).any():
+        panel.plot(columns["step"], validation, color=ALERT, marker=".", label="validation")
+        panel.legend(fontsize=8, frameon=False)
+    panel.set(xlabel="step", ylabel="loss")
+
+
 def box_and_strip(
     values: Mapping[str, Sequence[float]], ylabel: str, *, limits: tuple[float, float] | None = None
 ) -> Figure:
-    """A box and every case as a point, per label; infinite values are drawn as triangles at the upper edge."""
+    """A box and every case as a point, per label; infinite values are drawn as triangles at the upper edge.
+
+    Parameters
+    ----------
+    limits : least and largest value that the score can have; the axis shows the part in which values lie.
+    """
     figure = new_figure(max(4.0, 1.2 * len(values) + 1.5), 3.6)
     axes = figure.subplots()
     finite = {name: [v for v in numbers if np.isfinite(v)] for name, numbers in values.items()}
@@ -69,13 +95,6 @@ def box_and_strip(
     axes.set_xticks(range(len(values)), list(values), rotation=30 if len(values) > 6 else 0)
     axes.set_ylabel(ylabel)
     if limits is not None:
-        axes.set_ylim(*limits)
+        axes.set_ylim(*shown_range((v for numbers in values.values() for v in numbers), limits))
     tidy(axes)
     return figure
-
-
-def draw_contours(panel: Axes, plane: Mask, style: str) -> None:
-    """A contour per label value of a slice."""
-    for value in np.unique(plane[plane > 0]):
-        color = color_of(int(value) - 1)
-        panel.contour(plane == value, levels=[0.5], colors=[color], linewidths=1.1, linestyles=style)

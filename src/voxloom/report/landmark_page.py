@@ -6,19 +6,26 @@ Reads the files of a run folder; parts that are not there are left out. Knows no
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from voxloom.dataset import Dataset
+from voxloom.errors import VoxloomError
 from voxloom.evaluation.points import PointEvaluation
+from voxloom.points import read_points
 from voxloom.report import point_figures
 from voxloom.report.curves_part import Columns, curve_parts
-from voxloom.report.figures import color_of, new_figure, tidy
+from voxloom.report.figures import color_of, loss_curves, new_figure, tidy
 from voxloom.report.pages import write_page
 from voxloom.report.parts import Part
+from voxloom.report.point_pictures import Marked, best_rows, point_slices, worst_rows
 from voxloom.report.points_table import point_rows
 from voxloom.report.run_page import provenance
-from voxloom.report.style import data_uri
+from voxloom.report.style import INK, data_uri
+
+#: Landmarks that are drawn as the worst.
+SHOWN = 8
 
 
 def write_landmark_report(run_dir: str | Path) -> Path:
@@ -32,6 +39,7 @@ def write_landmark_report(run_dir: str | Path) -> Path:
         "subtitle": f"{len(data['cases'])} cases with points, {len(list(run.glob('fold_*/model.safetensors')))} trained fold(s)",
         "parts": [
             *(part for name, found in sets for part in set_parts(name, found, abstained_in(run, name))),
+            *(part for name, found in sets for part in picture_parts(run, data, name, found)),
             *confidence_parts(run),
             *curve_parts(run, drawn),
         ],
@@ -122,6 +130,47 @@ def set_parts(name: str, evaluation: PointEvaluation, left_out: Mapping[str, Any
     return [Part(f"Landmarks of {name}", text, {"head": head, "rows": rows}, pictures)]
 
 
+def picture_parts(run: Path, data: Mapping[str, Any], name: str, evaluation: PointEvaluation) -> list[Part]:
+    """The landmarks that went most wrong, and the nearest, on their slices; nothing where scans or truth are gone."""
+    root, predictions = {
+        "held-out cases": (data["dataset"].get("root"), sorted(run.glob("fold_*/predictions/*.csv"))),
+        "test cases": (
+            ((_json(run / "summary.json") or {}).get("test") or {}).get("root"),
+            sorted((run / "test" / "predictions").glob("*.csv")),
+        ),
+    }.get(name, (None, []))
+    rows = {"worst": worst_rows(evaluation.rows, SHOWN), "nearest": best_rows(evaluation.rows, SHOWN // 2)}
+    scans = scans_of(
+        root, {path.stem: path for path in predictions}, {row.case for some in rows.values() for row in some}
+    )
+    if not scans:
+        return []
+    text = (
+        f"Rings: true marks, with {evaluation.within:g} mm around them. Crosses: predictions of the same side, of other slices too. "
+        "Front, or the patient's right, is on the left of the picture; the head is up."
+    )
+    pictures = [
+        {"caption": f"The {kind} landmarks of {name}", "data": data_uri(point_slices(some, scans, evaluation.within))}
+        for kind, some in rows.items()
+        if any(row.case in scans for row in some)
+    ]
+    return [Part(f"Points of {name} on their slices", text, None, pictures)]
+
+
+def scans_of(root: str | None, predictions: Mapping[str, Path], wanted: Collection[str]) -> dict[str, Marked]:
+    """Scans with true and predicted points, by case; those whose files can no longer be read are left out."""
+    found: dict[str, Marked] = {}
+    try:
+        dataset = Dataset(root) if root is not None and Path(root).exists() else None
+        for case in sorted(wanted) if dataset is not None else ():
+            if dataset is not None and case in dataset and case in predictions:
+                one = dataset[case]
+                found[case] = Marked(one.read_image(), one.read_points(), read_points(predictions[case], case))
+    except VoxloomError:
+        pass  # the page shows what can be read
+    return found
+
+
 def confidence_parts(run: Path) -> list[Part]:
     """Risk over coverage on the held-out points."""
     learned = _json(run / "calibration.json")
@@ -141,11 +190,19 @@ def drawn(columns: Columns, caption: str) -> dict[str, str]:
 
 
 def training_curves(columns: Columns) -> Any:
-    """Loss and recall per level over the steps."""
-    figure = new_figure(9, 3.0)
-    left, right = figure.subplots(1, 2)
-    left.plot(columns["step"], columns["train_loss"], marker=".", color=color_of(6))
-    left.set(xlabel="step", ylabel="training loss")
+    """Training and validation loss, fuzzy Dice of the maps and recall per level over the steps."""
+    dice = [name for name in columns if name.startswith("val_map_dice")]
+    figure = new_figure(13 if dice else 9, 3.0)
+    left, *middle, right = figure.subplots(1, 3 if dice else 2)
+    loss_curves(left, columns)
+    for panel in middle:
+        for n, name in enumerate(dice):
+            mean = name == "val_map_dice"
+            label, color = ("mean" if mean else name.removeprefix("val_map_dice_")), (INK if mean else color_of(n - 1))
+            panel.plot(columns["step"], columns[name], marker=".", color=color, label=label)
+        panel.set(xlabel="step", ylabel="fuzzy Dice of the maps", ylim=(0, 1.02))
+        panel.legend(fontsize=8, frameon=False)
+        tidy(panel)
     for n, name in enumerate(c for c in columns if c.startswith("val_recall_")):
         right.plot(
             columns["step"], columns[name], marker=".", color=color_of(n), label=name.removeprefix("val_recall_")

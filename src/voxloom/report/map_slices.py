@@ -8,15 +8,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from voxloom.report.case_picture import PLANES, lay, to_ras
-from voxloom.report.case_slices import name_sides, planes_of
+from voxloom.report.look import Look, cut, gray_limits
+from voxloom.report.panels import name_sides
 from voxloom.report.style import INK, new_figure
 from voxloom.volume import Volume
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 #: How much of the scan a map covers where it is largest.
@@ -31,7 +29,8 @@ def map_slices(image: Volume, maps: Volume, title: str) -> Figure:
     image : (C, I, J, K); its first channel that is not missing is drawn.
     maps : (1, I, J, K) on the same grid.
     """
-    shown = len(planes_of(to_ras(image.with_data(image.present))[0].shape[1:]))
+    look = Look.of(image)
+    shown = len(look.planes(look.turned(image.data[0]).shape))
     figure = new_figure(2.3 * shown + 0.9, 2.9)
     draw_map(figure, figure.subplots(1, shown, squeeze=False)[0], image, maps)
     figure.suptitle(title, fontsize=9, color=INK)
@@ -40,25 +39,24 @@ def map_slices(image: Volume, maps: Volume, title: str) -> Figure:
 
 def draw_map(figure: Figure, panels: Any, image: Volume, maps: Volume) -> None:
     """The slices of :func:`map_slices` on given panels, with a bar."""
-    data, spacing = to_ras(image.with_data(image.present))
-    values = to_ras(maps)[0][0]
+    look = Look.of(image)
+    data, values = look.turned(image.present[0]), look.turned(maps.data[0])
     center = np.unravel_index(int(np.abs(values).argmax()), values.shape)
-    low, high = np.percentile(data[0], [1, 99.5])
+    low, high = gray_limits(data, modality=str(image.meta.get("modality", "")))
     limit = float(np.abs(values).max()) or 1.0
     signed = bool(values.min() < 0)
     colors = (
         {"cmap": "RdBu_r", "vmin": -limit, "vmax": limit} if signed else {"cmap": "inferno", "vmin": 0, "vmax": limit}
     )
     drawn: Any = None
-    for axis, panel in zip(planes_of(data.shape[1:]), panels, strict=True):
-        across, down = (n for n in range(3) if n != axis)
-        place, aspect = int(center[axis]), spacing[down] / spacing[across]
-        panel.imshow(
-            lay(np.take(data[0], place, axis)), cmap="gray", vmin=low, vmax=max(high, low + 1e-6), aspect=aspect
-        )
-        plane = lay(np.take(values, place, axis))
+    for axis, panel in zip(look.planes(data.shape), panels, strict=True):
+        place, aspect = int(center[axis]), look.proportion(axis)
+        panel.imshow(cut(data, axis, place), cmap="gray", vmin=low, vmax=high, aspect=aspect)
+        plane = cut(values, axis, place)
         drawn = panel.imshow(plane, aspect=aspect, alpha=_COVER * np.abs(plane) / limit, **colors)
-        _dress(panel, axis, place, data.shape)
+        panel.set_axis_off()
+        panel.set_title(look.name(axis, place, data.shape[axis]), fontsize=7, color=INK)
+        name_sides(panel, look.sides(axis))
     if drawn is not None:
         bar = figure.colorbar(_solid(drawn), ax=list(panels), fraction=0.05, pad=0.01)
         bar.ax.tick_params(labelsize=7)
@@ -69,10 +67,3 @@ def _solid(drawn: Any) -> Any:
     from matplotlib.cm import ScalarMappable
 
     return ScalarMappable(drawn.norm, drawn.cmap)
-
-
-def _dress(panel: Axes, axis: int, place: int, shape: tuple[int, ...] | NDArray[Any]) -> None:
-    panel.set_axis_off()
-    if shape[3] > 1:
-        panel.set_title(f"{PLANES[axis]}, slice {place + 1} of {shape[1 + axis]}", fontsize=7, color=INK)
-        name_sides(panel, axis)

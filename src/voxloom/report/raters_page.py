@@ -101,6 +101,7 @@ def _test_table(tests: list[dict[str, Any]], unit: str) -> dict[str, Any]:
             p_text(t["p"]),
             p_text(t["p_holm"]),
             number(t["effect"], 2),
+            p_text(t["p_rank_sum"]),
             f"{t['n']} of {t['n'] + t['zeros']}",
         ]
         for t in tests
@@ -112,6 +113,7 @@ def _test_table(tests: list[dict[str, Any]], unit: str) -> dict[str, Any]:
         "p",
         "p, Holm",
         "Effect (rank-biserial)",
+        "p, rank sum",
         "Patients with a difference",
     ]
     return table_of(head, rows)
@@ -169,15 +171,19 @@ def _volume_parts(study: RaterStudy, label: str, found: dict[str, Any], root: Pa
         yield Part(f"{label}: intraclass correlation of volumes", told)
     if found["spearman"]:
         rows = [
-            [f"{s['first']} – {s['second']}", s["n"], _interval(s["rho"]), p_text(s["p"]), p_text(s["p_holm"])]
+            [
+                f"{s['first']} – {s['second']}",
+                s["n"],
+                *(cell for r in (s, s["hd"]) for cell in (_interval(r["rho"]), p_text(r["p"]), p_text(r["p_holm"]))),
+            ]
             for s in found["spearman"]
         ]
         text = (
-            "Are larger structures segmented better? Volume: the rater's against a model, the mean between raters. One value per "
-            "patient."
+            "Are larger structures segmented better? Spearman's ρ of the volume with Dice and with the Hausdorff distance (HD, "
+            "infinite ones as the largest). Volume: the rater's against a model, the mean between raters. One value per patient."
         )
         pictures = [_volume_picture(study, label, s["first"], s["second"], root) for s in found["spearman"]]
-        head = ["Pair", "Patients", "Spearman's ρ", "p", "p, Holm"]
+        head = ["Pair", "Patients", "ρ with Dice", "p", "p, Holm", "ρ with HD", "p", "p, Holm"]
         yield Part(f"{label}: Dice and volume", text, table_of(head, rows), pictures)
 
 

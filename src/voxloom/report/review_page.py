@@ -14,6 +14,7 @@ from voxloom.dataset.labels import Labels
 from voxloom.files import atomic_path
 from voxloom.report.case_slices import case_slices
 from voxloom.report.pages import write_page
+from voxloom.report.panels import STYLES
 from voxloom.report.parts import Part, table_of
 from voxloom.volume import Volume
 
@@ -44,7 +45,7 @@ def thumbnail(image: Volume, truth: Volume, prediction: Volume, labels: Labels, 
 
     ``truth`` and ``prediction`` are label maps (1, I, J, K) of outer values on the grid of the image.
     """
-    figure = case_slices(image, [(truth, "-"), (prediction, "--")], labels)
+    figure = case_slices(image, [(truth, "-"), (prediction, "--")], labels, styles=STYLES)
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=120, format="png")
     return path

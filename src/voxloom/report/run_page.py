@@ -23,21 +23,33 @@ from voxloom.evaluation.statistics.interval import NO_INTERVAL, TOO_FEW, interva
 from voxloom.evaluation.units import distance_unit, named, unit_of, volume_unit
 from voxloom.files import read_json
 from voxloom.formats import read_label
+from voxloom.prepare.windows import HU_WINDOWS
 from voxloom.report import figures
 from voxloom.report.cards.facts import RunFacts
 from voxloom.report.cards.flow import flow_plot, flow_steps
 from voxloom.report.cards.label_maps import LABEL_MAPS
 from voxloom.report.cards.methods import methods_text
+from voxloom.report.cards.sections import limits
 from voxloom.report.case_slices import case_slices
+from voxloom.report.look import Limits
 from voxloom.report.pages import write_page
+from voxloom.report.panels import STYLES
 from voxloom.report.parts import Part, number, table_of
 from voxloom.report.quality_part import quality_parts
+from voxloom.report.raw_part import raw_part
+from voxloom.report.slice_part import SLICES, slice_part
+from voxloom.report.source_part import source_parts
 from voxloom.report.stress_page import figure_title
 from voxloom.report.structure_part import structure_parts
+from voxloom.report.style import write_picture
 from voxloom.report.volume_part import volume_part
 
 #: Pictures of the best, of the median and of the worst cases.
 SHOWN = 2
+#: What the row "total" means.
+TOTAL_TOLD = (
+    " Total: Dice of all labels pooled, in which large structures weigh more; the mean weighs all labels alike."
+)
 #: Failures that are listed at once.
 FAILURES = 12
 
@@ -46,13 +58,14 @@ FAILURES = 12
 class CaseSet:
     """Evaluated cases: their figures, where their predictions are, what a run keeps of them, and whether they were wholly apart.
 
-    ``warnings`` are what a reader of the figures must know.
+    ``folder`` holds the tables; ``warnings`` are what a reader of the figures must know.
     """
 
     name: str
     evaluation: Evaluation
     predictions: Mapping[str, Path]
     records: Mapping[str, Mapping[str, Any]]
+    folder: Path
     external: bool = False
     warnings: Sequence[str] = ()
 
@@ -61,12 +74,17 @@ def write_run_report(run_dir: str | Path) -> Path:
     """Write ``report.html`` into a run folder and return its path."""
     run = Path(run_dir)
     data = _json(run / "data.json") or {"dataset": {"name": run.name, "labels": {}}, "cases": []}
-    labels = Labels.from_nnunet(data["dataset"]["labels"]) if data["dataset"]["labels"] else None
+    labels = (
+        Labels.from_nnunet(data["dataset"]["labels"], data["dataset"].get("regions_order"))
+        if data["dataset"]["labels"]
+        else None
+    )
     sets = [s for s in (held_out_set(run, data), *external_sets(run), test_set(run)) if s is not None]
     parts = [part for s in sets for part in result_parts(s)]
-    parts += [part for s in sets for part in case_parts(s, labels)]
-    parts += [part for s in sets if (part := volume_part(s.name, s.evaluation)) is not None]
-    parts += structure_parts(_json(run / "summary.json") or {})
+    shades = gray_of(run, data)
+    parts += [part for s in sets for part in case_parts(s, labels, *shades)]
+    parts += [part for s in sets for part in study_tables(s)]
+    parts += structure_parts(_json(run / "summary.json") or {}, run)
     parts += quality_parts(run)
     parts += study_parts(run)
     parts += curve_parts(run)
@@ -98,7 +116,7 @@ def held_out_set(run: Path, data: dict[str, Any]) -> CaseSet | None:
     if not evaluation.rows:
         return None
     predictions = {p.name.removesuffix(".nii.gz"): p for p in run.glob("fold_*/predictions/*.nii.gz")}
-    return CaseSet("Held-out cases", evaluation, predictions, {c["id"]: c for c in data["cases"]})
+    return CaseSet("Held-out cases", evaluation, predictions, {c["id"]: c for c in data["cases"]}, run)
 
 
 def test_set(run: Path) -> CaseSet | None:
@@ -125,7 +143,7 @@ def kept_set(folder: Path, name: str, *, external: bool = False, warnings: Seque
         return None
     predictions = {p.name.removesuffix(".nii.gz"): p for p in (folder / "predictions").glob("*.nii.gz")}
     cases = _json(folder / "cases.json") or []
-    return CaseSet(name, evaluation, predictions, {c["id"]: c for c in cases}, external, warnings)
+    return CaseSet(name, evaluation, predictions, {c["id"]: c for c in cases}, folder, external, warnings)
 
 
 def lead_sentence(sets: list[CaseSet]) -> str:
@@ -180,12 +198,13 @@ def result_parts(cases: CaseSet) -> Iterator[Part]:
     for label, dice in summary["dice"].items():
         kinds = summary["kinds"].get(label, {})
         lost = kinds.get("prediction_empty", 0) + kinds.get("truth_empty", 0) if kinds else ""
-        medians = [number(summary[m][label]["median"], 2) for m in ("hd95", "assd")]
+        medians = [number(summary[m][label]["median"], 2) if label in summary[m] else "" for m in ("hd95", "assd")]
         interval = interval_text(dice["ci"], 3, " to ")
-        error = f"{summary[named('volume_error_ml', unit)][label]['mean']:+.3f}"
+        errors = summary[named("volume_error_ml", unit)]
+        error = f"{errors[label]['mean']:+.3f}" if label in errors else ""
         middle = [number(dice["mean"]), interval, number(dice["median"]), number(dice["sd"])]
         failed = failed_text(summary.get("failed", {}).get(label))
-        more = [number(summary[name][label]["mean"]) for name in further]
+        more = [number(summary[name][label]["mean"]) if label in summary[name] else "" for name in further]
         rows.append([label, *middle, *medians, error, lost, failed, *more])
     text = (
         "Dice: overlap with the truth, from 0 (none) to 1 (the same). HD95: distance below which 95 % of the two surfaces lie from "
@@ -193,6 +212,7 @@ def result_parts(cases: CaseSet) -> Iterator[Part]:
         f"patients ({summary['patients_note']}); with fewer than {LEAST_PATIENTS} patients none can be given. They speak of patients "
         "like these: how many may fail (Dice 0) is the interval in the last column. Infinite distances "
         f"(one mask empty) are counted, never dropped. {'. '.join(summary['conventions'])}."
+        + TOTAL_TOLD * ("total" in summary["dice"])
         + "".join(f" Beware: {warning}." for warning in cases.warnings)
     )
     yield Part(f"{cases.name}: figures", text, {"head": head, "rows": rows}, box_pictures(cases.evaluation))
@@ -215,10 +235,19 @@ def failed_text(failed: dict[str, Any] | None) -> str:
     return f"{failed['n']} of {failed['of']} [{low:.0f}, {high:.0f} %]"
 
 
+def study_tables(cases: CaseSet) -> Iterator[Part]:
+    """What single studies ask for: before and after post-processing, slices, sources, volumes."""
+    found = [raw_part(cases.name, cases.evaluation), slice_part(cases.name, cases.folder / SLICES)]
+    yield from (part for part in found if part is not None)
+    yield from source_parts(cases.name, cases.evaluation, cases.records)
+    if (volumes := volume_part(cases.name, cases.evaluation)) is not None:
+        yield volumes
+
+
 def box_pictures(evaluation: Evaluation) -> list[dict[str, str]]:
     """Dice and HD95 per label."""
     labels = list(evaluation.labels)[:20]
-    dice = figures.box_and_strip({name: evaluation.values("dice", name) for name in labels}, "Dice", limits=(0, 1.02))
+    dice = figures.box_and_strip({name: evaluation.values("dice", name) for name in labels}, "Dice", limits=(0, 1))
     distance = figures.box_and_strip(
         {name: evaluation.values("hd95", name) for name in labels}, f"HD95 ({distance_unit(evaluation.unit)})"
     )
@@ -236,12 +265,15 @@ def curve_parts(run: Path) -> Iterator[Part]:
         if not columns or len(columns["step"]) == 0:
             continue
         figure = figures.curves(columns, log.parent.name.replace("_", " "))
-        figure.savefig(log.parent / "curves.png", dpi=110)
+        write_picture(figure, log.parent / "curves.png", dpi=110)
         pictures.append(
             {"caption": f"Training of {log.parent.name.replace('_', ' ')}", "data": figures.data_uri(figure, "svg")}
         )
     if pictures:
-        text = "Loss and Dice on the held-out cases of each fold while it was trained."
+        text = (
+            "Loss on training patches (after augmentation, mean since the row before) and on the whole held-out cases of each fold, "
+            "and Dice on these cases, while it was trained."
+        )
         yield Part("Training", text, pictures=pictures, columns=min(2, len(pictures)))
 
 
@@ -252,7 +284,16 @@ def read_log(path: Path) -> dict[str, np.ndarray[Any, np.dtype[np.float64]]]:
     return {name: np.array([float(row[name]) for row in rows]) for name in rows[0]} if rows else {}
 
 
-def case_parts(cases: CaseSet, labels: Labels | None) -> Iterator[Part]:
+def gray_of(run: Path, data: Mapping[str, Any]) -> tuple[Limits | None, str]:
+    """The window that the run clips CT to, and the kind of its first channel where that is CT."""
+    window = RunFacts.of(run).section("prepare").get("hu_window")
+    kinds = data["dataset"].get("channel_kinds") or [""]
+    return limits(window, HU_WINDOWS) if window else None, "CT" if kinds[0] == "CT" else ""
+
+
+def case_parts(
+    cases: CaseSet, labels: Labels | None, window: Limits | None = None, modality: str = ""
+) -> Iterator[Part]:
     """Pictures of the best, median and worst cases by mean Dice."""
     ordered = sorted(cases.evaluation.case_means("dice").items(), key=lambda item: item[1])
     if labels is None or not ordered:
@@ -262,18 +303,20 @@ def case_parts(cases: CaseSet, labels: Labels | None) -> Iterator[Part]:
     pictures, seen = [], set()
     for kind, chosen in groups.items():
         for case, dice in chosen:
-            if case not in seen and (picture := case_picture(cases, case, labels)) is not None:
+            if case not in seen and (picture := case_picture(cases, case, labels, window, modality)) is not None:
                 seen.add(case)
                 pictures.append({"caption": f"{case} ({kind}, Dice {dice:.3f})", "data": picture})
     if pictures:
         text = (
             "Solid: truth. Dashed: prediction. In scans, the patient's right is on the left of the picture, and slices lie where the "
-            "truth is largest. R, L: right, left; A, P: front, back; H, F: head, feet."
+            "truth is largest; their Dice is that of the slice. R, L: right, left; A, P: front, back; S, I: head, feet."
         )
         yield Part(f"{cases.name}: worst, median and best", text, pictures=pictures, columns=2)
 
 
-def case_picture(cases: CaseSet, case: str, labels: Labels) -> str | None:
+def case_picture(
+    cases: CaseSet, case: str, labels: Labels, window: Limits | None = None, modality: str = ""
+) -> str | None:
     """Slices of a case with the contours of truth and prediction; None when its files are gone."""
     if case not in cases.predictions or case not in cases.records:
         return None
@@ -282,7 +325,8 @@ def case_picture(cases: CaseSet, case: str, labels: Labels) -> str | None:
         image, truth, found = recorded.read_image(), recorded.read_label(), read_label(cases.predictions[case])
         if truth is None:
             return None
-        figure = case_slices(image, [(truth, "-"), (found, "--")], labels)
+        maps = [(truth, "-"), (found, "--")]
+        figure = case_slices(image, maps, labels, window=window, modality=modality, styles=STYLES)
     except VoxloomError:
         return None
     return figures.data_uri(figure, dpi=120)

@@ -9,7 +9,7 @@ from typing import Any
 from voxloom.evaluation.statistics import Estimate
 from voxloom.report.pages import write_page
 from voxloom.report.parts import Part, picture, table_of
-from voxloom.report.plots import robustness_plot
+from voxloom.report.plots import contrasts_plot, robustness_plot
 
 
 def write_stress_report(result: Mapping[str, Any], name: str, folder: str | Path) -> Path:
@@ -63,8 +63,15 @@ def _figure_part(result: Mapping[str, Any], root: Path) -> Part:
     pictures = []
     for curve, limit in zip(result["curves"], result["limits"], strict=True):
         means = [Estimate(**m) for m in curve["means"]]
-        title = f"{curve['title']} ({curve['unit']})" if curve["unit"] else curve["title"]
-        figure = robustness_plot(title, curve["levels"], means, limit, curve["first_bad"], figure_title(result))
+        measured = figure_title(result)
+        if curve["unit"]:
+            title = f"{curve['title']} ({curve['unit']})"
+            figure = robustness_plot(title, curve["levels"], means, limit, curve["first_bad"], measured)
+        else:
+            figure = contrasts_plot(curve["title"], curve["levels"], means, limit, measured)
         pictures.append(picture(figure, curve["sentence"], root / "figures" / f"stress_{curve['stress']}"))
-    text = "Bands are 95 % intervals over patients; the dashed line is the allowed change, the ring the first level beyond."
+    text = (
+        "Bands and bars are 95 % intervals over patients; the dashed line is the allowed change, the ring the first level "
+        "beyond. Changes without an order are points that no line joins."
+    )
     return Part("Robustness curves", text, pictures=pictures)

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import base64
 import io
+import math
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,6 +45,25 @@ def tidy(axes: Axes) -> None:
     axes.set_axisbelow(True)
 
 
+def shown_range(values: Iterable[float], limits: tuple[float, float]) -> tuple[float, float]:
+    """Ends of an axis for scores that have limits: what occurs fills it, and it never goes beyond the limits by more than an edge.
+
+    A span of at least a twentieth of the limits is shown, so that equal scores are not torn apart.
+    """
+    low, high = limits
+    finite = [v for v in values if math.isfinite(v)]
+    if not finite:
+        return limits
+    least, most = min(finite), max(finite)
+    span, edge = max(most - least, 0.05 * (high - low)), 0.02 * (high - low)
+    middle, half = (least + most) / 2, 0.65 * span
+    bottom, top = max(low, middle - half), min(high, middle + half)
+    return (
+        low - edge if bottom == low else bottom,
+        high + edge * min(1.0, span / (high - low)) if top == high else top,
+    )
+
+
 def data_uri(figure: Figure, kind: str = "png", dpi: int = 110) -> str:
     """A figure as text that an HTML page can hold; ``kind`` is "png" or "svg"."""
     buffer = io.BytesIO()
@@ -58,6 +79,13 @@ def save_figure(figure: Figure, path: str | Path) -> list[Path]:
         with atomic_path(file) as temporary:
             _save(figure, temporary, file.suffix[1:], PRINT_DPI)
     return written
+
+
+def write_picture(figure: Figure, path: Path, dpi: int) -> Path:
+    """Write a figure as its ending says, whole or not at all: whoever is killed leaves no half picture behind."""
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi=dpi)
+    return path
 
 
 def _save(figure: Figure, target: io.BytesIO | Path, kind: str, dpi: int) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from voxloom.evaluation import Evaluation
 from voxloom.evaluation.patients import patients_note
 from voxloom.evaluation.statistics import ICC_DEFAULT, ICC_LEAST, bland_altman, holm, icc, p_text, spearman
+from voxloom.evaluation.statistics.arrays import rankable
 from voxloom.evaluation.units import volume_unit
 from voxloom.report.parts import Part, picture, table_of
 from voxloom.report.plots import bland_altman_plot
@@ -33,14 +34,16 @@ def volume_part(name: str, evaluation: Evaluation) -> Part | None:
         groups = [row.patient for row in evaluation.rows if row.label == label]
         if len(set(groups)) < _LEAST or not np.ptp(true):
             continue
-        rows.append(_row(label, found, true, evaluation.values("dice", label), groups))
+        rows.append(_row(label, found, true, evaluation, groups))
         if len(pictures) < _DRAWN:
             figure, _ = bland_altman_plot(found, true, ("prediction", "truth"), ml, groups=groups)
             pictures.append(picture(figure, f"Volume of {label}: difference over mean"))
     if not rows:
         return None
-    for row, corrected in zip(rows, holm([row["p"] for row in rows]), strict=True):
-        row["cells"].append(p_text(corrected))
+    corrected = [holm([row["p"][n] for row in rows]) for n in (0, 1)]
+    for n, row in enumerate(rows):
+        with_dice, with_distance = row["rho"]
+        row["cells"] += [with_dice, p_text(corrected[0][n]), with_distance, p_text(corrected[1][n])]
     head = [
         "Label",
         "Cases",
@@ -50,21 +53,26 @@ def volume_part(name: str, evaluation: Evaluation) -> Part | None:
         "ICC(A,1)",
         "ρ of volume and Dice",
         "p, Holm",
+        "ρ of volume and HD",
+        "p, Holm",
     ]
     text = (
         "Bias: mean of prediction minus truth; the limits hold 95 % of the differences. ICC(A,1): two-way random effects, absolute "
-        "agreement, single rater. ρ: Spearman's correlation of the true volume with Dice. ICC and ρ see one value per patient, the "
+        "agreement, single rater. ρ: Spearman's correlation of the true volume with Dice and with the Hausdorff distance, infinite "
+        "ones as the largest. ICC and ρ see one value per patient, the "
         "mean of the scans; where patients were scanned more than once the limits hold both variances, between and within them "
         f"({patients_note(evaluation.patients)})."
     )
     return Part(f"{name}: volumes", text, table_of(head, [row["cells"] for row in rows]), pictures)
 
 
-def _row(label: str, found: np.ndarray, true: np.ndarray, dice: list[float], groups: list[str]) -> dict[str, Any]:
+def _row(label: str, found: np.ndarray, true: np.ndarray, evaluation: Evaluation, groups: list[str]) -> dict[str, Any]:
     agreement = bland_altman(found, true, groups=groups)
     form = icc(np.stack([found, true], axis=1), groups=groups)[ICC_DEFAULT]
-    with_size = spearman(true, dice, groups=groups)
+    (far,) = rankable(evaluation.values("hd", label))
+    with_size = [spearman(true, values, groups=groups) for values in (evaluation.values("dice", label), far)]
     limits = f"{agreement.lower.value:.3f} to {agreement.upper.value:.3f}"
-    rho = "–" if math.isnan(with_size.rho.value) else with_size.rho.text()
+    rho = ["–" if math.isnan(found_.rho.value) else found_.rho.text() for found_ in with_size]
     one = "–" if math.isnan(form.value) else form.text(3)
-    return {"p": with_size.p, "cells": [label, len(true), agreement.patients, agreement.bias.text(3), limits, one, rho]}
+    cells = [label, len(true), agreement.patients, agreement.bias.text(3), limits, one]
+    return {"p": [found_.p for found_ in with_size], "cells": cells, "rho": rho}

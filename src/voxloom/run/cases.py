@@ -36,6 +36,22 @@ def settled(recipe: Recipe) -> Recipe:
 
 
 def joined_cases(dataset: Dataset, recipe: Recipe) -> Dataset:
+    """The training cases of ``whole_cases`` without those that ``folds.test`` sets apart."""
+    whole = whole_cases(dataset, recipe)
+    apart = set(drawn_test(whole, recipe))
+    return whole.subset([case.id for case in whole if case.id not in apart]) if apart else whole
+
+
+def drawn_test(whole: Dataset, recipe: Recipe) -> list[str]:
+    """Ids of the cases that ``folds.test`` sets apart: drawn by patient and stratum from the recipe's seed, pseudo-labels never."""
+    f = recipe.folds
+    if not f.test:
+        return []
+    real = whole.subset([case.id for case in whole if not case.is_pseudo])
+    return list(hold_out(real, f.test, seed=recipe.seed, stratify=f.test_stratify).val)
+
+
+def whole_cases(dataset: Dataset, recipe: Recipe) -> Dataset:
     """The training cases of the data set and of those that ``data.add`` names, without the excluded ones.
 
     Raises BadInput for excluded cases that do not exist, for data sets that do not fit together, and for cases that lack a

@@ -18,6 +18,8 @@ from voxloom.tasks.task import Task, task_of
 VERBS = (
     "predict --tta",
     "predict --uncertainty",
+    "predict --maps",
+    "predict --cutouts",
     "show batch",
     "show results",
     "show slices",
@@ -30,12 +32,20 @@ VERBS = (
     "pseudo",
     "rank",
     "ensemble",
-    "explain",
     "export --to monai",
     "init.run",
 )
 #: Verbs that take any run.
-TAKES_ANY = ("predict", "evaluate", "report", "train --resume", "train --find-lr", "sweep", "export --to zip")
+TAKES_ANY = (
+    "predict",
+    "explain",
+    "evaluate",
+    "report",
+    "train --resume",
+    "train --find-lr",
+    "sweep",
+    "export --to zip",
+)
 
 
 def need(run: Run, verb: str) -> None:

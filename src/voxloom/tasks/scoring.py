@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from voxloom.dataset import Case, Dataset, Labels
 from voxloom.dataset.tables import name_some
 from voxloom.errors import BadInput
+from voxloom.inference.precision import pick_device
 from voxloom.notes import Note, collect, grouped, pass_on, sentence
 from voxloom.progress import Progress
 from voxloom.tasks.task import Predictor, Table, Task
@@ -18,11 +22,12 @@ from voxloom.tasks.task import Predictor, Table, Task
 
 @dataclass(frozen=True)
 class Scored:
-    """The table of some cases, the file of every prediction, and what a reader of the figures must know."""
+    """The table of some cases, the file of every prediction, what a reader of the figures must know, and seconds per case."""
 
     table: Table
     files: dict[str, Path]
     warnings: tuple[str, ...] = ()
+    seconds: tuple[float, ...] = ()
 
 
 def predict_and_score(
@@ -42,15 +47,30 @@ def predict_and_score(
     """
     table, files = task.table(predictor), {}
     remarks: dict[str, list[str]] = {}
+    seconds = []
     with collect() as heard:
         for case in cases:
+            start = time.perf_counter()
             prediction = task.predict_case(predictor, case)
+            seconds.append(time.perf_counter() - start)
             files[case.id] = task.write(prediction, out, case.id)
             for remark in task.score(table, case, prediction, predictor, labels):
                 remarks.setdefault(remark, []).append(case.id)
             tick()
     told = [f"{text} ({name_some(ids)})" for text, ids in sorted(remarks.items())]
-    return Scored(table, files, (*told_warnings(heard), *told))
+    return Scored(table, files, (*told_warnings(heard), *told), tuple(seconds))
+
+
+def time_per_case(seconds: Sequence[float], device: str) -> dict[str, Any]:
+    """The entry ``seconds`` of a summary: how long one case took from its files to the answer, and on which device.
+
+    The median is the figure to quote, since the first case pays for what is loaded once.
+    """
+    if not seconds:
+        return {}
+    values = np.asarray(seconds)
+    figures = {"median": float(np.median(values)), "mean": float(values.mean()), "max": float(values.max())}
+    return {"seconds": {"n": len(values), **figures, "device": pick_device(device)}}
 
 
 def told_warnings(notes: Sequence[Note]) -> list[str]:

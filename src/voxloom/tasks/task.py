@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from voxloom.attribution import Explainable
-from voxloom.dataset import Case, Dataset, Labels
+from voxloom.dataset import Case, Dataset, Fold, Labels
 from voxloom.dataset.inspect import Fingerprint
 from voxloom.errors import BadInput
 from voxloom.evaluation.losses import CaseLoss
@@ -27,7 +27,7 @@ from voxloom.recipe.recipe import Recipe
 from voxloom.run.matching import MatchedCases
 from voxloom.run.run import Run
 from voxloom.run.scans import Scan
-from voxloom.tasks.panels import Panel
+from voxloom.tasks.panels import Shown
 from voxloom.tasks.settings import Settings
 from voxloom.tasks.stressed import StressTest
 from voxloom.training.job import Job
@@ -165,6 +165,23 @@ class Table(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Extras:
+    """What is wanted beside a prediction.
+
+    Parameters
+    ----------
+    maps : the networks' probability maps.
+    cutouts : side in mm of a small volume around every predicted point; None for none.
+    """
+
+    maps: bool = False
+    cutouts: float | None = None
+
+    def __bool__(self) -> bool:
+        return self.maps or self.cutouts is not None
+
+
 class Task(Protocol):
     """One thing that can be learned."""
 
@@ -236,6 +253,15 @@ class Task(Protocol):
         """The recipe without what contradicts the targets (e.g. mirror images that exchange labels), and what to say of it."""
         ...
 
+    def check_folds(self, material: Material, folds: Sequence[Fold]) -> list[str]:
+        """What a user must know of the targets and the parts before anything is trained.
+
+        Raises
+        ------
+        BadInput : a part cannot be learned from, e.g. since a class has no case in it.
+        """
+        ...
+
     def describe(self, material: Material) -> dict[str, Any]:
         """What ``data.json`` holds of the targets; ``material`` takes it back."""
         ...
@@ -282,6 +308,10 @@ class Task(Protocol):
         """The answer for a scan, as it is written and scored."""
         ...
 
+    def focus(self, predictor: Any, volume: Volume, around: Path) -> Volume:
+        """What of a scan is looked at, by the mask or point in a file (BadInput for a task that looks at all of it)."""
+        ...
+
     def predict_case(self, predictor: Any, case: Case) -> Any:
         """The answer for a case of a data set, which may know more than its image."""
         ...
@@ -296,6 +326,12 @@ class Task(Protocol):
 
     def write(self, prediction: Any, folder: Path, name: str, ending: str | None = None) -> Path:
         """Write a prediction; without an ending in the form that a run keeps."""
+        ...
+
+    def extras(
+        self, predictor: Any, volume: Volume, prediction: Any, out: Path, name: str, wanted: Extras
+    ) -> list[Path]:
+        """What is written beside the prediction of one scan where a user asks for it; asked only for what ``cannot`` leaves."""
         ...
 
     def table(self, predictor: Any) -> Table:
@@ -393,17 +429,20 @@ class Task(Protocol):
         """
         ...
 
-    def batch_panels(self, study: Study, images: NDArray[Any], targets: NDArray[Any]) -> list[Panel]:
+    def batch_panels(
+        self, study: Study, images: NDArray[Any], targets: NDArray[Any], spacing: NDArray[Any]
+    ) -> list[Shown]:
         """What a training batch shows, image by image.
 
         Parameters
         ----------
         images : (B, C, I, J[, K]) as the network sees them.
         targets : as the loss sees them.
+        spacing : (B, 3) mm of the grid of each.
         """
         ...
 
-    def result_panels(self, held: PredictedCases, cases: Sequence[str]) -> list[Panel]:
+    def result_panels(self, held: PredictedCases, cases: Sequence[str]) -> list[Shown]:
         """Truth and prediction of cases, as ``show results`` draws them."""
         ...
 

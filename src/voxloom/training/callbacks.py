@@ -16,8 +16,8 @@ from typing import Any
 from lightning import Callback, Trainer
 
 from voxloom.training.checkpoint import save_checkpoint
-from voxloom.training.job import Scorer
-from voxloom.training.log import VAL_LOSS, TrainingLog
+from voxloom.training.job import Measured, Scorer
+from voxloom.training.log import TrainingLog
 from voxloom.training.module import TrainingModule
 from voxloom.training.pace import Pace
 from voxloom.training.settings import TrainingSettings
@@ -168,13 +168,15 @@ class Validate(Callback):
     def _validate(self, trainer: Trainer, module: TrainingModule) -> None:
         start = time.monotonic()
         with averaged(module):
-            scores, loss = self.validator.scores(module.network) if self.validator else ([], math.nan)
+            found = self.validator.scores(module.network) if self.validator else Measured([])
+            scores = found.scores
             mean = float(sum(scores) / len(scores)) if len(scores) else math.nan
             step = module.pace.step
             epoch = step * module.settings.batch / self.cases_per_epoch
             per_label = list(scores) if len(scores) else [math.nan] * len(self.records.labels)
             row = [step, self.clock.seconds, epoch, module.rate, module.take_mean_loss(), mean, *per_label]
-            self.records.add([*row, loss] if self.records.monitor == VAL_LOSS else row)
+            further = [found.further.get(name, math.nan) for name in self.records.further]
+            self.records.add([*row, found.loss, *further])
             if not len(scores) or self.settings.keep == "last" or self.records.is_best():
                 save_weights(self.folder, module.network.state_dict(), self.description)
         self.cost = time.monotonic() - start

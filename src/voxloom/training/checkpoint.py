@@ -66,5 +66,4 @@ def restore(state: dict[str, Any], module: TrainingModule, log: TrainingLog) -> 
     module.network.load_state_dict(state["network"])
     module.load_progress_state(state["module"])
     module.optimizer_state = state["optimizer"]
-    log.rows = [[float(v) for v in row] for row in state["log"]]
-    log.write()
+    log.restore(state["log"])

@@ -5,6 +5,9 @@ Knows names of parts only. Each task has its own job; ``voxloom.training.fit`` b
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -53,10 +56,26 @@ class Feed(Protocol):
         ...
 
 
-class Scorer(Protocol):
-    """What a training is validated with: one score per name of the log, larger is better, and the loss where it is monitored."""
+@dataclass(frozen=True)
+class Measured:
+    """What one validation found.
 
-    def scores(self, network: nn.Module) -> tuple[list[float], float]: ...
+    Parameters
+    ----------
+    scores : one per name of the log, larger is better.
+    loss : on the validation cases; not a number where it was not computed.
+    further : other columns of the log, by name.
+    """
+
+    scores: Sequence[float]
+    loss: float = math.nan
+    further: Mapping[str, float] = field(default_factory=dict)
+
+
+class Scorer(Protocol):
+    """What a training is validated with."""
+
+    def scores(self, network: nn.Module) -> Measured: ...
 
 
 class Job(Protocol):

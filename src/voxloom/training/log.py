@@ -15,7 +15,7 @@ from pathlib import Path
 from voxloom.evaluation.scores import goal_of
 from voxloom.files import write_text
 
-#: Columns before ``val_dice`` and one ``val_dice_<label>`` per label.
+#: Columns before ``val_dice``, one ``val_dice_<label>`` per label, ``val_loss``, and what is measured beside.
 COLUMNS = ("step", "seconds", "epoch", "lr", "train_loss")
 
 _EPOCH = COLUMNS.index("epoch")
@@ -29,7 +29,7 @@ VAL_LOSS = "val_loss"
 
 @dataclass
 class TrainingLog:
-    """Rows of (step, seconds, epoch, lr, train_loss, val_dice, val_dice per label), or of another score than Dice.
+    """Rows of (step, seconds, epoch, lr, train_loss, val_dice, val_dice per label, val_loss), or of another score than Dice.
 
     Parameters
     ----------
@@ -37,9 +37,9 @@ class TrainingLog:
     labels : names, in the order of the label columns.
     rows : what was logged so far.
     monitor : the column that says which row is best: the lowest of a loss, the highest of a score (``voxloom.evaluation.scores``).
-        "val_loss" is a column only where it is monitored.
     least_gain : by how much a row must beat the best one before it, to be the best itself.
     score : what the validation measures, larger is better; part of the columns' names.
+    further : columns after the loss.
     """
 
     path: Path
@@ -48,13 +48,19 @@ class TrainingLog:
     monitor: str = "val_dice"
     least_gain: float = 0.0
     score: str = "dice"
+    further: Sequence[str] = ()
 
     @property
     def columns(self) -> list[str]:
         """Names of the columns of ``rows``."""
-        last = [VAL_LOSS] if self.monitor == VAL_LOSS else []
         scores = (f"val_{self.score}_{label}" for label in self.labels)
-        return [*COLUMNS, f"val_{self.score}", *scores, *last]
+        return [*COLUMNS, f"val_{self.score}", *scores, VAL_LOSS, *self.further]
+
+    def restore(self, rows: Sequence[Sequence[float]]) -> None:
+        """Take the rows of a checkpoint; columns that an earlier version did not have are not a number."""
+        width = len(self.columns)
+        self.rows = [[*map(float, row), *[math.nan] * (width - len(row))] for row in rows]
+        self.write()
 
     @property
     def watched(self) -> list[float]:

@@ -35,15 +35,6 @@ def step_seed(seed: int, step: int) -> int:
     return (seed * 1_000_003 + step * 7_919 + 12_345) % (2**31 - 1)
 
 
-def to_layout(image: Tensor, dims: int, channels_last: bool) -> Tensor:
-    """Drop the third axis for 2D networks, and lay the channels last where asked."""
-    if dims == 2:
-        image = image.squeeze(-1)
-    if not channels_last:
-        return image
-    return image.contiguous(memory_format=torch.channels_last if dims == 2 else torch.channels_last_3d)
-
-
 def inputs_of(seen: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     """What a network is called with: the image, and what else it takes."""
     return seen if isinstance(seen, tuple) else (seen,)
@@ -141,11 +132,13 @@ class TrainingModule(LightningModule):
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """The optimiser at its peak rate; the rate of every step is set in ``on_train_batch_start``."""
         s = self.settings
-        groups = self.layer_groups() if s.discriminative < 1 else [list(self.network.parameters())]
+        parted = any(share < 1 for share in (s.discriminative, *(p.discriminative or 1 for p in s.phases)))
+        groups = self.layer_groups() if parted else [list(self.network.parameters())]
         last = max(1, len(groups) - 1)
+        depths = [(last - n) / last if len(groups) > 1 else 0.0 for n in range(len(groups))]
         described: list[dict[str, Any]] = [
-            {"params": weights, "factor": s.discriminative ** ((last - n) / last) if len(groups) > 1 else 1.0}
-            for n, weights in enumerate(groups)
+            {"params": weights, "factor": s.discriminative**depth, "depth": depth}
+            for weights, depth in zip(groups, depths, strict=True)
         ]
         return make_optimizer(
             described, s.optimizer, lr=s.learning_rate, weight_decay=s.weight_decay, momentum=s.momentum
@@ -167,7 +160,13 @@ class TrainingModule(LightningModule):
         """Set the learning rate of this step, and freeze or free the encoder as its phase says."""
         self.freeze_as_due()
         for group in self.trainer.optimizers[0].param_groups:
-            group["lr"] = self.rate * group["factor"]
+            group["lr"] = self.rate * self.factor_of(group)
+
+    def factor_of(self, group: dict[str, Any]) -> float:
+        """Share of the rate that a layer group learns at, by the present phase."""
+        own = phase_at(self.settings.phases, self.pace.progress)[0].discriminative
+        factor: float = group["factor"] if own is None else own ** group["depth"]
+        return factor
 
     def freeze_as_due(self) -> None:
         """Take the encoder out of training, or back into it; norms of a frozen encoder keep their statistics."""

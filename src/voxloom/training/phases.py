@@ -19,6 +19,7 @@ class Phase(BaseModel):
     frozen : whether the encoder keeps its weights and its norms' statistics.
     scale : resolution of the patches, as a share of the full one; the field of view stays.
     rate : factor of ``training.learning_rate``.
+    discriminative : of this phase, in the place of ``training.discriminative``.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -27,6 +28,7 @@ class Phase(BaseModel):
     frozen: bool = False
     scale: float = Field(1.0, gt=0, le=1)
     rate: float = Field(1.0, gt=0)
+    discriminative: float | None = Field(None, gt=0, le=1)
 
 
 #: A training without phases.

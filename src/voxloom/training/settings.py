@@ -47,11 +47,12 @@ class TrainingSettings(BaseModel):
     channels_last : memory layout of the network.
     validations : how often the validation cases are predicted in the whole run.
     monitor : column of ``log.csv`` that says which weights are best, and when patience ends; a loss is better when lower.
-        "val_loss" is computed only when it is asked for here.
+        Where a loss decides, "val_loss" is that of all validation cases; else of those whose prediction is not too large for it.
     least_gain : by how much the monitored value must beat that of the kept weights for new ones to take their place.
     patience, patience_epochs : stop after so many validations, or after so many passes over the training cases, without a better
         value; 0 never stops early.
     keep : "best" keeps the weights of the best validation, "last" those of the last one, whatever they score.
+    distances : whether validations also measure the Hausdorff distance and its 95th percentile, columns ``val_hd`` and ``val_hd95``.
     workers : processes that read patches; 0 reads in the training process.
     """
 
@@ -82,6 +83,7 @@ class TrainingSettings(BaseModel):
     patience: int = Field(0, ge=0)
     patience_epochs: float = Field(0.0, ge=0)
     keep: Literal["best", "last"] = "best"
+    distances: bool = False
     workers: int = Field(0, ge=0)
 
     def steps_for(self, per_pass: int) -> int:

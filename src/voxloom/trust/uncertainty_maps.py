@@ -26,8 +26,8 @@ _WRITABLE = (".nii.gz", ".nii", ".mha", ".mhd", ".nrrd")
 
 
 def members_of(predictor: Any) -> list[Predictor]:
-    """The predictors of a run, or of the members of an ensemble."""
-    return [predictor] if isinstance(predictor, Predictor) else list(predictor.members)
+    """The predictors of a run, or of the members of an ensemble that speak of its labels."""
+    return [predictor] if isinstance(predictor, Predictor) else list(predictor.deciding)
 
 
 def figure_columns(labels: Sequence[str]) -> list[str]:

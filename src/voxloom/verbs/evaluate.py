@@ -19,13 +19,13 @@ from voxloom.progress import Progress
 from voxloom.run.guard import refuse_leak
 from voxloom.run.run import Run
 from voxloom.tasks.predicted import ROOT
-from voxloom.tasks.scoring import annotated_test, counter, pooled, predict_and_score
+from voxloom.tasks.scoring import annotated_test, counter, pooled, predict_and_score, time_per_case
 from voxloom.tasks.study import Study
 from voxloom.tasks.task import Table, Task, Wish, task_of
 from voxloom.trust.quality import is_calibrated, judge_test
 
 #: Entries of a summary beside the table's figures.
-FURTHER = ("structures", "abstained")
+FURTHER = ("structures", "slices", "abstained", "raters", "thresholds", "stated_bands", "seconds")
 #: The figures of an evaluation that is kept in a folder of its own.
 STATISTICS = "statistics.json"
 
@@ -81,6 +81,7 @@ def validate_run(study: Study, outcomes: Mapping[str, Any], progress: Progress |
     tables: dict[str, Table] = {}
     files: dict[str, Path] = {}
     warnings: list[str] = []
+    seconds: list[float] = []
     for number, fold in enumerate(study.folds):
         cases, place = [study.dataset[name] for name in fold.val], folder / f"fold_{number}"
         if cases:
@@ -88,6 +89,7 @@ def validate_run(study: Study, outcomes: Mapping[str, Any], progress: Progress |
             scored = predict_and_score(task, predictor, cases, place / "predictions", tick)
             tables[place.name] = scored.table
             files |= scored.files
+            seconds += scored.seconds
             warnings += [warning for warning in scored.warnings if warning not in warnings]
     tables, settled = task.settle(study, tables)
     for name, table in tables.items():
@@ -96,7 +98,7 @@ def validate_run(study: Study, outcomes: Mapping[str, Any], progress: Progress |
     if tables:
         cases = [study.dataset[case] for case in files]
         further = task.figures(Run(folder), study.material.labels, cases, folder, files)
-        told = {"warnings": warnings} if warnings else {}
+        told = {**({"warnings": warnings} if warnings else {}), **time_per_case(seconds, study.device)}
         summary["validation"] = {**pooled(tables.values()).summary(), **task.spread(tables), **further, **told}
     write_json(folder / "summary.json", summary)
     return summary
@@ -136,6 +138,7 @@ def evaluate_run(
     table.write_csv(place / "metrics.csv")
     write_json(place / "cases.json", [describe_case(case) for case in matched.cases])
     further = task.figures(run, matched.labels, matched.cases, place, scored.files)
+    further = {**further, **time_per_case(scored.seconds, device)}
     quality = {"quality": judge_test(run, predictor, matched.cases, place, table)} if is_calibrated(folder) else {}
     warnings = [*warnings, *matched.notes, *scored.warnings, *dataset.notes]
     found = RunEvaluation(folder, dataset.name, table, tuple(warnings), further)

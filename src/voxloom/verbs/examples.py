@@ -25,7 +25,7 @@ from voxloom.report.explained_part import FOLDER, INDEX
 from voxloom.report.map_slices import draw_map, map_slices
 from voxloom.report.parts import file_stem
 from voxloom.report.plots.classes import confusion_matrix
-from voxloom.report.style import INK, new_figure
+from voxloom.report.style import INK, new_figure, write_picture
 from voxloom.run.listener import SILENT, Listener
 from voxloom.run.run import Run
 from voxloom.tasks.abilities import need
@@ -184,7 +184,7 @@ def _written(shown: Shown, place: Path, options: ExplainOptions) -> list[dict[st
         write_volume(found.map, place / f"{stem}.nii.gz")
         title = f"{example.caption}; {method} of {found.answer}"
         figure = map_slices(shown.image, found.map, title)
-        figure.savefig(place / f"{stem}.png", dpi=110)
+        write_picture(figure, place / f"{stem}.png", dpi=110)
         entry = {"case": example.case, "answer": found.answer, "caption": title, "right": example.right}
         note = told_of(found)
         entries.append({**entry, "picture": f"{stem}.png", **({"note": note} if note else {})})

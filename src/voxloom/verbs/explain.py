@@ -16,7 +16,7 @@ import numpy as np
 
 from voxloom.attribution import Explainable, MethodSettings, attribute, randomized
 from voxloom.attribution.layers import layer_of
-from voxloom.attribution.maps import Explained
+from voxloom.attribution.maps import Explained, pasted
 from voxloom.errors import BadInput
 from voxloom.evaluation.likeness import rank_correlation, structural_similarity
 from voxloom.files import atomic_path, plain, write_json
@@ -30,6 +30,7 @@ from voxloom.run.run import Run
 from voxloom.run.scans import Scan, read_channels, read_scan
 from voxloom.tasks.abilities import need
 from voxloom.tasks.task import task_of
+from voxloom.verbs.predict import around_of
 from voxloom.volume import Volume
 
 #: Networks of random weights that a map is compared with.
@@ -50,7 +51,7 @@ class ExplainOptions:
     answers : classes, targets, labels or landmarks; none takes the predicted class, or all of another task.
     sanity : compare every map with those of the same networks with random weights, drawn from ``seed``.
     attributes : of the cases, for covariates.
-    series, resample_tilt, device : as of a prediction.
+    around, series, resample_tilt, device : as of a prediction.
     """
 
     method: MethodSettings = GRAD_CAM
@@ -58,6 +59,7 @@ class ExplainOptions:
     sanity: bool = False
     seed: int = 0
     attributes: Mapping[str, Any] = field(default_factory=dict)
+    around: Path | None = None
     series: tuple[str, ...] = ()
     resample_tilt: bool = False
     device: str = "auto"
@@ -93,11 +95,12 @@ def explain(
     run = Run(folder)
     explained = opened(run, run.folds, options)
     scans = find_scans(inputs, len(explained.channels), explained.may_lack, series=options.series, tell=listener.stage)
+    around = around_of(options.around, scans)
     files: list[Path] = []
     rows: list[dict[str, Any]] = []
     with listener.progress("Explaining") as progress:
         for number, scan in enumerate(scans):
-            for written, row in _explain_scan(explained, scan, out, options, listener):
+            for written, row in _explain_scan(explained, scan, around.get(scan.name), out, options, listener):
                 files += written
                 rows.append(row)
             if progress is not None:
@@ -125,18 +128,22 @@ def explain_one(
 ) -> Volume:
     """The map of one answer for one scan, (1, I, J, K) on its grid (BadInput where several answers could be meant)."""
     explained = opened(run, run.folds, options)
-    volume = source if isinstance(source, Volume) else read_channels(source, options.resample_tilt, options.series)
+    whole = source if isinstance(source, Volume) else read_channels(source, options.resample_tilt, options.series)
+    volume = whole if options.around is None else explained.focus(whole, options.around)
+    explained.refuse(volume)
     answers = explained.asked(options.answers, volume, options.attributes)
     if len(answers) > 1:
         raise BadInput("several answers can be explained", run.folder, f"Name one: {', '.join(answers)}")
-    return attribute(explained, volume, answers[0], options.method, options.attributes).map
+    return pasted(attribute(explained, volume, answers[0], options.method, options.attributes).map, whole)
 
 
 def _explain_scan(
-    explained: Explainable, scan: Scan, out: Path, options: ExplainOptions, listener: Listener
+    explained: Explainable, scan: Scan, around: Path | None, out: Path, options: ExplainOptions, listener: Listener
 ) -> list[tuple[list[Path], dict[str, Any]]]:
     """Files and facts per answer of one scan."""
-    volume = read_scan(scan, options.resample_tilt)
+    whole = read_scan(scan, options.resample_tilt)
+    volume = whole if around is None else explained.focus(whole, around)
+    explained.refuse(volume)
     answers = explained.asked(options.answers, volume, options.attributes)
     stems = {answer: file_stem(scan.name, options.method.method, answer) for answer in answers}
     origin = Origin(scan.source[0], scan.files, scan.series)
@@ -151,7 +158,8 @@ def _explain_scan(
         if options.sanity:
             row |= sanity_of(explained, volume, found, options)
         title = f"{scan.name}: {options.method.method} of {answer}"
-        written = [write_volume(found.map, out / f"{stem}.nii.gz"), draw(volume, found.map, title, out / f"{stem}.png")]
+        written = [write_volume(pasted(found.map, whole), out / f"{stem}.nii.gz")]
+        written.append(draw(volume, found.map, title, out / f"{stem}.png"))
         done.append((written, row))
     return done
 

@@ -15,16 +15,21 @@ from voxloom.files import write_json
 from voxloom.progress import Progress
 from voxloom.recipe.recipe import Recipe
 from voxloom.report.parts import file_stem
+from voxloom.run.cases import drawn_test, whole_cases
 from voxloom.run.run import Run
-from voxloom.tasks.scoring import counter, predict_and_score
+from voxloom.tasks.scoring import counter, predict_and_score, time_per_case
 from voxloom.tasks.study import Study
 from voxloom.tasks.task import Material, Task, Wish
 
 FOLDER = "external"
+#: The set that ``folds.test`` draws.
+TEST = "test set"
 
 
-def open_external(task: Task, material: Material, recipe: Recipe) -> dict[str, Dataset]:
+def open_external(task: Task, material: Material, recipe: Recipe, whole: Dataset) -> dict[str, Dataset]:
     """The annotated cases of the external sets of a recipe, by name, with the channels of the run's data set.
+
+    ``test set`` is what ``folds.test`` sets apart of ``whole``, the data set as it was given.
 
     Raises
     ------
@@ -35,7 +40,12 @@ def open_external(task: Task, material: Material, recipe: Recipe) -> dict[str, D
         material.dataset.channels,
     )
     found = {}
-    for one, name in zip(sets, set_names(sets), strict=True):
+    if recipe.folds.test:
+        drawn = whole_cases(whole, recipe)
+        sets, names = [drawn.subset(drawn_test(drawn, recipe)), *sets], [TEST, *set_names(sets)]
+    else:
+        names = set_names(sets)
+    for one, name in zip(sets, names, strict=True):
         annotated = [case for case in one if task.annotated(case)]
         if not annotated:
             fix = f"Give a data set with {task.needed} to --external"
@@ -57,7 +67,7 @@ def open_external(task: Task, material: Material, recipe: Recipe) -> dict[str, D
 
 def kept_apart(task: Task, material: Material, whole: Dataset, recipe: Recipe) -> dict[str, Dataset]:
     """All that a study must never train on: its external sets, and the annotated cases of its own test split."""
-    outside = open_external(task, material, recipe)
+    outside = open_external(task, material, recipe, whole)
     annotated = [case.id for case in whole.test if task.annotated(case)]
     return {**outside, **({"test split": whole.subset(annotated)} if annotated else {})}
 
@@ -82,6 +92,7 @@ def evaluate_external(study: Study, external: dict[str, Dataset], progress: Prog
         scored.table.write_csv(place / "metrics.csv")
         write_json(place / "cases.json", records[name])
         further = task.figures(run, labels, cases, place, scored.files)
+        further = {**further, **time_per_case(scored.seconds, study.device)}
         warnings = [*dataset.notes, *scored.warnings]
         told = {"warnings": warnings} if warnings else {}
         about = {"name": name, "folder": f"{FOLDER}/{place.name}"}

@@ -9,6 +9,7 @@ from voxloom.dataset import Dataset
 from voxloom.errors import BadInput
 from voxloom.files import write_text
 from voxloom.recipe.recipe import Recipe
+from voxloom.report.style import write_picture
 from voxloom.run.lifecycle import free_folder, locked
 from voxloom.run.listener import SILENT, Listener
 from voxloom.tasks.study import training_of
@@ -23,6 +24,13 @@ class RateTest:
     rates: tuple[float, ...]
     losses: tuple[float, ...]
     suggestion: float
+
+    @property
+    def valley(self) -> float:
+        """The rate in the middle of the longest fall of the loss, see ``voxloom.optim.valley``."""
+        from voxloom.optim import valley
+
+        return valley(self.rates, self.losses)
 
     @property
     def plot(self) -> Path:
@@ -79,8 +87,9 @@ def draw(test: RateTest) -> None:
     figure = Figure(figsize=(6, 4), layout="constrained")
     axes = figure.subplots()
     axes.semilogx(test.rates, test.losses)
-    axes.axvline(test.suggestion, color="tab:red", linestyle="--", label=f"suggested: {test.suggestion:.2g}")
+    axes.axvline(test.suggestion, color="tab:red", linestyle="--", label=f"steepest fall: {test.suggestion:.2g}")
+    axes.axvline(test.valley, color="tab:green", linestyle=":", label=f"valley: {test.valley:.2g}")
     axes.set_xlabel("learning rate")
     axes.set_ylabel("training loss, smoothed")
     axes.legend()
-    figure.savefig(test.plot, dpi=120)
+    write_picture(figure, test.plot, dpi=120)

@@ -7,12 +7,16 @@ How a scan is predicted and written is its task's.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
+from voxloom.dataset.names import split_ending
+from voxloom.dataset.tables import name_some
 from voxloom.ensemble import EnsemblePredictor
 from voxloom.errors import BadInput, VoxloomError
 from voxloom.progress import Progress
@@ -22,10 +26,11 @@ from voxloom.run.outputs import Origin, claim_outputs
 from voxloom.run.run import Run
 from voxloom.run.scans import Scan, read_scan
 from voxloom.tasks.abilities import need
-from voxloom.tasks.task import Predictor, Task, Wish, task_named, task_of
+from voxloom.tasks.task import Extras, Predictor, Task, Wish, task_named, task_of
 from voxloom.trust.quality import Quality, is_calibrated, judge
 from voxloom.trust.uncertainty import Sampling, check_sources
 from voxloom.trust.uncertainty_maps import members_of, write_uncertainties
+from voxloom.volume import Volume
 
 
 @dataclass(frozen=True)
@@ -38,10 +43,13 @@ class PredictOptions:
     tta, seed : average over the views that training showed, some of them drawn.
     uncertainty : members whose disagreement is mapped, see ``Sampling``; None maps none.
     quality : predict the Dice of each case where the run is calibrated.
-    abstain : leave out points of less confidence, instead of the recipe's threshold.
+    abstain : leave out points of less confidence, instead of the recipe's threshold; give no class below this probability.
     series : names the series to read of a DICOM folder that holds several.
     resample_tilt : read a CT with gantry tilt or uneven slices onto an upright grid instead of refusing it.
+    maps : write the networks' probability maps too, into ``maps``.
+    cutouts : side in mm of a small volume that is cut out around every predicted point, into ``cutouts``; None cuts none.
     device : "auto", "cpu" or "cuda".
+    around : the mask or point that a run looks around: a file for one scan, or a folder with a file of each scan's name.
     """
 
     ending: str | None = None
@@ -52,7 +60,10 @@ class PredictOptions:
     abstain: float | None = None
     series: tuple[str, ...] = ()
     resample_tilt: bool = False
+    maps: bool = False
+    cutouts: float | None = None
     device: str = "auto"
+    around: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -66,6 +77,7 @@ class Predictions:
     failed : error by the name of a scan that could not be predicted.
     filled : channels that were missing, by the scan's name.
     quality : rows of ``quality.csv``.
+    seconds : how long each scan took from its voxels to the answer, reading and writing left out.
     promise : what they promise, in words; "" where nothing was judged.
     told : what was said of the networks and of single predictions, for the JSON result.
     """
@@ -76,6 +88,7 @@ class Predictions:
     filled: dict[str, list[str]] = field(default_factory=dict)
     quality: list[dict[str, Any]] = field(default_factory=list)
     promise: str = ""
+    seconds: list[float] = field(default_factory=list)
     told: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -112,8 +125,12 @@ def predict(
     filled = {scan.name: [predictor.channels[n] for n in scan.missing] for scan in scans if scan.missing}
     endings = {scan.name: task.ending_of(scan, options.ending) for scan in scans}
     origins = {f"{s.name}{endings[s.name]}": Origin(s.source[0], s.files, s.series) for s in scans}
+    around = around_of(options.around, scans)
     claim_outputs(out, origins, listener.stage)
     failed: dict[str, VoxloomError] = {}
+    seconds: list[float] = []
+    beside: list[Path] = []
+    wanted = Extras(options.maps, options.cutouts)
     with listener.progress("Predicting") as progress:
         each = predict_scans(
             task,
@@ -125,11 +142,17 @@ def predict(
             progress=progress,
             failed=None if len(scans) == 1 else lambda scan, error: failed.update({scan.name: error}),
             remarked=partial(note_remarks, told, listener),
+            around=around,
+            timed=seconds.append,
+            written=lambda scan, volume, prediction: beside.extend(
+                task.extras(predictor, volume, prediction, out, scan.name, wanted) if wanted else ()
+            ),
         )
-        found = Predictions(dict(each), failed=failed, filled=filled, told=told)
+        found = Predictions(dict(each), failed=failed, filled=filled, told=told, seconds=seconds)
     kept = [scan for scan in scans if scan.name in found.files]
     if run is not None:
-        found = replace(found, beside=task.measure(run, predictor, list(found.files.values()), out))
+        beside += task.measure(run, predictor, list(found.files.values()), out)
+        found = replace(found, beside=beside)
         if options.quality and is_calibrated(folder):
             found = with_quality(run, predictor, kept, out, found, options, listener)
     if options.uncertainty is not None:
@@ -156,11 +179,13 @@ def note_remarks(
 def open_predictor(folder: Path, run: Run | None, options: PredictOptions) -> tuple[Task, Predictor]:
     """The networks of a run, or of an ensemble of runs; what its task cannot do is refused."""
     if run is None:
+        if options.maps or options.cutouts is not None:
+            raise BadInput("--maps and --cutouts are for runs", folder, "Predict with a member of the ensemble")
         if options.tta:
             fix = "Predict with its members, or set augment.mirror and inference.mirror in their recipes"
             raise BadInput("--tta is for runs", folder, fix)
         if options.abstain is not None:
-            raise BadInput("--abstain is for runs that were trained on points", folder, "Leave it out")
+            raise BadInput("--abstain is for runs on points or classes", folder, "Leave it out")
         ensemble = EnsemblePredictor.of(folder, device=options.device)
         if options.uncertainty is not None:
             check_sources(members_of(ensemble), options.uncertainty)
@@ -169,6 +194,10 @@ def open_predictor(folder: Path, run: Run | None, options: PredictOptions) -> tu
         need(run, "predict --tta")
     if options.uncertainty is not None:
         need(run, "predict --uncertainty")
+    if options.maps:
+        need(run, "predict --maps")
+    if options.cutouts is not None:
+        need(run, "predict --cutouts")
     task = task_of(run)
     predictor = task.open(run, Wish(options.device, options.tta, options.seed, options.abstain))
     if options.uncertainty is not None:
@@ -207,6 +236,9 @@ def predict_scans(
     progress: Progress | None = None,
     failed: Callable[[Scan, VoxloomError], None] | None = None,
     remarked: Callable[[Scan, tuple[str | None, dict[str, Any]]], None] = lambda scan, remarks: None,
+    around: Mapping[str, Path] = MappingProxyType({}),
+    timed: Callable[[float], None] = lambda seconds: None,
+    written: Callable[[Scan, Volume, Any], None] = lambda scan, volume, prediction: None,
 ) -> Iterator[tuple[str, Path]]:
     """Predict scans one by one into ``out``; yields name and file of each.
 
@@ -216,21 +248,52 @@ def predict_scans(
     resample_tilt : see ``PredictOptions``.
     failed : told of a scan that could not be predicted, so that the others go on; None lets the error through.
     remarked : told of what is remarkable of a prediction.
+    around : file with the mask or point that is looked around, by the scan's name.
+
+    timed : told the seconds from a scan's voxels to its prediction.
+    written : told of a prediction that was written, and of its scan.
     """
     for number, scan in enumerate(scans):
         try:
             with _memory_named(scan):
-                prediction = task.predict(predictor, read_scan(scan, resample_tilt))
+                volume = read_scan(scan, resample_tilt)
+                if scan.name in around:
+                    volume = task.focus(predictor, volume, around[scan.name])
+                start = time.perf_counter()
+                prediction = task.predict(predictor, volume)
+                timed(time.perf_counter() - start)
                 remarked(scan, task.remarks(prediction))
                 ending = endings[scan.name] if endings is not None else task.ending_of(scan, None)
-                written = task.write(prediction, out, scan.name, ending)
-            yield scan.name, written
+                path = task.write(prediction, out, scan.name, ending)
+                written(scan, volume, prediction)
+            yield scan.name, path
         except VoxloomError as error:
             if failed is None:
                 raise
             failed(scan, error)
         if progress is not None:
             progress(number + 1, len(scans))
+
+
+def around_of(given: Path | None, scans: Sequence[Scan]) -> dict[str, Path]:
+    """File with a mask or point by the scan's name.
+
+    Raises
+    ------
+    BadInput : there is no such file, or one file is given for several scans.
+    """
+    if given is None:
+        return {}
+    if not given.is_dir():
+        if not given.is_file():
+            raise BadInput("there is no such file", given, "Check --around")
+        if len(scans) > 1:
+            raise BadInput(f"one file is given for {len(scans)} scans", given, "Give a folder with a file per scan")
+        return {scans[0].name: given}
+    files = {split_ending(path.name)[0] or path.name.split(".")[0]: path for path in sorted(given.iterdir())}
+    if lost := [scan.name for scan in scans if scan.name not in files]:
+        raise BadInput(f"holds no file for {name_some(lost)}", given, "Name the files like the scans")
+    return {scan.name: files[scan.name] for scan in scans}
 
 
 @contextlib.contextmanager

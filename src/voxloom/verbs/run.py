@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +52,7 @@ class Run(kept.Run):
         answer: str | None = None,
         layer: str | None = None,
         attributes: Mapping[str, Any] | None = None,
+        around: str | Path | None = None,
     ) -> Volume:
         """Where the networks find the reason of an answer: a map (1, I, J, K) on the scan's own grid, mean over the folds.
 
@@ -61,10 +63,11 @@ class Run(kept.Run):
         answer : class, target, label or landmark; None takes the predicted class, or the only answer there is.
         layer : of the first three methods, see :class:`voxloom.attribution.MethodSettings`.
         attributes : of the case, for covariates.
+        around : of a run that looks at a crop: file of the mask or point.
         """
-        return explain_one(
-            self, source, options_of(method, layer, () if answer is None else (answer,), attributes or {})
-        )
+        options = options_of(method, layer, () if answer is None else (answer,), attributes or {})
+        place = Path(around) if around is not None else None
+        return explain_one(self, source, replace(options, around=place))
 
     def top_losses(self, count: int = 10, on: On = "held-out") -> list[CaseLoss]:
         """The cases whose answers were most wrong, the worst first; of the held-out cases or the last test set."""

@@ -24,13 +24,13 @@ from voxloom.evaluation.statistics import Estimate
 from voxloom.evaluation.stress import Stress, Stressed
 from voxloom.files import write_text
 from voxloom.progress import Progress
-from voxloom.run.cases import joined_cases
 from voxloom.run.guard import refuse_leak
 from voxloom.run.matching import MatchedCases
 from voxloom.run.run import Run
 from voxloom.tasks.abilities import need
 from voxloom.tasks.scoring import annotated_test
 from voxloom.tasks.stressed import POINTS, Fall, StressTest
+from voxloom.tasks.study import open_study
 from voxloom.tasks.task import Task, task_of
 from voxloom.verbs.evaluate import labels_of
 
@@ -145,13 +145,10 @@ def stress_run(
 
 def _held_out(run: Run) -> list[tuple[list[Path], list[Case]]]:
     """Each fold with the cases that it never saw."""
-    about = run.data
-    dataset = joined_cases(Dataset(run.data_root), run.recipe)
-    known = {case.id: case for case in dataset}
-    groups = []
+    dataset, groups = open_study(run).dataset, []
     for fold in run.folds:
         number = int(fold.name.split("_")[1])
-        groups.append(([fold], [known[c["id"]] for c in about["cases"] if c["fold"] == number]))
+        groups.append(([fold], [dataset[c["id"]] for c in run.data["cases"] if c["fold"] == number]))
     if not any(cases for _, cases in groups):
         raise BadInput("the run has no held-out cases", run.folder, "Give a data set: voxloom stress RUN DATASET")
     return groups

@@ -113,6 +113,8 @@ def start_study(dataset: Dataset, recipe: Recipe, folder: Path, listener: Listen
         listener.stage(told)
     cases = material.dataset
     folds = first_patients(choose_folds(cases, recipe), cases, recipe.folds.train_patients, seed=recipe.seed)
+    for note in task.check_folds(material, folds):
+        listener.stage(f"Note: {note}")
     with listener.progress("Inspecting") as progress:
         found = fingerprint(cases, progress=progress)
     refuse_unsound(found)
@@ -197,7 +199,8 @@ def _train_folds(study: Study, listener: Listener, *, resume: bool = False) -> R
         validate_run(study, {k: vars(v) for k, v in outcomes.items()}, progress)
     with listener.progress("Explaining held-out cases"):
         write_examples(Run(study.folder), study, listener)
-    external = open_external(study.task, study.material, recipe)
+    whole = Dataset(Run(study.folder).data_root) if recipe.folds.test else study.dataset
+    external = open_external(study.task, study.material, recipe, whole)
     with listener.progress("Predicting the external cases") as progress:
         evaluate_external(study, external, progress)
     report_run(study.folder)

@@ -11,6 +11,8 @@ import yaml
 from voxloom.errors import BadInput
 from voxloom.sweep import Sweep
 from voxloom.sweep.space import parse_factor
+from voxloom.tasks.landmarks.task import settings_of
+from voxloom.tasks.landmarks.training import build_landmark_network
 
 GOOD: dict[str, Any] = {"data": "balls", "over": {"training.batch": [1, 2]}}
 
@@ -81,3 +83,19 @@ def test_a_file_survives_the_round_trip(tmp_path: Path) -> None:
     sweep = Sweep.load(written(tmp_path, search="tpe", trials=3, over={"seed": {"low": 1, "high": 9, "step": 2}}))
     (tmp_path / "again.yaml").write_text(sweep.dump(), encoding="utf-8")
     assert Sweep.load(tmp_path / "again.yaml") == sweep
+
+
+@pytest.mark.parametrize(
+    ("name", "runs"),
+    [("cervical-spine-cnns", 6), ("foramina-singlenet-study", 11), ("foramina-multinet-study", 20)],
+)
+def test_a_shipped_study_has_a_run_for_every_row_of_its_tables(name: str, runs: int, tmp_path: Path) -> None:
+    sweep = Sweep.load(name, data=tmp_path)
+    (factor,) = sweep.factors
+    assert len(factor.levels) == runs
+    for level in factor.levels:
+        recipe = sweep.base.changed(factor.changes(level))
+        if sweep.score == "recall":
+            build_landmark_network(settings_of(recipe), None, 1, 5 if "multinet" in name else 1)
+        else:
+            assert (recipe.network["kind"], recipe.prepare["n4"], recipe.slices.plane) == ("cnn", False, "sagittal")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voxloom.dataset.inspect.fingerprint import Fingerprint
@@ -13,15 +14,29 @@ from voxloom.dataset.patients import suspected_patients, suspicion
 
 if TYPE_CHECKING:
     from voxloom.dataset.dataset import Dataset
+    from voxloom.dataset.inspect.facts import CaseFacts
 
 _FEW_CASES = 10
 
 
 def broken_cases(found: Fingerprint) -> Iterator[Problem]:
-    """Unreadable files, labels off their image, undeclared or non-integer label values: one error each."""
+    """Unreadable files, labels off their image, undeclared or non-integer label values: one error, of all cases that have it."""
+    alike: dict[tuple[str, str], list[CaseFacts]] = defaultdict(list)
     for case in found.cases:
         if case.problem:
-            yield Problem("error", case.id, case.problem, case.fix or "Correct or remove the case", (case.id,))
+            alike[_reason(case.problem), case.fix or "Correct or remove the case"].append(case)
+    for (reason, fix), cases in alike.items():
+        ids = tuple(case.id for case in cases)
+        if len(cases) == 1:
+            yield Problem("error", cases[0].id, str(cases[0].problem), fix, ids)
+        else:
+            yield Problem("error", None, f"{counted(len(cases))} with {reason}: {name_cases(ids)}", fix, ids)
+
+
+def _reason(problem: str) -> str:
+    """A problem without the file that has it."""
+    place, _, reason = problem.partition(": ")
+    return reason if reason and Path(place).suffix else problem
 
 
 def duplicates(dataset: Dataset, found: Fingerprint) -> Iterator[Problem]:

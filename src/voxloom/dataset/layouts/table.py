@@ -115,7 +115,8 @@ class _Reader:
         absent = tuple(n for n, channel in enumerate(images.values()) if channel not in paths)
         missing = absent if len(images) > 1 else ()
         label = self._label(row, name)
-        case = Case(id=name, patient=name, images=sources, label=label, points=points, missing=missing)
+        masks = {c: _path(self.table, str(row[c])) for c in self.media.masks if c in row}
+        case = Case(id=name, patient=name, images=sources, label=label, points=points, missing=missing, masks=masks)
         return describe(case, row, self.table, self.roles, self.used)
 
     def _label(self, row: Row, name: str) -> ImageSource | None:

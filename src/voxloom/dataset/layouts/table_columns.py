@@ -53,12 +53,14 @@ class MediaColumns:
     label : column of the label map.
     structures : structure by column, where every structure has a map of its own.
     unused : why a column of files is not used, by column.
+    masks : columns of further masks beside the label map; a crop may be taken around them.
     """
 
     images: Mapping[str, str]
     label: str | None = None
     structures: Mapping[str, str] = field(default_factory=dict)
     unused: Mapping[str, str] = field(default_factory=dict)
+    masks: tuple[str, ...] = ()
 
     @property
     def meanings(self) -> dict[str, str]:
@@ -119,8 +121,10 @@ def _with_labels(rows: Sequence[Row], masks: list[str], found: MediaColumns, tab
 
 
 def _labelled(found: MediaColumns, label: str, masks: Sequence[str]) -> MediaColumns:
-    others = dict.fromkeys((c for c in masks if c != label), f"not used: a mask beside {label}")
-    return MediaColumns(found.images, label, {}, {**found.unused, **others})
+    others = dict.fromkeys(
+        (c for c in masks if c != label), f"a mask beside {label}: used only where a recipe crops around it"
+    )
+    return MediaColumns(found.images, label, {}, {**found.unused, **others}, tuple(others))
 
 
 def _which_label(columns: Sequence[str], table: Path) -> BadInput:

@@ -24,6 +24,7 @@ from voxloom.evaluation.statistics import (
     friedman,
     holm,
     icc,
+    mann_whitney,
     regression,
     spearman,
     wilcoxon,
@@ -54,6 +55,7 @@ def summarize_raters(study: RaterStudy, factors: Mapping[str, Mapping[str, float
     labels = {label: _label_figures(study, label) for label in study.labels}
     for table in ("tests", "spearman", "friedman"):
         correct([row for figures in labels.values() for row in figures[table]])
+    correct([row["hd"] for figures in labels.values() for row in figures["spearman"]])
     correct([row for figures in labels.values() for row in figures["bland_altman"]], "slope_p")
     if factors:
         fits = {label: _regression(study, label, factors) for label in labels}
@@ -151,7 +153,11 @@ def _with_raters(study: RaterStudy, rater: str, label: str, metric: str) -> dict
 
 
 def _tests(study: RaterStudy, rater: str, label: str) -> list[dict[str, Any]]:
-    """Is the model further from a rater than the raters from one another? Wilcoxon signed-rank, one value per patient."""
+    """Is the model further from a rater than the raters from one another? Wilcoxon signed-rank, one value per patient.
+
+    ``p_rank_sum`` is that of the rank-sum test, which takes the two columns for unlike patients: Hodneland et al. (2022, table 3)
+    publish it, though both columns are of the same patients, for whom the signed-rank test is the right one.
+    """
     rows = []
     for metric in PAIR_METRICS:
         cases = _with_raters(study, rater, label, metric)
@@ -159,9 +165,20 @@ def _tests(study: RaterStudy, rater: str, label: str) -> list[dict[str, Any]]:
             continue
         first, second = rankable([a for a, _ in cases.values()], [b for _, b in cases.values()])
         patient = study.patients()
-        outcome = wilcoxon(first, second, groups=[patient[case] for case in cases])
+        groups = [patient[case] for case in cases]
+        outcome = wilcoxon(first, second, groups=groups)
+        apart = mann_whitney(first, second, first_groups=groups, second_groups=groups)
         medians = [summarize([pair[n] for pair in cases.values()])["median"] for n in (0, 1)]
-        rows.append({"rater": rater, "metric": metric, "model": medians[0], "raters": medians[1], **outcome.to_dict()})
+        rows.append(
+            {
+                "rater": rater,
+                "metric": metric,
+                "model": medians[0],
+                "raters": medians[1],
+                **outcome.to_dict(),
+                "p_rank_sum": apart.p,
+            }
+        )
     return rows
 
 
@@ -197,11 +214,14 @@ def _bland_altman(
 def _spearman(
     study: RaterStudy, pair: Pair, label: str, cases: list[str], volumes: np.ndarray, groups: list[str]
 ) -> dict[str, Any]:
-    """Of the volume (the rater's against a model, the mean between raters) with Dice."""
+    """Of the volume (the rater's against a model, the mean between raters) with Dice and, ``hd``, with the Hausdorff distance."""
     rows = study.metrics(pair, label)
     size = volumes[:, 1] if pair[0] == study.model else volumes.mean(axis=1)
     found = spearman(size, [rows[case].dice for case in cases], groups=groups)
-    return {"rho": found.rho.to_dict(), "p": found.p, "n": found.n}
+    (far,) = rankable([rows[case].hd for case in cases])
+    with_distance = spearman(size, far, groups=groups)
+    hd = {"rho": with_distance.rho.to_dict(), "p": with_distance.p, "n": with_distance.n}
+    return {"rho": found.rho.to_dict(), "p": found.p, "n": found.n, "hd": hd}
 
 
 def _iccs(study: RaterStudy, label: str) -> list[dict[str, Any]]:

@@ -114,6 +114,20 @@ def _mixed_scale(n: Keys) -> str:
     )
 
 
+def _monai(n: Keys) -> str:
+    units = (
+        f"{counted(n['residual_units'], 'convolution')} in every residual unit"
+        if n["residual_units"]
+        else "plain units"
+    )
+    strides = listed([size([s]) if isinstance(s, int) else size(s) for s in n["strides"]])
+    dropout = f", dropout {n['dropout']:g}" if n.get("dropout") else ""
+    return (
+        f"the {_dims(n)}residual U-Net of MONAI with {counted(len(n['features']), 'level')} of {listed(n['features'])} channels, "
+        f"strides {strides}, {units}, {n['norm']} normalization{dropout}"
+    )
+
+
 def _cnn(n: Keys) -> str:
     return f"the small {_dims(n)}network {n['version']} of the cervical spine study"
 
@@ -158,6 +172,7 @@ _FAMILIES: dict[str, Callable[[Keys], str]] = {
     **dict.fromkeys(DECODERS, _encoder_unet),
     "dynamic_unet": _dynamic,
     "msd": _mixed_scale,
+    "monai_unet": _monai,
     "cnn": _cnn,
     "encoder": _case_encoder,
     "resnet": _resnet,

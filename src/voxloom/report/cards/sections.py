@@ -71,6 +71,9 @@ def choices(facts: RunFacts) -> Iterator[str]:
 def division(facts: RunFacts) -> Iterator[str]:
     """By what the folds were made."""
     f, count = facts.section("folds"), facts.section("folds").get("count", 1)
+    if f.get("test"):
+        alike = f", alike in {listed(f['test_stratify'])}" if f.get("test_stratify") else ""
+        yield f"Before that, {100 * f['test']:.3g} % of the patients were set apart as a test set{alike}."
     if f.get("stratify"):
         yield f"The division kept {named({}, f['stratify'])} alike on both sides."
     if f.get("sort_by"):
@@ -189,6 +192,8 @@ def grid_steps(facts: RunFacts, p: Mapping[str, Any]) -> Iterator[str]:
         yield f"cropped to the {p['crop']} region"
     if p.get("pad_to"):
         yield f"padded to at least {size(p['pad_to'], 'voxels')}"
+    if p.get("crop_or_pad_to"):
+        yield f"cropped about the middle or padded to {size(p['crop_or_pad_to'], 'voxels')}"
 
 
 def slices(facts: RunFacts) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -149,7 +149,10 @@ class Classes(WholeCases):
 
     def result(self, where: str, summary: Mapping[str, Any]) -> Iterator[str]:
         """AUC and accuracy."""
-        if "auc" in summary:
+        if "findings" in summary:
+            present = listed(f"{name} in {n} of {summary['known'][name]}" for name, n in summary["counts"].items())
+            yield f"On {where}, the mean AUC over the findings was {number_text(summary['auc']['all'])} (present: {present})."
+        elif "auc" in summary:
             yield (
                 f"On {where}, the AUC was {number_text(summary['auc']['all'])} and the accuracy "
                 f"{number_text(summary['accuracy']['all'])} "
@@ -164,9 +167,17 @@ class Classes(WholeCases):
         """Wrong answers."""
         if "confusion" not in summary:
             return ""
+        if "findings" in summary:
+            missed = {name: wrong_answers(one["counts"]) for name, one in summary["confusion"].items()}
+            return f"of the {where} cases {listed(f'{n} were given a wrong answer on {name}' for name, n in missed.items())}"
         counts = summary["confusion"]["counts"]
-        wrong = sum(n for row, line in enumerate(counts) for column, n in enumerate(line) if row != column)
+        wrong = wrong_answers(counts)
         return f"{wrong} of {summary['cases']} {where} cases were given a wrong class"
+
+
+def wrong_answers(counts: Sequence[Sequence[int]]) -> int:
+    """Cases beside the diagonal of a confusion matrix."""
+    return sum(n for row, line in enumerate(counts) for column, n in enumerate(line) if row != column)
 
 
 class Numbers(WholeCases):
@@ -228,8 +239,8 @@ class Numbers(WholeCases):
         told = []
         for name, f in (summary.get("targets") or {}).items():
             if f.get("bands"):
-                worst = max(f["bands"], key=lambda band: band["mae"])
-                told.append(f"{name} from {worst['from']:g} to {worst['to']:g} ({worst['mae']:.2f})")
+                worst = max(f["bands"], key=lambda band: band["mae"]["value"])
+                told.append(f"{name} from {worst['from']:g} to {worst['to']:g} ({worst['mae']['value']:.2f})")
         return (
             f"on {counted(summary['cases'], f'{where} case')} the mean absolute error was largest for {listed(told)}"
             if told

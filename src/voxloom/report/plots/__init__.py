@@ -3,6 +3,7 @@
 from voxloom.report.plots.agreement import bland_altman_plot, scatter_with_marginals, violin_with_points
 from voxloom.report.plots.performance import (
     confusion_plot,
+    contrasts_plot,
     differences_plot,
     risk_coverage_plot,
     robustness_plot,
@@ -13,6 +14,7 @@ from voxloom.report.plots.quality import quality_plot
 __all__ = [
     "bland_altman_plot",
     "confusion_plot",
+    "contrasts_plot",
     "differences_plot",
     "quality_plot",
     "risk_coverage_plot",

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from voxloom.evaluation.statistics import BlandAltman, bland_altman, p_text, spearman
 from voxloom.evaluation.statistics.arrays import groups_repeat, means_of_groups
-from voxloom.report.style import ALERT, GRID, INK, MARK, SOFT, color_of, new_figure, tidy
+from voxloom.report.style import ALERT, GRID, INK, MARK, SOFT, color_of, new_figure, shown_range, tidy
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,7 +24,12 @@ _DENSITY = 5
 def violin_with_points(
     values: Mapping[str, Sequence[float]], ylabel: str, *, limits: tuple[float, float] | None = None
 ) -> Figure:
-    """A violin with quartiles and every case as a point, per group; infinite values are counted at the upper edge."""
+    """A violin with quartiles and every case as a point, per group; infinite values are counted at the upper edge.
+
+    Parameters
+    ----------
+    limits : least and largest value that the score can have; the axis shows the part in which values lie.
+    """
     figure = new_figure(max(3.6, 1.1 * len(values) + 1.3), 3.6)
     axes = figure.subplots()
     highest = max((v for numbers in values.values() for v in numbers if math.isfinite(v)), default=1.0)
@@ -37,7 +42,7 @@ def violin_with_points(
     axes.set_xticks(range(len(values)), list(values), rotation=30 if len(values) > 6 else 0)
     axes.set(ylabel=ylabel, xlim=(-0.6, max(len(values), 1) - 0.4))
     if limits is not None:
-        axes.set_ylim(*limits)
+        axes.set_ylim(*shown_range((v for numbers in values.values() for v in numbers), limits))
     tidy(axes)
     return figure
 
@@ -61,7 +66,13 @@ def _violin(axes: Axes, place: int, numbers: np.ndarray, limits: tuple[float, fl
 
 
 def bland_altman_plot(
-    first: ArrayLike, second: ArrayLike, names: tuple[str, str], unit: str, *, groups: Sequence[str] | None = None
+    first: ArrayLike,
+    second: ArrayLike,
+    names: tuple[str, str],
+    unit: str,
+    *,
+    groups: Sequence[str] | None = None,
+    colored: bool = False,
 ) -> tuple[Figure, BlandAltman]:
     """Differences over means, with bias, limits of agreement and the intervals of all three as bands.
 
@@ -70,6 +81,7 @@ def bland_altman_plot(
     first, second : finite measurements of the same cases, at least 3.
     names : of the two methods; the difference is first minus second.
     groups : patient per case, for the limits and the intervals; every point is a case.
+    colored : whether the points of a group share a color of their own.
     """
     found = bland_altman(first, second, groups=groups)
     a, b = np.asarray(first, dtype=float), np.asarray(second, dtype=float)
@@ -88,7 +100,9 @@ def bland_altman_plot(
             color=color,
         )
     axes.axhline(0, color=SOFT, linewidth=0.7)
-    axes.scatter((a + b) / 2, a - b, s=18, color=INK, alpha=0.75, edgecolors="none", zorder=3)
+    numbers = {group: n for n, group in enumerate(dict.fromkeys(groups or ()))}
+    colors = [color_of(numbers[group]) for group in groups] if colored and groups is not None else INK
+    axes.scatter((a + b) / 2, a - b, s=18, color=colors, alpha=0.75, edgecolors="none", zorder=3)
     axes.set(xlabel=f"mean of {names[0]} and {names[1]} ({unit})", ylabel=f"{names[0]} − {names[1]} ({unit})")
     tidy(axes)
     axes.grid(visible=False)

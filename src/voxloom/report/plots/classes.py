@@ -13,6 +13,7 @@ from voxloom.evaluation.classification import ClassEvaluation, decision_curve
 from voxloom.evaluation.paired import Drawn
 from voxloom.evaluation.probabilities import Reliability
 from voxloom.evaluation.regression import NumberRow
+from voxloom.evaluation.selective import risk_coverage as risk_over_coverage
 from voxloom.report.style import ALERT, INK, MARK, SOFT, color_of, new_figure, tidy
 
 if TYPE_CHECKING:
@@ -82,13 +83,11 @@ def reliability_diagram(found: Reliability) -> Figure:
 
 def risk_coverage(found: ClassEvaluation) -> Figure:
     """Share of wrong answers among the most confident cases, over how many are answered: what abstaining gains."""
-    confidence = found.probabilities.max(axis=1)
     wrong = found.probabilities.argmax(axis=1) != found.truth
-    order = np.argsort(-confidence, kind="stable")
-    counts = np.arange(1, len(order) + 1)
+    curve = risk_over_coverage(found.probabilities.max(axis=1), wrong.astype(float))
     figure = new_figure(4.2, 3.4)
     axes = figure.subplots()
-    axes.plot(counts / len(order), np.cumsum(wrong[order]) / counts, color=MARK)
+    axes.plot(curve.coverage, curve.risk, color=MARK)
     axes.set(
         xlabel="share of cases answered, surest first", ylabel="share wrong among them", xlim=(0, 1), ylim=(0, None)
     )

@@ -10,9 +10,10 @@ from numpy.typing import ArrayLike
 
 from voxloom.evaluation.selective import RiskCoverage
 from voxloom.evaluation.statistics import Estimate
-from voxloom.report.style import ALERT, INK, MARK, SOFT, new_figure, tidy
+from voxloom.report.style import ALERT, INK, MARK, SOFT, new_figure, shown_range, tidy
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
@@ -99,11 +100,41 @@ def robustness_plot(
         axes.scatter(
             [first_bad], [values[first_bad]], s=90, facecolors="none", edgecolors=ALERT, linewidths=1.8, zorder=3
         )
-    axes.set_xticks(places, list(levels), rotation=20 if max(map(len, levels)) > 6 else 0)
-    axes.set(title=name, ylabel=f"mean {measured}", ylim=(0, 1.02 * max(1.0, *values, *ends[1][np.isfinite(ends[1])])))
+    _levels_axes(axes, name, levels, [*values, *ends[0], *ends[1], limit], measured)
+    return figure
+
+
+def contrasts_plot(
+    name: str, levels: Sequence[str], means: Sequence[Estimate], limit: float, measured: str = "Dice"
+) -> Figure:
+    """A mean figure with its interval of changes without an order: points that no line joins; those beyond the limit are marked.
+
+    Parameters
+    ----------
+    levels : names; the first is the scan as it is.
+    limit : the value at which the mean has got too bad.
+    measured : name of the figure; shares are drawn within 0 and 1.
+    """
+    figure = new_figure(3.9, 2.9)
+    axes = figure.subplots()
+    good = means[0].value > limit
+    for place, estimate in enumerate(means):
+        beyond = estimate.value <= limit if good else estimate.value >= limit
+        axes.vlines(place, estimate.low, estimate.high, color=MARK, linewidth=2)
+        axes.scatter([place], [estimate.value], s=30, color=ALERT if beyond else MARK, zorder=3)
+    axes.axhline(limit, color=ALERT, linestyle="--", linewidth=1)
+    axes.set_xlim(-0.5, len(levels) - 0.5)
+    _levels_axes(axes, name, levels, [v for e in means for v in (e.low, e.value, e.high)] + [limit], measured)
+    return figure
+
+
+def _levels_axes(axes: Axes, name: str, levels: Sequence[str], values: Sequence[float], measured: str) -> None:
+    long = max(map(len, levels)) > 6
+    axes.set_xticks(range(len(levels)), list(levels), rotation=30 if long else 0, ha="right" if long else "center")
+    most = max((v for v in values if np.isfinite(v)), default=1.0)
+    axes.set(title=name, ylabel=f"mean {measured}", ylim=shown_range(values, (0, max(1.0, most))))
     axes.title.set_fontsize(10)
     tidy(axes)
-    return figure
 
 
 def differences_plot(

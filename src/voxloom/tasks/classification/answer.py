@@ -18,6 +18,7 @@ class ClassAnswer:
     possible : classes that cannot be ruled out with the promised chance; empty without a calibration.
     spread : per class the SD of the probability over networks and changed views.
     promise : chance that ``possible`` holds the truth, over new patients.
+    least : probability that the answer must have to be given at all.
     """
 
     classes: tuple[str, ...]
@@ -26,6 +27,12 @@ class ClassAnswer:
     possible: tuple[str, ...] = ()
     spread: tuple[float, ...] = ()
     promise: float | None = None
+    least: float = 0.0
+
+    @property
+    def abstained(self) -> bool:
+        """Whether the likeliest class is not sure enough to be answered."""
+        return not self.several and max(self.probabilities) < self.least
 
     @property
     def prediction(self) -> str:
@@ -37,8 +44,9 @@ class ClassAnswer:
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
         found: dict[str, Any] = {
-            "prediction": self.prediction,
+            "prediction": None if self.abstained else self.prediction,
             "probabilities": dict(zip(self.classes, self.probabilities, strict=True)),
             "spread": dict(zip(self.classes, self.spread, strict=True)) if self.spread else {},
         }
+        found |= {"abstained": self.abstained} if self.least else {}
         return found | ({"possible": list(self.possible), "promise": self.promise} if self.promise is not None else {})

@@ -79,12 +79,46 @@ class Meaning:
         vector = np.array([shares[name] for name in self.classes], dtype=np.float32)
         return vector / vector.sum()
 
+    def ratings(self, case: Case) -> list[tuple[float | str | None, str | None]]:
+        """What every rater's column says of a case, as given (numbers where rules read them), and the class that it means."""
+        found: list[tuple[float | str | None, str | None]] = []
+        for column in self.columns:
+            value = value_of(case, column)
+            if value is None:
+                found.append((None, None))
+            elif self.rules is None:
+                name = text_of(value)
+                found.append((float(value) if isinstance(value, (int, float)) else name, name))
+            else:
+                number = number_of(value, case.id, column, None)
+                found.append((number, ruled(number, self.rules)))
+        return found
+
     def words(self, target: Vector) -> str:
         """A target for people: the class, the shares of several, or the findings that are there."""
         if self.kind == "findings":
             return ", ".join(n for n, t in zip(self.classes, target, strict=True) if t > 0.5) or "none of the findings"
         told = [(n, float(t)) for n, t in zip(self.classes, target, strict=True) if t > 0.005]
         return told[0][0] if len(told) == 1 else ", ".join(f"{n} {t:.2f}" for n, t in told)
+
+    def check_part(self, train: Sequence[Vector], val: Sequence[Vector], name: str, where: Any) -> list[str]:
+        """Notes on the classes of a part's held-out cases.
+
+        Raises
+        ------
+        BadInput : a class has no case to train on.
+        """
+        shares = np.array(train, dtype=float)
+        counts = np.nansum(shares > 0, axis=0)
+        if lost := [c for c, n in zip(self.classes, counts, strict=True) if not n]:
+            what = f"{name} has no case of the class {name_some(lost)} to train on"
+            raise BadInput(what, where, "Hold out less (folds.hold_out, folds.count), or add cases")
+        if not len(val):
+            return []
+        held = np.nansum(np.array(val, dtype=float) > 0, axis=0)
+        absent = [c for c, n in zip(self.classes, held, strict=True) if not n]
+        told = f"{name} holds out no case of the class {name_some(absent)}: its AUC there is not defined; stratify or hold out more"
+        return [told] if absent else []
 
     def _names(self, given: Sequence[Any], case: Case) -> list[str]:
         """The class, or the class of every rater."""
@@ -112,6 +146,7 @@ def find_meaning(dataset: Dataset, settings: ClassificationSettings) -> Meaning:
         if len(columns) < 2:
             fix = "Name the columns of the findings: classification.target=[a, b]"
             raise BadInput("`multi_label` needs several columns", dataset.root, fix)
+        check_findings(dataset, columns)
         return Meaning("findings", tuple(str(c) for c in columns), columns)
     kind: Kind = "ordinal" if settings.ordinal else "single"
     if isinstance(settings.classes, dict):
@@ -132,6 +167,23 @@ def find_meaning(dataset: Dataset, settings: ClassificationSettings) -> Meaning:
     if raters == "median":
         raters = "majority"  # names have no median
     return Meaning(kind, tuple(ordered), columns, None, raters)
+
+
+def check_findings(dataset: Dataset, columns: Sequence[str | None]) -> None:
+    """Refuse columns that hold anything but 0 and 1, or one of them only."""
+    for column in columns:
+        given = [
+            (case, number_of(v, case.id, column, dataset.root))
+            for case in dataset
+            if (v := value_of(case, column)) is not None
+        ]
+        if odd := next(((case, n) for case, n in given if n not in (0, 1)), None):
+            what = f"case {odd[0].id}: finding {column} is {odd[1]:g}, not 0 or 1"
+            raise BadInput(what, dataset.root, "Write 1 for present, 0 for absent, nothing for unknown")
+        if len({n for _, n in given}) < 2:
+            told = "unknown" if not given else "present" if given[0][1] else "absent"
+            fix = "There is nothing to tell apart; leave it out of classification.target"
+            raise BadInput(f"finding {column} is {told} in all cases", dataset.root, fix)
 
 
 def check_classes(found: Mapping[str, int], dataset: Dataset, columns: Sequence[str | None]) -> None:

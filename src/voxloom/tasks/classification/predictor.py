@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,10 +24,18 @@ from voxloom.volume import Volume
 
 @dataclass(frozen=True)
 class ClassCalibration:
-    """What calibration cases taught: temperature of the probabilities, the limit of conformal sets; and hashes of these cases."""
+    """What calibration cases taught, and hashes of these cases.
 
-    temperature: float = 1.0
-    limit: float = float("inf")
+    Parameters
+    ----------
+    temperatures : of the probabilities; one of all classes, or one per finding.
+    limits : of conformal sets, likewise; infinite where there were too few cases to promise one.
+    promise : chance with which a set holds the truth; None where nothing was promised.
+    used : hashes of the cases of another data set.
+    """
+
+    temperatures: tuple[float, ...] = ()
+    limits: tuple[float, ...] = ()
     promise: float | None = None
     used: frozenset[str] = frozenset()
 
@@ -36,9 +45,28 @@ class ClassCalibration:
         about = read_calibration(run)
         if about is None:
             return cls()
-        used = frozenset(about.get("used", ()))
-        limit = about.get("limit")
-        return cls(float(about["temperature"]), float("inf") if limit is None else float(limit), about["promise"], used)
+        each = list(about["findings"].values()) if "findings" in about else [about]
+        temperatures = tuple(float(one["temperature"]) for one in each)
+        limits = tuple(math.inf if one["limit"] is None else float(one["limit"]) for one in each)
+        return cls(temperatures, limits, about["promise"], frozenset(about.get("used", ())))
+
+    def of_classes(self, p: np.ndarray, classes: Sequence[str]) -> tuple[np.ndarray, tuple[str, ...]]:
+        """Probabilities of classes (K,) at the temperature, and those that cannot be ruled out."""
+        if not self.temperatures:
+            return p, ()
+        own = at_temperature(p, self.temperatures[0])
+        if self.promise is None:
+            return own, ()
+        return own, tuple(classes[n] for n in class_set(own.tolist(), self.limits[0]))
+
+    def of_findings(self, p: np.ndarray, findings: Sequence[str]) -> tuple[np.ndarray, tuple[str, ...]]:
+        """The same, finding by finding."""
+        if not self.temperatures:
+            return p, ()
+        pairs = [at_temperature([1 - q, q], t) for q, t in zip(p, self.temperatures, strict=True)]
+        kept = [1 in class_set(pair.tolist(), limit) for pair, limit in zip(pairs, self.limits, strict=True)]
+        names = tuple(name for name, possible in zip(findings, kept, strict=True) if possible)
+        return np.array([pair[1] for pair in pairs]), names if self.promise is not None else ()
 
 
 @dataclass(frozen=True)
@@ -47,6 +75,7 @@ class ClassPredictor(AnswerPredictor):
 
     meaning: Meaning
     calibration: ClassCalibration = ClassCalibration()
+    least: float = 0.0
 
     @classmethod
     def load(cls, networks: CasePredictor, folders: Sequence[Path], calibration: ClassCalibration) -> ClassPredictor:
@@ -67,11 +96,8 @@ class ClassPredictor(AnswerPredictor):
         each = probabilities_of(flat, self.meaning)
         mean, spread = each.mean(axis=0), each.std(axis=0)
         several = self.meaning.kind == "findings"
-        if not several:
-            mean = at_temperature(mean, self.calibration.temperature)
-        possible: tuple[str, ...] = ()
-        if self.calibration.promise is not None and not several:
-            possible = tuple(self.meaning.classes[n] for n in class_set(mean.tolist(), self.calibration.limit))
+        calibrated = self.calibration.of_findings if several else self.calibration.of_classes
+        mean, possible = calibrated(mean, self.meaning.classes)
         return ClassAnswer(
             self.meaning.classes,
             tuple(float(p) for p in mean),
@@ -79,6 +105,7 @@ class ClassPredictor(AnswerPredictor):
             possible,
             tuple(float(s) for s in spread) if len(each) > 1 else (),
             self.calibration.promise,
+            self.least,
         )
 
 

@@ -7,6 +7,7 @@ import io
 import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,30 +16,38 @@ from pydantic import BaseModel
 
 from voxloom.attribution import Explainable
 from voxloom.dataset import Case, Dataset, Labels
+from voxloom.dataset.tables import name_some
 from voxloom.errors import BadInput
 from voxloom.evaluation.classification import ClassEvaluation, ClassRow
-from voxloom.evaluation.compare_classes import CLASSES
+from voxloom.evaluation.compare_classes import CLASSES, read_classes
 from voxloom.evaluation.conformal import check_classes, class_scores, quantile
+from voxloom.evaluation.findings import ABSENT, FindingEvaluation, FindingRow
+from voxloom.evaluation.losses import CaseLoss
 from voxloom.evaluation.paired import Comparison
 from voxloom.evaluation.probabilities import at_temperature, fit_temperature
 from voxloom.evaluation.scores import CLASS_SCORES
 from voxloom.files import write_text
+from voxloom.recipe.recipe import Recipe
 from voxloom.report.cards.whole_cases import Classes
 from voxloom.report.class_table import class_rows
 from voxloom.run.run import Run
 from voxloom.tasks.classification.answer import ClassAnswer
 from voxloom.tasks.classification.classes import Meaning, find_meaning
 from voxloom.tasks.classification.explained import explain_classes
+from voxloom.tasks.classification.further import further_figures
 from voxloom.tasks.classification.objective import ClassObjective
 from voxloom.tasks.classification.predictor import ClassCalibration, ClassPredictor, balanced_repeats
 from voxloom.tasks.scoring import held_out, pooled
 from voxloom.tasks.stressed import StressTest
 from voxloom.tasks.study import Study
-from voxloom.tasks.task import PLAIN, Example, Table, Wish
+from voxloom.tasks.task import PLAIN, Example, Material, Table, Wish
 from voxloom.tasks.whole_case.calibration import TOLD, was_used, write_calibration
 from voxloom.tasks.whole_case.settings import ClassificationSettings
 from voxloom.tasks.whole_case.stress import CLASS_STRESS
 from voxloom.tasks.whole_case.task import BEST, WORST, WholeCaseTask, check_rows
+
+#: Attribute of a case that holds its class.
+STRATUM = "learned_class"
 
 
 class Classification(WholeCaseTask):
@@ -56,9 +65,31 @@ class Classification(WholeCaseTask):
 
     def meaning_of(self, dataset: Dataset, settings: ClassificationSettings) -> Meaning:
         """The classes."""
-        meaning = find_meaning(dataset, settings)
-        refuse_findings(meaning)
-        return meaning
+        return find_meaning(dataset, settings)
+
+    def settled(self, recipe: Recipe, material: Material) -> tuple[Recipe, str | None]:
+        """Folds are stratified by the class, where the recipe does not say by what."""
+        stratum = recipe.folds.stratify is None and any(STRATUM in case.attributes for case in material.dataset)
+        return (recipe.changed({"folds.stratify": STRATUM}), None) if stratum else (recipe, None)
+
+    def notes_on(self, dataset: Dataset, targets: Mapping[str, np.ndarray], meaning: Meaning) -> tuple[str, ...]:
+        """Patients with cases of several classes."""
+        if meaning.kind == "findings":
+            return ()
+        classes: dict[str, set[int]] = {}
+        for name, target in targets.items():
+            classes.setdefault(dataset[name].patient, set()).add(int(np.argmax(target)))
+        mixed = [patient for patient, found in classes.items() if len(found) > 1]
+        if not mixed:
+            return ()
+        what = f"{len(mixed)} patient{'s have' if len(mixed) > 1 else ' has'} cases of several classes ({name_some(mixed)})"
+        return (f"{what}, all in one fold; if the class is the patient's, correct the table",)
+
+    def with_stratum(self, case: Case, target: np.ndarray, meaning: Meaning) -> Case:
+        """Its class as an attribute."""
+        if meaning.kind == "findings":
+            return case
+        return replace(case, attributes={**case.attributes, STRATUM: meaning.classes[int(np.argmax(target))]})
 
     def meaning_from(self, values: Mapping[str, Any]) -> Meaning:
         """The classes of a run."""
@@ -78,13 +109,11 @@ class Classification(WholeCaseTask):
 
     def open(self, run: Run, wish: Wish = PLAIN) -> ClassPredictor:
         """All folds at the temperature of the held-out cases."""
-        self.refuse_abstain(run, wish)
         networks = self.networks(run.folds, wish.device, wish.tta)
-        return ClassPredictor.load(networks, run.folds, ClassCalibration.of(run.folder))
-
-    def predict_case(self, predictor: ClassPredictor, case: Case) -> ClassAnswer:
-        """With the covariates of the case."""
-        return predictor.predict(case.read_image(), case.attributes)
+        predictor = ClassPredictor.load(networks, run.folds, ClassCalibration.of(run.folder))
+        if wish.abstain is not None and predictor.meaning.kind == "findings":
+            raise BadInput("--abstain is for runs with one answer per case", run.folder, "Leave it out")
+        return replace(predictor, least=wish.abstain or 0.0)
 
     def measure(self, run: Run, predictor: Any, predictions: Sequence[Path], out: Path) -> list[Path]:
         """One table of all answers."""
@@ -95,24 +124,22 @@ class Classification(WholeCaseTask):
         for path in predictions:
             found = json.loads(path.read_text(encoding="utf-8"))
             p = [f"{found['probabilities'][name]:.6g}" for name in classes]
-            writer.writerow([found["case"], found["prediction"], *p, " ".join(found.get("possible", ()))])
+            writer.writerow([found["case"], found["prediction"] or "", *p, " ".join(found.get("possible", ()))])
         write_text(out / "predictions.csv", text.getvalue())
         return [out / "predictions.csv"]
 
-    def table(self, predictor: ClassPredictor) -> ClassEvaluation:
-        """A row per case."""
-        return ClassEvaluation(predictor.meaning.classes)
+    def table(self, predictor: ClassPredictor) -> ClassEvaluation | FindingEvaluation:
+        """A row per case, or per case and finding."""
+        meaning = predictor.meaning
+        return FindingEvaluation(meaning.classes) if meaning.kind == "findings" else ClassEvaluation(meaning.classes)
 
-    def read_table(self, paths: Sequence[Path], run: Run) -> ClassEvaluation:
+    def read_table(self, paths: Sequence[Path], run: Run) -> ClassEvaluation | FindingEvaluation:
         """The rows of all folds."""
-        whole = ClassEvaluation.read_csv(paths[0])
-        for path in paths[1:]:
-            whole.extend(ClassEvaluation.read_csv(path))
-        return whole
+        return read_classes(paths)
 
     def score(
         self,
-        table: ClassEvaluation,
+        table: Any,
         case: Case,
         prediction: ClassAnswer,
         predictor: ClassPredictor,
@@ -122,14 +149,26 @@ class Classification(WholeCaseTask):
         target = predictor.meaning.target(case)
         if target is None:
             return ["has no target and is not scored"]
+        used = [TOLD] if was_used(case, predictor.calibration.used) else []
+        if predictor.meaning.kind == "findings":
+            each = zip(predictor.meaning.classes, target, prediction.probabilities, strict=True)
+            table.add([FindingRow(case.id, case.patient, name, t > 0.5, p) for name, t, p in each if np.isfinite(t)])
+            return used
         if not np.isfinite(target).all() or target.sum() == 0:
             what = f"case {case.id} has a class that the run does not know"
             raise BadInput(what, None, f"The run tells apart {', '.join(predictor.meaning.classes)}")
         truth = predictor.meaning.classes[int(target.argmax())]
-        table.add(ClassRow(case.id, case.patient, truth, prediction.probabilities))
-        return [TOLD] if was_used(case, predictor.calibration.used) else []
+        sets = (prediction.possible, prediction.promise)
+        table.add(ClassRow(case.id, case.patient, truth, prediction.probabilities, *sets))
+        return used
 
-    def settle(self, study: Study, scored: Mapping[str, ClassEvaluation]) -> tuple[dict[str, Table], dict[str, Any]]:
+    def figures(
+        self, run: Run, labels: Labels | None, cases: Sequence[Case], folder: Path, predictions: Mapping[str, Path]
+    ) -> dict[str, Any]:
+        """At the stated thresholds, and how far raters and the network agree."""
+        return further_figures(run, self.own_settings(run.recipe), cases, predictions)
+
+    def settle(self, study: Study, scored: Mapping[str, Any]) -> tuple[dict[str, Table], dict[str, Any]]:
         """Temperature and conformal limit by the held-out cases; their own figures stay uncalibrated."""
         if not scored:
             return {}, {}
@@ -138,23 +177,20 @@ class Classification(WholeCaseTask):
         return dict(scored), {"calibration": about}
 
     def calibration(self, table: Any, promise: float) -> dict[str, Any]:
-        """Temperature, the limit of conformal sets, and whether the promise of these holds on cases they were not fitted to."""
-        temperature = fit_temperature(table.probabilities, table.truth)
-        limit = quantile(
-            class_scores(at_temperature(table.probabilities, temperature), table.truth), promise, table.patients
-        )
-        check = check_classes(table.probabilities, table.truth, promise, table.patients)
-        return {
-            "temperature": temperature,
-            "limit": None if math.isinf(limit) else limit,
-            "promise": promise,
-            "cases": len(table.rows),
-            "patients": len(set(table.patients)),
-            "checked": check.to_dict() if check else None,
-        }
+        """Temperature, the limit of conformal sets, and whether their promise holds on cases they were not fitted to.
+
+        Of findings one by one.
+        """
+        if isinstance(table, FindingEvaluation):
+            each = {name: calibration_of(table.of(name), promise) for name in table.findings}
+            return {"findings": each, "promise": promise}
+        return calibration_of(table, promise)
 
     def calibration_rows(self, about: Mapping[str, Any]) -> list[list[str]]:
         """For the screen."""
+        if "findings" in about:
+            each = [(name, row) for name, one in about["findings"].items() for row in self.calibration_rows(one)]
+            return [[f"{name}: {title}", value] for name, (title, value) in each]
         rows = [["temperature of the probabilities", f"{about['temperature']:.3f}"]]
         return [*rows, *check_rows(about["checked"], "sets", "classes per set")]
 
@@ -179,7 +215,7 @@ class Classification(WholeCaseTask):
         """Every class."""
         return explain_classes(self.load(folds, device=device))
 
-    def examples(self, table: ClassEvaluation) -> list[Example]:
+    def examples(self, table: Any) -> list[Example]:
         """The most confidently wrong with the maps of answer and truth, then the surest right ones."""
         losses = table.losses()
         wrong = [one for one in losses if not one.right][:WORST]
@@ -187,7 +223,7 @@ class Classification(WholeCaseTask):
         return [
             Example(
                 one.case,
-                tuple(dict.fromkeys((one.answer, one.truth))),
+                asked_of(table, one),
                 f"{one.case}: {one.truth}, answer {one.answer} ({one.confidence:.2f})",
                 bool(one.right),
             )
@@ -205,10 +241,29 @@ class Classification(WholeCaseTask):
 TASK = Classification()
 
 
-def refuse_findings(meaning: Meaning) -> None:
-    """Findings have no scores yet, so that a run on them could not be judged."""
-    if meaning.kind == "findings":
-        raise BadInput("several findings per case cannot be trained yet", None, "Train one run per finding")
+def asked_of(table: Any, one: CaseLoss) -> tuple[str, ...]:
+    """Answer and true class of a case; of findings the one that was worst."""
+    if isinstance(table, FindingEvaluation):
+        return tuple(name for name in table.findings if one.truth in (f"{name} present", f"{name} {ABSENT}"))
+    return tuple(dict.fromkeys((one.answer, one.truth)))
+
+
+def calibration_of(table: ClassEvaluation, promise: float) -> dict[str, Any]:
+    """See ``Classification.calibration``; a table without any row promises nothing."""
+    if not table.rows:
+        return {"temperature": 1.0, "limit": None, "promise": promise, "cases": 0, "patients": 0, "checked": None}
+    temperature = fit_temperature(table.probabilities, table.truth)
+    scores = class_scores(at_temperature(table.probabilities, temperature), table.truth)
+    limit = quantile(scores, promise, table.patients)
+    check = check_classes(table.probabilities, table.truth, promise, table.patients)
+    return {
+        "temperature": temperature,
+        "limit": None if math.isinf(limit) else limit,
+        "promise": promise,
+        "cases": len(table.rows),
+        "patients": len(set(table.patients)),
+        "checked": check.to_dict() if check else None,
+    }
 
 
 def scores_of(summary: Mapping[str, Any], score: str) -> dict[str, float | None]:

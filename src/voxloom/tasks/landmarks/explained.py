@@ -15,9 +15,9 @@ from voxloom.attribution import Explainable, Question, Windows
 from voxloom.attribution.explainable import Method, Score, Triple
 from voxloom.inference.views import Member
 from voxloom.losses.landmarks import probabilities_of
+from voxloom.networks.layout import to_layout
 from voxloom.tasks.landmarks.predictor import LandmarkPredictor
 from voxloom.tasks.landmarks.reading import output_of
-from voxloom.training.module import to_layout
 
 SAYS = "mean logit of the landmark's map where it is found"
 METHODS: tuple[Method, ...] = ("grad-cam", "grad-cam++", "integrated-gradients", "occlusion")

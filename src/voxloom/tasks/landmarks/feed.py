@@ -13,9 +13,9 @@ from torch import Tensor
 
 from voxloom.augment import Augmenter
 from voxloom.augment.parameters import AugmentParameters
+from voxloom.networks.layout import to_layout
 from voxloom.training.feed import draw_changes
 from voxloom.training.job import Batch
-from voxloom.training.module import to_layout
 from voxloom.training.settings import TrainingSettings
 
 

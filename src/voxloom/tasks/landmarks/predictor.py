@@ -10,7 +10,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from voxloom.evaluation.point_tests import Calibration
@@ -138,10 +140,20 @@ class LandmarkPredictor:
         source : a volume with the run's channels, a file, a DICOM folder, or one file per channel.
         resample_tilt : read a CT with gantry tilt or uneven slices onto an upright grid instead of refusing it.
         """
+        maps, affine = self.maps(source, resample_tilt=resample_tilt)
+        return read_points(maps, affine, self.layout, self.settings)
+
+    def maps(
+        self, source: str | Path | Volume | Sequence[Path], *, resample_tilt: bool = False
+    ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+        """Mean probability maps (M, I, J, K) of one scan on its prepared grid, and the affine (4, 4) of that grid to RAS mm.
+
+        Parameters and errors as of ``raw_points``.
+        """
         volume = source if isinstance(source, Volume) else read_channels(source, resample_tilt)
         refuse_channels(volume, self.channels, self.may_lack)
         image, geometry = prepare_image(volume, self.prepare)
-        maps = predict_maps(
+        found = predict_maps(
             self.networks,
             image,
             self.settings,
@@ -151,4 +163,4 @@ class LandmarkPredictor:
             device=self.device,
             precision=self.precision,
         )
-        return read_points(maps, geometry.affine, self.layout, self.settings)
+        return found, geometry.affine

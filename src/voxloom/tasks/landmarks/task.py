@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from voxloom.attribution import Explainable
-from voxloom.dataset import Case, Dataset, Labels
+from voxloom.dataset import Case, Dataset, Fold, Labels
 from voxloom.dataset.inspect import Fingerprint
 from voxloom.dataset.sides import left_right_axes
 from voxloom.errors import BadInput
@@ -28,6 +29,7 @@ from voxloom.run.mirroring import kept_mirrors
 from voxloom.run.run import Run
 from voxloom.run.scans import Scan
 from voxloom.tasks.landmarks.explained import explain_marks
+from voxloom.tasks.landmarks.extras import write_cutouts, write_maps
 from voxloom.tasks.landmarks.limits import CANNOT, UNUSED
 from voxloom.tasks.landmarks.material import LandmarkMaterial, landmark_material
 from voxloom.tasks.landmarks.plan import checked, grid_of, headers_of, plan_landmarks
@@ -37,13 +39,13 @@ from voxloom.tasks.landmarks.scores import read_point_scores
 from voxloom.tasks.landmarks.scoring import PointTable, settle
 from voxloom.tasks.landmarks.timing import fitted_plan
 from voxloom.tasks.landmarks.training import LandmarkTraining
-from voxloom.tasks.panels import Panel
+from voxloom.tasks.panels import Shown
 from voxloom.tasks.plan_page import plan_page, plan_rows, under_budget
 from voxloom.tasks.predicted import PredictedCases
 from voxloom.tasks.settings import Settings, resolve
 from voxloom.tasks.stressed import StressTest
 from voxloom.tasks.study import Study
-from voxloom.tasks.task import PLAIN, Calibrated, Example, Material, Planned, Table, Wish
+from voxloom.tasks.task import PLAIN, Calibrated, Example, Extras, Material, Planned, Table, Wish
 from voxloom.volume import Volume
 
 #: Formats of points.
@@ -89,6 +91,10 @@ class Landmarks:
         sided = left_right_axes(recipe.preparation.orientation) if parted else ()
         return kept_mirrors(recipe, sided, layout.sides)
 
+    def check_folds(self, material: Material, folds: Sequence[Fold]) -> list[str]:
+        """Every part will do."""
+        return []
+
     def describe(self, material: Material) -> dict[str, Any]:
         """The landmarks and their maps."""
         return {"labels": {}, "landmarks": own(material).layout.to_dict()}
@@ -103,7 +109,7 @@ class Landmarks:
         if seconds is not None:
             plan = fitted_plan(plan, headers, m.layout, device, seconds)
         opening = f"{len(m.dataset)} cases with points; {under_budget(plan.recipe)}"
-        rows = plan_rows(recipe, plan.recipe, plan.reasons)
+        rows = plan_rows(recipe, plan.recipe, (*plan.reasons, marks_row(m, plan.landmarks)))
         return Planned(plan.recipe, rows, plan_page(opening, rows))
 
     def resolve(self, recipe: Recipe) -> Settings:
@@ -163,6 +169,10 @@ class Landmarks:
         listed = [{"name": p.name, "side": p.side, "confidence": p.confidence} for p in prediction.left_out]
         return f"left out as not sure enough: {named}", {"left_out": listed}
 
+    def focus(self, predictor: Any, volume: Volume, around: Path) -> Volume:
+        """All of it."""
+        raise BadInput(f"--around is for runs that look at a crop, not for those on {self.trained_on}", around)
+
     def predict_case(self, predictor: LandmarkPredictor, case: Case) -> Judged:
         """By its image."""
         return predictor.judged(predictor.raw_points(case.read_image()))
@@ -184,6 +194,15 @@ class Landmarks:
     def write(self, prediction: Judged, folder: Path, name: str, ending: str | None = None) -> Path:
         """Points as CSV or as markups of 3D Slicer."""
         return write_points(prediction.kept, folder / f"{name}{ending or self.ending}", name)
+
+    def extras(
+        self, predictor: LandmarkPredictor, volume: Volume, prediction: Judged, out: Path, name: str, wanted: Extras
+    ) -> list[Path]:
+        """Probability volumes on the prepared grid, and a small volume of the scan around every point."""
+        written = write_maps(predictor, volume, out / "maps", name) if wanted.maps else []
+        if wanted.cutouts is not None:
+            written += write_cutouts(volume, prediction.kept, wanted.cutouts, out / "cutouts", name)
+        return written
 
     def table(self, predictor: LandmarkPredictor) -> PointTable:
         """A row per case and landmark."""
@@ -226,11 +245,13 @@ class Landmarks:
         """Not its own."""
         raise BadInput("its answers are not calibrated so", run.folder)
 
-    def batch_panels(self, study: Study, images: NDArray[Any], targets: NDArray[Any]) -> list[Panel]:
+    def batch_panels(
+        self, study: Study, images: NDArray[Any], targets: NDArray[Any], spacing: NDArray[Any]
+    ) -> list[Shown]:
         """Refused before."""
         raise BadInput("a batch of points cannot be drawn", study.folder)
 
-    def result_panels(self, held: PredictedCases, cases: Sequence[str]) -> list[Panel]:
+    def result_panels(self, held: PredictedCases, cases: Sequence[str]) -> list[Shown]:
         """Refused before."""
         raise BadInput("results of points cannot be drawn", held.run.folder)
 
@@ -275,6 +296,20 @@ def unet_of(settings: Settings) -> NetworkSettings | None:
     """The U-Net's settings; None for SingleNet and MultiNet."""
     assert settings.network is None or isinstance(settings.network, NetworkSettings)
     return settings.network
+
+
+def marks_row(material: LandmarkMaterial, settings: LandmarkSettings) -> tuple[str, str, str]:
+    """How many marks every level (or landmark) has in all cases, and the weights that follow (Lamerigts 2017, table 7.5)."""
+    layout = material.layout
+    levels = replace(layout, maps="landmark" if layout.maps == "landmark" else "level")
+    names = [str(key) for key in levels.keys] if levels.maps == "landmark" else list(levels.names)
+    counts = levels.counts(layout.known(points) for points in material.points.values())
+    told = ", ".join(f"{name} {count}" for name, count in zip(names, counts, strict=True))
+    why = "marks in all cases; several of one landmark lie on neighboring slices"
+    if settings.loss == "fuzzy_dice" and settings.weighting == "counts" and layout.maps != "one" and min(counts) > 0:
+        weights = ", ".join(f"{min(counts) / count:.2f}" for count in counts)
+        why = f"marks in all cases; the maps weigh {weights} in the loss, each fold by its own counts"
+    return ("marks", told, why)
 
 
 def settings_of(recipe: Recipe) -> LandmarkSettings:

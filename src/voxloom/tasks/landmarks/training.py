@@ -6,19 +6,27 @@ Knows the settings of a fold; the loop is ``voxloom.training.fit``. Does not kno
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from voxloom.augment import Augmenter, AugmentSettings
 from voxloom.errors import BadInput
-from voxloom.landmarks import LandmarkSettings, Layout
-from voxloom.losses.landmarks import BalancedCrossEntropy, FuzzyDiceLoss, HeatMapLoss, count_weights
+from voxloom.landmarks import LandmarkSettings, Layout, paint_target
+from voxloom.losses.landmarks import (
+    BalancedCrossEntropy,
+    FuzzyDiceLoss,
+    HeatMapLoss,
+    count_weights,
+    fuzzy_dice,
+    logits_of,
+)
 from voxloom.networks import NetworkSettings, SegmentationNetwork, build_network
 from voxloom.networks.initial import expect_rarely
 from voxloom.networks.slabnet import SLAB, SlabNet, SlabSettings, multi_net, single_net
@@ -28,7 +36,8 @@ from voxloom.tasks.landmarks.reading import mark_voxels, output_of, predict_maps
 from voxloom.tasks.landmarks.sampling import LandmarkCase, LandmarkSampler
 from voxloom.training.first_weights import set_first_weights
 from voxloom.training.init import RANDOM, InitSettings
-from voxloom.training.log import TrainingLog
+from voxloom.training.job import Measured
+from voxloom.training.log import VAL_LOSS, TrainingLog
 from voxloom.training.sampling import window_for
 from voxloom.training.settings import InferenceSettings, TrainingSettings
 
@@ -144,12 +153,18 @@ class LandmarkTraining:
         """Rows of recall per level."""
         names, wanted = self.layout.names, self.training.monitor
         monitor = "val_recall" if wanted == "val_dice" else wanted  # recipes of old runs name the default of label maps
-        known = ["train_loss", "val_recall", *(f"val_recall_{name}" for name in names)]
+        known = ["train_loss", VAL_LOSS, "val_recall", *(f"val_recall_{name}" for name in names), *self.map_columns]
         if monitor not in known:
             what = f"`training.monitor: {monitor}` is not in the log"
             raise BadInput(what, self.folder, f"Known: {', '.join(known)}")
         path, gain = self.folder / "log.csv", self.training.least_gain
-        return TrainingLog(path, names, score="recall", monitor=monitor, least_gain=gain)
+        return TrainingLog(path, names, score="recall", monitor=monitor, least_gain=gain, further=self.map_columns)
+
+    @property
+    def map_columns(self) -> list[str]:
+        """Columns of the log for the fuzzy Dice of the maps: their mean, and each where there is one per level."""
+        each = [f"val_map_dice_{name}" for name in self.layout.names] if self.layout.maps == "level" else []
+        return ["val_map_dice", *each]
 
     def build_validator(self, device: torch.device) -> LandmarkValidator | None:
         """Recall on whole validation cases."""
@@ -180,22 +195,48 @@ class LandmarkValidator:
     job: LandmarkTraining
     device: torch.device
 
-    def scores(self, network: nn.Module) -> tuple[list[float], float]:
-        """Recall per level: the share of true landmarks with a predicted point within ``landmarks.within`` mm (3D); no loss."""
+    def scores(self, network: nn.Module) -> Measured:
+        """Recall per level, and loss and fuzzy Dice of the maps (Lamerigts 2017, figures 7.4, B.1 to B.3 and C.1 to C.4).
+
+        Recall is the share of true landmarks with a predicted point within ``landmarks.within`` mm (3D).
+        """
         was_training = network.training
         network.eval()
         hits: dict[str, list[float]] = {name: [] for name in self.job.layout.names}
+        losses, dice, loss = [], [], self.job.build_loss()
         for case in self.job.validation.values():
-            found = centers(self._points(network, case))
+            maps = self._maps(network, case)
+            found = centers(read_points(maps, case.affine, self.job.layout, self.job.landmarks))
+            of_case, of_maps = self._measured(maps, case, loss)
+            losses.append(of_case)
+            dice.append(of_maps)
             for key, true in centers(self.job.layout.known(case.points)).items():
                 place = found.get(key)
                 far = np.inf if place is None else np.linalg.norm(np.subtract(place.position, true.position))
                 hits[key.name].append(float(far <= self.job.landmarks.within))
         network.train(was_training)
-        return [float(np.mean(values)) if values else 1.0 for values in hits.values()], math.nan
+        recall = [float(np.mean(values)) if values else 1.0 for values in hits.values()]
+        each = [mean_of(column) for column in zip(*dice, strict=True)]
+        further = dict(zip(self.job.map_columns, [mean_of(each), *each], strict=False))
+        return Measured(recall, mean_of(losses), further)
 
-    def _points(self, network: nn.Module, case: LandmarkCase) -> tuple[Any, ...]:
-        maps = predict_maps(
+    def _measured(self, maps: NDArray[np.float32], case: LandmarkCase, loss: nn.Module) -> tuple[float, list[float]]:
+        """The loss of a whole case, and the fuzzy Dice of each of its maps."""
+        job = self.job
+        target = paint_target(
+            job.layout.by_map(case.points),
+            case.shape,
+            case.affine,
+            kind=job.landmarks.target,
+            radius=job.landmarks.radius,
+            slice_axis=2 if job.landmarks.is_slab else None,
+        )
+        found, true = torch.from_numpy(maps), torch.from_numpy(target)
+        of_case = loss(logits_of(found[None], output_of(job.landmarks)), true[None])
+        return float(of_case), fuzzy_dice(found, true).tolist()
+
+    def _maps(self, network: nn.Module, case: LandmarkCase) -> NDArray[np.float32]:
+        return predict_maps(
             [network],
             case.source.image(),
             self.job.landmarks,
@@ -205,4 +246,9 @@ class LandmarkValidator:
             device=self.device,
             precision=self.job.training.precision,
         )
-        return read_points(maps, case.affine, self.job.layout, self.job.landmarks)
+
+
+def mean_of(values: Sequence[float]) -> float:
+    """The mean of what is a number; not a number where nothing is."""
+    known = [value for value in values if not math.isnan(value)]
+    return float(np.mean(known)) if known else math.nan

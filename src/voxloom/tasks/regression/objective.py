@@ -63,6 +63,14 @@ class Scale:
         told = zip(self.names, target * self.sds + self.means, strict=True)
         return ", ".join(f"{name} {'unknown' if np.isnan(v) else format(v, '.4g')}" for name, v in told)
 
+    def check_part(self, train: Sequence[Vector], val: Sequence[Vector], name: str, where: Any) -> list[str]:
+        """Nothing to note (BadInput for a target that does not vary among the training cases of a part)."""
+        spread = np.nanstd(np.array(train, dtype=float), axis=0)
+        if flat := [target for target, sd in zip(self.names, spread, strict=True) if not sd > 0]:
+            what = f"{flat[0]} does not vary among the training cases of {name}"
+            raise BadInput(what, where, "Hold out less (folds.hold_out, folds.count), or add cases")
+        return []
+
     def values(self, answers: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         """Numbers (n, T) in their own units, and their SDs where the network says them, of answers (n, L)."""
         width = len(self.names)

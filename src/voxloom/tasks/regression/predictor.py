@@ -38,6 +38,11 @@ class NumberAnswer:
     sds: tuple[float, ...]
     promise: float | None = None
 
+    @property
+    def unsure(self) -> tuple[float, ...]:
+        """How unsure each number is: what the networks say of their error, else their spread."""
+        return tuple(s if math.isfinite(s) else d for s, d in zip(self.sds, self.spread, strict=True))
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values; what is not known, or has no bound, is left out."""
         found: dict[str, Any] = {}

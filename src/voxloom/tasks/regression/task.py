@@ -19,9 +19,9 @@ from voxloom.errors import BadInput
 from voxloom.evaluation.compare_numbers import NUMBERS
 from voxloom.evaluation.conformal import check_errors, quantile
 from voxloom.evaluation.paired import Comparison
-from voxloom.evaluation.regression import NumberEvaluation, NumberRow
+from voxloom.evaluation.regression import NumberEvaluation, NumberRow, error_by_band
 from voxloom.evaluation.scores import NUMBER_SCORES
-from voxloom.files import write_text
+from voxloom.files import read_json, write_text
 from voxloom.report.cards.whole_cases import Numbers
 from voxloom.report.class_table import target_rows
 from voxloom.run.run import Run
@@ -77,10 +77,6 @@ class Regression(WholeCaseTask):
         networks = self.networks(run.folds, wish.device, wish.tta)
         return NumberPredictor.load(networks, run.folds, NumberCalibration.of(run.folder))
 
-    def predict_case(self, predictor: NumberPredictor, case: Case) -> NumberAnswer:
-        """With the covariates of the case."""
-        return predictor.predict(case.read_image(), case.attributes)
-
     def measure(self, run: Run, predictor: Any, predictions: Sequence[Path], out: Path) -> list[Path]:
         """One table of all answers."""
         text = io.StringIO()
@@ -111,7 +107,17 @@ class Regression(WholeCaseTask):
     ) -> list[str]:
         """Truth and prediction of every target that is known."""
         rows = [
-            NumberRow(case.id, case.patient, name, truth, prediction.values[n], prediction.low[n], prediction.high[n])
+            NumberRow(
+                case.id,
+                case.patient,
+                name,
+                truth,
+                prediction.values[n],
+                prediction.low[n],
+                prediction.high[n],
+                prediction.unsure[n],
+                math.nan if prediction.promise is None else prediction.promise,
+            )
             for n, (name, truth) in enumerate(zip(predictor.meaning.names, predictor.meaning.raw(case), strict=True))
             if not math.isnan(truth)
         ]
@@ -119,6 +125,22 @@ class Regression(WholeCaseTask):
         if not rows:
             return ["has no target and is not scored"]
         return [TOLD] if was_used(case, predictor.calibration.used) else []
+
+    def figures(
+        self, run: Run, labels: Labels | None, cases: Sequence[Case], folder: Path, predictions: Mapping[str, Path]
+    ) -> dict[str, Any]:
+        """Errors in the bands that the recipe states, per target."""
+        edges, meaning = self.own_settings(run.recipe).bands, self.meaning_from(run.data["dataset"]["meaning"])
+        if not edges:
+            return {}
+        answers = {case.id: read_json(predictions[case.id])["targets"] for case in cases}
+        found = {}
+        for n, name in enumerate(meaning.names):
+            known = [(case, meaning.raw(case)[n]) for case in cases]
+            kept = [(case, truth) for case, truth in known if not math.isnan(truth)]
+            truth, guess = np.array([t for _, t in kept]), np.array([answers[c.id][name]["value"] for c, _ in kept])
+            found[name] = error_by_band(truth, guess, edges, [case.patient for case, _ in kept]) if kept else []
+        return {"stated_bands": found}
 
     def settle(self, study: Study, scored: Mapping[str, NumberEvaluation]) -> tuple[dict[str, Table], dict[str, Any]]:
         """Conformal half-widths by the errors of the held-out cases."""

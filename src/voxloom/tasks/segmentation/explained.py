@@ -16,8 +16,8 @@ from voxloom.attribution import Explainable, Question, Windows
 from voxloom.attribution.explainable import Method, Score, Triple
 from voxloom.errors import BadInput
 from voxloom.inference.views import Member
+from voxloom.networks.layout import to_layout
 from voxloom.tasks.segmentation.predictor import Predictor
-from voxloom.training.module import to_layout
 
 SAYS = "mean log odds of the label over the voxels predicted as it"
 #: Maps of labels are seen through their windows; pooling, and so CAM, is of networks that answer for a case.

@@ -47,6 +47,13 @@ from voxloom.training.weights import load_weights
 from voxloom.volume import Volume
 
 
+@dataclass(frozen=True, eq=False)
+class Mended(Volume):
+    """A label map after post-processing, and ``before``, its values (I, J, K) without it; None where there is none to do."""
+
+    before: np.ndarray | None = None
+
+
 @dataclass(frozen=True)
 class Predictor:
     """The networks of a run, ready to predict.
@@ -184,11 +191,28 @@ class Predictor:
         refuse_channels(volume, self.channels, self.may_lack)
         if self.trained_on is not None:
             self.trained_on.warn(volume)
-        labels = self._labels(volume)
+        return Volume(self._mended(volume, self._labels(volume))[None], volume.affine, dict(volume.meta))
+
+    def predict_with_before(self, volume: Volume) -> Mended:
+        """The label map of one scan, and the one before post-processing; see ``predict``."""
+        refuse_channels(volume, self.channels, self.may_lack)
+        if self.trained_on is not None:
+            self.trained_on.warn(volume)
+        before = self._labels(volume)
+        after = self._mended(volume, before)
+        kept = before if self.largest or self.mendings else None
+        return Mended(after[None], volume.affine, dict(volume.meta), kept)
+
+    def _mended(self, volume: Volume, labels: np.ndarray) -> np.ndarray:
+        """Outer label values (I, J, K) after the run's post-processing."""
+        if self.largest:
+            labels = keep_largest(labels, self.labels, self.largest)
+        if not self.mendings:
+            return labels
         with self.activations(volume) as activations:
             for mending in self.mendings:
                 labels = mending.apply(labels, self.labels, volume.affine, activations)
-        return Volume(labels[None], volume.affine, dict(volume.meta))
+        return labels
 
     def probabilities(self, volume: Volume, out: np.ndarray | None = None) -> np.ndarray:
         """Probabilities float16 (L, I, J, K) on the scan's own grid: background first, or one per region.
@@ -259,15 +283,14 @@ class Predictor:
         )
 
     def _labels(self, volume: Volume) -> np.ndarray:
-        """Outer label values (I, J, K)."""
+        """Outer label values (I, J, K) before post-processing."""
         with self.views(volume) as seen:
             if len(seen) == 1:
                 inner = restore_labels(partial(self.slabs, seen[0]), seen[0].geometry, self.labels)
             else:
                 with self._mean(volume, seen) as mean:
                     inner = decide(iter(mean), self.labels)
-        outer = self.labels.decode(inner)
-        return keep_largest(outer, self.labels, self.largest) if self.largest else outer
+        return self.labels.decode(inner)
 
     @contextlib.contextmanager
     def _mean(self, volume: Volume, seen: Sequence[View]) -> Iterator[np.ndarray]:

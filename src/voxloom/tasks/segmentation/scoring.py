@@ -31,7 +31,7 @@ WORTHWHILE_GAIN = 1e-4
 
 def settle(study: Study, scored: Mapping[str, Evaluation]) -> tuple[dict[str, Table], dict[str, Any]]:
     """Decide on the largest component and on post-processing; the tables that hold then, and the entries of the summary."""
-    folder, dataset, labels = study.folder, study.dataset, study.labels
+    folder, dataset, labels, raw = study.folder, study.dataset, study.labels, scored
     held_out = {f"fold_{n}": fold.val for n, fold in enumerate(study.folds)}
     largest = decide_largest(folder, dataset, labels, held_out)
     if largest:
@@ -39,6 +39,9 @@ def settle(study: Study, scored: Mapping[str, Evaluation]) -> tuple[dict[str, Ta
     mendings = decide_mendings(folder, dataset, labels, held_out)
     if any(mending.used for mending in mendings):
         scored = {name: score_again(folder / name, dataset, held_out[name], labels, ()) for name in scored}
+    if scored is not raw:
+        for name, table in scored.items():
+            table.before = raw[name]
     return dict(scored), {"largest_component": list(largest), "postprocess": as_json(mendings)}
 
 

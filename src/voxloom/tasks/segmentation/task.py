@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from voxloom.attribution import Explainable
-from voxloom.dataset import Case, Dataset, Labels
+from voxloom.dataset import Case, Dataset, Fold, Labels
 from voxloom.dataset.inspect import Fingerprint
 from voxloom.errors import BadInput
 from voxloom.evaluation import Evaluation, evaluate_case, robustness
@@ -26,19 +26,22 @@ from voxloom.formats import read_label, write_volume
 from voxloom.prepare import PreparedCase, Statistics
 from voxloom.recipe.recipe import Recipe
 from voxloom.report.dice_table import dice_rows, metric_rows
+from voxloom.report.panels import Overlay, Scene
+from voxloom.report.parts import file_stem
 from voxloom.run.matching import MatchedCases, matched_cases
 from voxloom.run.mirroring import without_sided_mirrors
 from voxloom.run.run import Run
 from voxloom.run.scans import Scan
-from voxloom.tasks.panels import Panel
+from voxloom.tasks.panels import Shown, gray_of, patch_scene
 from voxloom.tasks.plan_page import plan_page, plan_rows, under_budget
 from voxloom.tasks.predicted import PredictedCases
 from voxloom.tasks.segmentation.explained import explain_labels
 from voxloom.tasks.segmentation.facts import complete, gather_facts, reasons_of
 from voxloom.tasks.segmentation.material import usable_cases
-from voxloom.tasks.segmentation.predictor import Predictor
+from voxloom.tasks.segmentation.predictor import Mended, Predictor
 from voxloom.tasks.segmentation.scores import read_scores
 from voxloom.tasks.segmentation.scoring import read_tables, settle
+from voxloom.tasks.segmentation.slices import score_slices
 from voxloom.tasks.segmentation.stress import STRESS
 from voxloom.tasks.segmentation.structures import score_structures, write_structures
 from voxloom.tasks.segmentation.truth import truth_of
@@ -46,7 +49,7 @@ from voxloom.tasks.segmentation.tta import views_told, with_tta
 from voxloom.tasks.settings import Settings, resolve
 from voxloom.tasks.stressed import StressTest
 from voxloom.tasks.study import Study
-from voxloom.tasks.task import PLAIN, Calibrated, Example, Material, Planned, Table, Wish
+from voxloom.tasks.task import PLAIN, Calibrated, Example, Extras, Material, Planned, Table, Wish
 from voxloom.volume import Volume
 
 if TYPE_CHECKING:
@@ -68,7 +71,7 @@ class Segmentation:
     stress: StressTest | None = STRESS
     calibrates = False
     trained_on = "label maps"
-    cannot: Mapping[str, str] = {}
+    cannot: Mapping[str, str] = {"predict --cutouts": "cut volumes out around points"}
     unused: Mapping[str, str] = {}
 
     def material(self, dataset: Dataset, recipe: Recipe, about: Mapping[str, Any] | None = None) -> Material:
@@ -89,6 +92,10 @@ class Segmentation:
     def settled(self, recipe: Recipe, material: Material) -> tuple[Recipe, str | None]:
         """No mirror images that exchange left and right labels."""
         return without_sided_mirrors(recipe, labels_of(material).names)
+
+    def check_folds(self, material: Material, folds: Sequence[Fold]) -> list[str]:
+        """Every part will do."""
+        return []
 
     def describe(self, material: Material) -> dict[str, Any]:
         """Labels and values."""
@@ -146,7 +153,7 @@ class Segmentation:
     def open(self, run: Run, wish: Wish = PLAIN) -> Predictor:
         """All folds with the run's post-processing."""
         if wish.abstain is not None:
-            raise BadInput("--abstain is for runs that were trained on points", run.folder, "Leave it out")
+            raise BadInput("--abstain is for runs on points or classes", run.folder, "Leave it out")
         predictor = Predictor.of(run, device=wish.device)
         return with_tta(predictor, wish.seed) if wish.tta else predictor
 
@@ -159,9 +166,13 @@ class Segmentation:
         """None."""
         return None, {}
 
+    def focus(self, predictor: Any, volume: Volume, around: Path) -> Volume:
+        """All of it."""
+        raise BadInput(f"--around is for runs that look at a crop, not for those on {self.trained_on}", around)
+
     def predict_case(self, predictor: Any, case: Case) -> Any:
-        """By its image."""
-        return predictor.predict(case.read_image())
+        """By its image; the label map before post-processing is kept for the figures."""
+        return predictor.predict_with_before(case.read_image())
 
     def predict(self, predictor: Any, volume: Volume) -> Volume:
         """A label map."""
@@ -180,6 +191,19 @@ class Segmentation:
         """A label map in any format that holds one."""
         return write_volume(prediction, folder / f"{name}{ending or self.ending}")
 
+    def extras(
+        self, predictor: Predictor, volume: Volume, prediction: Volume, out: Path, name: str, wanted: Extras
+    ) -> list[Path]:
+        """Probability maps of every label on the scan's own grid, before post-processing."""
+        labels = predictor.labels
+        found, first = predictor.probabilities(volume), 0 if labels.has_regions else 1
+        return [
+            write_volume(
+                volume.with_data(found[first + n][None].astype(np.float32)), out / "maps" / f"{name}_{stem}.nii.gz"
+            )
+            for n, stem in enumerate(map(file_stem, labels.names))
+        ]
+
     def table(self, predictor: Predictor) -> Evaluation:
         """A row per case and label."""
         return Evaluation(predictor.labels.names, measures=predictor.measures)
@@ -196,6 +220,9 @@ class Segmentation:
         """Overlap and distances per label, on the case's own grid."""
         truth, meant = truth_of(case), labels or predictor.labels
         table.add(case.id, evaluate_case(prediction, truth, meant, table.measures), patient=case.patient)
+        if isinstance(prediction, Mended) and prediction.before is not None:
+            raw = evaluate_case(prediction.with_data(prediction.before[None]), truth, meant, table.measures)
+            table.add_before(case.id, raw, patient=case.patient)
         told = "of the truth is not a label of the run and counts as background"
         return [f"value {value} {told}" for value in undeclared_values(truth, meant)]
 
@@ -210,29 +237,38 @@ class Segmentation:
     def figures(
         self, run: Run, labels: Labels | None, cases: Sequence[Case], folder: Path, predictions: Mapping[str, Path]
     ) -> dict[str, Any]:
-        """Of single structures, where the recipe counts them."""
+        """Of single structures, where the recipe counts them, and of single slices, where the network sees slices."""
         assert labels is not None
-        return score_structures(run, labels, predictions, cases, folder)
+        structures = score_structures(run, labels, predictions, cases, folder)
+        return {**structures, **score_slices(run, labels, predictions, cases, folder)}
 
     def calibrate(self, run: Run, table: Any, promise: float, name: str, cases: Sequence[Case] = ()) -> Calibrated:
         """Not its own."""
         raise BadInput("its answers are not calibrated so", run.folder)
 
-    def batch_panels(self, study: Study, images: NDArray[Any], targets: NDArray[Any]) -> list[Panel]:
+    def batch_panels(
+        self, study: Study, images: NDArray[Any], targets: NDArray[Any], spacing: NDArray[Any]
+    ) -> list[Shown]:
         """The first channel with the contours of the labels."""
-        flat, spacing = images.ndim == 4, study.settings.spacing
-        pairs = ((i[0][..., None], t[..., None]) if flat else (i[0], t) for i, t in zip(images, targets, strict=True))
-        return [Panel(image, spacing, ((inner, "-"),)) for image, inner in pairs]
+        shown = []
+        for n, (image, inner, mm) in enumerate(zip(images, targets, spacing, strict=True), start=1):
+            outer = study.labels.decode(inner if images.ndim == 5 else inner[..., None])
+            scene = patch_scene(study, image, mm, [Overlay(outer)], study.labels)
+            shown.append(Shown(scene, f"patch {n}"))
+        return shown
 
-    def result_panels(self, held: PredictedCases, cases: Sequence[str]) -> list[Panel]:
-        """Truth as solid and prediction as dashed contours."""
+    def result_panels(self, held: PredictedCases, cases: Sequence[str]) -> list[Shown]:
+        """Truth as solid and prediction as dashed contours; behind the name of a volume its mean Dice over labels."""
         labels, shown = held.labels, []
         assert labels is not None
+        scores = read_tables(held.tables).case_means("dice")
+        window, modality = gray_of(held.run)
         for name in cases:
             case = held.cases[name]
-            image, truth, found = case.read_image(), truth_of(case), read_label(held.predictions[name])
-            masks = (labels.encode(truth.data[0]), "-"), (labels.encode(found.data[0]), "--")
-            shown.append(Panel(image.present[0].astype(np.float32), image.spacing, masks, name))
+            image, maps = case.read_image(), [(truth_of(case), "-"), (read_label(held.predictions[name]), "--")]
+            scene = Scene.of_volume(image, maps, labels, window=window, modality=modality)
+            whole = name in scores and 1 not in image.shape
+            shown.append(Shown(scene, f"{name} ({scores[name]:.2f})" if whole else name))
         return shown
 
     def rows(self, summary: Mapping[str, Any] | None) -> list[list[str]]:

@@ -20,7 +20,7 @@ from voxloom.losses import DeepSupervisionLoss, SegmentationLoss
 from voxloom.networks import AnyNetworkSettings, SegmentationNetwork, build_network
 from voxloom.prepare import PLAIN_SLICES, SliceSettings
 from voxloom.tasks.segmentation.feed import PatchFeed
-from voxloom.tasks.segmentation.validation import Validator
+from voxloom.tasks.segmentation.validation import DISTANCES, LARGEST_LOSS, Validator
 from voxloom.training.first_weights import set_first_weights
 from voxloom.training.init import RANDOM, InitSettings
 from voxloom.training.log import VAL_LOSS, TrainingLog
@@ -114,7 +114,10 @@ class SegmentationTraining:
     def build_log(self) -> TrainingLog:
         """Rows of Dice per label."""
         path, monitor = self.folder / "log.csv", self._monitored()
-        return TrainingLog(path, self.labels.names, monitor=monitor, least_gain=self.training.least_gain)
+        further = DISTANCES if self.training.distances else ()
+        return TrainingLog(
+            path, self.labels.names, monitor=monitor, least_gain=self.training.least_gain, further=further
+        )
 
     def build_validator(self, device: torch.device) -> Validator | None:
         """Dice on whole validation cases."""
@@ -129,13 +132,16 @@ class SegmentationTraining:
             device=device,
             channels_last=self.training.channels_last,
             stack=self.slices.stack,
-            loss=self.build_loss().to(device) if self.training.monitor == VAL_LOSS else None,
+            loss=self.build_loss().to(device),
+            largest=None if self.training.monitor == VAL_LOSS else LARGEST_LOSS,
+            distances=self.training.distances,
         )
 
     def _monitored(self) -> str:
         """The column that decides; BadInput where the log has no such column."""
         name = self.training.monitor
-        known = ["train_loss", VAL_LOSS, "val_dice", *(f"val_dice_{label}" for label in self.labels.names)]
+        further = DISTANCES if self.training.distances else ()
+        known = ["train_loss", VAL_LOSS, "val_dice", *(f"val_dice_{label}" for label in self.labels.names), *further]
         if name not in known:
             raise BadInput(f"`training.monitor: {name}` is not in the log", self.folder, f"Known: {', '.join(known)}")
         if not self.validation and name != "train_loss":

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from voxloom.attribution import Explainable, Question, Windows
+from voxloom.attribution.explainable import looks_at_all
 from voxloom.inference.views import Member
+from voxloom.networks.layout import to_layout
+from voxloom.tasks.whole_case.crop import focused_scan, refuse_whole
 from voxloom.tasks.whole_case.material import scaled
 from voxloom.tasks.whole_case.predictor import CasePredictor
-from voxloom.training.module import to_layout
+from voxloom.tasks.whole_case.settings import CropSettings
 from voxloom.volume import Volume
 
 
@@ -39,7 +43,14 @@ def explain_cases(
         says=says,
         chosen=chosen,
         may_lack=networks.may_lack,
+        focus=looks_at_all if networks.crop is None else partial(box_of, networks.crop),
+        refuse=partial(refuse_whole, crop=networks.crop),
     )
+
+
+def box_of(crop: CropSettings, volume: Volume, around: Path) -> Volume:
+    """The box that the networks look at."""
+    return focused_scan(volume, crop, around)
 
 
 def call(networks: CasePredictor, network: nn.Module, window: Tensor, attributes: Mapping[str, Any]) -> Tensor:

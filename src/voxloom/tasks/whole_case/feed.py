@@ -9,9 +9,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from voxloom.augment import Augmenter
+from voxloom.networks.layout import to_layout
 from voxloom.training.feed import draw_changes
 from voxloom.training.job import Batch
-from voxloom.training.module import to_layout
 from voxloom.training.phases import phase_at
 from voxloom.training.settings import TrainingSettings
 

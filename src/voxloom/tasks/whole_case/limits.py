@@ -7,6 +7,8 @@ from voxloom.evaluation.measures import Measures
 #: Verb of ``voxloom.tasks.abilities`` -> what such a run cannot do, and what to do instead.
 CANNOT = {
     "predict --uncertainty": "write maps of uncertainty; its answers carry their spread over folds and views",
+    "predict --maps": "write probability maps; its answers carry their probabilities",
+    "predict --cutouts": "cut volumes out around points",
     "show slices": "be drawn slice by slice by Dice; draw whole cases: show results",
     "show activations": "show activations of a window with foreground; its kernels can be shown",
     "review": "be reviewed by Dice; report.html lists its top losses",

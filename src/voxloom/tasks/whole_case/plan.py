@@ -129,7 +129,7 @@ def choose_grid(
         size = np.array(resized) if resized is not None else np.ceil(field / spacing)
         patch = [int(MULTIPLE * max(1, -(-n // MULTIPLE))) if n > 1 else 1 for n in size]
     values = {"orientation": "RAS", "normalize": list(normalization(kinds)), **given}
-    if resized is None:
+    if resized is None and not given.get("spacing"):  # null axes of a recipe keep every case's own
         values["spacing"] = [float(s) for s in spacing]
     if flat:
         patch = [patch[0], patch[1], 1]

@@ -22,7 +22,9 @@ from voxloom.networks.case_networks import build_case_network
 from voxloom.networks.case_settings import CaseNetworkSettings, case_network_settings
 from voxloom.prepare import PrepareSettings, Statistics, prepare_image
 from voxloom.run.scans import read_channels, refuse_channels
+from voxloom.tasks.whole_case.crop import refuse_whole
 from voxloom.tasks.whole_case.material import scaled
+from voxloom.tasks.whole_case.settings import CropSettings
 from voxloom.tasks.whole_case.training import answer
 from voxloom.training.settings import TrainingSettings
 from voxloom.training.weights import load_weights
@@ -45,6 +47,7 @@ class CasePredictor:
     device : where the networks live.
     views : changed views of test-time augmentation; 0 sees the scan as it is alone.
     may_lack : whether the networks learned to do without a channel.
+    crop : what of a scan they look at.
     """
 
     members: tuple[Member, ...]
@@ -57,6 +60,7 @@ class CasePredictor:
     covariates: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     views: int = 0
     may_lack: bool = False
+    crop: CropSettings | None = None
 
     @classmethod
     def from_folds(cls, folders: Sequence[Path], *, device: str = "auto", views: int = 0) -> CasePredictor:
@@ -81,6 +85,7 @@ class CasePredictor:
             covariates={name: (float(m), float(s)) for name, (m, s) in about["covariates"].items()},
             views=views,
             may_lack=about["augment"]["channel_dropout"] > 0,
+            crop=CropSettings.model_validate(about["crop"]) if about.get("crop") else None,
         )
 
     def answers(
@@ -99,6 +104,7 @@ class CasePredictor:
         """
         volume = source if isinstance(source, Volume) else read_channels(source, resample_tilt)
         refuse_channels(volume, self.channels, self.may_lack)
+        refuse_whole(volume, self.crop)
         numbers = torch.from_numpy(scaled(attributes or {}, self.covariates))[None].to(self.device)
         found = []
         for member in self.members:

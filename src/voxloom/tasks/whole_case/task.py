@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ValidationError
 
-from voxloom.dataset import Case, Dataset, Labels
+from voxloom.dataset import Case, Dataset, Fold, Labels
 from voxloom.dataset.inspect import Fingerprint
 from voxloom.errors import BadInput
 from voxloom.files import write_text
@@ -24,17 +25,19 @@ from voxloom.prepare import PreparedCase, Statistics
 from voxloom.recipe.keys import as_bad_input
 from voxloom.recipe.recipe import Recipe
 from voxloom.report.cards.subject import Subject
+from voxloom.report.panels import Scene
 from voxloom.run.cases import joined_cases
 from voxloom.run.matching import MatchedCases, ordered_cases
 from voxloom.run.run import Run
 from voxloom.run.scans import Scan
-from voxloom.tasks.panels import Panel
+from voxloom.tasks.panels import Shown, gray_of, patch_scene
 from voxloom.tasks.plan_page import plan_page, plan_rows, under_budget
 from voxloom.tasks.predicted import PredictedCases
 from voxloom.tasks.settings import Settings, resolve
 from voxloom.tasks.study import Study
-from voxloom.tasks.task import Calibrated, Material, Planned, Wish
+from voxloom.tasks.task import Calibrated, Extras, Material, Planned, Wish
 from voxloom.tasks.whole_case.calibration import CALIBRATION, write_calibration
+from voxloom.tasks.whole_case.crop import cropped, focused_scan
 from voxloom.tasks.whole_case.limits import CANNOT, UNUSED
 from voxloom.tasks.whole_case.material import WholeCaseMaterial, scales_of
 from voxloom.tasks.whole_case.noise import step_timer
@@ -68,7 +71,10 @@ class WholeCaseTask(ABC):
 
     @abstractmethod
     def meaning_of(self, dataset: Dataset, settings: Any) -> Any:
-        """What the targets of a data set are; has ``target(case)``, ``words(target)``, ``outputs`` and ``to_dict()``."""
+        """What the targets of a data set are.
+
+        It has ``target(case)``, ``words(target)``, ``check_part(train, val, name, where)``, ``outputs`` and ``to_dict()``.
+        """
 
     @abstractmethod
     def meaning_from(self, values: Mapping[str, Any]) -> Any:
@@ -84,27 +90,37 @@ class WholeCaseTask(ABC):
 
     def material(self, dataset: Dataset, recipe: Recipe, about: Mapping[str, Any] | None = None) -> WholeCaseMaterial:
         """The training cases that have a target; those left out are told."""
-        whole, settings = joined_cases(dataset, recipe), self.own_settings(recipe)
+        settings = self.own_settings(recipe)
+        whole = focused_set(joined_cases(dataset, recipe), settings)
         meaning = self.meaning_of(whole, settings) if about is None else self.meaning_from(about["meaning"])
         targets = {case.id: target for case in whole if (target := meaning.target(case)) is not None}
         if not targets:
             raise BadInput("no case has a target to train on", dataset.root, self.remedy)
         left = len(whole) - len(targets)
-        notes = (f"{left} of {len(whole)} cases have no target and are left out",) if left else ()
-        cases = whole.subset(list(targets))
+        notes: tuple[str, ...] = (f"{left} of {len(whole)} cases have no target and are left out",) if left else ()
+        notes += self.notes_on(whole, targets, meaning)
+        cases = [self.with_stratum(whole[name], target, meaning) for name, target in targets.items()]
         plain = Dataset.from_cases(
             whole.name,
-            cases.cases,
+            cases,
             whole.channels,
             root=whole.root,
             channel_kinds=whole.channel_kinds,
             notes=whole.notes,
         )
         if about is None:
-            covariates = scales_of(cases.cases, settings.covariates, dataset.root)
+            covariates = scales_of(cases, settings.covariates, dataset.root)
         else:
             covariates = {name: (float(m), float(s)) for name, (m, s) in about["covariates"].items()}
         return WholeCaseMaterial(plain, targets=targets, covariates=covariates, meaning=meaning, notes=notes)
+
+    def notes_on(self, dataset: Dataset, targets: Mapping[str, np.ndarray], meaning: Any) -> tuple[str, ...]:
+        """What a reader must know of the targets."""
+        return ()
+
+    def with_stratum(self, case: Case, target: np.ndarray, meaning: Any) -> Case:
+        """The case with what folds are stratified by."""
+        return case
 
     def annotated(self, case: Case) -> bool:
         """Whether it has a target at all; which one is asked for is known to the run alone."""
@@ -114,7 +130,9 @@ class WholeCaseTask(ABC):
         self, recipe: Recipe, labels: Labels | None, channels: Sequence[str], dataset: Dataset, cases: Sequence[Case]
     ) -> MatchedCases:
         """Targets are read by the run's own rules; classes that it does not know are refused when a case is scored."""
-        return ordered_cases(channels, dataset, cases)
+        crop = self.own_settings(recipe).crop
+        found = ordered_cases(channels, dataset, cases)
+        return replace(found, cases=tuple(cropped(case, crop) for case in found.cases))
 
     def settled(self, recipe: Recipe, material: Material) -> tuple[Recipe, str | None]:
         """Nothing contradicts."""
@@ -128,6 +146,14 @@ class WholeCaseTask(ABC):
     def remarks(self, prediction: Any) -> tuple[str | None, dict[str, Any]]:
         """None."""
         return None, {}
+
+    def check_folds(self, material: Material, folds: Sequence[Fold]) -> list[str]:
+        """Who was left out and what is odd among the targets, and what the parts lack."""
+        m = own(material)
+        parts = [([m.targets[name] for name in fold.train], [m.targets[name] for name in fold.val]) for fold in folds]
+        return [
+            note for n, part in enumerate(parts) for note in m.meaning.check_part(*part, f"fold {n}", m.dataset.root)
+        ]
 
     def describe(self, material: Material) -> dict[str, Any]:
         """What the targets mean, and the scale of the covariates."""
@@ -209,23 +235,41 @@ class WholeCaseTask(ABC):
             "augment": s.augment.model_dump(mode="json"),
             "channels": list(study.dataset.channels),
             "covariates": {name: list(scale) for name, scale in m.covariates.items()},
+            "crop": s.own.crop.model_dump(mode="json") if s.own.crop is not None else None,
             "meaning": m.meaning.to_dict(),
             "statistics": statistics.to_dict() if statistics else None,
             "trained_on": list(study.folds[number].train),
         }
 
     def refuse_abstain(self, run: Run, wish: Wish) -> None:
-        """Whole cases are answered always; how sure the answer is stands beside it."""
+        """Numbers are answered always; how sure the answer is stands beside it."""
         if wish.abstain is not None:
-            raise BadInput("--abstain is for runs that were trained on points", run.folder, "Leave it out")
+            raise BadInput("--abstain is for runs on points or classes", run.folder, "Leave it out")
 
     def predict(self, predictor: Any, volume: Volume) -> Any:
         """Without covariates, which a scan alone does not know."""
         return predictor.predict(volume)
 
+    def predict_case(self, predictor: Any, case: Case) -> Any:
+        """With the covariates of the case, and the box that the run looks at."""
+        return predictor.predict(cropped(case, predictor.networks.crop).read_image(), case.attributes)
+
+    def focus(self, predictor: Any, volume: Volume, around: Path) -> Volume:
+        """The box that the run looks at."""
+        crop = predictor.networks.crop
+        if crop is None:
+            raise BadInput("--around is for runs that look at a crop, and this one looks at whole scans", around)
+        return focused_scan(volume, crop, around)
+
     def networks(self, folds: Sequence[Path], device: str, tta: bool) -> CasePredictor:
         """The networks of folds."""
         return CasePredictor.from_folds(folds, device=device, views=VIEWS if tta else 0)
+
+    def extras(
+        self, predictor: Any, volume: Volume, prediction: Any, out: Path, name: str, wanted: Extras
+    ) -> list[Path]:
+        """Nothing: ``cannot`` refuses what there is to ask for."""
+        return []
 
     def ending_of(self, scan: Scan, wanted: str | None) -> str:
         """JSON."""
@@ -240,21 +284,23 @@ class WholeCaseTask(ABC):
         write_text(path, json.dumps({"case": name, **prediction.to_dict()}, indent=2, ensure_ascii=False) + "\n")
         return path
 
-    def batch_panels(self, study: Study, images: NDArray[Any], targets: NDArray[Any]) -> list[Panel]:
+    def batch_panels(
+        self, study: Study, images: NDArray[Any], targets: NDArray[Any], spacing: NDArray[Any]
+    ) -> list[Shown]:
         """The first channel, and the target in words."""
-        told, spacing = own(study.material).meaning, study.settings.spacing
-        firsts = (image[0][..., None] if images.ndim == 4 else image[0] for image in images)
+        told = own(study.material).meaning
         return [
-            Panel(image, spacing, (), f"target {told.words(target)}")
-            for image, target in zip(firsts, targets, strict=True)
+            Shown(patch_scene(study, image, mm), f"target {told.words(target)}")
+            for image, target, mm in zip(images, targets, spacing, strict=True)
         ]
 
-    def result_panels(self, held: PredictedCases, cases: Sequence[str]) -> list[Panel]:
+    def result_panels(self, held: PredictedCases, cases: Sequence[str]) -> list[Shown]:
         """The first channel, with truth and answer in words."""
         table, shown = self.read_table(held.tables, held.run), []
+        window, modality = gray_of(held.run)
         for name in cases:
-            image = held.cases[name].read_image()
-            shown.append(Panel(image.present[0].astype(np.float32), image.spacing, (), f"{name}: {table.words(name)}"))
+            scene = Scene.of_volume(held.cases[name].read_image(), [], None, window=window, modality=modality)
+            shown.append(Shown(scene, f"{name}: {table.words(name)}"))
         return shown
 
     @abstractmethod
@@ -303,6 +349,20 @@ def check_rows(check: Mapping[str, Any] | None, what: str, size: str) -> list[li
     told = f"{100 * check['held']:.0f} % [{100 * check['low']:.0f}, {100 * check['high']:.0f}] of {check['patients']} patients"
     width = "no bound" if check["size"] is None else f"{check['size']:.3g}"
     return [[f"{what} that held the truth ({100 * check['promise']:.0f} % promised)", told], [f"{what}: {size}", width]]
+
+
+def focused_set(dataset: Dataset, settings: WholeCaseSettings) -> Dataset:
+    """The cases with the box that is looked at as their image."""
+    if settings.crop is None:
+        return dataset
+    return Dataset.from_cases(
+        dataset.name,
+        [cropped(case, settings.crop) for case in dataset],
+        dataset.channels,
+        root=dataset.root,
+        channel_kinds=dataset.channel_kinds,
+        notes=dataset.notes,
+    )
 
 
 def own(material: Material) -> WholeCaseMaterial:

@@ -5,7 +5,6 @@ Knows the settings of a fold; the loop is ``voxloom.training.fit``. Does not kno
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,12 +20,13 @@ from voxloom.inference.precision import autocast_dtype
 from voxloom.networks.base import StagedNetwork
 from voxloom.networks.case_networks import CaseNetwork, build_case_network
 from voxloom.networks.case_settings import CaseNetworkSettings
+from voxloom.networks.layout import to_layout
 from voxloom.tasks.whole_case.feed import CaseFeed
 from voxloom.tasks.whole_case.sampling import CaseSampler, WholeCase, middle_of
 from voxloom.training.first_weights import set_first_weights
 from voxloom.training.init import RANDOM, InitSettings
+from voxloom.training.job import Measured
 from voxloom.training.log import VAL_LOSS, TrainingLog
-from voxloom.training.module import to_layout
 from voxloom.training.sampling import window_for
 from voxloom.training.settings import TrainingSettings
 
@@ -146,7 +146,7 @@ class CaseValidator:
     job: WholeCaseTraining
     device: torch.device
 
-    def scores(self, network: nn.Module) -> tuple[list[float], float]:
+    def scores(self, network: nn.Module) -> Measured:
         """The objective's scores, and the loss over all validation cases together."""
         was_training = network.training
         network.eval()
@@ -154,8 +154,7 @@ class CaseValidator:
         answers = torch.cat([self._answer(network, case) for case in cases])
         targets = torch.from_numpy(np.stack([case.target for case in cases]))
         network.train(was_training)
-        loss = float(self.job.build_loss()(answers, targets)) if self.job.training.monitor == VAL_LOSS else math.nan
-        return self.job.objective.scores(answers, targets), loss
+        return Measured(self.job.objective.scores(answers, targets), float(self.job.build_loss()(answers, targets)))
 
     def _answer(self, network: nn.Module, case: WholeCase) -> Tensor:
         image = torch.from_numpy(middle_of(case.source, self.job.training.patch))[None].to(self.device)
