@@ -99,6 +99,8 @@ def phases(given: Sequence[Mapping[str, Any]]) -> Iterator[str]:
             words.append(f"at {share(phase['scale'])} of the resolution")
         if phase.get("rate", 1) != 1:
             words.append(f"at {phase['rate']:g} times the rate")
+        if phase.get("discriminative") is not None:
+            words.append(f"with rates that fall to {phase['discriminative']:g} times it at the first layers")
         told.append(" ".join(words))
     yield f"It had {counted(len(given), 'phase')}, each with a schedule of its own: {', then '.join(told)}."
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from voxloom.report.cards.facts import RunFacts
 from voxloom.report.cards.subject import Subject, drawn_units, limit_sentence
-from voxloom.report.cards.words import counted, listed, named, share
+from voxloom.report.cards.words import counted, listed, named, share, size
 from voxloom.report.class_table import class_rows, number_text, target_rows
 
 RATERS = {
@@ -30,6 +30,23 @@ def oversampling(own: Mapping[str, Any]) -> Iterator[str]:
     if own.get("oversample"):
         told = [f"{times} times where {name} is given" for name, times in own["oversample"].items()]
         yield f"Cases were drawn more often in a pass: {listed(told)}."
+
+
+def crop_words(crop: Mapping[str, Any]) -> str:
+    """What of a scan was looked at."""
+    if crop.get("around") == "point":
+        names = crop.get("columns") or ([crop["landmark"]] if crop.get("landmark") else [])
+        middle = f"the point {listed(names)}" if names else "its point"
+    else:
+        masks = listed(crop.get("masks") or ())
+        middle = f"the union of the masks {masks}" if masks else "its mask"
+        middle += f" (values {listed(map(str, crop['labels']))})" if crop.get("labels") else ""
+        grown = [f"{crop['margin_mm']:g} mm"] if crop.get("margin_mm") else []
+        grown += [f"{crop['margin_voxels']} voxels"] if crop.get("margin_voxels") else []
+        middle += f", grown by {listed(grown)}" if grown else ""
+    box = f" of {size(crop['size_mm'], 'mm')}" if crop.get("size_mm") else ""
+    outside = "" if crop.get("keep_outside", True) else "; voxels outside it took the smallest value"
+    return f"Of every scan a box{box} around {middle}, was looked at{outside}."
 
 
 class WholeCases(Subject):
@@ -56,6 +73,8 @@ class WholeCases(Subject):
     def learning(self, facts: RunFacts) -> Iterator[str]:
         """Covariates, who is drawn more often, mixup."""
         own = facts.section(self.section)
+        if own.get("crop"):
+            yield crop_words(own["crop"])
         if own.get("covariates"):
             yield f"Beside the image the network saw {listed(own['covariates'])}, scaled by the training cases."
         yield from oversampling(own)
@@ -146,6 +165,8 @@ class Classes(WholeCases):
             f"score and the calibration error; the other intervals are 95 % intervals over {drawn_units(facts)}. "
             f"{limit_sentence()}"
         )
+        if ends := facts.section(self.section).get("thresholds"):
+            yield f"Where a case is called positive from a probability on, that was {listed(f'{p:g}' for p in ends)}."
 
     def result(self, where: str, summary: Mapping[str, Any]) -> Iterator[str]:
         """AUC and accuracy."""
@@ -220,6 +241,8 @@ class Numbers(WholeCases):
             "Errors were measured by their mean absolute value, root mean square and bias, and by R²; intervals are 95 % "
             f"intervals over {drawn_units(facts)}. {limit_sentence()}"
         )
+        if ends := facts.section(self.section).get("bands"):
+            yield f"Errors are told in bands of the true value with the ends {listed(f'{end:g}' for end in ends)}."
 
     def result(self, where: str, summary: Mapping[str, Any]) -> Iterator[str]:
         """Error of every target beside that of always saying the mean."""
