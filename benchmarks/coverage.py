@@ -1,54 +1,470 @@
-"""How often a 95 % interval of a mean holds the true mean: ours, and the plain percentile bootstrap of SciPy.
+"""How often the intervals that Voxloom prints hold the truth, and how often its tests find a difference where there is none.
 
-Run: python benchmarks/coverage.py [studies]
+Run: python benchmarks/coverage.py [studies] [-o docs/trust.md]
+
+Every claim simulates one study of some patients with some scans each, drawn from a known truth, and asks the function that the
+commands ask. ``docs/trust.md`` is written by it, between two marks; ``tests/evaluation/test_coverage.py`` runs a short form.
 """
 
 from __future__ import annotations
 
+import argparse
+import math
 import sys
+import zlib
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
-from scipy import stats
+from scipy.stats import norm
 
-from voxloom.evaluation import bootstrap_ci
+from voxloom.errors import BadInput
+from voxloom.evaluation import mean_ci
+from voxloom.evaluation.auc import auc_difference, auc_interval, compare_aucs
+from voxloom.evaluation.classification import LEAST, average_precision, balanced_accuracy, f1, matthews
+from voxloom.evaluation.importance import importance
+from voxloom.evaluation.regression import r_squared
+from voxloom.evaluation.statistics import (
+    bland_altman,
+    cohen_kappa,
+    friedman,
+    holm,
+    icc,
+    jackknife,
+    krippendorff_alpha,
+    mann_whitney,
+    margin_test,
+    mcnemar,
+    mean_estimate,
+    regression,
+    root_mean_square,
+    same_shares,
+    share_estimate,
+    spearman,
+    swapped,
+    wilcoxon,
+)
+from voxloom.evaluation.subgroups import fairness
+
+Random = np.random.Generator
+#: One study: what was asked -> whether the interval held the truth (or the test rejected); None where it was refused.
+Study = Callable[[Random, int, int], Mapping[str, bool | None]]
+#: Patients and scans of each.
+SIZES = tuple((patients, scans) for patients in (5, 10, 20, 40) for scans in (1, 4))
+#: What an interval of 95 % and a test at 5 % may do, and how far beyond a simulation may be by chance.
+LOWEST, HIGHEST, MOST = 0.92, 0.98, 0.065
 
 
-def covered(draw, truth: float, studies: int, interval) -> float:
-    """Share of simulated studies whose interval holds the truth."""
-    random = np.random.default_rng(0)
-    hits = 0
+@dataclass(frozen=True)
+class Claim:
+    """Something that a command prints.
+
+    Parameters
+    ----------
+    kind : "interval" or "test".
+    where : the commands that print it.
+    study : simulates one.
+    at_least : an interval of counts, which can hold the truth more often than 98 % and be right.
+    """
+
+    kind: str
+    where: str
+    study: Study
+    at_least: bool = False
+
+
+def held(interval: object, truth: float) -> bool | None:
+    low, high = (interval.low, interval.high) if hasattr(interval, "low") else interval  # type: ignore[misc]
+    return None if math.isnan(low) or math.isnan(high) else bool(low <= truth <= high)
+
+
+def rejected(p: float) -> bool | None:
+    return None if math.isnan(p) else bool(p < 0.05)
+
+
+def patients_of(count: int, scans: int) -> list[int]:
+    return np.repeat(np.arange(count), scans).tolist()
+
+
+def clustered(random: Random, count: int, scans: int, between: float = 0.8, within: float = 0.6) -> np.ndarray:
+    """Normal values; those of a patient are alike. Variance ``between``² + ``within``²."""
+    return np.repeat(random.normal(0, between, count), scans) + random.normal(0, within, count * scans)
+
+
+# ---------------------------------------------------------------------------------------------------------------- means
+def dice_like(random: Random, count: int, scans: int) -> Mapping[str, bool | None]:
+    whole = random.beta(9, 2, count)
+    scores = (
+        np.repeat(whole, scans)
+        if scans == 1
+        else random.beta(30 * np.repeat(whole, scans), 30 * np.repeat(1 - whole, scans))
+    )
+    return {"mean of scores near 1 with a tail (Dice)": held(mean_ci(scores, patients_of(count, scans)), 9 / 11)}
+
+
+def distance_like(random: Random, count: int, scans: int) -> Mapping[str, bool | None]:
+    values = np.exp(clustered(random, count, scans, 0.5, 0.3))
+    truth = math.exp((0.5**2 + 0.3**2) / 2)
+    return {"mean of distances with a long tail (log-normal)": held(mean_ci(values, patients_of(count, scans)), truth)}
+
+
+def failing(random: Random, count: int, scans: int) -> Mapping[str, bool | None]:
+    """One patient in ten fails (Dice 0). Nobody can see in a sample without failures how many there are elsewhere."""
+    fails = random.random(count) < 0.1
+    scores = np.repeat(np.where(fails, 0.0, random.beta(40, 6, count)), scans)
+    patients, good = patients_of(count, scans), 40 / 46
+    interval = mean_ci(scores, patients)
+    share = share_estimate(scores == 0, patients)
+    return {
+        "a tenth of patients fails: mean, where failures were seen": held(interval, 0.9 * good)
+        if fails.any()
+        else None,
+        "a tenth of patients fails: mean of those who do not, where none was seen": None
+        if fails.any()
+        else held(interval, good),
+        "a tenth of patients fails: share that fails": held(share, 0.1),
+    }
+
+
+def difference(random: Random, count: int, scans: int) -> Mapping[str, bool | None]:
+    values = 0.01 + 0.02 * clustered(random, count, scans)
+    return {"mean difference of two runs": held(mean_ci(values, patients_of(count, scans)), 0.01)}
+
+
+def shares(random: Random, count: int, scans: int) -> Mapping[str, bool | None]:
+    chance = 0.8
+    right = clustered(random, count, scans) < norm.ppf(chance)
+    return {
+        "share of cases (accuracy, sensitivity, specificity, precision)": held(
+            share_estimate(right, patients_of(count, scans)), chance
+        )
+    }
+
+
+# ------------------------------------------------------------------------------------------------------------ agreement
+def limits(random: Random, count: int, scans: int) -> Mapping[str, bool | None]:
+    apart = 2 + 5 * clustered(random, count, scans)
+    size = np.repeat(random.normal(50, 10, count), scans)
+    found = bland_altman(size + apart / 2, size - apart / 2, groups=patients_of(count, scans))
+    return {
+        "Bland-Altman: bias": held(found.bias, 2),
+        "Bland-Altman: limits of agreement": held(found.upper, 2 + 1.96 * 5),
+    }
+
+
+def slope(random: Random, count: int, scans: int) -> Mapping[str, bool | None]:
+    apart, size = clustered(random, count, scans), 50 + 10 * clustered(random, count, scans)
+    found = bland_altman(size + apart / 2, size - apart / 2, groups=patients_of(count, scans))
+    return {"Bland-Altman: does the bias grow with the size": rejected(found.slope_p)}
+
+
+def intraclass(random: Random, count: int, scans: int) -> Mapping[str, bool | None]:
+    """Three raters whose own shifts are small; one value per patient, the mean of the scans."""
+    true = clustered(random, count, scans, 0.8, 0.6)[:, None]
+    ratings = true + random.normal(0, 0.1, 3) + random.normal(0, 0.4, (count * scans, 3))
+    shift, people, error = 0.1**2, 0.8**2 + 0.6**2 / scans, 0.4**2 / scans
+    found = icc(ratings, groups=patients_of(count, scans))["ICC(A,1)"]
+    return {"ICC(A,1), one value per patient": held(found, people / (people + shift + error))}
+
+
+def categories(random: Random, count: int, scans: int) -> tuple[list[int], list[int], list[int]]:
+    """Two raters who see the patient's category of three with a chance of .8 and guess otherwise."""
+    true = np.repeat(random.integers(0, 3, count), scans)
+    first, second = (np.where(random.random(len(true)) < 0.8, true, random.integers(0, 3, len(true))) for _ in range(2))
+    return first.tolist(), second.tolist(), patients_of(count, scans)
+
+
+def chance(random: Random, count: int, scans: int) -> Mapping[str, bool | None]:
+    first, second, patients = categories(random, count, scans)
+    rows = list(zip(first, second, strict=True))
+    truth = 0.64  # both see it: 1/3 of agreement by chance else
+    try:
+        alpha = held(krippendorff_alpha(rows, groups=patients), truth)
+    except BadInput:
+        alpha = None
+    return {"Cohen's kappa": held(cohen_kappa(first, second, groups=patients), truth), "Krippendorff's alpha": alpha}
+
+
+# ---------------------------------------------------------------------------------------------------------- association
+def rank_interval(random: Random, count: int, scans: int) -> Mapping[str, bool | None]:
+    shared = clustered(random, count, scans, 1, 0)
+    first, second = (shared + clustered(random, count, scans, 0.7, 0) for _ in range(2))
+    truth = 6 / math.pi * math.asin(1 / 1.49 / 2)
+    return {"Spearman's rho": held(spearman(first, second, groups=patients_of(count, scans)).rho, truth)}
+
+
+def rank_test(random: Random, count: int, scans: int) -> Mapping[str, bool | None]:
+    first, second = clustered(random, count, scans), clustered(random, count, scans)
+    return {"Spearman's rho": rejected(spearman(first, second, groups=patients_of(count, scans)).p)}
+
+
+def linear(random: Random, count: int, scans: int) -> Mapping[str, bool | None]:
+    """A factor of the patient (age) and one of the scan (slice thickness)."""
+    factors = {"patient": np.repeat(random.normal(size=count), scans), "scan": random.normal(size=count * scans)}
+    found = regression(clustered(random, count, scans), factors, groups=patients_of(count, scans))
+    return {
+        "regression: a factor of the patient": rejected(found.terms[1].p),
+        "regression: a factor of the scan": rejected(found.terms[2].p),
+        "regression: F test": rejected(found.f_p),
+    }
+
+
+def linear_interval(random: Random, count: int, scans: int) -> Mapping[str, bool | None]:
+    return {
+        f"{name}, coefficient": None if hit is None else not hit
+        for name, hit in linear(random, count, scans).items()
+        if "F" not in name
+    }
+
+
+def search(random: Random, count: int, scans: int) -> Mapping[str, bool | None]:
+    """Four settings of a random search that do nothing; as many runs as there are scans. At least one below .05 after Holm."""
+    runs = count * scans
+    rows = [dict(zip("abcdy", values, strict=True)) for values in random.normal(size=(runs, 5)).tolist()]
+    try:
+        found = importance(rows, "abcd", "y")
+    except BadInput:
+        return {"importance of 4 settings, any of them (Holm)": None}
+    return {"importance of 4 settings, any of them (Holm)": min(w.p_holm for w in found.weights) < 0.05}
+
+
+# ---------------------------------------------------------------------------------------------------------------- tests
+def two_runs(random: Random, count: int, scans: int) -> Mapping[str, bool | None]:
+    first, second = clustered(random, count, scans), clustered(random, count, scans)
+    return {"Wilcoxon signed-rank": rejected(wilcoxon(first, second, groups=patients_of(count, scans)).p)}
+
+
+def at_the_margin(random: Random, count: int, scans: int) -> Mapping[str, bool | None]:
+    """The difference is the margin itself, so equivalence must be found in 5 % at most."""
+    values = 0.5 + 0.3 * clustered(random, count, scans)
+    found = margin_test(values, np.zeros(count * scans), 0.5, groups=patients_of(count, scans))
+    return {"equivalence and non-inferiority, at the margin": rejected(found.p)}
+
+
+def many_labels(random: Random, count: int, scans: int) -> Mapping[str, bool | None]:
+    ps = [
+        wilcoxon(clustered(random, count, scans), np.zeros(count * scans), groups=patients_of(count, scans)).p
+        for _ in range(6)
+    ]
+    return {"Wilcoxon of 6 labels, any of them (Holm)": min(holm(ps)) < 0.05}
+
+
+def three_runs(random: Random, count: int, scans: int) -> Mapping[str, bool | None]:
+    table = np.stack([clustered(random, count, scans) for _ in range(3)], axis=1)
+    return {"Friedman, three runs or raters": rejected(friedman(table, groups=patients_of(count, scans)).p)}
+
+
+def two_groups(random: Random, count: int, scans: int) -> Mapping[str, bool | None]:
+    first, second = clustered(random, count, scans), clustered(random, count, scans)
+    patients = patients_of(count, scans)
+    kinds = random.integers(0, 2, (2, count))
+    return {
+        "Mann-Whitney (two groups of so many)": rejected(
+            mann_whitney(first, second, first_groups=patients, second_groups=patients).p
+        ),
+        "Fisher's exact or chi-square (two groups of so many)": rejected(
+            same_shares(kinds[0].tolist(), kinds[1].tolist()).p
+        ),
+    }
+
+
+def subgroups(random: Random, count: int, scans: int) -> Mapping[str, bool | None]:
+    """Three sites of so many patients in all."""
+    values, patients = clustered(random, count, scans), patients_of(count, scans)
+    site = [str(patient % 3) for patient in patients]
+    return {
+        "Kruskal-Wallis, three groups (of so many in all)": rejected(fairness(values, patients, {"site": site})[0].p)
+    }
+
+
+def points(random: Random, count: int, scans: int) -> Mapping[str, bool | None]:
+    """Ten landmarks per scan; both runs miss more of them in hard patients, and each in patients of its own."""
+    patients = np.repeat(np.arange(count), scans * 10)
+    hard = random.normal(0, 1, (3, count))
+    right = [hard[0][patients] + hard[n][patients] + random.normal(size=len(patients)) < 1 for n in (1, 2)]
+    return {"McNemar, 10 landmarks per scan": rejected(mcnemar(right[0], right[1], groups=patients.tolist()).p)}
+
+
+# -------------------------------------------------------------------------------------------------------------- classes
+def scored(random: Random, count: int, scans: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[int]]:
+    """Truth of half of the patients, two scores of equal worth, patients."""
+    while True:
+        positive = random.random(count) < 0.5
+        if 0 < positive.sum() < count:
+            break
+    truth = np.repeat(positive, scans)
+    base = np.repeat(random.normal(0, 0.6, count), scans) + 1.5 * truth
+    return truth, *(base + random.normal(0, 0.8, count * scans) for _ in range(2)), patients_of(count, scans)  # type: ignore[return-value]
+
+
+def area(random: Random, count: int, scans: int) -> Mapping[str, bool | None]:
+    truth, score, _, patients = scored(random, count, scans)
+    return {"AUC (DeLong, Obuchowski)": held(auc_interval(truth, score, patients), norm.cdf(1.5 / math.sqrt(2)))}
+
+
+def two_areas(random: Random, count: int, scans: int) -> Mapping[str, bool | None]:
+    truth, first, second, patients = scored(random, count, scans)
+    return {"DeLong, two scores": rejected(compare_aucs(truth, first, second, patients).p)}
+
+
+def answers(random: Random, count: int, scans: int) -> Mapping[str, bool | None]:
+    truth, score, _, patients = scored(random, count, scans)
+    guess = score > 0.75
+    hit = norm.cdf(0.75)
+    truths = {"balanced": hit, "mcc": 2 * hit - 1, "f1": hit, "ap": 0.8654}
+    ask = lambda metric, scale, *columns: jackknife(metric, *columns, groups=patients, scale=scale, least=LEAST)
+    whole = (truth.astype(int), guess.astype(int))
+    return {
+        "balanced accuracy": held(ask(balanced_accuracy, "logit", *whole), truths["balanced"]),
+        "MCC": held(ask(matthews, "fisher", *whole), truths["mcc"]),
+        "F1": held(ask(f1, "logit", truth, guess), truths["f1"]),
+        "average precision": held(ask(average_precision, "logit", truth, score), truths["ap"]),
+    }
+
+
+def two_answers(random: Random, count: int, scans: int) -> Mapping[str, bool | None]:
+    """Two models of equal worth: the true difference of every figure is 0."""
+    truth, first, second, patients = scored(random, count, scans)
+    a, b = ((score > 0.75).astype(int) for score in (first, second))
+    positive = truth.astype(int)
+    figure = lambda t, x, y: balanced_accuracy(t, y) - balanced_accuracy(t, x)
+    single = lambda t, x, y: f1(t == 1, y == 1) - f1(t == 1, x == 1)
+    return {
+        "difference of AUC": held(auc_difference(truth, first, second, patients), 0),
+        "difference of balanced accuracy": held(jackknife(figure, positive, a, b, groups=patients, least=LEAST), 0),
+        "difference of F1": held(jackknife(single, positive, a, b, groups=patients, least=LEAST), 0),
+    }
+
+
+def exchanged(random: Random, count: int, scans: int) -> Mapping[str, bool | None]:
+    truth, first, second, patients = scored(random, count, scans)
+    a, b = ((score > 0.75).astype(int) for score in (first, second))
+    found = swapped(balanced_accuracy, truth.astype(int), a, b, groups=patients, resamples=99)
+    return {"randomisation test of a figure of classes or numbers": rejected(found.p)}
+
+
+def numbers(random: Random, count: int, scans: int) -> Mapping[str, bool | None]:
+    truth = clustered(random, count, scans, 1, 0.3)
+    error = clustered(random, count, scans, 0.3, 0.3)
+    patients = patients_of(count, scans)
+    return {
+        "MAE": held(mean_estimate(np.abs(error), patients), math.sqrt(0.18) * math.sqrt(2 / math.pi)),
+        "RMSE": held(root_mean_square(error, patients), math.sqrt(0.18)),
+        "R2": held(jackknife(r_squared, truth, truth + error, groups=patients, scale="one minus"), 1 - 0.18 / 1.09),
+    }
+
+
+CLAIMS = (
+    Claim("interval", "evaluate, stress, raters, structures, report", dice_like),
+    Claim("interval", "evaluate, report", distance_like),
+    Claim("interval", "evaluate, report", failing, at_least=True),
+    Claim("interval", "compare", difference),
+    Claim("interval", "evaluate (classification), calibrate", shares, at_least=True),
+    Claim("interval", "raters, report", limits),
+    Claim("interval", "raters, report", intraclass),
+    Claim("interval", "Python", chance),
+    Claim("interval", "raters, report, compare", rank_interval),
+    Claim("interval", "raters", linear_interval),
+    Claim("interval", "evaluate (classification)", area, at_least=True),
+    Claim("interval", "evaluate (classification)", answers, at_least=True),
+    Claim("interval", "compare (classification)", two_answers, at_least=True),
+    Claim("interval", "evaluate (regression)", numbers),
+    Claim("test", "compare, raters", two_runs),
+    Claim("test", "compare, raters", many_labels),
+    Claim("test", "compare", at_the_margin),
+    Claim("test", "compare, raters", three_runs),
+    Claim("test", "raters, report, compare", rank_test),
+    Claim("test", "raters, report", slope),
+    Claim("test", "raters", linear),
+    Claim("test", "importance, sweep", search),
+    Claim("test", "cards, inspect", two_groups),
+    Claim("test", "fairness", subgroups),
+    Claim("test", "points", points),
+    Claim("test", "compare (classification)", two_areas),
+    Claim("test", "compare (classification, regression)", exchanged),
+)
+
+
+@dataclass(frozen=True)
+class Rate:
+    """How often, over the studies that were answered; ``refused`` is the share of the others."""
+
+    share: float
+    refused: float
+    answered: int
+
+
+def simulate(claim: Claim, patients: int, scans: int, studies: int) -> dict[str, Rate]:
+    """Rates of one claim at one size; a name's random numbers depend on nothing but claim and size."""
+    random = np.random.default_rng([zlib.crc32(claim.study.__name__.encode()), patients, scans])
+    found: dict[str, list[bool | None]] = {}
     for _ in range(studies):
-        low, high = interval(*draw(random))
-        hits += low <= truth <= high
-    return hits / studies
+        try:
+            outcome = claim.study(random, patients, scans)
+        except BadInput:
+            continue
+        for name, hit in outcome.items():
+            found.setdefault(name, []).append(hit)
+    rates = {}
+    for name, hits in found.items():
+        known = [hit for hit in hits if hit is not None]
+        share = sum(known) / len(known) if known else math.nan
+        rates[name] = Rate(share, 1 - len(known) / studies, len(known))
+    return rates
 
 
-def ours(values, groups) -> tuple[float, float]:
-    return bootstrap_ci(values, groups)
+def _job(job: tuple[int, int, int, int]) -> tuple[int, tuple[int, int], dict[str, Rate]]:
+    number, patients, scans, studies = job
+    return number, (patients, scans), simulate(CLAIMS[number], patients, scans, studies)
 
 
-def plain(values, groups) -> tuple[float, float]:
-    """SciPy's percentile bootstrap of cases; it knows no patients."""
-    found = stats.bootstrap((values,), np.mean, n_resamples=2000, method="percentile", rng=0, vectorized=True)
-    return found.confidence_interval
+def _cell(rate: Rate | None) -> str:
+    if rate is None or not rate.answered or rate.refused > 0.98:
+        return "refused"
+    text = f"{100 * rate.share:.1f}"
+    return text if rate.refused < 0.005 else f"{text} ({100 * rate.refused:.0f} % refused)"
 
 
-def clustered(random):
-    scans = random.integers(1, 7, 15)
-    patients = np.repeat(np.arange(15), scans)
-    return random.normal(0.8, 0.1, 15)[patients] + random.normal(0, 0.03, len(patients)), patients
+def table(kind: str, results: Mapping[tuple[int, tuple[int, int]], Mapping[str, Rate]]) -> Iterable[str]:
+    """Markdown rows of the claims of one kind."""
+    yield "| " + " | ".join([kind, "printed by", *(f"{p} x {s}" for p, s in SIZES)]) + " |"
+    yield "|" + "---|" * (2 + len(SIZES))
+    for number, claim in enumerate(CLAIMS):
+        if claim.kind == kind:
+            names = dict.fromkeys(name for size in SIZES for name in results[number, size])
+            for name in names:
+                cells = [_cell(results[number, size].get(name)) for size in SIZES]
+                mark = " *" if claim.at_least else ""
+                yield "| " + " | ".join([name + mark, claim.where, *cells]) + " |"
 
 
-def main(studies: int) -> None:
-    print(f"{studies} simulated studies; the promise is 95 %")
-    print("| data | ours | percentile, cases |\n|---|---|---|")
-    for count in (6, 12, 40):
-        draw = lambda random, n=count: (random.beta(9, 2, n), None)
-        rates = [100 * covered(draw, 9 / 11, studies, interval) for interval in (ours, plain)]
-        print(f"| {count} patients, skewed as Dice is | {rates[0]:.1f} % | {rates[1]:.1f} % |")
-    rates = [100 * covered(clustered, 0.8, studies, interval) for interval in (ours, plain)]
-    print(f"| 15 patients with 1 to 6 scans | {rates[0]:.1f} % | {rates[1]:.1f} % |")
+BEGIN, END = "<!-- simulated: python benchmarks/coverage.py -->", "<!-- end of simulated -->"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("studies", type=int, nargs="?", default=1000)
+    parser.add_argument("-o", "--out", type=Path, help="page whose part between the marks is replaced")
+    asked = parser.parse_args()
+    jobs = [(n, *size, asked.studies) for n in range(len(CLAIMS)) for size in SIZES]
+    with ProcessPoolExecutor() as pool:
+        results = {(number, size): rates for number, size, rates in pool.map(_job, jobs)}
+    lines = [
+        f"{asked.studies} simulated studies per cell; in percent.",
+        "",
+        *table("interval", results),
+        "",
+        *table("test", results),
+    ]
+    text = "\n".join(lines) + "\n"
+    sys.stdout.write(text)
+    if asked.out is not None:
+        page = asked.out.read_text(encoding="utf-8")
+        before, rest = page.split(BEGIN)
+        asked.out.write_text(f"{before}{BEGIN}\n\n{text}\n{END}{rest.split(END)[1]}", encoding="utf-8")
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 1000)
+    main()

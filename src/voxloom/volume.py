@@ -87,6 +87,11 @@ class Volume:
         return spacing_of(self.affine)
 
     @property
+    def voxel_size(self) -> float:
+        """Volume of a voxel in cubic mm (cubic pixels): by the determinant, so that leaning axes are right too."""
+        return float(abs(np.linalg.det(self.affine[:3, :3])))
+
+    @property
     def orientation(self) -> str:
         """Nearest anatomical axis codes such as ``"RAS"`` or ``"LPS"``: the direction in which i, j, k grow."""
         return orientation_of(self.affine)

@@ -17,7 +17,7 @@ HEAVY = ("torch", "numpy", "scipy", "nibabel", "matplotlib", "pydantic", "lightn
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_exists_and_has_help(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert callable(import_module(f"voxloom.cli.{name}").command)
+    assert callable(import_module(f"voxloom.cli.{name.replace('-', '_')}").command)
     assert run([name, "--help"]) == 0
     assert name in capsys.readouterr().out
 

@@ -46,11 +46,18 @@ def test_command_writes_tables_page_and_figures(tmp_path: Path, capsys: pytest.C
     assert (found["cases"], found["patients"], found["consensus"]) == (6, 3, "staple")
     organ = found["labels"]["organ"]
     assert [(p["first"], p["second"]) for p in organ["pairs"]][:3] == [("net", "A"), ("net", "R2"), ("net", "staple")]
-    assert [t["name"] for t in organ["regression"]["terms"]] == ["(Intercept)", "field"]
+    assert organ["regression"]["reason"] == "3 patients are too few for a regression on 1 factor(s), 4 are needed"
     assert len(list((out / "consensus").glob("*.nii.gz"))) == 6
     assert len((out / "pairs.csv").read_text("utf-8").splitlines()) == 1 + 6 * 6
     page = (out / "raters.html").read_text("utf-8")
-    for words in ("ICC(A,1)", "Holm", "adjusted for the raters", "Bland-Altman", "3 patients are few"):
+    for words in (
+        "ICC(A,1)",
+        "Holm",
+        "adjusted for the raters",
+        "Bland-Altman",
+        "3 patients are few",
+        "No regression: 3 patients",
+    ):
         assert words in page
     stems = {p.stem for p in (out / "figures").iterdir()}
     assert {"organ_dice", "organ_hd95", "organ_bland-altman_net_A", "organ_volume_A_R2"} <= stems

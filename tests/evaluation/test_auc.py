@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy.stats import t
 
 from voxloom.errors import BadInput
 from voxloom.evaluation.auc import auc, auc_interval, compare_aucs
@@ -36,7 +37,9 @@ def test_the_variance_is_delongs() -> None:
     a = psi.mean()
     variance = psi.mean(axis=1).var(ddof=1) / truth.sum() + psi.mean(axis=0).var(ddof=1) / (~truth).sum()
     found = auc_interval(truth, scores)
-    logit, half = math.log(a / (1 - a)), 1.959964 * math.sqrt(variance) / (a * (1 - a))
+    parts = [psi.mean(axis=axis).var(ddof=1) / psi.shape[1 - axis] for axis in (1, 0)]
+    freedom = variance**2 / sum(part**2 / (n - 1) for part, n in zip(parts, psi.shape, strict=True))  # Welch
+    logit, half = math.log(a / (1 - a)), t.ppf(0.975, freedom) * math.sqrt(variance) / (a * (1 - a))
     assert found.low == pytest.approx(1 / (1 + math.exp(-(logit - half))), abs=1e-6)
     assert found.high == pytest.approx(1 / (1 + math.exp(-(logit + half))), abs=1e-6)
 
@@ -78,8 +81,9 @@ def test_a_better_score_is_told_from_a_worse_one() -> None:
 def test_what_cannot_be_known_is_not_made_up() -> None:
     assert math.isnan(auc([1, 1], [0.2, 0.3]))
     assert math.isnan(auc_interval([1, 0, 0], [0.9, 0.1, 0.2]).low)  # one positive patient
-    perfect = auc_interval([1, 1, 1, 0, 0, 0], [4, 5, 6, 1, 2, 3])
+    perfect = auc_interval([1] * 5 + [0] * 5, [6, 7, 8, 9, 10, 1, 2, 3, 4, 5])
     assert perfect.value == 1.0
     assert perfect.low < 0.5 < perfect.high
+    assert math.isnan(auc_interval([1] * 4 + [0] * 9, np.arange(13)).low)
     with pytest.raises(BadInput, match="not numbers"):
         auc([1, 0], [math.nan, 1.0])

@@ -141,6 +141,6 @@ def test_all_right_is_not_known_for_sure() -> None:
     rows = [ClassRow(f"c{n}", f"p{n}", "ab"[n % 2], (0.9, 0.1) if n % 2 == 0 else (0.1, 0.9)) for n in range(10)]
     found = ClassEvaluation(("a", "b"), rows).summary()
     assert found["accuracy"]["all"]["value"] == 1
-    assert found["accuracy"]["all"]["ci"] == pytest.approx([0.025 ** (1 / 10), 1])
-    assert found["sensitivity"]["b"]["ci"] == pytest.approx([0.025 ** (1 / 5), 1])
+    assert found["accuracy"]["all"]["ci"] == pytest.approx([0.05 ** (1 / 10), 1])
+    assert found["sensitivity"]["b"]["ci"] == pytest.approx([0.05 ** (1 / 5), 1])
     assert all(math.isnan(end) for end in found["f1"]["b"]["ci"])

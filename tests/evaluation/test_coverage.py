@@ -1,54 +1,95 @@
-"""The promise of a 95 % interval, checked by simulation: how often it holds the true value."""
+"""The promises of intervals and tests, checked by simulation: the short form of docs/trust.md, with fixed seeds.
+
+The simulations are those of ``benchmarks/coverage.py``, which writes the page; here with fewer studies, so the bounds are wider by
+what chance may do.
+"""
 
 from __future__ import annotations
 
-import numpy as np
+import importlib.util
+import re
+import sys
+from pathlib import Path
+from types import ModuleType
+
 import pytest
 
-from voxloom.evaluation import bootstrap_ci
-from voxloom.evaluation.statistics import bland_altman
-
-STUDIES = 500
-
-
-def share_covered(draw, truth: float, seed: int) -> float:
-    random = np.random.default_rng(seed)
-    hits = 0
-    for _ in range(STUDIES):
-        values, groups = draw(random)
-        low, high = bootstrap_ci(values, groups)
-        hits += low <= truth <= high
-    return hits / STUDIES
+ROOT = Path(__file__).parents[2]
+#: Simulated studies per claim and size, and four standard errors of a share of them.
+STUDIES = 120
 
 
-@pytest.mark.parametrize("count", [6, 12, 40])
-def test_mean_of_dice_like_scores(count: int) -> None:
-    """Scores near 1 with a tail to the left, as Dice has: mean 9 / 11."""
-    covered = share_covered(lambda random: (random.beta(9, 2, count), None), 9 / 11, count)
-    assert 0.915 <= covered <= 0.985
+def load() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("coverage_claims", ROOT / "benchmarks" / "coverage.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
 
 
-def test_cases_of_one_patient_are_alike() -> None:
-    """Fifteen patients with one to six scans; taking scans as independent would cover far too seldom."""
-
-    def draw(random):
-        scans = random.integers(1, 7, 15)
-        patients = np.repeat(np.arange(15), scans)
-        return random.normal(0.8, 0.1, 15)[patients] + random.normal(0, 0.03, len(patients)), patients
-
-    clustered = share_covered(draw, 0.8, 1)
-    blind = share_covered(lambda random: (draw(random)[0], None), 0.8, 1)
-    assert 0.91 <= clustered <= 0.985
-    assert blind < clustered - 0.15
+coverage = load()
 
 
-def test_limits_of_agreement() -> None:
-    random = np.random.default_rng(2)
-    hits = np.zeros(3)
-    for _ in range(STUDIES):
-        difference = random.normal(2.0, 5.0, 20)
-        found = bland_altman(difference, np.zeros(20))
-        truths = ((found.bias, 2.0), (found.lower, 2.0 - 1.96 * 5), (found.upper, 2.0 + 1.96 * 5))
-        hits += [e.low <= truth <= e.high for e, truth in truths]
-    assert (hits / STUDIES >= 0.92).all()
-    assert (hits / STUDIES <= 0.98).all()
+@pytest.mark.parametrize("number", range(len(coverage.CLAIMS)), ids=[c.study.__name__ for c in coverage.CLAIMS])
+def test_every_printed_interval_and_test_holds_or_is_refused(number: int) -> None:
+    claim = coverage.CLAIMS[number]
+    for patients, scans in ((5, 4), (10, 4), (20, 1)):
+        for name, rate in coverage.simulate(claim, patients, scans, STUDIES).items():
+            if rate.answered < STUDIES // 4:
+                continue
+            error = (0.95 * 0.05 / rate.answered) ** 0.5
+            if claim.kind == "test":
+                assert rate.share <= coverage.MOST + 3 * error, f"{name}, {patients} x {scans}"
+            else:
+                assert rate.share >= coverage.LOWEST - 3 * error, f"{name}, {patients} x {scans}"
+
+
+def cells(page: str) -> list[tuple[str, str, float, float]]:
+    """(kind, name, percent, percent refused) of every cell of the page's tables."""
+    found, kind = [], ""
+    for line in page.splitlines():
+        parts = [part.strip() for part in line.strip("|").split("|")]
+        if parts[0] in ("interval", "test"):
+            kind = parts[0]
+        elif kind and line.startswith("| ") and "---" not in line:
+            for cell in parts[2:]:
+                match = re.fullmatch(r"([\d.]+)(?: \((\d+) % refused\))?", cell)
+                if match:
+                    found.append((kind, parts[0], float(match[1]), float(match[2] or 0)))
+    return found
+
+
+def test_the_page_holds_what_it_promises() -> None:
+    """docs/trust.md has every claim, and its figures are within the promise, give or take the error of 1000 studies."""
+    page = (ROOT / "docs" / "trust.md").read_text("utf-8")
+    found = cells(page)
+    assert len(found) > 150
+    told = {name.removesuffix(" *") for _, name, _, _ in found}
+    for claim in coverage.CLAIMS:
+        assert set(coverage.simulate(claim, 40, 1, 1)) <= told
+    for kind, name, percent, refused in found:
+        error = 100 * (0.95 * 0.05 / (1000 * max(1 - refused / 100, 0.01))) ** 0.5
+        if kind == "test":
+            assert percent <= 100 * coverage.MOST + 2 * error, name
+        else:
+            assert percent >= 100 * coverage.LOWEST - 2 * error, name
+            assert name.endswith(" *") or percent <= 100 * coverage.HIGHEST + 2 * error, name
+
+
+def test_scans_taken_for_patients_would_break_the_promise() -> None:
+    """The simulation sees the fault that it is for: intervals and tests of cases, when patients have four each."""
+    import numpy as np
+
+    from voxloom.evaluation import mean_ci
+    from voxloom.evaluation.statistics import friedman
+
+    random, held, rejected = np.random.default_rng(0), 0, 0
+    for _ in range(100):
+        low, high = mean_ci(coverage.clustered(random, 10, 4))
+        held += low <= 0 <= high
+        table = np.stack([coverage.clustered(random, 10, 4) for _ in range(3)], axis=1)
+        rejected += friedman(table).p < 0.05
+    assert held < 85
+    assert rejected > 15

@@ -78,7 +78,7 @@ def test_what_cannot_be_regressed_is_refused(factors: list[str], log: list[str],
 
 def test_a_learning_curve_is_read_from_a_table_of_runs() -> None:
     rows = [{"n": n, "recall": 1 - (0.02 + 0.5 * n**-0.8), "run": k} for n in (5, 10, 20, 40) for k in "ab"]
-    curve = learning_curve([*rows, {"n": 80, "run": "failed"}], "n", "recall")
+    curve = learning_curve([*rows, {"n": 80, "run": "failed", "recall": math.nan}], "n", "recall")
     assert [(n, runs) for n, runs, _ in curve.by_size()] == [(5, 2), (10, 2), (20, 2), (40, 2)]
     assert curve.trend.floor == pytest.approx(0.02, abs=2e-3)
     assert curve.to_dict()["twice"] == {"size": 80, "error": pytest.approx(0.02 + 0.5 * 80**-0.8, abs=2e-3)}
@@ -86,7 +86,7 @@ def test_a_learning_curve_is_read_from_a_table_of_runs() -> None:
     assert falling.errors == (8.0, 5.0, 3.5)
     with pytest.raises(BadInput, match="exceeds 1"):
         learning_curve([{"n": n, "mm": 2 + 30 / n} for n in (5, 10, 20)], "n", "mm")
-    with pytest.raises(BadInput, match="three training-set sizes"):
+    with pytest.raises(BadInput, match="too few"):
         learning_curve([{"n": n, "r": 0.5} for n in (5, 10)], "n", "r")
     with pytest.raises(BadInput, match="no number"):
         learning_curve([{"n": "many", "r": 0.5}], "n", "r")

@@ -11,15 +11,11 @@ from scipy.stats import binom
 from statsmodels.stats.contingency_tables import mcnemar as reference_mcnemar
 
 from voxloom.errors import BadInput
-from voxloom.evaluation.point_tests import (
-    calibrate,
-    compare_annotators,
-    compare_points,
-    learning_trend,
-    mcnemar,
-    risk_coverage,
-)
+from voxloom.evaluation.learning import learning_trend
+from voxloom.evaluation.point_tests import calibrate, compare_annotators, compare_points
 from voxloom.evaluation.points import PointEvaluation, score_points
+from voxloom.evaluation.selective import risk_coverage
+from voxloom.evaluation.statistics import mcnemar
 from voxloom.points import Point
 
 TRUTH = [Point("L1", "left", (0, 0, 60)), Point("L2", "left", (0, 0, 30)), Point("L3", "left", (0, 0, 0))]
@@ -89,7 +85,12 @@ def test_two_runs_are_compared_on_the_same_landmarks_only() -> None:
     bad = PointEvaluation(score_points("a", [], TRUTH))
     test = compare_points(good, bad)
     assert (test.only_a, test.only_b) == (3, 0)
-    assert test.p == pytest.approx(0.25)
+    assert test.p == 1.0, "three points of one patient are one patient"
+    several = [
+        PointEvaluation([row for case in "abc" for row in score_points(case, found, TRUTH)]) for found in (TRUTH, [])
+    ]
+    assert compare_points(*several).p == pytest.approx(0.25)
+    assert compare_points(*several, patients={"a": "x", "b": "x"}).p == pytest.approx(0.5)
     with pytest.raises(BadInput, match="1 landmarks were scored in one of the two only, L3"):
         compare_points(good, PointEvaluation(score_points("a", [], TRUTH[:2])))
 
@@ -109,9 +110,9 @@ def test_calibrated_confidences_tell_how_often_points_are_right() -> None:
 
 
 def test_risk_falls_as_unsure_points_are_left_out() -> None:
-    coverage, risk = risk_coverage([0.9, 0.8, 0.8, 0.1], [True, True, False, False])
-    assert coverage == [0.25, 0.75, 1.0]
-    assert risk == pytest.approx([0, 1 / 3, 0.5])
+    curve = risk_coverage([0.9, 0.8, 0.8, 0.1], [0, 0, 1, 1])
+    assert curve.coverage.tolist() == [0.25, 0.5, 0.75, 1.0]
+    assert curve.risk.tolist() == pytest.approx([0, 1 / 4, 1 / 3, 0.5])
 
 
 def test_the_trend_of_a_learning_curve_is_recovered() -> None:
@@ -122,6 +123,8 @@ def test_the_trend_of_a_learning_curve_is_recovered() -> None:
     assert trend(800) == pytest.approx(2.0 + 30 * 800**-0.7, abs=0.02)
     with pytest.raises(BadInput, match="three training-set sizes"):
         learning_trend([1, 2, 2], [3, 2, 2])
+    with pytest.raises(BadInput, match="undefined"):
+        learning_trend([1, 2, 3], [3, math.nan, 2])
 
 
 def test_two_annotators() -> None:

@@ -17,7 +17,7 @@ from voxloom.evaluation.quality import (
     fit_quality,
     prediction_features,
 )
-from voxloom.evaluation.quality.bound import expit, logits, margin_of
+from voxloom.evaluation.quality.bound import expit, fewest_patients, logits, margin_of, sure_place
 
 STUDIES, NEW = 80, 40
 TWO = Labels((Label("a", (1,)), Label("b", (2,))))
@@ -68,6 +68,25 @@ def test_the_promise_is_kept(patients: int, scans: int) -> None:
     share = share_kept(calibrated, patients, scans, patients)
     assert share >= 0.885, "0.9 less the error of the simulation"
     assert share < 0.995, "a bound that always holds says nothing"
+
+
+def test_a_bound_with_confidence_holds_for_this_calibration() -> None:
+    """The order statistic's share has the distribution Beta(k, n + 1 - k); too few patients are told how many there must be."""
+    assert sure_place(29, 0.9, 0.95) == 29
+    assert sure_place(28, 0.9, 0.95) is None
+    assert fewest_patients(0.9, 0.95) == 58
+    below = 0
+    for seed in range(25):
+        random = np.random.default_rng(seed)
+        model, _ = fit_quality(*draw(random, 50), promise=0.9, confidence=0.9)
+        rows, dice, _ = draw(random, 200)
+        bounds = np.array([model.predict(row)[1] for row in rows])
+        below += np.mean(np.asarray(dice) >= bounds) < 0.9
+    assert below / 25 <= 0.2
+    few, _ = fit_quality(*draw(np.random.default_rng(0), 30), promise=0.9, confidence=0.95)
+    assert "needs 58 patients, there are 30" in few.sentence()
+    assert QualityModel.from_dict(json.loads(json.dumps(model.to_dict()))) == model
+    assert "With 90 % confidence" in model.sentence()
 
 
 def test_in_sample_residuals_would_break_it() -> None:
@@ -160,9 +179,15 @@ def test_check_by_hand() -> None:
     check = check_quality([0.9, 0.8, 0.5, 0.7], [0.85, 0.8, 0.6, 0.75], [0.8, 0.8, 0.55, 0.5], 0.9)
     assert (check.above, check.cases) == (3, 4)
     assert check.coverage[0] == 0.75
-    assert check.coverage[1] == pytest.approx(0.1941, abs=1e-4)  # Clopper and Pearson's interval of 3 in 4
+    assert check.coverage[1] == pytest.approx(0.2423, abs=1e-4)  # the mid-p interval of 3 in 4
     assert check.mean_error == pytest.approx(0.05)
     assert check.rho == pytest.approx(1)
     assert check.area == pytest.approx(check.best_area)
-    assert "3 of 4 cases (75 %" in check.sentence()
+    assert "For 3 of 4 patients (75 %" in check.sentence()
+    together = check_quality(
+        [0.9, 0.8, 0.5, 0.7], [0.85, 0.8, 0.6, 0.75], [0.8, 0.8, 0.55, 0.5], 0.9, ["a", "a", "b", "b"]
+    )
+    assert (together.above, together.patients) == (1, 2), (
+        "one case below its bound is a patient for whom it did not hold"
+    )
     assert check_quality([0.5, 0.5], [0.5, 0.6], [0.0, 0.0], 0.9).rho is None

@@ -137,7 +137,7 @@ def test_holm_covers_every_row_of_the_table(tmp_path: Path) -> None:
     assert len(found.differences) == 6
     smallest = min(found.differences, key=lambda d: d.p)
     assert smallest.p_holm == pytest.approx(6 * smallest.p)
-    assert found.friedman_p < 0.05
+    assert found.overall.p < 0.05
     assert len(found.conclusions) == 2
 
 
@@ -197,13 +197,13 @@ def test_one_name_for_different_files_is_refused(tmp_path: Path) -> None:
 
 def test_coverage_of_the_difference(tmp_path: Path) -> None:
     """The interval of the paired difference holds the true one as often as it says, with three scans per patient."""
-    from voxloom.evaluation import bootstrap_ci
+    from voxloom.evaluation import mean_ci
 
     random, hits = np.random.default_rng(11), 0
     patients = np.repeat(np.arange(12), 3)
     for _ in range(400):
         difference = random.normal(0.012, 0.02, 12)[patients] + random.normal(0, 0.01, 36)
-        low, high = bootstrap_ci(difference.tolist(), patients.tolist())
+        low, high = mean_ci(difference, patients.tolist())
         hits += low <= 0.012 <= high
     assert 0.91 <= hits / 400 <= 0.985
 

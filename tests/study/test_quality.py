@@ -73,7 +73,7 @@ def test_calibration_sees_held_out_cases_alone(calibrated: Calibrated) -> None:
     about = json.loads((folder / "quality.json").read_text())
     assert about["model"]["patients"] == 10
     assert about["model"]["margin"] is not None
-    assert "At least 90 % of cases like the 10 of calibration" in (folder / "report.html").read_text()
+    assert "For at least 90 % of new patients like the 10 of calibration" in (folder / "report.html").read_text()
 
 
 def _scan(calibrated: Calibrated, case: str):

@@ -18,12 +18,13 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-#: Command name -> one line for the overview. Each lives in ``voxloom.cli.<name>`` as ``command``.
+#: Command name -> one line for the overview. Each lives in ``voxloom.cli.<name>`` (``_`` for ``-``) as ``command``.
 COMMANDS = {
     "index": "Read every DICOM header of an archive into one table.",
     "select": "Choose series of an archive by rules, as a data set.",
     "inspect": "What is in a data set, and what is wrong with it.",
     "recipes": "List the shipped recipes, or print one.",
+    "suggest-metrics": "Which metrics fit the labels of a data set, and why.",
     "prepare": "Prepare every case of a data set once.",
     "cache": "How large a cache of prepared cases is, and freeing it.",
     "train": "Train a model and evaluate it on cases that it never saw.",
@@ -32,6 +33,8 @@ COMMANDS = {
     "raters": "How several raters agree, and a model with them.",
     "review": "Suspected label errors, from the held-out cases of a run.",
     "compare": "Compare runs on the same cases.",
+    "fairness": "A metric by sex, age, site or scanner, with a test of difference.",
+    "sample-size": "How many test patients an interval or a comparison needs.",
     "stress": "How a run's Dice falls while scans get worse.",
     "calibrate": "Learn what a run's predictions are worth, with a bound.",
     "predict": "Apply a run to new scans.",
@@ -106,7 +109,7 @@ def load_command(name: str) -> Any:
     from voxloom.cli.places import checked
 
     alone = typer.Typer(add_completion=False)
-    alone.command(name)(checked(name, import_module(f"voxloom.cli.{name}").command))
+    alone.command(name)(checked(name, import_module(f"voxloom.cli.{name.replace('-', '_')}").command))
     command = typer.main.get_command(alone)
     for parameter in command.params:
         if text := getattr(parameter, "help", None):  # Rich takes words in brackets for styles, and leaves them out

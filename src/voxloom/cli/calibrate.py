@@ -22,6 +22,12 @@ def command(
     promise: Annotated[
         float, typer.Option(help="Chance with which the bound of a Dice, a set of classes or an interval is to hold.")
     ] = 0.9,
+    confidence: Annotated[
+        Optional[float],
+        typer.Option(
+            help="Of label maps: keep the promise with this chance for this one calibration, e.g. 0.95. [default: on average]"
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of noise and dropout.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
@@ -35,7 +41,15 @@ def command(
     sources = () if members is None else Sampling.parse(members, draws, seed).sources
     with output.progress_bar("Asking each network about cases it never saw") as progress:
         found = calibrate(
-            run, data, sources=sources, draws=draws, seed=seed, promise=promise, device=device, progress=progress
+            run,
+            data,
+            sources=sources,
+            draws=draws,
+            seed=seed,
+            promise=promise,
+            confidence=confidence,
+            device=device,
+            progress=progress,
         )
     output.table([["figure", "value"], *found.rows], title=found.about.get("sentence", ""))
     wrote = [*found.files, report_run(run)]

@@ -19,6 +19,13 @@ def command(
             help="Of label maps dice, iou, hd95 ...; of classes auc, accuracy ...; of numbers mae, r2 ... [default: the first]"
         ),
     ] = None,
+    margin: Annotated[
+        Optional[float],
+        typer.Option(help="Largest difference that would not matter: test whether runs are equivalent to the first."),
+    ] = None,
+    non_inferiority: Annotated[
+        bool, typer.Option("--non-inferiority", help="With --margin: only whether they are not worse by it.")
+    ] = False,
     out: Annotated[Optional[Path], typer.Option("-o", "--out", help="Folder for page, figures and JSON.")] = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
@@ -30,10 +37,20 @@ def command(
 
     if on not in (None, "test", "held-out"):
         raise BadInput(f"--on {on} is not known", None, "Choose test or held-out")
+    if non_inferiority and margin is None:
+        raise BadInput(
+            "--non-inferiority needs a margin", None, "Add --margin, the largest difference that would not matter"
+        )
+    question: Literal["equivalence", "non-inferiority"] = "non-inferiority" if non_inferiority else "equivalence"
     cases = cast("Literal['test', 'held-out'] | None", on)
-    found = compare_runs(runs, metric=metric, cases=cases)
+    found = compare_runs(runs, metric=metric, cases=cases, margin=margin, question=question)
     result = found.to_dict()
     output.table(rows(result))
+    if result["ranking"] is not None:
+        output.table(
+            rank_rows(result["ranking"]),
+            title=f"Ranks by mean {result['metric']}, {result['ranking']['patients']} patients",
+        )
     for warning in found.warnings:
         output.note(f"Beware: {warning}")
     wrote = []
@@ -47,9 +64,21 @@ def command(
         behind = curves(runs, metric=metric, cases=cases)
         wrote = [out / "compare.json", write_compare_report(result, by_run, patients, out, ALPHA, behind)]
     if not json_output:
-        for sentence in found.conclusions:
+        for sentence in [*found.conclusions, *(m["sentence"] for m in result["margins"])]:
             typer.echo(sentence)
     output.done(wrote, output.Page(out / "compare.html") if out is not None else None, result if json_output else None)
+
+
+def rank_rows(ranking: dict[str, Any]) -> list[list[str]]:
+    """A row per model, the best first: its rank with 95 % of the draws, and how often it was the best."""
+    lines = [["run", "mean", "rank [95 %]", "first in", "better than (p < .05, Holm)"]]
+    for m in ranking["models"]:
+        known = m["low"] is not None
+        rank = f"{m['rank']:g} [{m['low']:g}, {m['high']:g}]" if known else f"{m['rank']:g} [no interval]"
+        below = [worse for name, worse, _, p in ranking["better"] if name == m["name"] and p < 0.05]
+        first = f"{100 * m['first']:.0f} %" if known else "-"
+        lines.append([m["name"], f"{m['mean']:.4f}", rank, first, ", ".join(below) or "none"])
+    return lines
 
 
 def rows(result: dict[str, Any]) -> list[list[str]]:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from voxloom.dataset import Labels
     from voxloom.evaluation import Evaluation
     from voxloom.evaluation.folders import Truth
+    from voxloom.evaluation.measures import Measures
     from voxloom.evaluation.truths import Truths
 
 
@@ -42,6 +43,16 @@ def command(
         Optional[str],
         typer.Option(help="Score single structures: labels (A,B) that hold several each, or auto. With --pred."),
     ] = None,
+    metrics: Annotated[
+        Optional[str],
+        typer.Option(help="Further metrics, e.g. nsd,masd,cldice; suggest-metrics says which fit. With --pred."),
+    ] = None,
+    measures: Annotated[
+        Optional[str],
+        typer.Option(
+            help="Conventions KEY=VALUE,...: hd95=pooled, empty=left_out, tolerance_mm=2, match=overlap. With --pred."
+        ),
+    ] = None,
     slices: Annotated[
         Optional[PlaneName], typer.Option(help="Score single slices of this plane too (slices.csv). With --pred.")
     ] = None,
@@ -67,10 +78,17 @@ def command(
         raise BadInput(
             "--table goes with --pred and --truth", None, "A data set names its patients in participants.csv"
         )
+    if run is not None and (metrics is not None or measures is not None):
+        raise BadInput(
+            "--metrics and --measures go with --pred and --truth",
+            None,
+            "A run measures what its recipe's section evaluate names: train with --set evaluate.metrics=[nsd,masd]",
+        )
     if run is not None and pred is None and truth is None:
         _evaluate_run(run, dataset, out, json_output)
     elif run is None and pred is not None and truth is not None:
-        _evaluate_folders(pred, truth, table, labels, instances, slices, out, workers, json_output)
+        asked = measures_of(metrics, measures)
+        _evaluate_folders(pred, truth, table, labels, instances, slices, asked, out, workers, json_output)
     else:
         raise BadInput(
             "give a RUN, or both --pred and --truth", None, "Example: voxloom evaluate --pred DIR --truth DIR"
@@ -114,6 +132,7 @@ def _evaluate_folders(
     labels: str | None,
     instances: str | None,
     slices: PlaneName | None,
+    measures: Measures,
     out: Path | None,
     workers: int | None,
     json_output: bool,
@@ -136,6 +155,7 @@ def _evaluate_folders(
             true.cases,
             chosen,
             patients=true.patients,
+            measures=measures,
             workers=workers,
             progress=progress,
             failed=lambda case, error: failures.append(error),
@@ -162,6 +182,32 @@ def _evaluate_folders(
     if failures:
         kind = BadInput if all(isinstance(error, BadInput) for error in failures) else VoxloomError
         raise kind(f"{len(failures)} of {len(true.cases)} cases could not be scored; the figures are of the others")
+
+
+def measures_of(metrics: str | None, conventions: str | None) -> Measures:
+    """What the options ask for (BadInput for an unknown name, key or value)."""
+    import yaml
+    from pydantic import ValidationError
+
+    from voxloom.errors import BadInput
+    from voxloom.evaluation.measures import Measures
+
+    values: dict[str, Any] = {} if metrics is None else {"metrics": [name.strip() for name in metrics.split(",")]}
+    for part in (conventions or "").split(","):
+        key, equals, value = part.partition("=")
+        if part and not equals:
+            raise BadInput(
+                f"--measures {part} is not KEY=VALUE", None, "Example: --measures hd95=pooled,empty=left_out"
+            )
+        if part:
+            values[key.strip()] = yaml.safe_load(value)
+    try:
+        return Measures.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"][:1])
+        known = f"Keys are {', '.join(n for n in Measures.model_fields if n != 'metrics')}"
+        raise BadInput(f"{where}: {first['msg'].removeprefix('Value error, ')}", None, known) from error
 
 
 def _write_scores(evaluation: Evaluation, pred: Path, true: Truths, labels: Labels, out: Path) -> list[Path]:
@@ -257,6 +303,8 @@ def _show(
     summary = {**evaluation.summary(), **(told or {})}
     output.table(metric_rows(summary), title=f"{summary['cases']} cases")
     output.note(interval_note(summary))
+    for convention in summary["conventions"]:
+        output.note(convention)
     if structures is not None:
         output.table(structure_rows(structures), title=structure_title(structures))
         summary = {**summary, "structures": structures}
@@ -294,7 +342,7 @@ def interval_note(summary: dict[str, Any]) -> str:
     fix = "; name patients in participants.csv, or with --table for --pred" if note == ASSUMED else ""
     if count < LEAST_PATIENTS:
         return f"No intervals: {LEAST_PATIENTS} patients are needed, there are {count} ({note}{fix})"
-    return f"Intervals draw patients: {note}{fix}"
+    return f"Intervals are over patients: {note}{fix}"
 
 
 def structure_title(structures: dict[str, Any]) -> str:

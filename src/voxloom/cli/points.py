@@ -74,7 +74,9 @@ def command(
         raise BadInput("one set cannot be compared", sets[0], "Give two or more")
     else:
         scored, across = scored_sets(sets, truth, scans, within)
-        compare_scored(scored, within, across, out, json_output)
+        place = scans_of(truth, scans)
+        cases = next(iter(scored.values())).cases
+        compare_scored(scored, within, across, out, json_output, {} if place is None else patients_in(place, cases))
 
 
 def scored_runs(paths: Sequence[Path], on: OnName) -> dict[str, PointEvaluation]:
@@ -177,6 +179,14 @@ def normals_of(scans: Path, cases: Sequence[str]) -> dict[str, tuple[float, floa
     return {case: slice_normal(source_header(next(iter(dataset[case].images.values()))).affine) for case in cases}
 
 
+def patients_in(scans: Path, cases: Sequence[str]) -> dict[str, str]:
+    """Case -> patient of a data set, for the cases it has."""
+    from voxloom.dataset import Dataset
+
+    dataset = Dataset(scans)
+    return {case: dataset[case].patient for case in cases if case in dataset}
+
+
 def scored_sets(
     sets: Sequence[Path], truth: Path, scans: Path | None, within: float
 ) -> tuple[dict[str, PointEvaluation], str]:
@@ -200,33 +210,46 @@ def scored_sets(
 
 
 def compare_scored(
-    scored: Mapping[str, PointEvaluation], within: float, across: str | None, out: Path | None, json_output: bool
+    scored: Mapping[str, PointEvaluation],
+    within: float,
+    across: str | None,
+    out: Path | None,
+    json_output: bool,
+    patients: Mapping[str, str] | None = None,
 ) -> None:
     """Print the figures of each set and the test of every pair; two sets are written landmark by landmark, more pair by pair."""
     from dataclasses import asdict
 
     from voxloom.cli import output
+    from voxloom.evaluation.patients import patients_note
     from voxloom.evaluation.point_tests import all_pairs
+    from voxloom.evaluation.statistics import p_text
     from voxloom.report.points_table import point_rows
 
     for name, evaluation in scored.items():
         evaluation.within = within
         output.table(point_rows(evaluation.summary()), title=name)
-    pairs = all_pairs(scored)
+    pairs = all_pairs(scored, patients=patients)
+    whose = {case: (patients or {}).get(case, case) for case in next(iter(scored.values())).cases}
+    who = f"landmarks of one patient count together: {patients_note(whose)}"
     if across is not None:
         output.note(f"\n|dx| is measured {across}; the distance in the slice at a right angle to it")
     if len(scored) == 2:
         (a, b), test = list(scored), pairs[0].test
         output.note(
             f"Within {within:g} mm in the slice: both {test.both}, only {a} {test.only_a}, only {b} {test.only_b}, "
-            f"neither {test.neither}; exact McNemar p = {test.p:.4g} (every landmark is taken as independent)"
+            f"neither {test.neither}; exact McNemar test, {p_text(test.p)} ({who})"
         )
         wrote = [] if out is None else [_write_pairs(list(scored.values()), out)]
-        figures: dict[str, Any] = {"a": scored[a].summary(), "b": scored[b].summary(), "mcnemar": asdict(test)}
+        figures: dict[str, Any] = {
+            "a": scored[a].summary(),
+            "b": scored[b].summary(),
+            "mcnemar": asdict(test) | {"p": test.p},
+        }
     else:
-        told = f"Within {within:g} mm in the slice, exact McNemar test of every pair (every landmark is taken as independent)"
+        told = f"Within {within:g} mm in the slice, exact McNemar test of every pair ({who})"
         output.table([PAIR_HEAD, *(pair_row(pair) for pair in pairs)], title=told)
-        rows = [{"a": p.a, "b": p.b, **asdict(p.test), "p_holm": p.p_holm} for p in pairs]
+        rows = [{"a": p.a, "b": p.b, **asdict(p.test), "p": p.test.p, "p_holm": p.p_holm} for p in pairs]
         wrote = [] if out is None else [write_rows(rows, out)]
         figures = {"sets": {name: evaluation.summary() for name, evaluation in scored.items()}, "pairs": rows}
     output.done(wrote, None, {**figures, **({} if across is None else {"across": across})} if json_output else None)

@@ -229,7 +229,7 @@ def _label_volume(item: tuple[Case, Labels]) -> float:
         return 0.0
     inner = labels.encode(label.data, label.meta.get("source"))
     foreground = np.count_nonzero((inner > 0) & (inner != (labels.ignore_index or 0)))
-    return float(foreground) * float(np.prod(label.spacing))
+    return float(foreground) * label.voxel_size
 
 
 def _parse(entry: Any, number: int, path: Path) -> Fold:

@@ -20,6 +20,8 @@ from voxloom.evaluation.statistics.arrays import place_in_groups
 from voxloom.evaluation.statistics.interval import Estimate, Outcome
 
 Numbers = NDArray[np.float64]
+#: With fewer patients of either class there is neither an interval nor a test.
+LEAST = 5
 
 
 @dataclass(frozen=True)
@@ -55,24 +57,25 @@ def auc_interval(
 
     Returns
     -------
-    Ends are NaN with one class only, or with fewer than two patients of either class. An AUC of exactly 0 or 1 has no variance to
-    estimate; its interval is the exact one-sided bound of "all pairs right" by the rarer class (Clopper and Pearson 1934).
+    Ends are NaN with one class only, or with fewer than ``LEAST`` patients of either class. Quantiles are Student's, with Welch's
+    degrees of freedom from the patients of both classes. An AUC of exactly 0 or 1 has no variance to estimate; its interval is the
+    exact one-sided bound of "all pairs right" by the rarer class (Clopper and Pearson 1934).
     """
-    from scipy.stats import norm
+    from scipy.stats import t
 
     positive, values = _checked(truth, scores)
     if not 0 < positive.sum() < len(positive):
         return Estimate(math.nan, math.nan, math.nan, level)
     parts, place = _parts(positive, values), place_in_groups(groups, len(positive))
     fewest = min(len(set(place[positive])), len(set(place[~positive])))
-    if fewest < 2:
+    if fewest < LEAST:
         return Estimate(parts.value, math.nan, math.nan, level)
     if parts.value in (0.0, 1.0):
         bound = ((1 - level) / 2) ** (1 / fewest)
         low, high = (bound, 1.0) if parts.value == 1.0 else (0.0, 1 - bound)
         return Estimate(parts.value, low, high, level)
     sd = math.sqrt(max(0.0, _covariance(parts, parts, positive, place)))
-    z = float(norm.ppf(0.5 + level / 2))
+    z = float(t.ppf(0.5 + level / 2, _freedom(parts.positives, parts.negatives, positive, place)))
     logit, slope = math.log(parts.value / (1 - parts.value)), 1 / (parts.value * (1 - parts.value))
     low, high = (1 / (1 + math.exp(-(logit + s * z * sd * slope))) for s in (-1, 1))
     return Estimate(parts.value, low, high, level)
@@ -81,45 +84,51 @@ def auc_interval(
 def compare_aucs(truth: ArrayLike, first: ArrayLike, second: ArrayLike, groups: Sequence[Any] | None = None) -> Outcome:
     """DeLong's test of two scores of the same cases; the effect is the AUC of the second minus that of the first.
 
-    p is 1 where the scores rank all cases alike, NaN where there is one class only.
+    p is 1 where the scores rank all cases alike, NaN with fewer than ``LEAST`` patients of either class.
     """
-    from scipy.stats import norm
+    from scipy.stats import t
 
-    difference, variance = _difference(truth, first, second, groups)
-    name, what, n = "DeLong's test of paired ROC curves", "difference of AUC", len(np.asarray(truth))
+    difference, variance, freedom = _difference(truth, first, second, groups)
+    patients = int(place_in_groups(groups, len(np.asarray(truth))).max()) + 1
+    name, what = "DeLong's test of paired ROC curves", "difference of AUC"
     if math.isnan(difference):
-        return Outcome(name, math.nan, math.nan, math.nan, what, n)
+        return Outcome(name, math.nan, math.nan, math.nan, what, patients)
     if not variance > 1e-15:
-        p = 1.0 if abs(difference) < 1e-12 else math.nan
-        return Outcome(name, math.nan, p, difference, what, n)
+        p = 1.0 if abs(difference) < 1e-12 and variance == variance else math.nan
+        return Outcome(name, math.nan, p, difference, what, patients)
     z = difference / math.sqrt(variance)
-    return Outcome(name, z, float(2 * norm.sf(abs(z))), difference, what, n)
+    return Outcome(name, z, float(2 * t.sf(abs(z), freedom)), difference, what, patients)
 
 
 def auc_difference(
     truth: ArrayLike, first: ArrayLike, second: ArrayLike, groups: Sequence[Any] | None = None, level: float = 0.95
 ) -> Estimate:
-    """AUC of the second minus that of the first with DeLong's interval; ends are NaN with one patient or one class only."""
-    from scipy.stats import norm
+    """AUC of the second minus that of the first with DeLong's interval; no ends with fewer than ``LEAST`` patients of a class."""
+    from scipy.stats import t
 
-    difference, variance = _difference(truth, first, second, groups)
-    half = float(norm.ppf(0.5 + level / 2)) * math.sqrt(max(0.0, variance)) if variance == variance else math.nan
+    difference, variance, freedom = _difference(truth, first, second, groups)
+    if not variance > 1e-15:
+        return Estimate(difference, math.nan, math.nan, level)
+    half = float(t.ppf(0.5 + level / 2, freedom)) * math.sqrt(variance)
     return Estimate(difference, difference - half, difference + half, level)
 
 
 def _difference(
     truth: ArrayLike, first: ArrayLike, second: ArrayLike, groups: Sequence[Any] | None
-) -> tuple[float, float]:
-    """Difference of two AUCs and its variance; NaN where they are not defined."""
+) -> tuple[float, float, float]:
+    """Difference of two AUCs, its variance and degrees of freedom; NaN where they are not defined, or patients too few."""
     positive, one = _checked(truth, first)
     _, other = _checked(truth, second)
     if not 0 < positive.sum() < len(positive):
-        return math.nan, math.nan
+        return math.nan, math.nan, math.nan
     a, b, place = _parts(positive, one), _parts(positive, other), place_in_groups(groups, len(positive))
-    if min(len(set(place[positive])), len(set(place[~positive]))) < 2:
-        return b.value - a.value, math.nan
+    if np.array_equal(a.positives, b.positives) and np.array_equal(a.negatives, b.negatives):
+        return 0.0, 0.0, math.nan  # the scores rank all cases alike
+    if min(len(set(place[positive])), len(set(place[~positive]))) < LEAST:
+        return b.value - a.value, math.nan, math.nan
     own = _covariance(a, a, positive, place) + _covariance(b, b, positive, place)
-    return b.value - a.value, own - 2 * _covariance(a, b, positive, place)
+    freedom = _freedom(b.positives - a.positives, b.negatives - a.negatives, positive, place)
+    return b.value - a.value, own - 2 * _covariance(a, b, positive, place), freedom
 
 
 @dataclass(frozen=True)
@@ -183,3 +192,15 @@ def _covariance(a: _Parts, b: _Parts, positive: NDArray[np.bool_], place: NDArra
     both = count / (count - 1) if count > 1 else 1.0
     s11 = both * float(sums[0][0] @ sums[1][1] + sums[0][1] @ sums[1][0]) / 2
     return s10 / m + s01 / n + 2 * s11 / (m * n)
+
+
+def _freedom(positives: Numbers, negatives: Numbers, positive: NDArray[np.bool_], place: NDArray[np.intp]) -> float:
+    """Welch's degrees of freedom of a variance that is a sum over the patients of both classes."""
+    parts = []
+    for components, cases in ((positives, place[positive]), (negatives, place[~positive])):
+        sums = np.bincount(cases, components - components.mean())
+        patients = len(set(cases))
+        parts.append((patients / (patients - 1) * float(sums @ sums) / len(cases) ** 2, patients - 1))
+    total = sum(variance for variance, _ in parts)
+    below = sum(variance**2 / freedom for variance, freedom in parts)
+    return total**2 / below if below > 0 else float(min(freedom for _, freedom in parts))

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from voxloom.dataset.labels import Labels
 from voxloom.errors import BadInput
+from voxloom.evaluation.measures import USUAL, Measures
 from voxloom.evaluation.metrics import MaskMetrics, mask_metrics
 from voxloom.evaluation.surface import common_box, flat_axes
 from voxloom.evaluation.units import distance_unit
@@ -20,24 +21,30 @@ TOLERANCE_MM = 1e-2
 _COUNTED = 1 << 16
 
 
-def evaluate_case(prediction: Volume, truth: Volume, labels: Labels) -> dict[str, MaskMetrics]:
+def evaluate_case(
+    prediction: Volume, truth: Volume, labels: Labels, measures: Measures = USUAL
+) -> dict[str, MaskMetrics]:
     """Metrics per label name.
 
     Parameters
     ----------
     prediction, truth : label maps (1, I, J, K) of outer values on one grid.
     labels : names, values, regions and the ignore value; voxels that the truth ignores count nowhere.
+    measures : further metrics, and the conventions.
 
     Raises
     ------
-    BadInput : the grids differ (the difference is printed).
+    BadInput : the grids differ (the difference is printed), or their axes lean.
     """
     check_grids(prediction, truth)
     flat = flat_axes(truth.shape)
-    found, true = _labelled(prediction.data[0], truth.data[0], labels)
+    whole = measures.metrics or measures.empty == "penalty"  # what counts the image's voxels needs it uncut
+    found, true = (prediction.data[0], truth.data[0]) if whole else _labelled(prediction.data[0], truth.data[0], labels)
     valid = labels.valid(true)
     pairs = zip(labels.masks(found), labels.masks(true), strict=True)
-    return {name: mask_metrics(a, b, truth.spacing, valid, flat, truth.unit) for (name, a), (_, b) in pairs}
+    return {
+        name: mask_metrics(a, b, truth.spacing, valid, flat, truth.unit, measures, name) for (name, a), (_, b) in pairs
+    }
 
 
 def _labelled(prediction: NDArray[Any], truth: NDArray[Any], labels: Labels) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -56,9 +63,32 @@ def undeclared_values(truth: Volume, labels: Labels) -> list[int]:
     return sorted({int(v) for v in found} - set(labels.declared))
 
 
+#: Degrees that voxel axes may lean; 1 degree makes volumes wrong by 0.02 %.
+LEAN = 1.0
+
+
+def check_upright(volume: Volume) -> None:
+    """Refuse a grid whose axes are not at right angles: distances on its voxels would be wrong, and volumes by its spacing too.
+
+    Raises
+    ------
+    BadInput : the axes lean by more than ``LEAN``, such as the tilt of a CT gantry that a NIfTI keeps in its affine.
+    """
+    axes = volume.affine[:3, :3] / np.array(volume.spacing)
+    cosines = axes.T @ axes - np.eye(3)
+    lean = float(np.degrees(np.arcsin(min(1.0, float(np.abs(cosines).max())))))
+    if lean > LEAN:
+        raise BadInput(
+            f"its voxel axes lean by {lean:.1f} degrees (gantry tilt), so distances and volumes on them would be wrong",
+            volume.meta.get("source"),
+            "Resample scan and label to right angles first (DICOM: --resample-tilt)",
+        )
+
+
 def check_grids(prediction: Volume, truth: Volume) -> None:
-    """Refuse two label maps on different grids, with the difference."""
+    """Refuse two label maps on different grids, with the difference, and grids whose axes lean."""
     where = prediction.meta.get("source")
+    check_upright(truth)
     if prediction.shape != truth.shape:
         raise BadInput(
             f"has shape {prediction.shape}, the truth has {truth.shape}", where, "Predict on the grid of the scan"

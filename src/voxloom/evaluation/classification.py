@@ -1,7 +1,7 @@
 """Classes predicted for whole cases: rows that are added, summed up, written and read back.
 
 AUC (one class against the rest), accuracy, balanced accuracy, sensitivity, specificity, F1, average precision, Matthews
-correlation, Brier score, calibration error, confusion matrix, and a verdict per patient. Intervals draw whole patients. Terms as in
+correlation, Brier score, calibration error, confusion matrix, and a verdict per patient. Intervals are over patients. Terms as in
 Metrics Reloaded (Maier-Hein, Reinke et al., Nature Methods 2024). Knows no network and no file but its own table.
 """
 
@@ -24,9 +24,9 @@ from voxloom.evaluation.auc import auc_interval
 from voxloom.evaluation.conformal import check_of
 from voxloom.evaluation.losses import CaseLoss, worst_first
 from voxloom.evaluation.patients import patients_note
-from voxloom.evaluation.probabilities import brier, reliability
+from voxloom.evaluation.probabilities import reliability
 from voxloom.evaluation.selective import abstention
-from voxloom.evaluation.statistics import Estimate, bootstrap
+from voxloom.evaluation.statistics import Estimate, Scale, jackknife, mean_estimate, share_estimate
 from voxloom.files import write_text
 
 Numbers = NDArray[np.float64]
@@ -128,23 +128,18 @@ class ClassEvaluation:
         figures["counts"] = {name: int((truth == n).sum()) for n, name in enumerate(self.classes)}
         figures["confusion"] = {"classes": list(self.classes), "counts": self.confusion().tolist()}
         figures["auc"] = self._aucs()
-        overall: dict[str, Callable[[Any, Any], float]] = {
-            "accuracy": lambda t, g: float((t == g).mean()),
-            "balanced_accuracy": balanced_accuracy,
-            "mcc": matthews,
-        }
-        for name, metric in overall.items():
-            among = np.ones(len(truth), bool) if name == "accuracy" else None
-            figures[name] = {"all": self._estimate(metric, truth, guess, among=among)}
-        for name, single in PER_CLASS.items():
-            figures[name] = {
-                c: self._estimate(single, truth == n, guess == n, among=counted_among(name, truth == n, guess == n))
-                for n, c in enumerate(self.classes)
-            }
+        figures["accuracy"] = {"all": as_dict(share_estimate(truth == guess, self.patients))}
+        figures["balanced_accuracy"] = {"all": self._estimate(balanced_accuracy, "logit", truth, guess)}
+        figures["mcc"] = {"all": self._estimate(matthews, "fisher", truth, guess)}
+        each = list(enumerate(self.classes))
+        for name, shares in SHARES.items():
+            figures[name] = {c: self._share(*shares(truth == n, guess == n)) for n, c in each}
+        figures["f1"] = {c: self._estimate(f1, "logit", truth == n, guess == n) for n, c in each}
         figures["average_precision"] = {
-            c: self._estimate(average_precision, truth == n, p[:, n]) for n, c in enumerate(self.classes)
+            c: self._estimate(average_precision, "logit", truth == n, p[:, n]) for n, c in each
         }
-        figures["brier"] = {"all": self._estimate(brier_of, truth, p)}
+        brier_per_case = ((p - np.eye(p.shape[1])[truth]) ** 2).sum(axis=1)
+        figures["brier"] = {"all": as_dict(mean_estimate(brier_per_case, self.patients))}
         figures["ece"] = {"all": {"value": reliability(p, truth).error, "ci": [math.nan, math.nan]}}
         figures["abstention"] = abstention(p.max(axis=1), guess != truth)
         promised = [row for row in self.rows if row.promise is not None]
@@ -166,12 +161,12 @@ class ClassEvaluation:
         for threshold in thresholds:
             called = p >= threshold
             shares = {
-                "sensitivity": (truth, called),
-                "specificity": (~truth, ~called),
-                "positive_predictive_value": (called, truth),
-                "negative_predictive_value": (~called, ~truth),
+                "sensitivity": (called, truth),
+                "specificity": (~called, ~truth),
+                "positive_predictive_value": (truth, called),
+                "negative_predictive_value": (~truth, ~called),
             }
-            figures = {name: self._estimate(sensitivity, a, b, among=a) for name, (a, b) in shares.items()}
+            figures = {name: self._share(hits, among) for name, (hits, among) in shares.items()}
             found.append({"threshold": float(threshold), "positive": int(called.sum()), **figures})
         return found
 
@@ -181,25 +176,17 @@ class ClassEvaluation:
         found = {c: auc_interval(truth == n, p[:, n], self.patients) for n, c in enumerate(self.classes)}
         if len(self.classes) == 2:
             return {"all": as_dict(found[self.classes[1]])}
-        whole = self._estimate(mean_auc, truth, p)
+        whole = self._estimate(mean_auc, "logit", truth, p)
         return {"all": whole, **{name: as_dict(e) for name, e in found.items()}}
 
-    def _estimate(
-        self, metric: Callable[..., float], *columns: NDArray[Any], among: NDArray[np.bool_] | None = None
-    ) -> dict[str, Any]:
-        """With an interval over patients; where every resample agrees it would have no width, which is no knowledge.
+    def _estimate(self, metric: Callable[..., float], scale: Scale, *columns: NDArray[Any]) -> dict[str, Any]:
+        """With a jackknife interval over patients, from ``LEAST`` patients on."""
+        return as_dict(jackknife(metric, *columns, groups=self.patients, scale=scale, least=LEAST))
 
-        A share of cases (``among`` these) has the exact bound of "all" or "none" then (Clopper and Pearson 1934), others have none.
-        """
-        found = bootstrap(metric, *columns, groups=self.patients, resamples=RESAMPLES)
-        if found.low != found.high:
-            return as_dict(found)
-        low = high = math.nan
-        if among is not None and found.value in (0.0, 1.0):
-            patients = len({one for one, counts in zip(self.patients, among, strict=True) if counts})
-            bound = 0.025 ** (1 / patients)
-            low, high = (bound, 1.0) if found.value == 1.0 else (0.0, 1 - bound)
-        return {"value": found.value, "ci": [low, high]}
+    def _share(self, hits: NDArray[np.bool_], among: NDArray[np.bool_]) -> dict[str, Any]:
+        """The share of hits among some of the cases, with its exact interval."""
+        patients = [one for one, counts in zip(self.patients, among, strict=True) if counts]
+        return as_dict(share_estimate(hits[among], patients))
 
     def case_values(self, metric: str, label: str) -> dict[str, float]:
         """A value per case for paired comparisons: "accuracy" (right or not), "brier", or "probability" of the true class."""
@@ -246,8 +233,8 @@ class ClassEvaluation:
         return cls(classes, rows)
 
 
-#: Resamples of an interval; the percentiles of 1000 are steady to a hundredth.
-RESAMPLES = 1000
+#: With fewer patients scores that are neither mean nor share have no interval (docs/trust.md).
+LEAST = 10
 #: What is told of a verdict per patient.
 VERDICT = ("auc", "accuracy", "sensitivity", "specificity", "precision")
 
@@ -264,19 +251,9 @@ def as_dict(estimate: Estimate) -> dict[str, Any]:
     return {"value": estimate.value, "ci": [estimate.low, estimate.high]}
 
 
-def sensitivity(truth: NDArray[np.bool_], guess: NDArray[np.bool_]) -> float:
-    """Share of the true cases that are found; NaN where there is none."""
-    return float((guess & truth).sum() / truth.sum()) if truth.any() else math.nan
-
-
-def specificity(truth: NDArray[np.bool_], guess: NDArray[np.bool_]) -> float:
-    """Share of the other cases that are left alone; NaN where there is none."""
-    return sensitivity(~truth, ~guess)
-
-
 def precision(truth: NDArray[np.bool_], guess: NDArray[np.bool_]) -> float:
     """Share of the found cases that are true; NaN where none is found."""
-    return sensitivity(guess, truth)
+    return float((guess & truth).sum() / guess.sum()) if guess.any() else math.nan
 
 
 def f1(truth: NDArray[np.bool_], guess: NDArray[np.bool_]) -> float:
@@ -320,21 +297,11 @@ def mean_auc(truth: NDArray[np.intp], p: Numbers) -> float:
     return float(np.mean(known)) if known else math.nan
 
 
-def brier_of(truth: NDArray[np.intp], p: Numbers) -> float:
-    """Brier score, truth first."""
-    return brier(p, truth)
-
-
-def counted_among(name: str, truth: NDArray[np.bool_], guess: NDArray[np.bool_]) -> NDArray[np.bool_] | None:
-    """The cases whose share a metric is; None for one that is no share."""
-    return {"sensitivity": truth, "specificity": ~truth, "precision": guess}.get(name)
-
-
-PER_CLASS: dict[str, Callable[[NDArray[np.bool_], NDArray[np.bool_]], float]] = {
-    "sensitivity": sensitivity,
-    "specificity": specificity,
-    "precision": precision,
-    "f1": f1,
+#: Shares of cases: (true, answered) -> (what counts, among which cases).
+SHARES: dict[str, Callable[[NDArray[np.bool_], NDArray[np.bool_]], tuple[NDArray[np.bool_], NDArray[np.bool_]]]] = {
+    "sensitivity": lambda truth, guess: (guess, truth),
+    "specificity": lambda truth, guess: (~guess, ~truth),
+    "precision": lambda truth, guess: (truth, guess),
 }
 
 

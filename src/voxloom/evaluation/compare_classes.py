@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from voxloom.errors import BadInput
 from voxloom.evaluation.auc import auc, auc_difference, compare_aucs, roc_curve
 from voxloom.evaluation.classification import (
+    LEAST,
     ClassEvaluation,
     average_precision,
     balanced_accuracy,
@@ -24,7 +25,7 @@ from voxloom.evaluation.classification import (
 from voxloom.evaluation.findings import FindingEvaluation
 from voxloom.evaluation.paired import Drawn, Paired, pair_cases
 from voxloom.evaluation.scores import CLASS_SCORES, Score
-from voxloom.evaluation.statistics import Estimate, bootstrap, bootstrap_ci, clustered_mcnemar, swapped
+from voxloom.evaluation.statistics import Estimate, jackknife, mcnemar, mean_ci, swapped
 
 Numbers = NDArray[np.float64]
 Figure = Callable[[Any, Any], float]
@@ -70,11 +71,11 @@ class ClassComparison:
     metrics: Mapping[str, Score] = {name: score for name, score in CLASS_SCORES.items() if name != "ece"}
     text = (
         "Difference: run minus reference on the same cases. AUC: DeLong's interval and test (Obuchowski's for several cases of a "
-        "patient). Accuracy, sensitivity, specificity: bootstrap interval over patients and the exact McNemar test, over patients' "
-        "net differences where they have several cases. Brier score: Wilcoxon signed-rank test of the patients' means. Other figures, "
-        "and the mean AUC of several classes: bootstrap interval, and a randomisation test that exchanges the two runs' answers "
-        "patient by patient. p-values are Holm-corrected over all rows. Effect: the difference, or for the signed-rank test the "
-        "matched-pairs rank-biserial correlation."
+        "patient). Accuracy, sensitivity, specificity: interval over patients and the exact McNemar test, over patients' net "
+        "differences where they have several cases. Brier score: Wilcoxon signed-rank test of the patients' means. Other figures, and "
+        "the mean AUC of several classes: jackknife interval over patients, and a randomisation test that exchanges the two runs' "
+        "answers patient by patient. p-values are Holm-corrected over all rows. Effect: the difference, or for the signed-rank test "
+        "the matched-pairs rank-biserial correlation."
     )
 
     def holds(self, columns: Sequence[str]) -> bool:
@@ -203,8 +204,8 @@ def pair_shares(q: Question, metric: str) -> Paired:
     patients = [p for p, kept in zip(q.patients, among, strict=True) if kept]
     if not len(a):
         raise BadInput(f"no common case gives a {metric}", None, "Evaluate the runs on cases of all classes")
-    found = Estimate(float((b - a).mean()), *bootstrap_ci((b - a).tolist(), patients))
-    test = clustered_mcnemar((b > 0).tolist(), (a > 0).tolist(), groups=patients)
+    found = Estimate(float((b - a).mean()), *mean_ci(b - a, patients))
+    test = mcnemar((b > 0).tolist(), (a > 0).tolist(), groups=patients).outcome
     return Paired(len(a), len(set(patients)), float(a.mean()), float(b.mean()), found, test)
 
 
@@ -220,10 +221,8 @@ def pair_figures(q: Question, metric: str) -> Paired:
 
 
 def resampled(q: Question, figure: Figure, truth: Any, first: Any, second: Any) -> Paired:
-    """Bootstrap interval of the difference and a randomisation test, both over patients."""
-    found = bootstrap(
-        lambda t, a, b: figure(t, b) - figure(t, a), truth, first, second, groups=q.patients, resamples=1000
-    )
+    """Jackknife interval of the difference and a randomisation test, both over patients."""
+    found = jackknife(lambda t, a, b: figure(t, b) - figure(t, a), truth, first, second, groups=q.patients, least=LEAST)
     test = swapped(figure, truth, second, first, groups=q.patients)
     values = figure(truth, first), figure(truth, second)
     return Paired(len(q.truth), len(set(q.patients)), *values, found, test)

@@ -20,8 +20,9 @@ class MaskComparison:
     default = "dice"
     metrics: Mapping[str, Score] = MASK_SCORES
     text = (
-        "Difference: run minus reference, paired by case; bootstrap interval over patients. p: Wilcoxon signed-rank test of the "
-        "patients' mean differences, Holm-corrected over all rows. Effect: matched-pairs rank-biserial correlation."
+        "Difference: run minus reference, paired by case; interval over patients. p: Wilcoxon signed-rank test of the patients' mean "
+        "differences, Holm-corrected over all rows. Effect: matched-pairs rank-biserial correlation. Tested: patients with a "
+        "difference."
     )
 
     def holds(self, columns: Sequence[str]) -> bool:
@@ -59,7 +60,10 @@ class MaskComparison:
         labels: Sequence[str],
         cases: Sequence[str],
     ) -> Paired:
-        """Over the cases that have the label in both."""
+        """Over the cases that have the label, and a value, in both (BadInput where one of the tables lacks the metric)."""
+        if metric not in first.metrics or metric not in second.metrics:
+            fix = "Evaluate both with evaluate.metrics in the recipe, or with --metrics"
+            raise BadInput(f"{metric} was not measured in both", None, fix)
         a, b = (self.values(table, metric, label, labels) for table in (first, second))
         kept, patient = [case for case in cases if case in a and case in b], first.patients
         return pair_cases([a[c] for c in kept], [b[c] for c in kept], [patient[c] for c in kept])
@@ -70,8 +74,9 @@ class MaskComparison:
         found: dict[str, list[float]] = {}
         for row in table.rows:
             if row.label in chosen:
-                found.setdefault(row.case, []).append(float(getattr(row.metrics, metric)))
-        return {case: float(np.mean(values)) for case, values in found.items()}
+                found.setdefault(row.case, []).append(row.metrics.value(metric))
+        known = {case: [v for v in values if v == v] for case, values in found.items()}  # NaN: not defined for the case
+        return {case: float(np.mean(values)) for case, values in known.items() if values}
 
     def curve(self, table: Any, metric: str, label: str, cases: Sequence[str]) -> Drawn | None:
         """None."""

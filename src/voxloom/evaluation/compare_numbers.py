@@ -12,7 +12,7 @@ from voxloom.errors import BadInput
 from voxloom.evaluation.paired import Drawn, Paired, pair_cases
 from voxloom.evaluation.regression import NumberEvaluation, NumberRow, r_squared, rmse
 from voxloom.evaluation.scores import NUMBER_SCORES, Score
-from voxloom.evaluation.statistics import bootstrap, swapped
+from voxloom.evaluation.statistics import jackknife, swapped
 
 _OVERALL = {"rmse": rmse, "r2": r_squared}
 
@@ -23,7 +23,7 @@ class NumberComparison:
     default = "mae"
     metrics: Mapping[str, Score] = {name: score for name, score in NUMBER_SCORES.items() if score.goal is not None}
     text = (
-        "Difference: run minus reference, paired by case; bootstrap interval over patients. p: for the mean absolute error the "
+        "Difference: run minus reference, paired by case; interval over patients. p: for the mean absolute error the "
         "Wilcoxon signed-rank test of the patients' mean differences (effect: matched-pairs rank-biserial correlation), for other "
         "figures a randomisation test that exchanges the two runs' answers patient by patient (effect: the difference); "
         "Holm-corrected over all rows."
@@ -71,7 +71,7 @@ class NumberComparison:
         if metric == "mae":
             return pair_cases(np.abs(one - truth), np.abs(other - truth), patients)
         figure = _OVERALL[metric]
-        found = bootstrap(lambda t, x, y: figure(t, y) - figure(t, x), truth, one, other, groups=patients)
+        found = jackknife(lambda t, x, y: figure(t, y) - figure(t, x), truth, one, other, groups=patients)
         test = swapped(figure, truth, other, one, groups=patients)
         return Paired(len(kept), len(set(patients)), figure(truth, one), figure(truth, other), found, test)
 

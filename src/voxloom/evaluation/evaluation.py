@@ -16,9 +16,12 @@ from typing import Any
 import numpy as np
 
 from voxloom.errors import BadInput
+from voxloom.evaluation.further import FURTHER
 from voxloom.evaluation.losses import CaseLoss, worst_first
+from voxloom.evaluation.measures import USUAL, Measures
 from voxloom.evaluation.metrics import METRICS, MaskMetrics
 from voxloom.evaluation.patients import patients_note
+from voxloom.evaluation.statistics.means import share_estimate
 from voxloom.evaluation.summary import summarize
 from voxloom.evaluation.units import MM, common, named
 from voxloom.files import write_json, write_text
@@ -29,7 +32,7 @@ _LATER = ("objects_prediction", "objects_truth")
 TOTAL, BEFORE = "total", "_raw"
 #: What is told of the figures before post-processing.
 _TOLD_BEFORE = ("dice", "hd", "hd95", "objects_prediction")
-#: Columns of ``metrics.csv``.
+#: Columns of ``metrics.csv``; further metrics stand before the last two.
 COLUMNS = ("case", "patient", "label", *METRICS, "kind", "unit")
 
 
@@ -53,6 +56,7 @@ class Evaluation:
     rows : what was added so far.
     missing : cases that have a truth but no prediction; they count as failures.
     notes : what a reader of the figures must know.
+    measures : further metrics and the conventions.
     before : the same cases before post-processing, where predictions were post-processed; written beside the table.
     """
 
@@ -60,6 +64,7 @@ class Evaluation:
     rows: list[Row] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    measures: Measures = USUAL
     before: Evaluation | None = None
 
     def add(self, case: str, metrics: Mapping[str, MaskMetrics], *, patient: str | None = None) -> None:
@@ -86,6 +91,12 @@ class Evaluation:
         return list(dict.fromkeys(row.case for row in self.rows))
 
     @property
+    def metrics(self) -> tuple[str, ...]:
+        """Names of what was measured: the usual metrics, then the further ones."""
+        further = self.rows[0].metrics.further if self.rows else {}
+        return (*METRICS, *further)
+
+    @property
     def unit(self) -> str:
         """Of distances: ``mm``, ``pixel`` where the images have no voxel size, or ``mixed``."""
         return common(row.metrics.unit for row in self.rows)
@@ -97,14 +108,15 @@ class Evaluation:
 
     def values(self, metric: str, label: str) -> list[float]:
         """One metric of one label, in row order."""
-        return [float(getattr(row.metrics, metric)) for row in self.rows if row.label == label]
+        return [row.metrics.value(metric) for row in self.rows if row.label == label]
 
     def case_means(self, metric: str) -> dict[str, float]:
-        """Mean over labels of one metric, per case."""
+        """Mean over labels of one metric, per case; labels without a value in a case are left out, NaN where none has one."""
         found: dict[str, list[float]] = {}
         for row in self.rows:
-            found.setdefault(row.case, []).append(float(getattr(row.metrics, metric)))
-        return {case: float(np.mean(numbers)) for case, numbers in found.items()}
+            found.setdefault(row.case, []).append(row.metrics.value(metric))
+        known = {case: [v for v in numbers if not math.isnan(v)] for case, numbers in found.items()}
+        return {case: float(np.mean(numbers)) if numbers else math.nan for case, numbers in known.items()}
 
     def losses(self) -> list[CaseLoss]:
         """1 - mean Dice over the labels per case, the worst first; the answer names the worst label."""
@@ -138,13 +150,16 @@ class Evaluation:
 
         Of Dice, ``total`` is that of all labels pooled (``totals``). ``raw`` has Dice, Hausdorff distances and objects before
         post-processing, where there was any.
-        ``kinds`` counts, per label, how often which mask was empty; ``missing`` lists cases without a prediction; ``patients``
-        counts them, and ``patients_note`` says what was taken as a patient.
+        ``kinds`` counts, per label, how often which mask was empty; ``failed`` the cases of Dice 0 with their share and its interval
+        (that of the mean speaks of patients like those seen, so it knows nothing of failures where none was seen); ``missing`` lists
+        cases without a prediction; ``patients`` counts them, and ``patients_note`` says what was taken as a patient.
         """
         unit = self.unit
-        result: dict[str, Any] = {named(metric, unit): self._metric_summary(metric) for metric in METRICS}
+        result: dict[str, Any] = {named(metric, unit): self._metric_summary(metric) for metric in self.metrics}
         result["unit"] = unit
         result["kinds"] = {label: self._kinds(label) for label in self.labels}
+        result["failed"] = {label: self._failed(label) for label in self.labels}
+        result["conventions"] = self.measures.notes()
         result["cases"] = len(self.cases)
         result["patients"] = len(set(self.patients.values()))
         result["patients_note"] = patients_note(self.patients)
@@ -170,6 +185,12 @@ class Evaluation:
         kinds = [row.metrics.kind for row in self.rows if row.label == label]
         return {kind: kinds.count(kind) for kind in ("ok", "both_empty", "truth_empty", "prediction_empty")}
 
+    def _failed(self, label: str) -> dict[str, Any]:
+        rows = [row for row in self.rows if row.label == label]
+        lost = [row.metrics.dice == 0 for row in rows]
+        share = share_estimate(lost, [row.patient for row in rows])
+        return {"n": sum(lost), "of": len(rows), "share": share.value, "ci": [share.low, share.high]}
+
     def failures(self, below: float = 0.5) -> list[Row]:
         """Rows with one mask empty, or Dice below ``below``, worst first."""
         bad = [r for r in self.rows if r.metrics.kind in ("truth_empty", "prediction_empty") or r.metrics.dice < below]
@@ -184,9 +205,11 @@ class Evaluation:
             raw.unlink(missing_ok=True)  # of an earlier evaluation
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow([named(column, self.unit) for column in COLUMNS])
+        names = self.metrics
+        columns = [*COLUMNS[:3], *names, *COLUMNS[-2:]]
+        writer.writerow([named(column, self.unit) for column in columns])
         for row in self.rows:
-            numbers = [str(float(getattr(row.metrics, name))) for name in METRICS]
+            numbers = [str(row.metrics.value(name)) for name in names]
             writer.writerow([row.case, row.patient, row.label, *numbers, row.metrics.kind, row.metrics.unit])
         write_text(path, text.getvalue())
         return Path(path)
@@ -230,7 +253,8 @@ def _parse(line: Mapping[str, str]) -> Row:
     unit = line.get("unit") or MM  # earlier versions wrote none
     known = [name for name in METRICS if name not in _LATER or name in line]
     numbers = {name: float(line[named(name, unit) if named(name, unit) in line else name]) for name in known}
-    metrics = MaskMetrics(**numbers, kind=line["kind"], unit=unit)  # type: ignore[arg-type]
+    further = {name: float(line[name]) for name in FURTHER if line.get(name) not in (None, "")}
+    metrics = MaskMetrics(**numbers, kind=line["kind"], unit=unit, further=further)  # type: ignore[arg-type]
     return Row(line["case"], line["patient"], line["label"], metrics)
 
 

@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 
 from voxloom.errors import BadInput
 from voxloom.evaluation.auc import auc
-from voxloom.evaluation.classification import RESAMPLES, ClassEvaluation, ClassRow, as_dict
+from voxloom.evaluation.classification import LEAST, ClassEvaluation, ClassRow, as_dict
 from voxloom.evaluation.losses import CaseLoss, worst_first
 from voxloom.evaluation.patients import patients_note
-from voxloom.evaluation.statistics import bootstrap
+from voxloom.evaluation.statistics import jackknife
 from voxloom.files import write_text
 
 Numbers = NDArray[np.float64]
@@ -117,7 +117,8 @@ class FindingEvaluation:
         truth = np.array([row.truth for row in self.rows], dtype=bool)
         p = np.array([row.probability for row in self.rows], dtype=float)
         groups = [row.patient for row in self.rows]
-        return as_dict(bootstrap(mean_auc_of, place, truth, p, groups=groups, resamples=RESAMPLES))
+        found = jackknife(mean_auc_of, place, truth, p, groups=groups, scale="logit", least=LEAST)
+        return as_dict(found)
 
     def write_csv(self, path: str | Path) -> Path:
         """One row per case and finding."""

@@ -12,6 +12,7 @@ from voxloom.dataset.labels import Labels
 from voxloom.errors import BadInput, VoxloomError
 from voxloom.evaluation.case import evaluate_case
 from voxloom.evaluation.evaluation import Evaluation
+from voxloom.evaluation.measures import USUAL, Measures
 from voxloom.evaluation.metrics import MaskMetrics
 from voxloom.formats import IMAGE_ENDINGS, LOSSY, ending_of, read_label
 from voxloom.notes import tell
@@ -35,12 +36,13 @@ class PairScorer:
     """Scores one (prediction, truth) pair; picklable for worker processes."""
 
     labels: Labels
+    measures: Measures = USUAL
 
     def __call__(self, pair: tuple[Path | None, Truth]) -> dict[str, MaskMetrics]:
         truth = read_truth(pair[1])
         found = read_label(pair[0]) if pair[0] is not None else nothing_like(truth, self.labels)
         check_values(found, self.labels)
-        return evaluate_case(found, truth, self.labels)
+        return evaluate_case(found, truth, self.labels, self.measures)
 
 
 def check_values(prediction: Volume, labels: Labels) -> None:
@@ -114,6 +116,7 @@ def evaluate_folders(
     labels: Labels | None = None,
     *,
     patients: Mapping[str, str] | None = None,
+    measures: Measures = USUAL,
     workers: int | None = None,
     progress: Progress | None = None,
     failed: Callable[[str, VoxloomError], None] | None = None,
@@ -125,6 +128,7 @@ def evaluate_folders(
     predictions, truths : folders; files match by their name without the ending. Truths may also be given by case.
     labels : None takes every value of the truth as a label of its own.
     patients : case -> patient, for the intervals; None takes every case as a patient of its own.
+    measures : further metrics, and the conventions.
     workers, progress : of ``map_named``.
     failed : told of a case that could not be scored, so that the others go on; None lets the error through.
 
@@ -140,9 +144,10 @@ def evaluate_folders(
             f"no prediction has the name of a truth (for example {example})", predictions, "Rename the files"
         )
     chosen = labels or find_labels(true)
-    evaluation = Evaluation(chosen.names, missing=[case for case in true if case not in found])
+    missing = [case for case in true if case not in found]
+    evaluation = Evaluation(chosen.names, missing=missing, measures=measures)
     pairs = [(case, (found.get(case), path)) for case, path in true.items()]
-    scorer = PairScorer(chosen)
+    scorer = PairScorer(chosen, measures)
     for case, outcome in map_outcomes(scorer, pairs, step="evaluating", workers=workers, progress=progress):
         if not isinstance(outcome, VoxloomError):
             evaluation.add(case, outcome, patient=(patients or {}).get(case))

@@ -1,7 +1,7 @@
 """Which settings of a random search mattered: a linear regression of the score on everything that was varied.
 
-After Lamerigts (2017), section 7.4.2. Ordinary least squares and its t tests are those of statsmodels. Knows rows of plain
-values, not where they come from. A rough guide, as the author says: it sees neither interactions nor curves.
+After Lamerigts (2017), section 7.4.2. Knows rows of plain values, not where they come from. A rough guide, as the author says: it
+sees neither interactions nor curves.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxloom.errors import BadInput
+from voxloom.evaluation.statistics import holm, regression
 
 TableRow = Mapping[str, Any]
 
@@ -30,7 +31,7 @@ class Weight:
     coefficient : change of the score per unit of the factor.
     error : standard error of the coefficient.
     standardized : change of the score per SD (n - 1) of the factor, so that factors can be compared.
-    p : two-sided p-value of "the coefficient is 0".
+    p, p_holm : two-sided p-value of "the coefficient is 0", raw and Holm-corrected over all factors.
     """
 
     factor: str
@@ -38,6 +39,7 @@ class Weight:
     error: float
     standardized: float
     p: float
+    p_holm: float
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,7 @@ class Importance:
     r2 : share of the score's variance that the factors explain.
     weights : one per factor, or per level of a factor of words.
     constant : factors that never varied and so cannot be judged.
+    f_p : p-value of all factors together (F test).
     """
 
     score: str
@@ -59,6 +62,7 @@ class Importance:
     r2: float
     weights: tuple[Weight, ...]
     constant: tuple[str, ...]
+    f_p: float
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -86,31 +90,34 @@ def importance(
     BadInput : a column is not there, a logarithm of something that is no positive number, fewer runs than can be explained, or
         factors that cannot be told apart because they vary together.
     """
-    import statsmodels.api as sm
-
     columns = {name for row in rows for name in row}
     if absent := [name for name in (score, *factors, *log) if name not in columns]:
         raise BadInput(f"there is no column `{absent[0]}`", where, f"There are {', '.join(sorted(columns))}")
     scored = [row for row in rows if _number(row.get(score)) is not None]
     y = np.array([_number(row.get(score)) for row in scored], dtype=float)
     design, constant = _design(scored, factors, frozenset(log), where)
-    x = np.column_stack([np.ones(len(y)), *design.values()])
-    if len(y) < x.shape[1] + 1:
+    if len(y) < len(design) + 3:
         raise BadInput(
             f"{len(y)} runs with a score cannot explain {len(design)} weights",
             where,
             "Run more trials, or name fewer factors",
         )
-    if np.linalg.matrix_rank(x) < x.shape[1]:
-        raise BadInput("some factors vary together and cannot be told apart", where, "Name fewer factors")
-    fitted = sm.OLS(y, x).fit()
-    spread = [float(np.std(values, ddof=1)) for values in design.values()]
-    weights = [
-        Weight(name, float(b), float(e), float(b) * sd, float(p))
-        for name, b, e, sd, p in zip(design, fitted.params[1:], fitted.bse[1:], spread, fitted.pvalues[1:], strict=True)
-    ]
+    if not design:
+        return Importance(score, len(y), len(rows) - len(y), 0.0, (), constant, math.nan)
+    try:
+        fitted = regression(y, design)
+    except BadInput as error:
+        raise BadInput(
+            f"some factors vary together and cannot be told apart ({error.what})", where, "Name fewer factors"
+        ) from error
+    terms = fitted.terms[1:]
+    corrected = holm([term.p for term in terms])
+    weights = []
+    for term, p_holm in zip(terms, corrected, strict=True):
+        spread, value = float(np.std(design[term.name], ddof=1)), term.estimate.value
+        weights.append(Weight(term.name, value, term.error, value * spread, term.p, p_holm))
     ordered = tuple(sorted(weights, key=lambda w: -abs(w.standardized)))
-    return Importance(score, len(y), len(rows) - len(y), float(fitted.rsquared), ordered, constant)
+    return Importance(score, len(y), len(rows) - len(y), fitted.r_squared, ordered, constant, fitted.f_p)
 
 
 def best_rows(rows: Sequence[TableRow], score: str, count: int, *, largest: bool = True) -> list[TableRow]:

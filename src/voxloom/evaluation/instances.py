@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,8 @@ from voxloom.evaluation.units import MM, PIXEL
 from voxloom.volume import Volume
 
 NOTHING: Mapping[str, float] = {}
+#: A predicted structure is a true one from this IoU on.
+LEAST_IOU = 0.1
 
 
 @dataclass(frozen=True)
@@ -45,11 +48,11 @@ class Structures:
 
     Parameters
     ----------
-    numbers : (I, J, K) number of each voxel's structure, 0 outside of all.
+    numbers : (I, J, K) number of each voxel's structure, 0 outside of all; 32 bits where there are more than 65,535.
     found : in the order of their numbers.
     """
 
-    numbers: NDArray[np.uint16]
+    numbers: NDArray[np.unsignedinteger[Any]]
     found: tuple[Structure, ...]
 
 
@@ -92,20 +95,20 @@ def find_structures(
     BadInput : ``several`` names a label that is not declared.
     """
     several = several_of(several, labels)
-    outer, voxel_ml = volume.data[0], float(np.prod(volume.spacing)) / (1 if volume.unit == PIXEL else 1000)
-    numbers = np.zeros(outer.shape, dtype=np.uint16)
+    outer, voxel_ml = volume.data[0], volume.voxel_size / (1 if volume.unit == PIXEL else 1000)
+    numbers = np.zeros(outer.shape, dtype=np.uint32)
     names: list[str] = []
     for label in labels.foreground:
         least = smallest_ml.get(label.name, 0.0) / voxel_ml
         pieces = _pieces(outer, label, volume.spacing, label.name in several, least)
-        numbers[pieces > 0] = pieces[pieces > 0] + len(names)
+        numbers[pieces > 0] = pieces[pieces > 0].astype(np.uint32) + len(names)
         names += [label.name] * int(pieces.max(initial=0))
     return _from_head_to_feet(numbers, names, volume.affine, voxel_ml)
 
 
 def _pieces(
     outer: NDArray[np.generic], label: Label, spacing: tuple[float, float, float], several: bool, least: float
-) -> NDArray[np.uint16]:
+) -> NDArray[np.unsignedinteger[Any]]:
     """Pieces of a label, numbered from 1 without gaps."""
     mask = np.isin(outer, label.values)
     present = [value for value in label.values if (outer == value).any()]
@@ -117,7 +120,7 @@ def _pieces(
 
 
 def _from_head_to_feet(
-    numbers: NDArray[np.uint16], names: list[str], affine: NDArray[np.float64], voxel_ml: float
+    numbers: NDArray[np.uint32], names: list[str], affine: NDArray[np.float64], voxel_ml: float
 ) -> Structures:
     """Renumber pieces by the height of their centers (RAS z, downward); names are those of pieces 1, 2, ..."""
     voxels = np.argwhere(numbers)
@@ -127,13 +130,13 @@ def _from_head_to_feet(
     sums = np.stack([np.bincount(piece, weights=axis, minlength=len(names) + 1) for axis in voxels.T], axis=1)
     centers = sums / np.maximum(counts, 1)[:, None] @ affine[:3, :3].T + affine[:3, 3]
     order = sorted(there, key=lambda n: (-centers[n][2], *centers[n][:2], n))
-    table = np.zeros(len(names) + 1, dtype=np.uint16)
+    table = np.zeros(len(names) + 1, dtype=np.uint16 if len(there) <= np.iinfo(np.uint16).max else np.uint32)
     found = []
     for number, n in enumerate(order, start=1):
         table[n] = number
         x, y, z = (float(v) for v in centers[n])
         found.append(Structure(number, names[n - 1], float(counts[n]) * voxel_ml, (x, y, z)))
-    return Structures(table[numbers], tuple(found))
+    return Structures(np.asarray(table[numbers]), tuple(found))
 
 
 def match_label_maps(
@@ -158,14 +161,16 @@ def match_structures(
     spacing: tuple[float, float, float],
     valid: NDArray[np.bool_] | None = None,
     unit: str = MM,
+    least_iou: float = LEAST_IOU,
 ) -> list[Match]:
-    """Pair predicted with true structures so that the sum of their Dice is largest; what does not overlap is not paired.
+    """Pair predicted with true structures so that the sum of their Dice is largest; what hardly overlaps is not paired.
 
     Parameters
     ----------
     spacing : order i j k.
     valid : where voxels count.
     unit : of ``spacing``.
+    least_iou : of a pair; one voxel in common does not make a structure found.
 
     Returns
     -------
@@ -175,7 +180,8 @@ def match_structures(
 
     dice = _dice_table(prediction, truth, valid)
     rows, columns = linear_sum_assignment(-dice)
-    pairs = {int(t): int(p) for p, t in zip(rows, columns, strict=True) if dice[p, t] > 0}
+    least = 2 * least_iou / (1 + least_iou)  # the Dice of this IoU
+    pairs = {int(t): int(p) for p, t in zip(rows, columns, strict=True) if dice[p, t] >= least}
     alone = [p for p in range(len(prediction.found)) if p not in pairs.values()]
     wanted = [(pairs.get(t), t) for t in range(len(truth.found))] + [(p, None) for p in alone]
     matches = []

@@ -1,6 +1,6 @@
 """Learning curves: from a table of runs on training sets of several sizes to a fitted trend.
 
-Knows rows of plain values. The power law is that of ``voxloom.evaluation.point_tests``.
+Knows rows of plain values.
 """
 
 from __future__ import annotations
@@ -12,8 +12,47 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from voxloom.errors import BadInput
-from voxloom.evaluation.point_tests import Trend, learning_trend
+from voxloom.evaluation.statistics.arrays import paired
+
+
+@dataclass(frozen=True)
+class Trend:
+    """error(n) = floor + scale n^-rate, fitted to a learning curve; rms is what it leaves unexplained."""
+
+    floor: float
+    scale: float
+    rate: float
+    rms: float
+
+    def __call__(self, scans: float) -> float:
+        """Expected error with that many training scans."""
+        return self.floor + self.scale * scans**-self.rate
+
+
+def learning_trend(scans: Sequence[float], errors: Sequence[float]) -> Trend:
+    """Fit the power law of learning curves (Hestness et al. 2017) to errors over training-set sizes, three sizes at least.
+
+    Raises
+    ------
+    BadInput : fewer than three sizes, sizes that are not above 0, or numbers that are not finite.
+    """
+    from scipy.optimize import minimize_scalar, nnls
+
+    n, y = paired(scans, errors, least=3)
+    if len(set(scans)) < 3 or n.min() <= 0:
+        raise BadInput(f"a trend needs at least three training-set sizes, got {sorted(set(scans))}")
+
+    def fitted(rate: float) -> tuple[float, float, float]:
+        basis = np.stack([np.ones_like(n), n**-rate], axis=1)
+        (floor, scale), residual = nnls(basis, y)
+        return float(floor), float(scale), float(residual)
+
+    best = minimize_scalar(lambda rate: fitted(rate)[2], bounds=(0.01, 3.0), method="bounded").x
+    floor, scale, residual = fitted(float(best))
+    return Trend(floor, scale, float(best), residual / math.sqrt(len(n)))
 
 
 @dataclass(frozen=True)
@@ -65,12 +104,18 @@ def learning_curve(
     columns = {name for row in rows for name in row}
     if absent := [name for name in (size, score) if name not in columns]:
         raise BadInput(f"there is no column `{absent[0]}`", where, f"There are {', '.join(sorted(columns))}")
-    found = sorted((_number(row, size, where), _number(row, score, where)) for row in rows if score in row)
+    scored = [row for row in rows if not _failed(row.get(score))]
+    found = sorted((_number(row, size, where), _number(row, score, where)) for row in scored)
     if largest and found and max(value for _, value in found) > 1:
         raise BadInput(f"`{score}` exceeds 1, so 1 - {score} is no error", where, "Say --goal min for distances")
     sizes = tuple(n for n, _ in found)
     errors = tuple(1 - value if largest else value for _, value in found)
     return LearningCurve(score, sizes, errors, learning_trend(sizes, errors))
+
+
+def _failed(value: Any) -> bool:
+    """Whether a run has no score: none was written, or it is not a number (a failed run)."""
+    return value is None or value == "" or (isinstance(value, float) and math.isnan(value))
 
 
 def _number(row: Mapping[str, Any], name: str, where: Any) -> float:

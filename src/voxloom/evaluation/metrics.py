@@ -1,20 +1,23 @@
-"""The metrics of one mask against another, with the conventions for empty masks.
+"""The metrics of one mask against another, with the rule for empty masks (``Measures.empty``).
 
-Both empty: Dice 1 and distances 0. One empty: Dice 0 and distances infinite, reported as such. The kind of every comparison
-is kept, so that no figure hides them. Knows no labels and no files.
+By the usual one: both empty, Dice 1 and distances 0; one empty, Dice 0 and distances infinite. The kind of every comparison is kept,
+so that no figure hides them. Knows no labels and no files.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
 
 from voxloom.connected import connected
-from voxloom.evaluation.surface import Mask, Spacing, common_box, flat_axes, surface_distances
+from voxloom.evaluation.further import FURTHER, MaskPair
+from voxloom.evaluation.lesions import MatchRule
+from voxloom.evaluation.measures import USUAL, Measures
+from voxloom.evaluation.surface import Mask, Spacing, common_box, flat_axes
 from voxloom.evaluation.units import MM, PIXEL
 
 Kind = Literal["ok", "both_empty", "truth_empty", "prediction_empty"]
@@ -38,6 +41,7 @@ class MaskMetrics:
     objects_prediction, objects_truth : connected pieces of each mask (26 neighbors), as the cervical cancer study counts them;
         not a number where they were not counted.
     kind : which of the masks were empty.
+    further : the metrics of ``Measures.metrics`` by name.
     unit : of distances, ``"mm"``; ``"pixel"`` where the images have no voxel size.
     """
 
@@ -55,6 +59,11 @@ class MaskMetrics:
     unit: str = MM
     objects_prediction: float = math.nan
     objects_truth: float = math.nan
+    further: Mapping[str, float] = field(default_factory=dict)
+
+    def value(self, name: str) -> float:
+        """A metric by its name, usual or further; KeyError for one that was not measured."""
+        return float(getattr(self, name)) if name in METRICS else self.further[name]
 
     def to_dict(self) -> dict[str, Any]:
         """Names and values."""
@@ -83,6 +92,8 @@ def mask_metrics(
     valid: Mask | None = None,
     flat: Sequence[int] | None = None,
     unit: str = MM,
+    measures: Measures = USUAL,
+    label: str = "",
 ) -> MaskMetrics:
     """All metrics of one mask; work and memory beyond one look at the masks are those of the box that holds both.
 
@@ -93,6 +104,8 @@ def mask_metrics(
     valid : where voxels count; elsewhere both masks are taken as empty, for overlap, volume and surface alike.
 
     unit : of ``spacing``.
+    measures : further metrics, and the conventions.
+    label : whose mask this is, for a tolerance of its own.
     flat : axes without faces, where the masks were cut out of a larger image; None takes the axes of length 1.
 
     Raises
@@ -102,20 +115,26 @@ def mask_metrics(
     if prediction.shape != truth.shape:
         raise ValueError(f"masks of different shape: {prediction.shape} and {truth.shape}")
     without = flat_axes(truth.shape) if flat is None else flat
+    counted = truth.size if valid is None else int(np.count_nonzero(valid))
+    far = math.inf
+    if measures.empty == "penalty":
+        far = float(np.linalg.norm(np.array(truth.shape) * np.array(spacing)))
     box = common_box(prediction, truth) or (slice(0, 0),) * 3
     prediction, truth = prediction[box], truth[box]
     if valid is not None:
         prediction, truth = prediction & valid[box], truth & valid[box]
+    rule = MatchRule(measures.match, measures.match_iou)
+    pair = MaskPair(prediction, truth, spacing, tuple(without), counted, measures.tolerance(label), measures.beta, rule)
     both, predicted, true = (int(np.count_nonzero(m)) for m in (prediction & truth, prediction, truth))
     kind = kind_of(predicted, true)
-    far = 0.0 if kind == "both_empty" else math.inf
-    hd, hd95, assd = far, far, far
-    if kind == "ok":
-        distances = surface_distances(prediction, truth, spacing, without)
-        hd, hd95, assd = distances.hd, distances.hd_percentile(95), distances.assd
+    apart = 0.0 if kind == "both_empty" else far
+    hd, hd95, assd = apart, apart, apart
+    if (distances := pair.surfaces) is not None:
+        percentile = distances.pooled_percentile if measures.hd95 == "pooled" else distances.hd_percentile
+        hd, hd95, assd = distances.hd, percentile(95), distances.assd
     ml = float(np.prod(spacing)) / (1.0 if unit == PIXEL else 1000.0)
     empty = 1.0 if kind == "both_empty" else 0.0
-    return MaskMetrics(
+    found = MaskMetrics(
         dice=2.0 * both / (predicted + true) if predicted + true else 1.0,
         iou=both / (predicted + true - both) if predicted + true else 1.0,
         precision=both / predicted if predicted else empty,
@@ -130,9 +149,25 @@ def mask_metrics(
         unit=unit,
         objects_prediction=count_objects(prediction),
         objects_truth=count_objects(truth),
+        further={name: _further(name, pair, kind, far) for name in measures.metrics},
     )
+    if measures.empty == "left_out" and not true:
+        undefined = dict.fromkeys(("dice", "iou", "precision", "recall", "hd", "hd95", "assd"), math.nan)
+        return replace(found, **undefined, further=dict.fromkeys(found.further, math.nan))  # type: ignore[arg-type]
+    return found
+
+
+def _further(name: str, pair: MaskPair, kind: Kind, far: float) -> float:
+    """A further metric, by its own values where a mask is empty."""
+    metric = FURTHER[name]
+    if kind == "ok":
+        return float(metric.compute(pair))
+    if kind != "both_empty" and name in ("lesion_recall", "lesion_precision"):
+        return float(metric.compute(pair))  # defined by the side that has pieces
+    value = metric.absent[kind != "both_empty"]
+    return far if math.isinf(value) else value
 
 
 def count_objects(mask: Mask) -> float:
     """Number of connected pieces of a boolean (I, J, K) mask; voxels that touch by a corner are of one piece."""
-    return float(connected(mask).max()) if mask.any() else 0.0
+    return float(connected(mask).max(initial=0)) if mask.any() else 0.0

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from voxloom.evaluation.scores import Score
-from voxloom.evaluation.statistics import Estimate, Outcome, bootstrap_ci, wilcoxon
+from voxloom.evaluation.statistics import Estimate, Outcome, mean_ci, wilcoxon
 from voxloom.evaluation.statistics.arrays import rankable
 
 
@@ -106,11 +106,11 @@ class Comparison(Protocol):
 
 
 def pair_cases(first: ArrayLike, second: ArrayLike, patients: Sequence[str]) -> Paired:
-    """A figure that every case has: mean difference with a bootstrap interval, and the signed-rank test of the patients' means."""
+    """A figure that every case has: mean difference with its interval, and the signed-rank test of the patients' means."""
     a, b = np.asarray(first, dtype=float), np.asarray(second, dtype=float)
     finite = np.isfinite(a) & np.isfinite(b)
     kept = (b - a)[finite]
-    ends = bootstrap_ci(kept.tolist(), [p for p, ok in zip(patients, finite, strict=True) if ok])
+    ends = mean_ci(kept, [p for p, ok in zip(patients, finite, strict=True) if ok])
     mean = float(kept.mean()) if len(kept) else math.nan
     test = wilcoxon(*reversed(rankable(a, b)), groups=patients)
     return Paired(

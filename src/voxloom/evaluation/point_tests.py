@@ -1,6 +1,7 @@
-"""Two runs, or two annotators, on the same landmarks; how far confidence can be trusted; what more scans would bring.
+"""Two runs, or two annotators, on the same landmarks; how far confidence can be trusted.
 
-Knows scored points and points. The exact McNemar test follows Lamerigts (2017), section 7.1.3.
+Knows scored points and points. The comparison follows Lamerigts (2017), section 7.1.3, who took landmarks as independent; here those
+of a patient count together.
 """
 
 from __future__ import annotations
@@ -16,26 +17,27 @@ from numpy.typing import NDArray
 
 from voxloom.errors import BadInput
 from voxloom.evaluation.points import PointEvaluation, slice_axis
+from voxloom.evaluation.statistics.significance import McNemar, mcnemar
 from voxloom.points import Key, Point, centers, marks_by_key
 
 
-@dataclass(frozen=True)
-class McNemar:
-    """Two classifiers on the same points: both right, only A, only B, neither, and the two-sided exact p-value."""
-
-    both: int
-    only_a: int
-    only_b: int
-    neither: int
-    p: float
-
-
 def compare_points(
-    a: PointEvaluation, b: PointEvaluation, *, within: float | None = None, in_plane: bool = True
+    a: PointEvaluation,
+    b: PointEvaluation,
+    *,
+    within: float | None = None,
+    in_plane: bool = True,
+    patients: Mapping[str, str] | None = None,
 ) -> McNemar:
-    """The exact (binomial) McNemar test on "within reach" of every true landmark.
+    """The exact McNemar test on "within reach" of every true landmark; the landmarks of a patient count together.
 
-    Raises BadInput when the two were not scored on the same landmarks.
+    Parameters
+    ----------
+    patients : case -> patient; a case without one is a patient of its own.
+
+    Raises
+    ------
+    BadInput : the two were not scored on the same landmarks.
     """
     reach = a.within if within is None else within
     right = []
@@ -49,17 +51,9 @@ def compare_points(
             None,
             "Evaluate both on the same data set",
         )
-    return mcnemar([right[0][k] for k in right[0]], [right[1][k] for k in right[0]])
-
-
-def mcnemar(a: Sequence[bool], b: Sequence[bool]) -> McNemar:
-    """The exact McNemar test of paired outcomes: the smaller count of disagreements is binomial with p = 1/2."""
-    from scipy.stats import binomtest
-
-    pairs = list(zip(a, b, strict=True))
-    only_a, only_b = sum(x and not y for x, y in pairs), sum(y and not x for x, y in pairs)
-    p = float(binomtest(only_a, only_a + only_b, 0.5).pvalue) if only_a + only_b else 1.0
-    return McNemar(sum(x and y for x, y in pairs), only_a, only_b, sum(not x and not y for x, y in pairs), p)
+    keys = list(right[0])
+    whose = [(patients or {}).get(case, case) for case, _, _ in keys]
+    return mcnemar([right[0][k] for k in keys], [right[1][k] for k in keys], groups=whose)
 
 
 @dataclass(frozen=True)
@@ -72,7 +66,9 @@ class PairTest:
     p_holm: float
 
 
-def all_pairs(scored: Mapping[str, PointEvaluation], *, within: float | None = None) -> list[PairTest]:
+def all_pairs(
+    scored: Mapping[str, PointEvaluation], *, within: float | None = None, patients: Mapping[str, str] | None = None
+) -> list[PairTest]:
     """The exact McNemar test of every pair of runs on "within reach", the most alike first (Lamerigts 2017, table B.2).
 
     Raises BadInput when two were not scored on the same landmarks.
@@ -80,7 +76,7 @@ def all_pairs(scored: Mapping[str, PointEvaluation], *, within: float | None = N
     from voxloom.evaluation.statistics import holm
 
     pairs = list(itertools.combinations(scored, 2))
-    tests = [compare_points(scored[a], scored[b], within=within) for a, b in pairs]
+    tests = [compare_points(scored[a], scored[b], within=within, patients=patients) for a, b in pairs]
     corrected = holm([test.p for test in tests])
     found = [PairTest(a, b, test, float(p)) for (a, b), test, p in zip(pairs, tests, corrected, strict=True)]
     return sorted(found, key=lambda pair: -pair.test.p)
@@ -128,55 +124,6 @@ def calibrate(confidences: Sequence[float], right: Sequence[bool]) -> Calibratio
     slopes = (1.0, 1.0) if ok.min() == ok.max() else (LEAST_SLOPE, None)
     found = minimize(loss, np.array([1.0, 0.0]), bounds=[slopes, (None, None)]).x
     return Calibration(float(found[0]), float(found[1]))
-
-
-def risk_coverage(confidences: Sequence[float], right: Sequence[bool]) -> tuple[list[float], list[float]]:
-    """Coverage (share of points that are kept) and risk (share of wrong ones among them), the surest points first.
-
-    Points of one confidence are kept or left together. Non-finite confidences count as 0.
-    """
-    c = np.nan_to_num(np.asarray(confidences, dtype=float), nan=0.0)
-    wrong = 1 - np.asarray(right, dtype=float)
-    coverage, risk = [], []
-    for threshold in np.unique(c)[::-1]:
-        kept = c >= threshold
-        coverage.append(float(kept.mean()))
-        risk.append(float(wrong[kept].mean()))
-    return coverage, risk
-
-
-@dataclass(frozen=True)
-class Trend:
-    """error(n) = floor + scale n^-rate, fitted to a learning curve; rms is what it leaves unexplained."""
-
-    floor: float
-    scale: float
-    rate: float
-    rms: float
-
-    def __call__(self, scans: float) -> float:
-        """Expected error with that many training scans."""
-        return self.floor + self.scale * scans**-self.rate
-
-
-def learning_trend(scans: Sequence[float], errors: Sequence[float]) -> Trend:
-    """Fit the power law of learning curves (Hestness et al. 2017) to errors over training-set sizes, three sizes at least."""
-    from scipy.optimize import minimize_scalar
-
-    n, y = np.asarray(scans, dtype=float), np.asarray(errors, dtype=float)
-    if len(set(scans)) < 3 or n.min() <= 0:
-        raise BadInput(f"a trend needs at least three training-set sizes, got {sorted(set(scans))}")
-
-    def fitted(rate: float) -> tuple[float, float, float]:
-        basis = np.stack([np.ones_like(n), n**-rate], axis=1)
-        from scipy.optimize import nnls
-
-        (floor, scale), residual = nnls(basis, y)
-        return float(floor), float(scale), float(residual)
-
-    best = minimize_scalar(lambda rate: fitted(rate)[2], bounds=(0.01, 3.0), method="bounded").x
-    floor, scale, residual = fitted(float(best))
-    return Trend(floor, scale, float(best), residual / math.sqrt(len(n)))
 
 
 def compare_annotators(

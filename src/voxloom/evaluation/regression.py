@@ -1,7 +1,7 @@
 """Numbers predicted for whole cases: rows that are added, summed up, written and read back.
 
-MAE, RMSE, R2, bias and limits of agreement (Bland and Altman 1986), error by band of the true value. Intervals draw whole
-patients. Knows no network and no file but its own table.
+MAE, RMSE, R2, bias and limits of agreement (Bland and Altman 1986), error by band of the true value. Intervals are
+over patients. Knows no network and no file but its own table.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxloom.errors import BadInput
-from voxloom.evaluation.classification import RESAMPLES, as_dict
+from voxloom.evaluation.classification import as_dict
 from voxloom.evaluation.conformal import check_of, parts_of
 from voxloom.evaluation.losses import CaseLoss
 from voxloom.evaluation.patients import patients_note
 from voxloom.evaluation.selective import abstention
-from voxloom.evaluation.statistics import bland_altman, bootstrap, bootstrap_ci
+from voxloom.evaluation.statistics import bland_altman, jackknife, mean_ci, mean_estimate, root_mean_square
 from voxloom.files import write_text
 
 Numbers = NDArray[np.float64]
@@ -160,14 +160,18 @@ def _row(values: dict[str, str]) -> NumberRow:
 def _figures(rows: Sequence[NumberRow]) -> dict[str, Any]:
     truth, guess = np.array([r.truth for r in rows]), np.array([r.prediction for r in rows])
     patients = [r.patient for r in rows]
-    metrics = {"mae": mae, "rmse": rmse, "r2": r_squared, "bias": bias}
     figures: dict[str, Any] = {
         "n": len(rows),
         "patients": len(set(patients)),
         "mae_of_mean": float(np.abs(truth - truth.mean()).mean()),
     }
-    for name, metric in metrics.items():
-        figures[name] = as_dict(bootstrap(metric, truth, guess, groups=patients, resamples=RESAMPLES))
+    estimates = {
+        "mae": mean_estimate(np.abs(guess - truth), patients),
+        "rmse": root_mean_square(guess - truth, patients),
+        "r2": jackknife(r_squared, truth, guess, groups=patients, scale="one minus"),
+        "bias": mean_estimate(guess - truth, patients),
+    }
+    figures |= {name: as_dict(estimate) for name, estimate in estimates.items()}
     if len(rows) > 2:
         limits = bland_altman(guess, truth, groups=patients)
         figures["limits"] = [limits.lower.value, limits.upper.value]
@@ -256,7 +260,7 @@ def error_by_band(
             t, g = truth[inside], guess[inside]
             error = np.abs(g - t).tolist()
             groups = [patients[k] for k in np.flatnonzero(inside).tolist()] if patients is not None else None
-            figures = {"value": mae(t, g), "ci": list(bootstrap_ci(error, groups))}
+            figures = {"value": mae(t, g), "ci": list(mean_ci(error, groups))}
             found.append(
                 {"from": float(low), "to": float(high), "n": int(inside.sum()), "mae": figures, "bias": bias(t, g)}
             )

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from voxloom.errors import BadInput
+from voxloom.evaluation.further import FURTHER
 from voxloom.evaluation.metrics import METRICS
 
 Goal = Literal["max", "min"]
@@ -45,11 +46,12 @@ MASK_SCORES: dict[str, Score] = {
     **_scores("", None, "objects_prediction", "objects_truth"),
 }
 assert tuple(MASK_SCORES) == METRICS, "every metric has a unit and a direction"
+MASK_SCORES |= {name: Score(name, metric.unit, metric.goal) for name, metric in FURTHER.items()}
 
 #: Figures over cases that a metric has (``voxloom.evaluation.summary``); None: as good as the metric itself.
 FIGURES: dict[str, Goal | Literal["none"] | None] = {
     **dict.fromkeys(("mean", "finite_mean", "median", "q1", "q3", "min", "max"), None),
-    **dict.fromkeys(("sd", "infinite"), "min"),
+    **dict.fromkeys(("sd", "infinite", "undefined"), "min"),
     "n": "none",
 }
 

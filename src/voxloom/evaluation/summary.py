@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from voxloom.evaluation.statistics.bootstrap import bootstrap_ci
+from voxloom.evaluation.statistics.means import mean_ci
 
 
 def summarize(values: Sequence[float], groups: Sequence[str] | None = None) -> dict[str, Any]:
@@ -17,32 +17,33 @@ def summarize(values: Sequence[float], groups: Sequence[str] | None = None) -> d
 
     Parameters
     ----------
-    values : one per case; infinite where a mask was missing.
+    values : one per case; infinite where a mask was missing, NaN where the metric is not defined.
     groups : patient per value, for the confidence interval.
 
     Returns
     -------
-    n, infinite (how many), mean, median, sd (n - 1), quartiles, min, max, ci. With infinite values mean and median include
-    them (the mean is then infinite), and ``finite_mean`` and the interval are over the finite ones. The interval is NaN twice
-    where they are of fewer than ``LEAST_PATIENTS`` patients.
+    n (with a value), undefined (how many have none), infinite (how many), mean, median, sd (n - 1; NaN of one), quartiles, min, max,
+    ci. With infinite values mean and median include them (the mean is then infinite), and ``finite_mean`` and the interval are over
+    the finite ones. The interval is that of ``mean_ci``, NaN twice where none can be given.
     """
-    numbers: NDArray[np.float64] = np.asarray(values, dtype=float)
-    finite = np.isfinite(numbers)
-    kept = numbers[finite]
+    given: NDArray[np.float64] = np.asarray(values, dtype=float)
+    finite = np.isfinite(given)
+    kept, numbers = given[finite], given[~np.isnan(given)]
     kept_groups = None if groups is None else [g for g, ok in zip(groups, finite, strict=True) if ok]
     ordered = np.sort(numbers)
     return {
         "n": len(numbers),
-        "infinite": int((~finite).sum()),
+        "undefined": len(given) - len(numbers),
+        "infinite": int(np.isinf(numbers).sum()),
         "mean": float(numbers.mean()) if len(numbers) else math.nan,
         "finite_mean": float(kept.mean()) if len(kept) else math.nan,
         "median": _quantile(ordered, 0.5),
-        "sd": float(kept.std(ddof=1)) if len(kept) > 1 else 0.0,
+        "sd": float(kept.std(ddof=1)) if len(kept) > 1 else math.nan,
         "q1": _quantile(ordered, 0.25),
         "q3": _quantile(ordered, 0.75),
         "min": float(ordered[0]) if len(ordered) else math.nan,
         "max": float(ordered[-1]) if len(ordered) else math.nan,
-        "ci": list(bootstrap_ci(kept.tolist(), kept_groups)),
+        "ci": list(mean_ci(kept, kept_groups)),
     }
 
 

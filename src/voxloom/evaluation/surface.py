@@ -30,8 +30,12 @@ class SurfaceDistances:
         return float(max(self.forward.max(), self.backward.max()))
 
     def hd_percentile(self, percentile: float) -> float:
-        """The larger of the two directed percentiles (95 gives HD95 as MONAI and nnU-Net's users know it)."""
+        """The larger of the two directed percentiles: HD95 of Metrics Reloaded and MONAI."""
         return float(max(np.percentile(self.forward, percentile), np.percentile(self.backward, percentile)))
+
+    def pooled_percentile(self, percentile: float) -> float:
+        """The percentile of the distances of both directions together: HD95 of MedPy, and so of nnU-Net v1."""
+        return float(np.percentile(np.concatenate([self.forward, self.backward]), percentile))
 
     @property
     def assd(self) -> float:
@@ -110,11 +114,11 @@ def surface_distances(a: Mask, b: Mask, spacing: Spacing, flat: Sequence[int] | 
         raise ValueError("both masks are empty")
     without = flat_axes(a.shape) if flat is None else flat
     one, two = (surface(np.ascontiguousarray(mask[box]), without) for mask in (a, b))
-    forward = _distance_to(two, spacing)[one]
-    return SurfaceDistances(forward=forward, backward=_distance_to(one, spacing)[two])
+    forward = distance_to(two, spacing)[one]
+    return SurfaceDistances(forward=forward, backward=distance_to(one, spacing)[two])
 
 
-def _distance_to(edge: Mask, spacing: Spacing) -> NDArray[np.float32]:
+def distance_to(edge: Mask, spacing: Spacing) -> NDArray[np.float32]:
     """Distance of every voxel to the nearest voxel of ``edge``, in mm."""
     import edt
 

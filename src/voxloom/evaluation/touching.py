@@ -17,7 +17,7 @@ Spacing = tuple[float, float, float]
 NECK = 0.7
 
 
-def split_touching(mask: Mask, spacing: Spacing, *, neck: float = NECK, smallest: float = 0.0) -> NDArray[np.uint16]:
+def split_touching(mask: Mask, spacing: Spacing, *, neck: float = NECK, smallest: float = 0.0) -> NDArray[np.uint32]:
     """Number the structures of a mask.
 
     Every connected piece (26 neighbors) is divided into the basins of its distance to the border (watershed, Beucher and
@@ -36,7 +36,7 @@ def split_touching(mask: Mask, spacing: Spacing, *, neck: float = NECK, smallest
     """
     from scipy import ndimage
 
-    out = np.zeros(mask.shape, dtype=np.uint16)
+    out = np.zeros(mask.shape, dtype=np.uint32)
     pieces = connected(mask)
     count = 0
     for number, box in enumerate(ndimage.find_objects(pieces), start=1):

@@ -67,7 +67,7 @@ def name_in_order(
     return out
 
 
-def _means(probability: NDArray[Any], parts: NDArray[np.uint16], count: int) -> NDArray[np.float64]:
+def _means(probability: NDArray[Any], parts: NDArray[np.uint32], count: int) -> NDArray[np.float64]:
     """Mean probability in parts 1, 2, ..."""
     sums = np.bincount(parts.ravel(), weights=probability.astype(np.float64).ravel(), minlength=count + 1)
     found: NDArray[np.float64] = sums[1:] / np.maximum(np.bincount(parts.ravel(), minlength=count + 1)[1:], 1)

@@ -167,6 +167,7 @@ class Recipe(BaseModel):
     data, labels, folds : cases, what is made of their labels, and their division.
     slices : slices of volumes for 2D networks.
     init : where the first weights come from.
+    evaluate : keys of ``Measures``: further metrics of label maps, the kind of HD95, the rule for empty masks.
     prepare, network, training, augment, inference : keys of ``PrepareSettings``, the network's kind, ``TrainingSettings``,
         ``AugmentSettings`` and ``InferenceSettings``; the planner chooses those that are left out.
     landmarks, classification, regression : keys of the settings of the task of that name.
@@ -199,6 +200,7 @@ class Recipe(BaseModel):
     training: Section = {}
     augment: Section = {}
     inference: Section = {}
+    evaluate: Section = {}
     landmarks: Section = {}
     classification: Section = {}
     regression: Section = {}
@@ -298,6 +300,7 @@ def section_models(task: str | None = None) -> dict[str, type[BaseModel]]:
     task : whose own section is read too where another package has it (``options``).
     """
     from voxloom.augment import AugmentSettings
+    from voxloom.evaluation.measures import Measures
     from voxloom.networks import NetworkSettings
     from voxloom.training.settings import InferenceSettings, TrainingSettings
 
@@ -312,6 +315,7 @@ def section_models(task: str | None = None) -> dict[str, type[BaseModel]]:
         "training": TrainingSettings,
         "augment": AugmentSettings,
         "inference": InferenceSettings,
+        "evaluate": Measures,
         **{section: loaded(place) for section, (place, _) in OWN_SECTIONS.items()},
         **({"options": found} if (found := plugin_settings(task)) is not None else {}),
     }

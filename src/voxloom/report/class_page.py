@@ -149,7 +149,7 @@ def class_parts(name: str, found: ClassEvaluation, figures: Figures) -> list[Par
     ]
     if len(found.classes) == 2 and 0 < found.truth.sum() < len(found.truth):
         pictures.append(picture(decision_curves(found), f"Decision curve for {found.classes[1]}"))
-    text = f"{counts}. Intervals draw whole patients; the AUC's is DeLong's."
+    text = f"{counts}. Intervals are over patients; the AUC's is DeLong's."
     whole = Part(f"Classes of {name}", text, table_of(head, rows), pictures)
     return [whole, *class_further(name, figures), worst_part(name, found)]
 
@@ -190,7 +190,7 @@ def number_parts(name: str, found: NumberEvaluation, figures: Figures) -> list[P
     pictures = [
         picture(number_plot(found.of(t), t), f"{t}: prediction and error over the truth") for t in found.targets
     ]
-    whole = Part(f"Numbers of {name}", "Intervals draw whole patients.", table_of(head, rows), pictures)
+    whole = Part(f"Numbers of {name}", "Intervals are over patients.", table_of(head, rows), pictures)
     worst = [[one.case, one.patient, one.truth, one.answer, f"{one.loss:.4g}"] for one in found.losses()[:WORST]]
     table = table_of(["case", "patient", "truth", "answer", "error"], worst)
     return [whole, *number_further(name, figures), Part(f"Top losses of {name}", "The largest errors first.", table)]

@@ -47,6 +47,7 @@ def write_compare_report(
         "warnings": comparison["warnings"],
         "parts": [
             _table_part(comparison, root, alpha),
+            *_rank_parts(comparison),
             *_curve_parts(comparison, curves, root),
             *_label_parts(comparison, values, patients, root),
         ],
@@ -68,13 +69,28 @@ def _table_part(comparison: Mapping[str, Any], root: Path, alpha: float) -> Part
             number(r["effect"], 2),
             r["cases"],
             r["patients"],
+            r["tested"],
         ]
         for r in rows
     ]
-    head = ["Run, label", "Reference", "Run", "Difference [95 % CI]", "p", "p, Holm", "Effect", "Cases", "Patients"]
+    head = [
+        "Run, label",
+        "Reference",
+        "Run",
+        "Difference [95 % CI]",
+        "p",
+        "p, Holm",
+        "Effect",
+        "Cases",
+        "Patients",
+        "Tested",
+    ]
     text = comparison["text"]
-    if comparison["friedman_p"] == comparison["friedman_p"]:
-        text += f" Friedman test over all runs: {p_text(comparison['friedman_p'])}."
+    if overall := comparison["overall"]:
+        text += (
+            f" {overall['test']} over all runs, {rows[0]['label']}: {p_text(overall['p'])} ({overall['effect_name']} "
+            f"{overall['effect']:.2f}, {overall['n']} patients)."
+        )
     names = [f"{r['name']}, {r['label']}" for r in rows[:_SHOWN]]
     estimates = [Estimate(**r["difference"]) for r in rows[:_SHOWN]]
     figure = differences_plot(
@@ -82,6 +98,35 @@ def _table_part(comparison: Mapping[str, Any], root: Path, alpha: float) -> Part
     )
     drawn = picture(figure, f"Filled: corrected p below {alpha}", root / "figures" / "differences")
     return Part("Differences", text, table_of(head, cells), [drawn])
+
+
+def _rank_parts(comparison: Mapping[str, Any]) -> list[Part]:
+    """Ranks with their uncertainty and the significance map of three or more runs, and the tests against a margin."""
+    parts = []
+    if comparison["margins"]:
+        parts.append(Part("Within the margin", " ".join(m["sentence"] for m in comparison["margins"])))
+    ranking = comparison["ranking"]
+    if ranking is None:
+        return parts
+    names = [m["name"] for m in ranking["models"]]
+    p = {(a, b): held for a, b, _, held in ranking["better"]}
+    cells = [
+        [
+            m["name"],
+            f"{m['rank']:g}",
+            "no interval" if m["low"] is None else f"{m['low']:g} to {m['high']:g}",
+            "" if m["first"] is None else f"{100 * m['first']:.0f} %",
+            *("" if m["name"] == other else p_text(p[m["name"], other]) for other in names),
+        ]
+        for m in ranking["models"]
+    ]
+    head = ["Run", "Rank", "95 % of draws", "First in", *(f"better than {name}" for name in names)]
+    text = (
+        f"Ranks by mean {comparison['metric']} over {ranking['patients']} patients; patients are drawn 2000 times with replacement "
+        "and runs ranked anew. Significance map: one-sided Wilcoxon tests of the row being better than the column, Holm-corrected "
+        "over all pairs."
+    )
+    return [*parts, Part("Ranking", text, table_of(head, cells))]
 
 
 def _curve_parts(comparison: Mapping[str, Any], curves: Mapping[str, Mapping[str, Drawn]], root: Path) -> list[Part]:

@@ -6,20 +6,21 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from voxloom.evaluation.importance import Importance
+from voxloom.evaluation.statistics import p_text
 
 
 def importance_rows(found: Importance) -> list[list[str]]:
     """A header row and one row per weight, the weightiest first."""
-    rows = [["factor", "weight per SD", "coefficient", "standard error", "p"]]
+    rows = [["factor", "weight per SD", "coefficient", "standard error", "p", "p, Holm"]]
     for w in found.weights:
-        p = "< 0.001" if w.p < 0.001 else f"{w.p:.3f}"
-        rows.append([w.factor, f"{w.standardized:.4g}", f"{w.coefficient:.4g}", f"{w.error:.3g}", p])
+        p = [p_text(value).removeprefix("p = ").removeprefix("p ") for value in (w.p, w.p_holm)]
+        rows.append([w.factor, f"{w.standardized:.4g}", f"{w.coefficient:.4g}", f"{w.error:.3g}", *p])
     return rows
 
 
 def importance_note(found: Importance) -> str:
     """What the regression rests on, in a sentence."""
-    parts = [f"{found.runs} runs, R2 {found.r2:.2f}"]
+    parts = [f"{found.runs} runs, R2 {found.r2:.2f}, all factors together {p_text(found.f_p)}"]
     parts += [f"{found.missing} without a score left out"] if found.missing else []
     parts += [f"never varied: {', '.join(found.constant)}"] if found.constant else []
     return "; ".join(parts)

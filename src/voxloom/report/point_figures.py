@@ -16,7 +16,7 @@ from voxloom.report.style import ALERT, MARK, SOFT, color_of, new_figure, tidy
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from voxloom.evaluation.point_tests import Trend
+    from voxloom.evaluation.learning import Trend
 
 
 def distance_scatter(rows: Sequence[PointRow], within: float) -> Figure:

@@ -102,7 +102,7 @@ def _test_table(tests: list[dict[str, Any]], unit: str) -> dict[str, Any]:
             p_text(t["p_holm"]),
             number(t["effect"], 2),
             p_text(t["p_rank_sum"]),
-            t["n"],
+            f"{t['n']} of {t['n'] + t['zeros']}",
         ]
         for t in tests
     ]
@@ -114,7 +114,7 @@ def _test_table(tests: list[dict[str, Any]], unit: str) -> dict[str, Any]:
         "p, Holm",
         "Effect (rank-biserial)",
         "p, rank sum",
-        "Patients",
+        "Patients with a difference",
     ]
     return table_of(head, rows)
 
@@ -144,11 +144,12 @@ def _volume_parts(study: RaterStudy, label: str, found: dict[str, Any], root: Pa
                 b["patients"],
                 *(_interval(b[k]) for k in ("bias", "lower", "upper")),
                 p_text(b["slope_p"]),
+                p_text(b["slope_p_holm"]),
             ]
             for b in found["bland_altman"]
         ]
         bias = f"Bias, {volume_unit(study.unit)} [95 % CI]"
-        head = ["Pair", "Cases", "Patients", bias, "Lower limit", "Upper limit", "Bias grows with size"]
+        head = ["Pair", "Cases", "Patients", bias, "Lower limit", "Upper limit", "Bias grows with size, p", "p, Holm"]
         text = (
             "Bland-Altman: mean difference of the volumes, and the limits that hold 95 % of the differences; where patients were "
             "scanned more than once the limits hold both variances, between and within them."
@@ -224,12 +225,15 @@ def _volume_picture(study: RaterStudy, label: str, first: str, second: str, root
 
 
 def _regression_part(label: str, found: dict[str, Any]) -> Part:
+    if "reason" in found:
+        return Part(f"{label}: acquisition", f"No regression: {found['reason']}.")
     rows = [
         [t["name"], _interval(t), number(t["se"], 3), p_text(t["p"]), p_text(t.get("p_holm", math.nan)) if n else ""]
         for n, t in enumerate(found["terms"])
     ]
     text = (
-        f"Linear regression of Dice on acquisition parameters: {found['n']} cases, R² {found['r_squared']:.2f}, all terms together "
-        f"{p_text(found['p'])}; standard errors {found['errors']}."
+        f"Linear regression of Dice on acquisition parameters: {found['n']} cases of {found['patients']} patients, R² "
+        f"{found['r_squared']:.2f}, all terms together {p_text(found['p'])}, Holm-corrected over labels {p_text(found['p_holm'])}; "
+        f"standard errors {found['errors']}. Terms are Holm-corrected over all labels; one without p rests on too few patients."
     )
     return Part(f"{label}: acquisition", text, table_of(["Term", "Estimate", "SE", "p", "p, Holm"], rows))

@@ -17,7 +17,8 @@ from voxloom.dataset.labels import Labels
 from voxloom.dataset.records import recorded_case
 from voxloom.errors import VoxloomError
 from voxloom.evaluation import Evaluation
-from voxloom.evaluation.statistics.bootstrap import LEAST_PATIENTS
+from voxloom.evaluation.further import FURTHER
+from voxloom.evaluation.statistics import LEAST_PATIENTS
 from voxloom.evaluation.statistics.interval import NO_INTERVAL, TOO_FEW, interval_text
 from voxloom.evaluation.units import distance_unit, named, unit_of, volume_unit
 from voxloom.files import read_json
@@ -179,6 +180,7 @@ def result_parts(cases: CaseSet) -> Iterator[Part]:
     summary = cases.evaluation.summary()
     unit = unit_of(summary)
     mm = distance_unit(unit)
+    further = [name for name in FURTHER if name in summary]
     head = [
         "Label",
         "Dice mean",
@@ -189,6 +191,8 @@ def result_parts(cases: CaseSet) -> Iterator[Part]:
         f"ASSD {mm} (median)",
         f"volume error {volume_unit(unit)}",
         "one mask empty",
+        "failed (Dice 0) [95 % CI]",
+        *(f"{name} {FURTHER[name].unit}".strip() for name in further),
     ]
     rows = []
     for label, dice in summary["dice"].items():
@@ -198,14 +202,16 @@ def result_parts(cases: CaseSet) -> Iterator[Part]:
         interval = interval_text(dice["ci"], 3, " to ")
         errors = summary[named("volume_error_ml", unit)]
         error = f"{errors[label]['mean']:+.3f}" if label in errors else ""
-        rows.append(
-            [label, number(dice["mean"]), interval, number(dice["median"]), number(dice["sd"]), *medians, error, lost]
-        )
+        middle = [number(dice["mean"]), interval, number(dice["median"]), number(dice["sd"])]
+        failed = failed_text(summary.get("failed", {}).get(label))
+        more = [number(summary[name][label]["mean"]) if label in summary[name] else "" for name in further]
+        rows.append([label, *middle, *medians, error, lost, failed, *more])
     text = (
         "Dice: overlap with the truth, from 0 (none) to 1 (the same). HD95: distance below which 95 % of the two surfaces lie from "
-        "each other. ASSD: their mean distance. Volume error: prediction minus truth. Intervals are percentile bootstraps over "
-        f"patients ({summary['patients_note']}); with fewer than {LEAST_PATIENTS} patients none can be given. Infinite distances "
-        "(one mask empty) are counted, never dropped."
+        "each other. ASSD: their mean distance. Volume error: prediction minus truth. Intervals are over "
+        f"patients ({summary['patients_note']}); with fewer than {LEAST_PATIENTS} patients none can be given. They speak of patients "
+        "like these: how many may fail (Dice 0) is the interval in the last column. Infinite distances "
+        f"(one mask empty) are counted, never dropped. {'. '.join(summary['conventions'])}."
         + TOTAL_TOLD * ("total" in summary["dice"])
         + "".join(f" Beware: {warning}." for warning in cases.warnings)
     )
@@ -219,6 +225,14 @@ def result_parts(cases: CaseSet) -> Iterator[Part]:
         table: dict[str, Any] = {"head": ["Case", "Label", "Dice", f"HD95 {mm}", "Masks"], "rows": listed}
         text = "One mask empty, or Dice below 0.5; worst first."
         yield Part(f"{cases.name}: failures", text, table, longest=FAILURES)
+
+
+def failed_text(failed: dict[str, Any] | None) -> str:
+    """How many cases failed, and what share of new ones may: ``0 of 10 [0, 26 %]``; nothing for the mean over labels."""
+    if not failed:
+        return ""
+    low, high = (100 * end for end in failed["ci"])
+    return f"{failed['n']} of {failed['of']} [{low:.0f}, {high:.0f} %]"
 
 
 def study_tables(cases: CaseSet) -> Iterator[Part]:

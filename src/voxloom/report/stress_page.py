@@ -71,7 +71,7 @@ def _figure_part(result: Mapping[str, Any], root: Path) -> Part:
             figure = contrasts_plot(curve["title"], curve["levels"], means, limit, measured)
         pictures.append(picture(figure, curve["sentence"], root / "figures" / f"stress_{curve['stress']}"))
     text = (
-        "Bands and bars are 95 % bootstrap intervals over patients; the dashed line is the allowed change, the ring the first level "
+        "Bands and bars are 95 % intervals over patients; the dashed line is the allowed change, the ring the first level "
         "beyond. Changes without an order are points that no line joins."
     )
     return Part("Robustness curves", text, pictures=pictures)

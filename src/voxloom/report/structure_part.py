@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from voxloom.dataset.tables import read_table
+from voxloom.evaluation.instances import LEAST_IOU
 from voxloom.evaluation.statistics import bland_altman, interval_text
 from voxloom.evaluation.units import volume_unit
 from voxloom.report.parts import Part, number, picture, table_of
@@ -104,7 +105,8 @@ def _agreement(kind: str, volumes: Volumes) -> list[object]:
 def _part(name: str, figures: Mapping[str, Any]) -> Part:
     text = (
         f"Of {figures['true']} true structures {figures['found']} were found and {figures['missed']} missed; {figures['extra']} were "
-        f"predicted where there is none. {figures['same_number']} of those found have the right number from the head. A missed "
+        f"predicted where there is none. {figures['same_number']} of those found have the right number from the head. Found: "
+        f"IoU of at least {LEAST_IOU:g}. A missed "
         "structure counts as Dice 0. Volumes and places are in structures.csv."
     )
     rows = [

@@ -80,7 +80,7 @@ class QualityReader:
         for voice, usual in zip(self.voices, self.usual_ml, strict=True):
             with scan_disagreement([voice], scan, self.sampling) as (found, _):
                 figures = found.figures()
-            voxel_ml = float(np.prod(prediction.spacing)) / 1000
+            voxel_ml = prediction.voxel_size / 1000
             rows.append(prediction_features(prediction.data[0], voice.labels, voxel_ml, figures, usual))
         return {name: float(np.mean([row[name] for row in rows])) for name in FEATURES}
 
@@ -149,6 +149,7 @@ def calibrate_run(
     draws: int = DRAWS,
     seed: int = 0,
     promise: float = 0.9,
+    confidence: float | None = None,
     device: str = "auto",
     progress: Progress | None = None,
 ) -> dict[str, Any]:
@@ -159,7 +160,8 @@ def calibrate_run(
     sources : of the members of a network; left out, draws where it has dropout, else changed views. Folds are refused: all but
         one of them have seen a held-out case.
     draws, seed : see ``Sampling``.
-    promise : share of cases whose true Dice is to lie above the bound.
+    promise : share of patients whose true Dice is to lie above the bound.
+    confidence : chance with which this calibration keeps the promise; None keeps it on average over calibrations.
 
     Returns
     -------
@@ -190,7 +192,11 @@ def calibrate_run(
                 progress(len(rows), total)
     features_of = [{name: row[name] for name in FEATURES} for row in rows]
     model, predicted = fit_quality(
-        features_of, [r["true_dice"] for r in rows], [r["patient"] for r in rows], promise=promise
+        features_of,
+        [r["true_dice"] for r in rows],
+        [r["patient"] for r in rows],
+        promise=promise,
+        confidence=confidence,
     )
     return _write(run, rows, model, predicted, sampling)
 

@@ -31,6 +31,7 @@ def calibrate(
     draws: int = DRAWS,
     seed: int = 0,
     promise: float = 0.9,
+    confidence: float | None = None,
     device: str = "auto",
     progress: Progress | None = None,
 ) -> Calibrated:
@@ -42,6 +43,7 @@ def calibrate(
     data : annotated cases that the run was not trained on, e.g. of the site where it will be used; None takes the held-out cases.
     sources, draws, seed : members whose disagreement predicts the Dice of label maps; other tasks have none.
     promise : chance with which a bound, set or interval is to hold.
+    confidence : chance with which this one calibration of label maps keeps it; None keeps it on average over calibrations.
 
     Raises
     ------
@@ -57,9 +59,19 @@ def calibrate(
             what = "the Dice of label maps is predicted from held-out cases only"
             raise BadInput(what, run.folder, "Leave --data out")
         about = calibrate_run(
-            folder, sources=sources, draws=draws, seed=seed, promise=promise, device=device, progress=progress
+            folder,
+            sources=sources,
+            draws=draws,
+            seed=seed,
+            promise=promise,
+            confidence=confidence,
+            device=device,
+            progress=progress,
         )
         return Calibrated(about, dice_rows(about), (folder / QUALITY, folder / "quality.csv"))
+    if confidence is not None:
+        what = f"--confidence is for runs on label maps; this one was trained on {task.trained_on}"
+        raise BadInput(what, folder, "Leave it out")
     if sources:
         what = f"--members is for runs on label maps; this one was trained on {task.trained_on}"
         raise BadInput(what, folder, "Leave it out")

@@ -15,12 +15,15 @@ from typing import Any
 import numpy as np
 
 from voxloom.errors import BadInput
+from voxloom.evaluation.model_ranks import Ranking, rank_models
 from voxloom.evaluation.paired import Comparison as Kind
 from voxloom.evaluation.paired import Drawn
 from voxloom.evaluation.patients import are_assumed, patients_note
 from voxloom.evaluation.scores import Score
-from voxloom.evaluation.statistics import Estimate, friedman, holm, p_text
+from voxloom.evaluation.statistics import Estimate, Outcome, friedman, holm, p_text
 from voxloom.evaluation.statistics.arrays import rankable
+from voxloom.evaluation.statistics.interval import NO_INTERVAL
+from voxloom.evaluation.statistics.margins import MarginTest, Question, margin_test
 from voxloom.tasks.abilities import ask_folders
 from voxloom.verbs.caveats import caveats, with_caveats
 from voxloom.verbs.contenders import Cases, Contender, common_cases, read_contenders, tables_of
@@ -42,10 +45,11 @@ class Difference:
     name, label : of the run and the label ("mean" is the mean over labels per case).
     cases, patients : that both have.
     reference_mean, mean : of the metric; infinite where a mask was missed.
-    difference : mean of run minus reference over cases where both are finite, with a bootstrap interval over patients.
+    difference : mean of run minus reference over cases where both are finite, with an interval over patients.
     infinite : cases left out of ``difference`` because a distance is infinite; the test ranks them last.
     p, p_holm : of ``test``, raw and Holm-corrected over the whole table.
     effect : of the test, named by ``effect_name``; above 0 where the run's values are larger.
+    tested : patients that the test used; of a signed-rank test those with a difference.
     """
 
     name: str
@@ -61,6 +65,7 @@ class Difference:
     effect: float
     test: str
     effect_name: str
+    tested: int
 
 
 @dataclass(frozen=True)
@@ -73,6 +78,9 @@ class Comparison:
     text : how differences and p-values come about.
     cases : whose figures are compared, "held-out" or "test".
     patients_note : what was taken as a patient.
+    overall : Friedman's test of the first label over three or more runs, one value per patient; None for two runs, or one patient.
+    ranking : of three or more runs by the first label, with the uncertainty of ranks; None for two.
+    margins : per run, whether the first label's score is within the margin of the reference's; none without a margin.
     conclusions : one sentence per run, each with what it rests on (``voxloom.verbs.caveats``).
     """
 
@@ -82,7 +90,9 @@ class Comparison:
     reference: str
     names: tuple[str, ...]
     differences: tuple[Difference, ...]
-    friedman_p: float
+    overall: Outcome | None
+    ranking: Ranking | None
+    margins: tuple[tuple[str, MarginTest], ...]
     cases: str
     patients_note: str
     conclusions: tuple[str, ...]
@@ -91,10 +101,23 @@ class Comparison:
     def to_dict(self) -> dict[str, Any]:
         """JSON-able values."""
         rows = [{**vars(d), "difference": d.difference.to_dict()} for d in self.differences]
-        return {**vars(self), "differences": rows}
+        overall = None if self.overall is None else self.overall.to_dict()
+        ranking = None if self.ranking is None else self.ranking.to_dict()
+        margins = [
+            {"name": name, "sentence": margin_sentence(name, test, self.reference, self.metric), **test.to_dict()}
+            for name, test in self.margins
+        ]
+        return {**vars(self), "differences": rows, "overall": overall, "ranking": ranking, "margins": margins}
 
 
-def compare_runs(paths: Sequence[str | Path], *, metric: str | None = None, cases: Cases | None = None) -> Comparison:
+def compare_runs(
+    paths: Sequence[str | Path],
+    *,
+    metric: str | None = None,
+    cases: Cases | None = None,
+    margin: float | None = None,
+    question: Question = "equivalence",
+) -> Comparison:
     """Compare runs of one task with the first of them, on the cases that all have.
 
     Parameters
@@ -102,6 +125,8 @@ def compare_runs(paths: Sequence[str | Path], *, metric: str | None = None, case
     paths : run folders, folders with a ``metrics.csv``, or such files; at least two.
     metric : one of those of the task; None takes its main one.
     cases : "test" or "held-out" figures of runs; None takes the test where all runs have one.
+    margin : the largest difference that would not matter, in the unit of the metric; None asks for none.
+    question : "equivalence" to the reference, or "non-inferiority".
 
     Raises
     ------
@@ -124,7 +149,7 @@ def compare_runs(paths: Sequence[str | Path], *, metric: str | None = None, case
         other.name: caveats((reference.name, other.name), (Path(paths[0]), Path(path)), on)
         for other, path in zip(contenders[1:], paths[1:], strict=True)
     }
-    score = kind.metrics[metric]
+    score, columns = kind.metrics[metric], _columns(kind, contenders, labels, common, metric)
     return Comparison(
         metric=metric,
         share=is_share(score),
@@ -132,7 +157,9 @@ def compare_runs(paths: Sequence[str | Path], *, metric: str | None = None, case
         reference=reference.name,
         names=tuple(c.name for c in contenders),
         differences=tuple(differences),
-        friedman_p=_overall(kind, contenders, labels, common, metric),
+        overall=_overall(columns),
+        ranking=_ranking(columns, score),
+        margins=() if margin is None else _margins(columns, score, margin, question),
         cases=on,
         patients_note=who,
         conclusions=tuple(
@@ -222,6 +249,7 @@ def _differences(
             effect=pair.test.effect,
             test=pair.test.test,
             effect_name=pair.test.effect_name,
+            tested=pair.test.n,
         )
 
 
@@ -231,19 +259,71 @@ def _corrected(differences: Sequence[Difference]) -> list[Difference]:
     return [replace(d, p_holm=p) for d, p in zip(differences, corrected, strict=True)]
 
 
-def _overall(
+@dataclass(frozen=True)
+class _Columns:
+    """The figure of the first label for every case that all have; no cases for figures that only many cases have."""
+
+    patients: list[str]
+    runs: dict[str, list[float]]
+
+
+def _columns(
     kind: Kind, contenders: Sequence[Contender], labels: Sequence[str], common: Sequence[str], metric: str
-) -> float:
-    """Friedman's p over three or more runs (patients' means), NaN for two, and for figures that only many cases have."""
-    columns = [kind.values(c.evaluation, metric, labels[0], labels) for c in contenders]
-    kept = [case for case in common if all(case in column for column in columns)]
-    if len(contenders) < 3 or not kept:
-        return math.nan
-    patients = [contenders[0].patients[case] for case in kept]
-    if len(set(patients)) < 2:
-        return math.nan
-    ranked = rankable(*([column[case] for case in kept] for column in columns))
-    return friedman(np.array(ranked).T, groups=patients).p
+) -> _Columns:
+    values = {c.name: kind.values(c.evaluation, metric, labels[0], labels) for c in contenders}
+    kept = [case for case in common if all(case in column for column in values.values())]
+    runs = {name: [column[case] for case in kept] for name, column in values.items()}
+    return _Columns([contenders[0].patients[case] for case in kept], runs)
+
+
+def _overall(columns: _Columns) -> Outcome | None:
+    """Friedman's test over three or more runs; None for two, for one patient, and for figures that only many cases have."""
+    if len(columns.runs) < 3 or len(set(columns.patients)) < 2:
+        return None
+    return friedman(np.stack(rankable(*columns.runs.values()), axis=1), groups=columns.patients)
+
+
+def _ranking(columns: _Columns, score: Score) -> Ranking | None:
+    """Ranks of three or more runs; None for two, and for a metric of which neither side is good."""
+    if len(columns.runs) < 3 or not columns.patients or score.goal is None:
+        return None
+    return rank_models(columns.runs, columns.patients, larger_is_better=score.goal == "max")
+
+
+def _margins(columns: _Columns, score: Score, margin: float, question: Question) -> tuple[tuple[str, MarginTest], ...]:
+    """Every run against the reference, on cases where both are finite; Holm-corrected over the runs."""
+    if not columns.patients:
+        raise BadInput(
+            f"{score.name} is not a figure of single cases, which a margin needs", None, "Choose another metric"
+        )
+    if question == "non-inferiority" and score.goal is None:
+        raise BadInput(f"neither large nor small values of {score.name} are good", None, "Ask for equivalence")
+    (_, reference), *others = columns.runs.items()
+    found = []
+    for name, values in others:
+        rows = [
+            row for row in zip(values, reference, columns.patients, strict=True) if all(map(math.isfinite, row[:2]))
+        ]
+        if not rows:
+            raise BadInput(
+                f"{name} and the reference have no case with a finite {score.name}", None, "Choose another metric"
+            )
+        a, b, patients = zip(*rows, strict=True)
+        better = score.goal != "min"
+        test = margin_test(a, b, margin, question=question, larger_is_better=better, groups=patients)
+        found.append((name, test))
+    corrected = holm([test.p for _, test in found])
+    return tuple((name, replace(test, p=p)) for (name, test), p in zip(found, corrected, strict=True))
+
+
+def margin_sentence(name: str, test: MarginTest, reference: str, metric: str) -> str:
+    """The outcome of a margin test in one sentence."""
+    found = test.difference
+    ends = _ends((found.low, found.high), "+.4g")
+    where = f"difference {found.value:+.4g}, 90 % interval [{ends}], margin {test.margin:g}, {p_text(test.p)}"
+    word = "equivalent to" if test.question == "equivalence" else "not worse than"
+    shown = f"is {word}" if test.p < ALPHA else f"was not shown to be {word}"
+    return f"{metric} of {name} {shown} {reference}: {where}, {test.patients} patients."
 
 
 def main_rows(differences: Sequence[Difference]) -> list[Difference]:
@@ -259,16 +339,21 @@ def conclusion(d: Difference, reference: str, score: Score) -> str:
     metric = score.name
     title = _NAMES.get(metric, metric.replace("_", " ").capitalize())
     factor, unit = (100.0, f"{title} points") if is_share(score) else (1.0, f"in {metric}")
-    value, low, high = (factor * v for v in (d.difference.value, d.difference.low, d.difference.high))
+    value, ends = factor * d.difference.value, (factor * d.difference.low, factor * d.difference.high)
     where = f", {p_text(d.p_holm)}, {d.patients} patients"
     if not d.p_holm < ALPHA:
-        return f"No difference was shown between {d.name} and {reference}: {value:+.1f} {unit} [{low:+.1f}, {high:+.1f}]{where}."
+        return f"No difference was shown between {d.name} and {reference}: {value:+.1f} {unit} [{_ends(ends, '+.1f')}]{where}."
     if not is_share(score):
         word = "larger" if d.effect > 0 else "smaller"
-        return f"{metric} is {word} with {d.name} than with {reference}: {value:+.2f} [{low:+.2f}, {high:+.2f}]{where}."
+        return f"{metric} is {word} with {d.name} than with {reference}: {value:+.2f} [{_ends(ends, '+.2f')}]{where}."
     sign, word = (1, "better") if d.effect > 0 else (-1, "worse")
-    ends = sorted((sign * low, sign * high))
-    return f"{d.name} is {word} than {reference} by {sign * value:.1f} {unit} [{ends[0]:.1f}, {ends[1]:.1f}]{where}."
+    found = _ends([sign * end for end in ends][::sign], ".1f")
+    return f"{d.name} is {word} than {reference} by {sign * value:.1f} {unit} [{found}]{where}."
+
+
+def _ends(ends: Sequence[float], form: str) -> str:
+    """The ends of an interval, or that there is none."""
+    return NO_INTERVAL if math.isnan(ends[0]) else ", ".join(f"{end:{form}}" for end in ends)
 
 
 def few_patients(patients: int, test: str) -> list[str]:
@@ -283,7 +368,7 @@ def doubts(d: Difference) -> list[str]:
     """What the interval and the test do not agree on, and what the mean leaves out."""
     told = []
     outside = d.difference.low > 0 or d.difference.high < 0
-    if d.p_holm < ALPHA and not outside:
+    if d.p_holm < ALPHA and not outside and not math.isnan(d.difference.low):
         ranks = "the ranks differ, but the interval of the mean holds 0; look at single cases"
         other = f"the {d.test} shows a difference, but its interval holds 0"
         told.append(f"{d.name}, {d.label}: {ranks if 'signed-rank' in d.test else other}")

@@ -56,7 +56,7 @@ class RunEvaluation:
 
     @cached_property
     def figures(self) -> dict[str, Any]:
-        """The table's figures; their intervals take a thousand resamples, so they are reckoned once."""
+        """The table's figures; their intervals leave out one patient after the other, so they are reckoned once."""
         found: dict[str, Any] = self.evaluation.summary()
         return found
 

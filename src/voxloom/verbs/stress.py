@@ -19,7 +19,7 @@ import numpy as np
 
 from voxloom.dataset import Case, Dataset, Labels
 from voxloom.errors import BadInput
-from voxloom.evaluation import bootstrap_ci
+from voxloom.evaluation import mean_ci
 from voxloom.evaluation.statistics import Estimate
 from voxloom.evaluation.stress import Stress, Stressed
 from voxloom.files import write_text
@@ -57,7 +57,7 @@ class Curve:
     Parameters
     ----------
     levels : "as is" and the levels from mild to severe, as text.
-    means : of the cases, with bootstrap intervals over patients.
+    means : of the cases, with intervals over patients.
     first_bad : index of the first level whose mean is worse than the first by ``fall``, None where none is.
     """
 
@@ -212,7 +212,7 @@ def _mean(rows: Sequence[StressRow]) -> Estimate:
         cases.setdefault(row.case, []).append(row.value)
     patient = {row.case: row.patient for row in rows}
     values = [float(np.mean(v)) for v in cases.values()]
-    low, high = bootstrap_ci(values, [patient[case] for case in cases])
+    low, high = mean_ci(values, [patient[case] for case in cases])
     return Estimate(float(np.mean(values)) if values else math.nan, low, high)
 
 

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from voxloom.evaluation.selective import risk_coverage
-from voxloom.evaluation.statistics.arrays import means_of_groups
+from voxloom.evaluation.statistics.arrays import means_of_groups, place_in_groups
+from voxloom.evaluation.statistics.means import share_estimate
 
 
 @dataclass(frozen=True)
@@ -18,9 +19,9 @@ class QualityCheck:
 
     Parameters
     ----------
-    cases : how many.
-    above : of them whose true Dice is at least the bound.
-    coverage : their share, with an exact 95 % interval (Clopper and Pearson 1934).
+    cases, patients : how many.
+    above : patients, all of whose cases have a true Dice of at least the bound.
+    coverage : their share, with an exact 95 % interval (mid-p).
     promise : the share that was promised.
     mean_error : mean absolute difference of predicted and true Dice.
     rho : Spearman's correlation of predicted and true Dice, one value per patient; None where one of them is constant.
@@ -30,6 +31,7 @@ class QualityCheck:
     """
 
     cases: int
+    patients: int
     above: int
     coverage: tuple[float, float, float]
     promise: float
@@ -44,8 +46,8 @@ class QualityCheck:
         """The result in words."""
         share, low, high = (100 * value for value in self.coverage)
         return (
-            f"{self.above} of {self.cases} cases ({share:.0f} %, 95 % confidence interval {low:.0f} to {high:.0f} %) have a true "
-            f"Dice of at least their bound; {100 * self.promise:.0f} % were promised."
+            f"For {self.above} of {self.patients} patients ({share:.0f} %, 95 % confidence interval {low:.0f} to {high:.0f} %) the "
+            f"true Dice of every case is at least its bound; {100 * self.promise:.0f} % were promised."
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -69,15 +71,17 @@ def check_quality(
     from scipy import stats
 
     t, p, b = (np.asarray(values, dtype=float) for values in (true, predicted, bounds))
-    above = int((t >= b).sum())
-    interval = stats.binomtest(above, len(t)).proportion_ci(0.95, method="exact")
+    place = place_in_groups(patients, len(t))
+    kept = np.bincount(place, weights=t < b) == 0
+    interval = share_estimate(kept)
     each = [means_of_groups(values, patients) for values in (p, t)]
     varied = len(each[0]) > 2 and all(np.ptp(values) > 0 for values in each)
     curve = risk_coverage(p, 1 - t)
     return QualityCheck(
         len(t),
-        above,
-        (above / len(t), float(interval.low), float(interval.high)),
+        len(kept),
+        int(kept.sum()),
+        (interval.value, interval.low, interval.high),
         promise,
         float(np.abs(t - p).mean()),
         float(stats.spearmanr(*each).statistic) if varied else None,

@@ -15,9 +15,12 @@ from numpy.typing import NDArray
 from voxloom.dataset.labels import Labels
 from voxloom.errors import BadInput
 from voxloom.evaluation.case import check_grids
+from voxloom.notes import tell
 from voxloom.volume import Volume
 
 Method = Literal["majority", "staple", "intersection", "union"]
+#: STAPLE finds out who is reliable from how raters agree with the others.
+TWO_RATERS = "two raters only: STAPLE nearly copies one of them; take majority (their intersection) or a third rater"
 METHODS: tuple[Method, ...] = get_args(Method)
 
 
@@ -44,7 +47,8 @@ def consensus(volumes: Sequence[Volume], labels: Labels, method: Method = "major
     volumes : label maps (1, I, J, K) of outer values, one per rater, on one grid.
     labels : whose values are voted on. A voxel that every rater ignores stays ignored.
     method : "majority": more than half of the raters chose the value; with two raters that is the intersection.
-        "staple": probability of at least 0.5 by Warfield et al. (IEEE TMI 2004; SimpleITK), the most probable value first.
+        "staple": probability of at least 0.5 by Warfield et al. (IEEE TMI 2004; SimpleITK), the most probable value first. Of two
+        raters it nearly copies one, since nothing says who of two is right: that is told (``voxloom.notes``).
         "intersection": all chose it. "union": anyone did; among several values that with most votes, then the smaller one.
 
     Raises
@@ -55,6 +59,8 @@ def consensus(volumes: Sequence[Volume], labels: Labels, method: Method = "major
         raise BadInput(f"a consensus needs at least two raters, not {len(volumes)}")
     if method not in METHODS:
         raise BadInput(f"no consensus method {method!r}", None, f"Choose one of {', '.join(METHODS)}")
+    if method == "staple" and len(volumes) == 2:
+        tell("staple", TWO_RATERS, warning=True)
     for other in volumes[1:]:
         check_grids(other, volumes[0])
     maps = np.stack([v.data[0] for v in volumes])

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from voxloom.errors import BadInput
-from voxloom.evaluation.classification import RESAMPLES, as_dict
+from voxloom.evaluation.classification import as_dict
 from voxloom.evaluation.statistics import Estimate, krippendorff_alpha
 
 #: A score or class of one rater; None where there is none.
@@ -54,7 +54,7 @@ def rater_agreement(
 
 def _alpha(ratings: Sequence[Sequence[Rating]], level: Any, patients: Sequence[str]) -> Estimate:
     try:
-        return krippendorff_alpha(ratings, level, groups=patients, resamples=RESAMPLES)
+        return krippendorff_alpha(ratings, level, groups=patients)
     except BadInput:  # nothing was rated twice
         return Estimate(math.nan, math.nan, math.nan)
 

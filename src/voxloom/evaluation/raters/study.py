@@ -96,7 +96,7 @@ class RaterStudy:
         writer.writerow(["first", "second", *(named(column, self.unit) for column in COLUMNS)])
         for (first, second), evaluation in self.pairs.items():
             for row in evaluation.rows:
-                numbers = [float(getattr(row.metrics, name)) for name in METRICS]
+                numbers = [row.metrics.value(name) for name in METRICS]
                 told = [row.metrics.kind, row.metrics.unit]
                 writer.writerow([first, second, row.case, row.patient, row.label, *numbers, *told])
         write_text(path, text.getvalue())

@@ -30,6 +30,7 @@ from voxloom.evaluation.statistics import (
     wilcoxon,
 )
 from voxloom.evaluation.statistics.arrays import rankable
+from voxloom.evaluation.statistics.association import BEYOND_FACTORS
 from voxloom.evaluation.summary import summarize
 from voxloom.evaluation.units import volume_unit
 
@@ -53,11 +54,15 @@ def summarize_raters(study: RaterStudy, factors: Mapping[str, Mapping[str, float
     """
     labels = {label: _label_figures(study, label) for label in study.labels}
     for table in ("tests", "spearman", "friedman"):
-        _correct([row for figures in labels.values() for row in figures[table]])
-    _correct([row["hd"] for figures in labels.values() for row in figures["spearman"]])
+        correct([row for figures in labels.values() for row in figures[table]])
+    correct([row["hd"] for figures in labels.values() for row in figures["spearman"]])
+    correct([row for figures in labels.values() for row in figures["bland_altman"]], "slope_p")
     if factors:
+        fits = {label: _regression(study, label, factors) for label in labels}
+        correct([term for fit in fits.values() for term in fit["terms"][1:]])
+        correct(list(fits.values()))
         for label, figures in labels.items():
-            figures["regression"] = _regression(study, label, factors)
+            figures["regression"] = fits[label]
     return {
         "readers": list(study.readers),
         "raters": list(study.raters),
@@ -177,10 +182,10 @@ def _tests(study: RaterStudy, rater: str, label: str) -> list[dict[str, Any]]:
     return rows
 
 
-def _correct(rows: Sequence[dict[str, Any]]) -> None:
-    """Add Holm-corrected p-values to the rows of one table."""
-    for row, corrected in zip(rows, holm([row["p"] for row in rows]), strict=True):
-        row["p_holm"] = corrected
+def correct(rows: Sequence[dict[str, Any]], key: str = "p") -> None:
+    """Add Holm-corrected p-values to the rows of one table, as ``<key>_holm``."""
+    for row, corrected in zip(rows, holm([row[key] for row in rows]), strict=True):
+        row[f"{key}_holm"] = corrected
 
 
 def paired_volumes(study: RaterStudy, label: str, names: Sequence[str]) -> tuple[list[str], list[list[float]]]:
@@ -271,11 +276,19 @@ def _regression(study: RaterStudy, label: str, factors: Mapping[str, Mapping[str
             "no case of the study is in the table of factors", None, "Its column `case` must hold the file names"
         )
     patient = study.patients()
+    people = len({patient[case] for case in cases})
+    if people < len(factors) + BEYOND_FACTORS:
+        needed = len(factors) + BEYOND_FACTORS
+        told = f"{people} patients are too few for a regression on {len(factors)} factor(s), {needed} are needed"
+        return {"terms": [], "n": len(cases), "patients": people, "reason": told, "p": math.nan}
     columns = {name: [column[case] for case in cases] for name, column in factors.items()}
     found = regression([float(np.mean(scores[c])) for c in cases], columns, groups=[patient[c] for c in cases])
-    terms = [{"name": t.name, **t.estimate.to_dict(), "se": t.error, "t": t.t, "p": t.p} for t in found.terms]
-    _correct(terms[1:])
-    return {"terms": terms, "n": found.n, "r_squared": found.r_squared, "p": found.f_p, "errors": found.errors}
+    terms = [
+        {"name": t.name, **t.estimate.to_dict(), "se": t.error, "t": t.t, "df": t.freedom, "p": t.p}
+        for t in found.terms
+    ]
+    counts = {"n": found.n, "patients": found.patients}
+    return {"terms": terms, **counts, "r_squared": found.r_squared, "p": found.f_p, "errors": found.errors}
 
 
 def _warnings(study: RaterStudy) -> list[str]:

@@ -14,13 +14,17 @@ from voxloom.evaluation.statistics.agreement import (
     krippendorff_alpha,
 )
 from voxloom.evaluation.statistics.association import Correlation, Regression, Term, regression, spearman
-from voxloom.evaluation.statistics.bootstrap import LEAST_PATIENTS, bootstrap, bootstrap_ci
 from voxloom.evaluation.statistics.categories import same_shares
 from voxloom.evaluation.statistics.interval import Estimate, Outcome, interval_text, p_text
+from voxloom.evaluation.statistics.jackknife import Scale, jackknife
+from voxloom.evaluation.statistics.margins import MarginTest, margin_test
+from voxloom.evaluation.statistics.means import LEAST_PATIENTS, mean_ci, mean_estimate, root_mean_square, share_estimate
+from voxloom.evaluation.statistics.sample_size import SampleSize, size_for_difference, size_for_width
 from voxloom.evaluation.statistics.significance import (
-    clustered_mcnemar,
+    McNemar,
     friedman,
     holm,
+    kruskal,
     mann_whitney,
     mcnemar,
     swapped,
@@ -35,24 +39,34 @@ __all__ = [
     "BlandAltman",
     "Correlation",
     "Estimate",
+    "MarginTest",
+    "McNemar",
     "Outcome",
     "Regression",
+    "SampleSize",
+    "Scale",
     "Term",
     "bland_altman",
-    "bootstrap",
-    "bootstrap_ci",
-    "clustered_mcnemar",
     "cohen_kappa",
     "friedman",
     "holm",
     "icc",
     "interval_text",
+    "jackknife",
     "krippendorff_alpha",
+    "kruskal",
     "mann_whitney",
+    "margin_test",
     "mcnemar",
+    "mean_ci",
+    "mean_estimate",
     "p_text",
     "regression",
+    "root_mean_square",
     "same_shares",
+    "share_estimate",
+    "size_for_difference",
+    "size_for_width",
     "spearman",
     "swapped",
     "wilcoxon",

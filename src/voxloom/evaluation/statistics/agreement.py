@@ -8,15 +8,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from voxloom.errors import BadInput
-from voxloom.evaluation.statistics.arrays import Numbers, groups_repeat, means_of_groups, paired, place_in_groups
-from voxloom.evaluation.statistics.bootstrap import RESAMPLES, SEED, bootstrap, interval_of
+from voxloom.evaluation.statistics.arrays import Numbers, means_of_groups, paired, place_in_groups, snapped
 from voxloom.evaluation.statistics.interval import Estimate
+from voxloom.evaluation.statistics.jackknife import jackknife
 
 #: The six forms of McGraw and Wong (1996), in pingouin's order, with the names of Shrout and Fleiss (1979).
 ICC_FORMS = {
@@ -64,36 +64,68 @@ class BlandAltman:
 def bland_altman(first: ArrayLike, second: ArrayLike, *, groups: Sequence[Any] | None = None) -> BlandAltman:
     """Bias and limits of agreement of paired measurements, in their unit.
 
+    The SD is that of a single difference of a new patient: the root of the variance between patients plus that within them. All
+    intervals are those of Zou (Stat Methods Med Res 2013, 22:630), whose limits add the variances of the bias and of the SD (MOVER);
+    with one pair per patient the bias has Student's. docs/trust.md has their simulated coverage.
+
     Parameters
     ----------
     first, second : finite measurements of the same cases; at least 3.
-    groups : patient per pair. Where a patient occurs twice, the SD is the root of the variance between patients plus that
-        within them (one-way analysis of variance; Bland and Altman, J Biopharm Stat 2007), and the intervals are bootstrapped
-        over patients. Otherwise they are Student's, with the variance of the limits as in Bland and Altman (1999),
-        s2 (1/n + 1.96^2 / (2 (n - 1))).
+    groups : patient per pair. Where patients repeat, the bias is the mean of the patients' mean differences.
+
+    Returns
+    -------
+    With fewer than ``LIMITS_LEAST`` patients no end of an interval is given (NaN).
 
     Raises
     ------
     BadInput : fewer than 3 pairs, or numbers that are not finite.
     """
-    from scipy import stats
-
     a, b = paired(first, second, least=3)
-    difference = a - b
+    difference = snapped(a - b, a, b)
     place = place_in_groups(groups, len(a))
-    n, bias, patients = len(a), float(difference.mean()), int(place.max()) + 1
-    if groups_repeat(groups):
-        sd = float(_pooled_sd(*_sums(difference, place)))
-        estimates = _clustered_limits(difference, place, sd)
-    else:
-        sd = float(difference.std(ddof=1))
-        t = float(stats.t.ppf(0.975, n - 1))
-        limit_error = sd * math.sqrt(1 / n + 1.96**2 / (2 * (n - 1)))
-        errors = (sd / math.sqrt(n), limit_error, limit_error)
-        centers = (bias, bias - 1.96 * sd, bias + 1.96 * sd)
-        estimates = [Estimate(c, c - t * e, c + t * e) for c, e in zip(centers, errors, strict=True)]
-    slope, p = _growth(means_of_groups((a + b) / 2, groups), means_of_groups(difference, groups))
-    return BlandAltman(n, estimates[0], sd, estimates[1], estimates[2], slope, p, patients)
+    means, counts = np.bincount(place, weights=difference) / np.bincount(place), np.bincount(place).astype(np.float64)
+    inside = float(((difference - means[place]) ** 2).sum())
+    bias, sd, ends = _limits(means, counts, inside)
+    estimates = [Estimate(c, *e) for c, e in zip((bias, bias - 1.96 * sd, bias + 1.96 * sd), ends, strict=True)]
+    slope, p = _growth(means_of_groups((a + b) / 2, groups), means)
+    return BlandAltman(len(a), estimates[0], sd, estimates[1], estimates[2], slope, p, len(means))
+
+
+#: With fewer patients no limit of agreement has an interval.
+LIMITS_LEAST = 3
+
+
+def _limits(means: Numbers, counts: Numbers, inside: float) -> tuple[float, float, list[tuple[float, float]]]:
+    """Bias, SD, and the ends of the intervals of bias, lower and upper limit.
+
+    Parameters
+    ----------
+    means, counts : mean difference and number of pairs of every patient.
+    inside : sum of squares of the differences about their patients' means.
+    """
+    from scipy.stats import chi2, t
+
+    patients, within = len(means), int(counts.sum()) - len(means)
+    bias = float(means.mean())
+    between = float(means.var(ddof=1)) if patients > 1 else 0.0
+    share = (
+        (1 - float((1 / counts).mean())) * inside / within if within else 0.0
+    )  # of the variance within, beyond ``between``
+    sd = math.sqrt(between + share)
+    if patients < LIMITS_LEAST:
+        return bias, sd, [(math.nan, math.nan)] * 3
+    below, above = 0.0, 0.0
+    for variance, freedom in ((between, patients - 1), (share, within)):
+        if freedom:
+            below += (variance * (1 - freedom / chi2.ppf(0.975, freedom))) ** 2
+            above += (variance * (freedom / chi2.ppf(0.025, freedom) - 1)) ** 2
+    least, most = (math.sqrt(max(0.0, sd**2 + v)) for v in (-math.sqrt(below), math.sqrt(above)))
+    error = math.sqrt(between / patients)
+    near, far = (math.hypot(1.96 * error, 1.96 * (end - sd)) for end in (least, most))
+    student = float(t.ppf(0.975, patients - 1)) * error
+    lower, upper = bias - 1.96 * sd, bias + 1.96 * sd
+    return bias, sd, [(bias - student, bias + student), (lower - far, lower + near), (upper - near, upper + far)]
 
 
 def _growth(size: Numbers, difference: Numbers) -> tuple[float, float]:
@@ -106,41 +138,6 @@ def _growth(size: Numbers, difference: Numbers) -> tuple[float, float]:
         return 0.0, 1.0
     slope, p = stats.linregress(size, difference)[0:4:3]
     return float(slope), float(p)
-
-
-def _sums(difference: Numbers, place: NDArray[np.intp]) -> tuple[Numbers, Numbers, Numbers]:
-    """Per patient: the number of differences, their sum, and the sum of their squares."""
-    count, total, square = (
-        np.bincount(place, weights=w).astype(np.float64) for w in (np.ones_like(difference), difference, difference**2)
-    )
-    return count, total, square
-
-
-def _pooled_sd(count: Numbers, total: Numbers, square: Numbers) -> Numbers:
-    """SD of a single difference of a new patient, from sums per patient along the last axis (patients).
-
-    The root of the variance between patients plus that within them, as a one-way analysis of variance estimates them from
-    patients with different numbers of scans. With one patient only that within.
-    """
-    n, patients = count.sum(axis=-1), count.shape[-1]
-    inside = square.sum(axis=-1) - (total**2 / count).sum(axis=-1)
-    within = np.maximum(inside, 0) / np.maximum(n - patients, 1)
-    if patients < 2:
-        return np.sqrt(within)
-    across = (total**2 / count).sum(axis=-1) - total.sum(axis=-1) ** 2 / n
-    usual = (n - (count**2).sum(axis=-1) / n) / (patients - 1)
-    between = np.maximum(across / (patients - 1) - within, 0) / usual
-    return np.asarray(np.sqrt(between + within))
-
-
-def _clustered_limits(difference: Numbers, place: NDArray[np.intp], sd: float) -> list[Estimate]:
-    """Bias and limits with intervals from drawing whole patients; all resamples at once, from sums per patient."""
-    count, total, square = _sums(difference, place)
-    drawn = np.random.default_rng(SEED).integers(len(count), size=(RESAMPLES, len(count)))
-    mean = total[drawn].sum(axis=1) / count[drawn].sum(axis=1)
-    sds = _pooled_sd(count[drawn], total[drawn], square[drawn])
-    center = float(difference.mean())
-    return [Estimate(center + z * sd, *interval_of(mean + z * sds, len(count))) for z in (0.0, -1.96, 1.96)]
 
 
 #: pingouin's F test of an ICC asks for so many patients.
@@ -191,24 +188,24 @@ def icc(ratings: ArrayLike, *, groups: Sequence[Any] | None = None) -> dict[str,
     }
 
 
+#: Fewer patients give no interval of alpha or kappa.
+CHANCE_LEAST = 10
+
+
 def krippendorff_alpha(
-    ratings: Sequence[Sequence[Any]],
-    level: Level = "nominal",
-    *,
-    groups: Sequence[Any] | None = None,
-    resamples: int = RESAMPLES,
+    ratings: Sequence[Sequence[Any]], level: Level = "nominal", *, groups: Sequence[Any] | None = None
 ) -> Estimate:
-    """Krippendorff's alpha with a bootstrap interval over the rated cases (or over patients).
+    """Krippendorff's alpha with a jackknife interval over patients, from ``CHANCE_LEAST`` patients on.
 
     Parameters
     ----------
     ratings : (cases, raters); None, NaN or "" where a rater did not rate a case. Texts are allowed for the nominal level.
     level : of measurement; numbers are needed beyond "nominal".
-    groups : patient per case.
+    groups : patient per case; every case is a patient without them.
 
     Raises
     ------
-    BadInput : nothing was rated twice, or texts are given for a level other than nominal.
+    BadInput : nothing was rated twice, rows of different length, or texts are given for a level other than nominal.
     """
     import krippendorff
 
@@ -222,12 +219,19 @@ def krippendorff_alpha(
             return math.nan  # alpha is undefined without variation
         return float(krippendorff.alpha(reliability_data=rows.T, level_of_measurement=level))
 
-    return bootstrap(alpha, table, groups=groups, resamples=resamples)
+    return jackknife(alpha, table, groups=groups, scale="one minus", least=CHANCE_LEAST)
 
 
 def _coded(ratings: Sequence[Sequence[Any]], level: Level) -> Numbers:
     """Ratings as numbers with NaN for a missing one; texts become numbers in their sorted order."""
     rows = [[None if _is_missing(v) else v for v in row] for row in ratings]
+    if len({len(row) for row in rows}) != 1:
+        told = f"rows of {', '.join(map(str, sorted({len(row) for row in rows})))}" if rows else "none"
+        raise BadInput(
+            f"ratings must be one row per case with one place per rater, not {told}",
+            None,
+            "Put None where one is missing",
+        )
     known = {v for row in rows for v in row if v is not None}
     if any(isinstance(v, str) for v in known):
         if level != "nominal":
@@ -241,31 +245,49 @@ def _is_missing(value: Any) -> bool:
     return value is None or (isinstance(value, str) and not value.strip()) or (value != value)
 
 
+Weights = Literal["none", "linear", "quadratic"]
+
+
 def cohen_kappa(
-    first: Sequence[Any], second: Sequence[Any], weights: Literal["none", "linear", "quadratic"] = "none"
+    first: Sequence[Any], second: Sequence[Any], weights: Weights = "none", *, groups: Sequence[Any] | None = None
 ) -> Estimate:
-    """Cohen's kappa of two raters with its asymptotic interval (statsmodels; Fleiss, Cohen and Everitt 1969).
+    """Cohen's kappa of two raters (1960; weighted 1968) with a jackknife interval over patients, from ``CHANCE_LEAST`` on.
 
     Parameters
     ----------
     first, second : categories of the same cases; sortable, equally spaced where weighted.
     weights : of disagreements by their distance in the sorted order of the categories.
+    groups : patient per case; every case is a patient without them.
+
+    Returns
+    -------
+    NaN with one category only. Never above 1.
 
     Raises
     ------
-    BadInput : the lists differ in length or are empty.
+    BadInput : the lists differ in length or are empty, a rating is missing, categories cannot be sorted, or unknown weights.
     """
-    from statsmodels.stats.inter_rater import cohens_kappa
-
     if len(first) != len(second) or not len(first):
         raise BadInput(f"{len(first)} ratings cannot be paired with {len(second)}")
-    categories = sorted({*first, *second})
+    if lost := sum(_is_missing(value) for value in (*first, *second)):
+        raise BadInput(f"{lost} rating(s) are missing", None, "Leave these cases out and count them")
+    if weights not in get_args(Weights):
+        raise BadInput(f"no weights {weights!r}", None, f"Choose one of {', '.join(get_args(Weights))}")
+    try:
+        categories = sorted({*first, *second})
+    except TypeError as error:
+        raise BadInput(f"categories cannot be sorted ({error})", None, "Give texts only, or numbers only") from error
     if len(categories) < 2:
         return Estimate(math.nan, math.nan, math.nan)  # chance agreement is 1: kappa is undefined
     place = {category: n for n, category in enumerate(categories)}
-    table = np.zeros((len(categories),) * 2)
-    for a, b in zip(first, second, strict=True):
-        table[place[a], place[b]] += 1
-    kind = {"none": None, "linear": "linear", "quadratic": "quadratic"}[weights]
-    found = cohens_kappa(table, wt=kind)
-    return Estimate(float(found.kappa), float(found.kappa_low), float(found.kappa_upp))
+    a, b = (np.array([place[value] for value in ratings]) for ratings in (first, second))
+    power = {"none": 0, "linear": 1, "quadratic": 2}[weights]
+    distance = np.abs(np.subtract.outer(np.arange(len(categories)), np.arange(len(categories)))).astype(np.float64)
+    cost = distance**power if power else (distance > 0).astype(np.float64)
+
+    def kappa(x: NDArray[np.intp], y: NDArray[np.intp]) -> float:
+        shares = [np.bincount(v, minlength=len(categories)) / len(v) for v in (x, y)]
+        chance = float(shares[0] @ cost @ shares[1])
+        return 1 - float(cost[x, y].mean()) / chance if chance > 0 else math.nan
+
+    return jackknife(kappa, a, b, groups=groups, scale="one minus", least=CHANCE_LEAST)

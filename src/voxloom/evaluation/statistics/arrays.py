@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -55,6 +56,27 @@ def means_of_groups(values: Numbers, groups: Sequence[Any] | None) -> Numbers:
     place = place_in_groups(groups, len(values))
     means: Numbers = np.bincount(place, weights=values) / np.bincount(place)
     return means
+
+
+#: Differences this much smaller than the numbers they are of are rounding.
+ROUNDING = 1e-9
+
+
+def snapped(differences: Numbers, *sources: Numbers) -> Numbers:
+    """Differences without the rounding of computer arithmetic, so that equal ones are equal and none are 0.
+
+    0.1 + 0.2 - 0.3 is 6e-17 on a computer, and a sign that a test of ranks would count.
+
+    Parameters
+    ----------
+    sources : the numbers they are differences of; ``ROUNDING`` of the largest of them is no difference.
+    """
+    largest = max((float(np.abs(s).max(initial=0.0)) for s in (*sources, differences)), default=0.0)
+    if largest == 0.0:
+        return differences
+    step = 10.0 ** math.floor(math.log10(largest * ROUNDING))
+    found: Numbers = np.round(differences / step) * step + 0.0
+    return found
 
 
 def rankable(*columns: ArrayLike) -> list[Numbers]:

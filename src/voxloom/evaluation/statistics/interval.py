@@ -70,7 +70,8 @@ class Outcome:
     p : two-sided p-value, not corrected; NaN where the test cannot be made.
     effect : size of the effect, 0 for none.
     effect_name : what ``effect`` is.
-    n : observations that the test used.
+    n : patients (observations without groups) that the test used.
+    zeros : patients without a difference, which it left out.
     """
 
     test: str
@@ -79,6 +80,7 @@ class Outcome:
     effect: float
     effect_name: str
     n: int
+    zeros: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """Names and values."""

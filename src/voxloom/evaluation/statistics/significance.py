@@ -1,32 +1,57 @@
 """Significance tests with effect sizes, and Holm's correction when several are printed.
 
-SciPy and statsmodels compute. Tests of independent observations are given one value per patient (``groups``).
+Tests of independent observations are given one value per patient (``groups``); p of few patients counts all outcomes.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from voxloom.errors import BadInput
-from voxloom.evaluation.statistics.arrays import groups_repeat, means_of_groups, numbers_of, paired, place_in_groups
+from voxloom.evaluation.statistics.arrays import means_of_groups, numbers_of, paired, place_in_groups, snapped
+from voxloom.evaluation.statistics.exact import signed_sum_p, subset_sum_p
 from voxloom.evaluation.statistics.interval import Outcome
 
-#: Up to so many differences all their signs are tried where ranks are tied.
-EXACT = 13
+#: Tests of ranks count all possible outcomes for up to so many patients, and take the normal distribution beyond.
+EXACT = 60
+#: Friedman's test draws so many orders for up to ``DRAWN`` patients, and takes the chi-square distribution beyond.
+ORDERS, DRAWN = 9_999, 40
+
+
+@dataclass(frozen=True)
+class McNemar:
+    """A 2 x 2 table of paired outcomes: both yes, only the first, only the second, neither; and its test.
+
+    Counts are of observations, ``outcome.n`` of patients.
+    """
+
+    both: int
+    only_a: int
+    only_b: int
+    neither: int
+    outcome: Outcome
+
+    @property
+    def p(self) -> float:
+        """Of the test."""
+        return self.outcome.p
 
 
 def wilcoxon(first: ArrayLike, second: ArrayLike, *, groups: Sequence[Any] | None = None) -> Outcome:
-    """Wilcoxon signed-rank test of paired values, zero differences left out (Wilcoxon 1945).
+    """Wilcoxon signed-rank test of paired values, zero differences left out and counted (Wilcoxon 1945).
+
+    p counts all signs of the ranks, tied ones too, for up to ``EXACT`` differences; beyond it is normal with the correction for ties.
 
     Parameters
     ----------
     first, second : finite values of the same cases.
-    groups : patient per case; differences are averaged within a patient.
+    groups : patient per case; differences are averaged within a patient. What is rounding of their numbers is no difference.
 
     Returns
     -------
@@ -35,33 +60,20 @@ def wilcoxon(first: ArrayLike, second: ArrayLike, *, groups: Sequence[Any] | Non
     from scipy import stats
 
     a, b = paired(first, second, least=1)
-    difference = means_of_groups(a - b, groups)
+    difference = snapped(means_of_groups(a - b, groups), a, b)
     kept = difference[difference != 0]
     name, effect_name = "Wilcoxon signed-rank test", "matched-pairs rank-biserial correlation"
+    zeros = len(difference) - len(kept)
     if not len(kept):
-        return Outcome(name, 0.0, 1.0, 0.0, effect_name, len(difference))
+        return Outcome(name, 0.0, 1.0, 0.0, effect_name, 0, zeros)
     ranks = stats.rankdata(np.abs(kept))
-    effect = float((ranks[kept > 0].sum() - ranks[kept < 0].sum()) / ranks.sum())
-    if len(kept) == 1:  # either sign is as likely: a test of one difference cannot show anything
-        return Outcome(name, 0.0, 1.0, effect, effect_name, len(difference))
-    if len(kept) <= EXACT and (len(np.unique(ranks)) < len(kept) or len(kept) < len(difference)):
-        return Outcome(name, *_exact_with_ties(np.sign(kept) * ranks), effect, effect_name, len(difference))
-    found = stats.wilcoxon(kept)
-    return Outcome(name, float(found.statistic), float(found.pvalue), effect, effect_name, len(difference))
-
-
-def _exact_with_ties(signed_ranks: NDArray[np.float64]) -> tuple[float, float]:
-    """Statistic and exact p over all signs, for tied ranks; SciPy's own way to it takes seconds for a dozen values."""
-    from scipy import stats
-
-    def positive(x: NDArray[np.float64], axis: int = -1) -> NDArray[np.float64]:
-        total: NDArray[np.float64] = np.where(x > 0, x, 0.0).sum(axis=axis)
-        return total
-
-    found = stats.permutation_test(
-        (signed_ranks,), positive, permutation_type="samples", vectorized=True, n_resamples=2**EXACT, batch=1024
-    )
-    return float(min(found.statistic, np.abs(signed_ranks).sum() - found.statistic)), float(found.pvalue)
+    up, down = float(ranks[kept > 0].sum()), float(ranks[kept < 0].sum())
+    effect = (up - down) / float(ranks.sum())
+    if len(kept) <= EXACT:
+        p = signed_sum_p(np.rint(2 * ranks).astype(np.int64), round(2 * (up - down)))
+    else:
+        p = float(stats.wilcoxon(kept, method="asymptotic").pvalue)
+    return Outcome(name, min(up, down), p, effect, effect_name, len(kept), zeros)
 
 
 def mann_whitney(
@@ -73,6 +85,14 @@ def mann_whitney(
 ) -> Outcome:
     """Mann-Whitney U test of two independent samples (1947).
 
+    p counts all ways to divide the ranks, tied ones too, for up to ``EXACT`` patients of both; beyond it is normal with the correction
+    for ties.
+
+    Parameters
+    ----------
+    first, second : finite values of the two samples.
+    first_groups, second_groups : patient per value; values are averaged within a patient.
+
     Returns
     -------
     The effect is the rank-biserial correlation: probability that a value of the first is larger, minus that it is smaller.
@@ -83,20 +103,69 @@ def mann_whitney(
     b = means_of_groups(numbers_of(second, "second values"), second_groups)
     if not len(a) or not len(b):
         raise BadInput("the Mann-Whitney test needs values in both samples")
-    found = stats.mannwhitneyu(a, b, alternative="two-sided")
-    effect = float(2 * found.statistic / (len(a) * len(b)) - 1)
+    both = snapped(np.concatenate([a, b]))
+    ranks = stats.rankdata(both)
+    u = float(ranks[: len(a)].sum()) - len(a) * (len(a) + 1) / 2
+    effect = 2 * u / (len(a) * len(b)) - 1
+    if len(both) <= EXACT:
+        doubled = np.rint(2 * ranks).astype(np.int64)
+        p = subset_sum_p(doubled, len(a), int(doubled[: len(a)].sum()))
+    else:
+        p = float(stats.mannwhitneyu(both[: len(a)], both[len(a) :], alternative="two-sided").pvalue)
     return Outcome(
         "Mann-Whitney U test",
-        float(found.statistic),
-        float(found.pvalue),
+        u,
+        p,
         effect,
         "rank-biserial correlation",
         len(a) + len(b),
     )
 
 
+def kruskal(groups: Sequence[ArrayLike]) -> Outcome:
+    """Kruskal-Wallis test of three or more independent samples (1952).
+
+    p is that of ``ORDERS`` seeded random divisions of the ranks for up to ``DRAWN`` observations, and from the chi-square
+    distribution beyond.
+
+    Parameters
+    ----------
+    groups : finite values of each sample, one per patient.
+
+    Returns
+    -------
+    The effect is epsilon squared: the share of the variance of the ranks that the groups explain.
+
+    Raises
+    ------
+    BadInput : fewer than two samples, or an empty one.
+    """
+    from scipy import stats
+
+    samples = [numbers_of(values, "values of a group") for values in groups]
+    if len(samples) < 2 or not all(len(sample) for sample in samples):
+        raise BadInput("the Kruskal-Wallis test needs values in two groups or more")
+    values, name = snapped(np.concatenate(samples)), "Kruskal-Wallis test"
+    count, what = len(values), "epsilon squared"
+    if np.ptp(values) == 0:
+        return Outcome(name, 0.0, 1.0, 0.0, what, count)
+    ends = np.cumsum([len(sample) for sample in samples])[:-1]
+    statistic = float(stats.kruskal(*np.split(values, ends)).statistic)
+    effect = statistic / (count - 1)
+    if count > DRAWN:
+        return Outcome(name, statistic, float(stats.chi2.sf(statistic, len(samples) - 1)), effect, what, count)
+    ranks = stats.rankdata(values)
+    drawn = np.random.default_rng(0).permuted(np.broadcast_to(ranks, (ORDERS, count)), axis=1)
+    weigh = lambda rows: sum(part.sum(axis=-1) ** 2 / part.shape[-1] for part in np.split(rows, ends, axis=-1))
+    p = float(1 + (weigh(drawn) >= weigh(ranks) - 1e-9).sum()) / (ORDERS + 1)
+    return Outcome(name, statistic, p, effect, what, count)
+
+
 def friedman(ratings: ArrayLike, *, groups: Sequence[Any] | None = None) -> Outcome:
     """Friedman's test of three or more related samples (1937).
+
+    p is that of ``ORDERS`` seeded random orders of every patient's ranks for up to ``DRAWN`` patients (a permutation test, which holds
+    for few patients and for ties), and from the chi-square distribution beyond.
 
     Parameters
     ----------
@@ -114,63 +183,52 @@ def friedman(ratings: ArrayLike, *, groups: Sequence[Any] | None = None) -> Outc
         raise BadInput(f"Friedman's test needs at least 2 cases and 3 methods, not {table.shape}")
     if not np.isfinite(table).all():
         raise BadInput("Friedman's test needs a finite value of every method for every case")
-    table = np.column_stack([means_of_groups(column, groups) for column in table.T])
+    table = np.column_stack([snapped(means_of_groups(column, groups), table.ravel()) for column in table.T])
     n, k = table.shape
     if n < 2:
         raise BadInput("Friedman's test needs at least 2 patients, not 1")
     if (table == table[:, :1]).all():
         return Outcome("Friedman test", 0.0, 1.0, 0.0, "Kendall's W", n)
     found = stats.friedmanchisquare(*table.T)
-    effect = float(found.statistic / (n * (k - 1)))
-    return Outcome("Friedman test", float(found.statistic), float(found.pvalue), effect, "Kendall's W", n)
+    statistic = float(found.statistic)
+    p = _order_p(stats.rankdata(table, axis=1)) if n <= DRAWN else float(found.pvalue)
+    return Outcome("Friedman test", statistic, p, statistic / (n * (k - 1)), "Kendall's W", n)
 
 
-def mcnemar(first: Sequence[bool], second: Sequence[bool]) -> Outcome:
-    """Exact (binomial) McNemar test of two paired yes-or-no outcomes (1947).
+def _order_p(ranks: NDArray[np.float64]) -> float:
+    """Share of random orders within the rows whose rank sums differ at least as much; the found order is one of them."""
+    random = np.random.default_rng(0)
+    drawn = random.permuted(np.broadcast_to(ranks, (ORDERS, *ranks.shape)), axis=2).sum(axis=1)
+    own = float((ranks.sum(axis=0) ** 2).sum())
+    return float(1 + ((drawn**2).sum(axis=1) >= own - 1e-9).sum()) / (ORDERS + 1)
+
+
+def mcnemar(first: Sequence[bool], second: Sequence[bool], *, groups: Sequence[Any] | None = None) -> McNemar:
+    """Exact McNemar test of two paired yes-or-no outcomes (1947), for patients with several pairs too.
+
+    Of the discordant pairs of a patient those in favor of one side are counted minus those in favor of the other. Without a
+    difference both signs of this number are equally likely, for each patient on its own: p counts all signs. With one pair per
+    patient that is the binomial test of the discordant pairs.
+
+    Parameters
+    ----------
+    first, second : outcomes of the same observations.
+    groups : patient per observation.
 
     Returns
     -------
     The statistic is the smaller count of discordant pairs; the effect is the difference of the two shares of yes.
     """
-    from statsmodels.stats.contingency_tables import mcnemar as exact_mcnemar
-
     a, b = np.asarray(first, dtype=bool), np.asarray(second, dtype=bool)
-    if a.shape != b.shape or a.ndim != 1 or not len(a):
-        raise BadInput(f"{a.size} outcomes cannot be paired with {b.size}")
-    table = [[int((a & b).sum()), int((a & ~b).sum())], [int((~a & b).sum()), int((~a & ~b).sum())]]
-    found = exact_mcnemar(table, exact=True)
-    effect = float(a.mean() - b.mean())
-    return Outcome(
-        "exact McNemar test", float(found.statistic), float(found.pvalue), effect, "difference of shares", len(a)
-    )
-
-
-def clustered_mcnemar(first: Sequence[bool], second: Sequence[bool], *, groups: Sequence[Any] | None = None) -> Outcome:
-    """McNemar's exact test where patients have several cases: all signs of the patients' net differences are tried.
-
-    With one case per patient it is the binomial test itself.
-
-    Returns
-    -------
-    The statistic is the net number of cases that the first has beyond the second; the effect is the difference of the shares.
-    """
-    a, b = np.asarray(first, dtype=bool), np.asarray(second, dtype=bool)
-    if not groups_repeat(groups):
-        return mcnemar(a.tolist(), b.tolist())
     if a.shape != b.shape or a.ndim != 1 or not len(a):
         raise BadInput(f"{a.size} outcomes cannot be paired with {b.size}")
     place = place_in_groups(groups, len(a))
-    net = np.rint(np.bincount(place, weights=a.astype(float) - b)).astype(int)
-    chances = np.ones(1)
-    for size in np.abs(net[net != 0]):  # the sum of all signed differences, each sign as likely
-        step = np.zeros(2 * size + 1)
-        step[[0, -1]] = 0.5
-        chances = np.convolve(chances, step)
-    reach = np.abs(np.arange(len(chances)) - len(chances) // 2)
-    p = float(chances[reach >= abs(int(net.sum()))].sum())
-    effect = float(a.mean() - b.mean())
-    name = "exact McNemar test over patients"
-    return Outcome(name, float(net.sum()), min(1.0, p), effect, "difference of shares", len(net))
+    net = np.rint(np.bincount(place, weights=a.astype(float) - b.astype(float))).astype(np.int64)
+    only_a, only_b = int((a & ~b).sum()), int((~a & b).sum())
+    p = signed_sum_p(np.abs(net), int(net.sum()))
+    test = "exact McNemar test" + ("" if len(net) == len(a) else ", patients' signs")
+    outcome = Outcome(test, float(min(only_a, only_b)), p, float(a.mean() - b.mean()), "difference of shares", len(net))
+    return McNemar(int((a & b).sum()), only_a, only_b, int((~a & ~b).sum()), outcome)
 
 
 def swapped(
@@ -215,11 +273,9 @@ def swapped(
 
 def holm(p_values: Sequence[float]) -> list[float]:
     """Holm's step-down correction (1979) of the p-values that are printed together; NaN stays NaN and counts not."""
-    from statsmodels.stats.multitest import multipletests
-
     given: NDArray[np.float64] = np.asarray(p_values, dtype=float)
     corrected = np.full(len(given), math.nan)
-    known = ~np.isnan(given)
-    if known.any():
-        corrected[known] = multipletests(given[known], method="holm")[1]
+    order = np.argsort(given)[: int((~np.isnan(given)).sum())]  # NaN sorts last
+    steps = given[order] * np.arange(len(order), 0, -1)
+    corrected[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
     return [float(p) for p in corrected]

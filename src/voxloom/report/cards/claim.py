@@ -157,7 +157,7 @@ def _failures(facts: RunFacts, subject: Subject) -> str:
 def _significance(facts: RunFacts, subject: Subject) -> str:
     measured = joined(methods.evaluation(facts, subject))
     tests = "No test of significance is part of a run; `voxloom compare` makes them between runs."
-    return f"{measured or f'Intervals draw {drawn_units(facts)}.'} {tests}"
+    return f"{measured or f'Intervals are over {drawn_units(facts)}.'} {tests}"
 
 
 #: Items that the run answers.

@@ -9,6 +9,7 @@ from typing import Any
 
 from voxloom.dataset.labels import Labels
 from voxloom.evaluation import Evaluation
+from voxloom.evaluation.measures import Measures
 from voxloom.evaluation.statistics import interval_text
 from voxloom.evaluation.units import common, distance_unit, unit_of
 from voxloom.report.cards.facts import RunFacts
@@ -18,6 +19,14 @@ from voxloom.report.cards.words import counted, listed, mendings, named, shown
 
 #: Losses with an overlap, which is taken per patch or over the batch.
 OVERLAPS = ("dice_ce", "dice", "negative_dice", "jaccard", "tanimoto", "focal_tversky", "dice_focal", "tanimoto_ce")
+
+
+#: What becomes of empty masks, by the rule.
+MISSED = {
+    "convention": "A missed structure counts as Dice 0 and an infinite distance; no case was left out.",
+    "left_out": "A missed structure counts as Dice 0 and an infinite distance; cases without the structure were left out and counted.",
+    "penalty": "A missed structure counts as Dice 0 and the diagonal of the image as its distance; no case was left out.",
+}
 
 
 class LabelMaps(Subject):
@@ -82,14 +91,16 @@ class LabelMaps(Subject):
     def measuring(self, facts: RunFacts) -> Iterator[str]:
         """Metrics and intervals."""
         sets = [summary for _, summary, _ in facts.figures if "dice" in summary]
+        measures = Measures.model_validate(facts.section("evaluate"))
+        if facts.section("evaluate"):
+            yield f"{'. '.join(measures.notes())}."
         if not sets:
             return
         unit = common(unit_of(summary) for summary in sets)
         yield (
             "Overlap was measured by Dice, the distance of surfaces by the 95th percentile of the Hausdorff distance and the average "
-            f"symmetric surface distance in {distance_unit(unit)}. Intervals are 95 % bootstrap intervals of the mean "
-            f"that draw {drawn_units(facts)}. {limit_sentence()} A missed structure counts as Dice 0 and an infinite "
-            "distance; no case was left out."
+            f"symmetric surface distance in {distance_unit(unit)}. Intervals are 95 % intervals of the mean "
+            f"over {drawn_units(facts)}. {limit_sentence()} {MISSED[measures.empty]}"
         )
 
     def result(self, where: str, summary: Mapping[str, Any]) -> Iterator[str]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from voxloom.evaluation.statistics.bootstrap import LEAST_PATIENTS
+from voxloom.evaluation.statistics import LEAST_PATIENTS
 from voxloom.report.cards.facts import RunFacts
 
 
@@ -75,8 +75,8 @@ class Subject(ABC):
 
 
 def drawn_units(facts: RunFacts) -> str:
-    """What bootstrap intervals draw."""
-    return "whole patients" if facts.names_patients else "cases (no patients are named)"
+    """What intervals take as independent."""
+    return "patients" if facts.names_patients else "cases (no patients are named)"
 
 
 def limit_sentence() -> str:

@@ -162,7 +162,7 @@ class Classes(WholeCases):
         yield (
             "Answers were measured by the area under the ROC curve (intervals by DeLong), accuracy, sensitivity, specificity, "
             "the Brier "
-            f"score and the calibration error; the other intervals are 95 % bootstrap intervals that draw {drawn_units(facts)}. "
+            f"score and the calibration error; the other intervals are 95 % intervals over {drawn_units(facts)}. "
             f"{limit_sentence()}"
         )
         if ends := facts.section(self.section).get("thresholds"):
@@ -238,8 +238,8 @@ class Numbers(WholeCases):
     def measuring(self, facts: RunFacts) -> Iterator[str]:
         """Errors."""
         yield (
-            "Errors were measured by their mean absolute value, root mean square and bias, and by R²; intervals are 95 % bootstrap "
-            f"intervals that draw {drawn_units(facts)}. {limit_sentence()}"
+            "Errors were measured by their mean absolute value, root mean square and bias, and by R²; intervals are 95 % "
+            f"intervals over {drawn_units(facts)}. {limit_sentence()}"
         )
         if ends := facts.section(self.section).get("bands"):
             yield f"Errors are told in bands of the true value with the ends {listed(f'{end:g}' for end in ends)}."

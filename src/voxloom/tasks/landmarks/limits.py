@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from voxloom.evaluation.measures import Measures
+
 #: Verb of ``voxloom.tasks.abilities`` -> what such a run cannot do, and what to do instead.
 CANNOT = {
     "predict --tta": "average over mirror images (--tta), since sides would change places",
@@ -25,6 +27,7 @@ CANNOT = {
 UNUSED = {
     "data.labels": "it is about label maps",
     "data.ignore": "it is about label maps",
+    **{f"evaluate.{key}": "it is about label maps" for key in Measures.model_fields},
     "labels.merge": "it is about label maps; `landmarks.maps` says what shares a map",
     "slices.plane": "`landmarks.network` says how slices are seen",
     "slices.neighbors": "`landmarks.network` says how slices are seen",

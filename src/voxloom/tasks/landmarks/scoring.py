@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
 from voxloom.dataset import Case
 from voxloom.dataset.sources import source_header
-from voxloom.evaluation.point_tests import Calibration, calibrate, risk_coverage
+from voxloom.evaluation.point_tests import Calibration, calibrate
 from voxloom.evaluation.points import PointEvaluation, PointRow, score_points, slice_normal
+from voxloom.evaluation.selective import risk_coverage
 from voxloom.files import write_json
 from voxloom.landmarks import Layout, abstained
 from voxloom.points import Point, write_points
@@ -84,11 +86,12 @@ def calibration_of(evaluation: PointEvaluation) -> dict[str, Any]:
     confidences = [row.confidence for row in placed]
     right = [row.within(evaluation.within, in_plane=False) for row in placed]
     fitted = calibrate(confidences, right)
-    coverage, risk = risk_coverage(confidences, right)
+    sure = [c if math.isfinite(c) else 0.0 for c in confidences]
+    curve = risk_coverage(sure, [float(not ok) for ok in right]) if placed else None
     return {
         **asdict(fitted),
         "points": len(placed),
         "wrong": len(right) - sum(right),
-        "coverage": coverage,
-        "risk": risk,
+        "coverage": [] if curve is None else curve.coverage.tolist(),
+        "risk": [] if curve is None else curve.risk.tolist(),
     }

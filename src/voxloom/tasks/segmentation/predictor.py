@@ -20,6 +20,7 @@ import torch
 from voxloom.augment import AugmentSettings
 from voxloom.dataset import Labels
 from voxloom.errors import BadInput
+from voxloom.evaluation.measures import USUAL, Measures
 from voxloom.inference import (
     Reading,
     Slab,
@@ -68,6 +69,7 @@ class Predictor:
     augment : the random changes of training; None where a run of an earlier version does not say.
     looks : views of the scan whose mean is taken, see ``voxloom.tasks.segmentation.tta``; none for the scan alone.
     trained_on : what the training cases were like; scans that differ are told.
+    measures : what the run's recipe measures of its predictions.
     may_lack : whether the networks learned to do without a channel (``augment.channel_dropout``).
     """
 
@@ -87,6 +89,7 @@ class Predictor:
     looks: tuple[Variation, ...] = ()
     may_lack: bool = False
     trained_on: TrainedOn | None = None
+    measures: Measures = USUAL
 
     @classmethod
     def of(cls, run: Run, *, device: str = "auto") -> Predictor:
@@ -101,7 +104,13 @@ class Predictor:
         """
         augment = AugmentSettings.model_validate(run.recipe.augment)
         on = TrainedOn.of(run.data)
-        known = replace(self, mendings=used_mendings(run.summary), augment=augment, trained_on=on)
+        known = replace(
+            self,
+            mendings=used_mendings(run.summary),
+            augment=augment,
+            trained_on=on,
+            measures=Measures.model_validate(run.recipe.evaluate),
+        )
         mirror = tuple(axis for axis in self.inference.mirror if axis in known.trained_mirror)
         return replace(known, inference=self.inference.model_copy(update={"mirror": mirror}))
 

@@ -19,7 +19,9 @@ def read_scores(summary: dict[str, Any], score: str) -> dict[str, float | None]:
     metric, label, figure = (*score.split("."), "", "")[:3]
     by_label = validation.get(metric) if isinstance(validation.get(metric), dict) else None
     if by_label is None:
-        metrics = [name for name, value in validation.items() if isinstance(value, dict) and name != "kinds"]
+        metrics = [
+            name for name, value in validation.items() if isinstance(value, dict) and name not in ("kinds", "failed")
+        ]
         raise BadInput(f"there is no metric `{metric}`", None, f"There are {', '.join(metrics)}")
     label = label or ("mean" if "mean" in by_label else next(iter(by_label)))
     if label not in by_label or (figure or "mean") not in by_label[label]:

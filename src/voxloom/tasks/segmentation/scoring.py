@@ -14,6 +14,7 @@ import numpy as np
 
 from voxloom.dataset import Dataset, Labels
 from voxloom.evaluation import Evaluation, dice_score, evaluate_case
+from voxloom.evaluation.measures import Measures
 from voxloom.formats import read_label, write_volume
 from voxloom.inference.postprocess import keep_largest
 from voxloom.run.run import Run
@@ -89,13 +90,15 @@ def score_again(
     fold: Path, dataset: Dataset, ids: Sequence[str], labels: Labels, largest: tuple[str, ...]
 ) -> Evaluation:
     """Keep the largest component of some labels in the predictions on disk, and score them anew."""
-    evaluation = Evaluation(labels.names)
+    measures = Measures.model_validate(Run(fold.parent).recipe.evaluate)
+    evaluation = Evaluation(labels.names, measures=measures)
     for case in ids:
         path = fold / "predictions" / f"{case}.nii.gz"
         prediction = read_label(path)
         prediction = prediction.with_data(keep_largest(prediction.data[0], labels, largest)[None])
         write_volume(prediction, path)
-        evaluation.add(case, evaluate_case(prediction, truth_of(dataset[case]), labels), patient=dataset[case].patient)
+        figures = evaluate_case(prediction, truth_of(dataset[case]), labels, measures)
+        evaluation.add(case, figures, patient=dataset[case].patient)
     return evaluation
 
 

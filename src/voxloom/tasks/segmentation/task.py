@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from voxloom.errors import BadInput
 from voxloom.evaluation import Evaluation, evaluate_case, robustness
 from voxloom.evaluation.case import undeclared_values
 from voxloom.evaluation.compare_masks import MASKS
+from voxloom.evaluation.measures import Measures
 from voxloom.evaluation.paired import Comparison
 from voxloom.evaluation.scores import MASK_SCORES
 from voxloom.formats import read_label, write_volume
@@ -144,8 +146,9 @@ class Segmentation:
         )
 
     def load(self, folds: Sequence[Path], *, device: str = "auto") -> Predictor:
-        """Networks of folds."""
-        return Predictor.from_folds(folds, device=device)
+        """Networks of folds, with what the recipe measures of them."""
+        measures = Measures.model_validate(Run(folds[0].parent).recipe.evaluate)
+        return replace(Predictor.from_folds(folds, device=device), measures=measures)
 
     def open(self, run: Run, wish: Wish = PLAIN) -> Predictor:
         """All folds with the run's post-processing."""
@@ -203,20 +206,22 @@ class Segmentation:
 
     def table(self, predictor: Predictor) -> Evaluation:
         """A row per case and label."""
-        return Evaluation(predictor.labels.names)
+        return Evaluation(predictor.labels.names, measures=predictor.measures)
 
     def read_table(self, paths: Sequence[Path], run: Run) -> Evaluation:
         """The rows of all folds."""
-        return read_tables(paths)
+        table = read_tables(paths)
+        table.measures = Measures.model_validate(run.recipe.evaluate)
+        return table
 
     def score(
         self, table: Evaluation, case: Case, prediction: Volume, predictor: Predictor, labels: Labels | None
     ) -> list[str]:
         """Overlap and distances per label, on the case's own grid."""
         truth, meant = truth_of(case), labels or predictor.labels
-        table.add(case.id, evaluate_case(prediction, truth, meant), patient=case.patient)
+        table.add(case.id, evaluate_case(prediction, truth, meant, table.measures), patient=case.patient)
         if isinstance(prediction, Mended) and prediction.before is not None:
-            raw = evaluate_case(prediction.with_data(prediction.before[None]), truth, meant)
+            raw = evaluate_case(prediction.with_data(prediction.before[None]), truth, meant, table.measures)
             table.add_before(case.id, raw, patient=case.patient)
         told = "of the truth is not a label of the run and counts as background"
         return [f"value {value} {told}" for value in undeclared_values(truth, meant)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from voxloom.evaluation.measures import Measures
+
 #: Verb of ``voxloom.tasks.abilities`` -> what such a run cannot do, and what to do instead.
 CANNOT = {
     "predict --uncertainty": "write maps of uncertainty; its answers carry their spread over folds and views",
@@ -26,6 +28,7 @@ UNUSED = {
     "training.loss": "the task's own section says which loss",
     "training.batch_dice": _LABELS,
     **{f"inference.{key}": _LABELS for key in ("largest_component", "postprocess", "instances")},
+    **{f"evaluate.{key}": _LABELS for key in Measures.model_fields},
     "inference.mirror": "predict with --tta instead",
     "inference.overlap": _WINDOWS,
     "augment.slice_skip_chance": _WINDOWS,
