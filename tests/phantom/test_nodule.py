@@ -113,7 +113,7 @@ def test_the_table_and_the_folder_tell_the_same_and_a_mask_is_no_input(folder: P
             label = case.read_label()
             assert label is not None
             np.testing.assert_array_equal(label.data, made.label.data)
-    assert any("mask_rater_1 is not used" in note for note in Dataset(folder / "cases.csv").notes)
+    assert any("mask_rater_1 is a mask beside mask" in note for note in Dataset(folder / "cases.csv").notes)
 
 
 def test_the_union_of_the_raters_holds_most_of_the_nodule(folder: Path, cases: list[PhantomCase]) -> None:
