@@ -40,8 +40,8 @@ LINES = {
     "pseudo": "{run} {scan.nii.gz} -o <a>",
     "stress": "{run} {data} --only noise --cases 1 -o <a>",
     "predict": "{run} {scan.nii.gz} -o <a>",
-    "points": "{points} {points} --truth {points} -o <a.csv>",
-    "points scans": "{points} {points} --scans {data} -o <a.csv>",
+    "points": "{points} {points again} --truth {points} -o <a.csv>",
+    "points scans": "{points} {points again} --scans {data} -o <a.csv>",
     "translate": "{points} --to .nii.gz --scans {data} -o <a>",
     "combine": "{points} {points} -o <a>",
     "importance": "{table.csv} --score dice --factors a -o <a.csv>",
@@ -94,9 +94,11 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "rules.yaml").write_text("channels:\n  MR:\n    modality: MR\n")
     (root / "sets").mkdir()
     (root / "sets" / "hippocampus").symlink_to(data)
-    (root / "points").mkdir()
+    for name in ("points", "points again"):
+        (root / name).mkdir()
     for n in range(4):
-        (root / "points" / f"ball0{n}.csv").write_text(f"case,name,side,x,y,z\nball0{n},a,left,1,2,3\n")
+        for name in ("points", "points again"):
+            (root / name / f"ball0{n}.csv").write_text(f"case,name,side,x,y,z\nball0{n},a,left,1,2,3\n")
     return root
 
 

@@ -34,7 +34,7 @@ PLACEHOLDERS = {
 NOT_RUN = ("get", "demo")
 #: Forms whose line in ``LINES`` names right kinds of things that do not go together; here they do.
 RIGHT = {
-    "points": "{scans of points/points} {scans of points/points} --truth {scans of points} -o <a.csv>",
+    "points": "{points} {scans of points/points} --truth {scans of points} -o <a.csv>",
     "translate": "{points} --to .csv -o <a>",
     "train": "{data} -r {recipe.yaml} -o <a> --folds {splits.json}",
     "phantom": "knee-mr -n 1 -o <a>",
