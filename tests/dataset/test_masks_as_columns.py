@@ -77,7 +77,7 @@ def test_masks_beside_the_label_are_told_and_never_inputs(root: Path, other: str
     data = opened(root, t1="t1", label="a", **{other: "b"})
     assert data.channels == ("t1",)
     assert data[0].label == str(root / "a_0.nii.gz")
-    assert any(other in note and "not used" in note for note in data.notes)
+    assert any(other in note and "used only where a recipe crops around it" in note for note in data.notes)
 
 
 def test_one_map_per_structure_becomes_labels(root: Path) -> None:

@@ -72,7 +72,7 @@ def comparison_of(paths: Sequence[Path], tables: Sequence[Path]) -> Comparison:
     known = [task.comparison for task in tasks if task.comparison is not None]
     chosen = None
     for table in tables:
-        columns = table.open(encoding="utf-8").readline().strip().split(",")
+        columns = table.open(encoding="utf-8", errors="replace").readline().strip().split(",")
         own = next((one for one in known if one.holds(columns)), None)
         if own is None:
             raise BadInput("is not a table of figures that can be compared", table, "Give a run, or its metrics.csv")
