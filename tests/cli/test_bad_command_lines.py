@@ -180,7 +180,7 @@ def test_every_path_given_wrong(
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_path_of_every_command_has_a_slot(name: str) -> None:
     given = [word for form in LINES if form.split()[0] == name for word in LINES[form].split()]
-    hints = get_type_hints(import_module(f"voxloom.cli.{name}").command, include_extras=True)
+    hints = get_type_hints(import_module(f"voxloom.cli.{name.replace('-', '_')}").command, include_extras=True)
     paths = {
         key: hint.__metadata__[0] for key, hint in hints.items() if key != "return" and "Path" in str(hint.__args__[0])
     }

@@ -65,6 +65,8 @@ LINES: dict[str, tuple[list[str], str]] = {
     "show activations": (["show", "activations", "RUN", "-o", "OUT.png"], ""),
     "review": (["review", "RUN", "-o", "OUT"], ""),
     "compare": (["compare", "RUN", "OTHER", "-o", "OUT"], "compare.html"),
+    "fairness": (["fairness", "RUN", "--table", "GROUPS", "--on", "held-out", "-o", "OUT.json"], ""),
+    "sample-size": (["sample-size", "RUN", "--width", "0.5"], ""),
     "stress": (["stress", "RUN", "DATA", "--only", "noise", "-o", "OUT"], "stress.csv"),
     "calibrate": (["calibrate", "COPY"], ""),
     "pseudo": (["pseudo", "RUN", "SCAN", "--agreement", "0", "--expected", "0", "-o", "OUT"], ""),
@@ -121,6 +123,9 @@ def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     )
     places = {"TRAIN": train, "DATA": data, "SCAN": root / "data" / "s40.nii.gz", "SCAN2": root / "data" / "s41.nii.gz"}
     places |= {"RUN": root / "run", "OTHER": root / "other", "COPY": root / "copy", "KILLED": root / "killed"}
+    rows = [f"s{n},{'ab'[n % 2]}" for n in range(12)]
+    (root / "groups.csv").write_text("\n".join(["case,site", *rows, ""]))
+    places |= {"GROUPS": root / "groups.csv"}
     places |= {"SWEEP": root / "sweep.yaml", "SAME": root / "run" / "recipe.yaml"}
     return task, {word: str(place) for word, place in places.items()}
 
@@ -183,7 +188,7 @@ def test_it_works_or_refuses_before_any_work(
         assert "cannot" in said[0]
         assert not list(tmp_path.iterdir())
         assert sorted(Path(places["RUN"]).parent.rglob("*")) == before
-    elif verb != "calibrate":
+    elif verb not in ("calibrate", "sample-size"):  # one writes into the run, the other on the screen alone
         found = list(tmp_path.iterdir())
         assert found, "nothing was written"
         assert not written or (out / written).is_file(), sorted(p.name for p in out.iterdir())

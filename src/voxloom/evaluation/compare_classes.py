@@ -68,6 +68,7 @@ class ClassComparison:
     """See :class:`voxloom.evaluation.paired.Comparison`."""
 
     default = "auc"
+    case_default = "accuracy"
     metrics: Mapping[str, Score] = {name: score for name, score in CLASS_SCORES.items() if name != "ece"}
     text = (
         "Difference: run minus reference on the same cases. AUC: DeLong's interval and test (Obuchowski's for several cases of a "
@@ -134,8 +135,9 @@ class ClassComparison:
         return pair_figures(q, metric)
 
     def values(self, table: Any, metric: str, label: str, labels: Sequence[str]) -> dict[str, float]:
-        """Brier score per case; the others are figures of many cases."""
-        return table.case_values("brier", label) if metric == "brier" and isinstance(table, ClassEvaluation) else {}
+        """Brier score, and whether the answer is right; the others are figures of many cases."""
+        own = metric in ("brier", "accuracy") and isinstance(table, ClassEvaluation)
+        return table.case_values(metric, label) if own else {}
 
     def curve(self, table: Any, metric: str, label: str, cases: Sequence[str]) -> Drawn | None:
         """ROC for the AUC, precision over sensitivity for the average precision; None where a class does not occur."""

@@ -17,7 +17,7 @@ from voxloom.evaluation.scores import MASK_SCORES, Score
 class MaskComparison:
     """See :class:`voxloom.evaluation.paired.Comparison`."""
 
-    default = "dice"
+    default = case_default = "dice"
     metrics: Mapping[str, Score] = MASK_SCORES
     text = (
         "Difference: run minus reference, paired by case; interval over patients. p: Wilcoxon signed-rank test of the patients' mean "

@@ -20,7 +20,7 @@ _OVERALL = {"rmse": rmse, "r2": r_squared}
 class NumberComparison:
     """See :class:`voxloom.evaluation.paired.Comparison`."""
 
-    default = "mae"
+    default = case_default = "mae"
     metrics: Mapping[str, Score] = {name: score for name, score in NUMBER_SCORES.items() if score.goal is not None}
     text = (
         "Difference: run minus reference, paired by case; interval over patients. p: for the mean absolute error the "

@@ -60,6 +60,11 @@ class Comparison(Protocol):
         ...
 
     @property
+    def case_default(self) -> str:
+        """The figure that every case has where one is asked for and nothing is said."""
+        ...
+
+    @property
     def metrics(self) -> Mapping[str, Score]:
         """Figures that can be compared."""
         ...

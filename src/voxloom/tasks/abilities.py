@@ -27,6 +27,8 @@ VERBS = (
     "show activations",
     "review",
     "compare",
+    "fairness",
+    "sample-size",
     "stress",
     "calibrate",
     "pseudo",

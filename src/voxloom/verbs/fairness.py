@@ -43,7 +43,7 @@ def run_fairness(
     folder = Path(path)
     on: Cases = cases or ("test" if tables_of(folder, "test") else "held-out")
     kind, (found,) = read_contenders([folder], on)
-    metric = metric or kind.default
+    metric = metric or kind.case_default
     if metric not in kind.metrics:
         raise BadInput(f"no metric {metric!r}", None, f"Choose one of {', '.join(kind.metrics)}")
     known = attributes_of(folder, on) if table is None else table_attributes(Path(table), list(found.patients))

@@ -40,7 +40,7 @@ def sample_sizes(
     folders = [Path(path) for path in paths]
     tested = all(tables_of(path, "test") for path in folders)
     kind, contenders = read_contenders(folders, "test" if tested else "held-out")
-    metric = metric or kind.default
+    metric = metric or kind.case_default
     if metric not in kind.metrics:
         raise BadInput(f"no metric {metric!r}", None, f"Choose one of {', '.join(kind.metrics)}")
     labels, _ = kind.labels({c.name: c.evaluation for c in contenders}, metric)

@@ -14,6 +14,10 @@ CANNOT = {
     ),
     "review": "be reviewed by Dice",
     "compare": "be compared by Dice; compare its points: voxloom points A/test/predictions B/test/predictions --truth POINTS",
+    **dict.fromkeys(
+        ("fairness", "sample-size"),
+        "be read as figures of cases; its metrics.csv has a row per landmark for a table of yours",
+    ),
     "stress": "be stressed by Dice",
     "calibrate": "predict a Dice; the confidences of its points are calibrated in training",
     "pseudo": "give pseudo-labels",
