@@ -111,6 +111,13 @@ def test_two_masks_that_could_be_the_label_are_asked_about(root: Path, names: tu
         opened(root, t1="t1", **dict(zip(names, ("a", "b"), strict=True)))
 
 
+def test_masks_of_raters_alone_are_no_label_and_told(root: Path) -> None:
+    data = opened(root, t1="t1", mask_rater_1="a", mask_rater_2="b")
+    assert data.task == "unlabeled"
+    assert set(data[0].masks) == {"mask_rater_1", "mask_rater_2"}
+    assert "mask_rater_1: a rater's mask: used only where a recipe crops around it" in data.summary()
+
+
 def test_equal_masks_need_no_question_and_a_lone_prediction_is_no_label(root: Path) -> None:
     assert opened(root, t1="t1", Mask="a", Label="a")[0].label == str(root / "a_0.nii.gz")
     alone = opened(root, t1="t1", pred="a")

@@ -107,6 +107,9 @@ def _with_labels(rows: Sequence[Row], masks: list[str], found: MediaColumns, tab
         if differing and main[0] != "label":
             raise _which_label([main[0], *differing], table)
         return _labelled(found, main[0], masks)
+    if masks and all(_words(c)[:2] == ["mask", "rater"] for c in masks):
+        told = "a rater's mask: used only where a recipe crops around it; name the one to learn `label`"
+        return MediaColumns(found.images, None, {}, {**found.unused, **dict.fromkeys(masks, told)}, tuple(masks))
     structures = {c: name for c in masks if (name := _structure(c))}
     others = [c for c in masks if c not in structures]
     truths = [c for c in others if not _PREDICTED & set(_words(c))]
