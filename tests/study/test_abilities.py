@@ -127,7 +127,8 @@ def other_value(section: str, name: str) -> Any:
         "part": "all", "plane": "axial", "neighbors": 1, "edges": "replicate", "per_volume": 3, "spread": 4, "background": False,
         "joint_labels": [3, 4], "joint_mm": 50.0, "discriminative": 0.5, "phases": [{"share": 1.0, "rate": 0.5}],
         "loss": "dice", "batch_dice": False, "monitor": "train_loss", "mirror": [0], "largest_component": ["a"],
-        "postprocess": ["fill_holes"], "instances": "auto",
+        "postprocess": ["fill_holes"], "instances": "auto", "distances": True, "metrics": ["nsd"], "hd95": "pooled",
+        "empty": "left_out", "match": "center",
     }  # fmt: skip
     return known.get(name, 0.25)
 

@@ -160,14 +160,13 @@ def test_every_shipped_recipe_of_label_maps_is_exported_below() -> None:
 
 OTHERS: dict[str, tuple[str, dict[str, Any]]] = {
     "cervical-cancer": ("pelvis-mr", {
-        "network.features": [4, 8, 8], "network.strides": [[1, 1, 1], [2, 2, 2], [2, 2, 2]],
-        "network.kernels": [[3, 3, 3]] * 3, "prepare.pad_to": [32, 32, 16], "prepare.spacing": [4, 4, 4],
-        "training.patch": [32, 32, 16], "training.batch": 1, "training.epochs": None, "folds.stratify": None,
+        "network.features": [4, 8, 8], "network.strides": [2, 2], "prepare.crop_or_pad_to": [32, 32, 16],
+        "prepare.spacing": [4, 4, 4], "training.patch": [32, 32, 16], "training.batch": 1, "training.epochs": None,
+        "folds.stratify": None,
     }),
     "spine-small-data": ("lumbar-mr", {
-        "network.features": [4, 8, 8], "network.strides": [[1, 1, 1], [2, 2, 1], [2, 2, 1]],
-        "network.kernels": [[3, 3, 3]] * 3, "prepare.spacing": [4, 4, 4], "training.patch": [32, 32, 8],
-        "training.batch": 1, "training.epochs": None,
+        "network.features": [4, 8, 8], "network.strides": [2, 2], "prepare.spacing": [4, 4, 4],
+        "prepare.crop_or_pad_to": [32, 32, 8], "training.patch": [32, 32, 8], "training.batch": 1, "training.epochs": None,
     }),
 }  # fmt: skip
 

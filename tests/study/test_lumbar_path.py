@@ -22,7 +22,7 @@ TINY = {
     "prepare.spacing": "[5,5,null]",
     "training.patch": "[57,57,3]",
     "training.batch": "4",
-    "training.steps": "100",
+    "training.steps": "240",
     "training.learning_rate": "0.01",
     "training.validations": "1",
     "training.foreground": "0.9",

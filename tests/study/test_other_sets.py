@@ -71,11 +71,11 @@ def test_values_follow_names(trained: Trained, swapped: Path, tmp_path: Path) ->
 
 
 def test_stress_and_external_sets_do_the_same(trained: Trained, swapped: Path) -> None:
-    plain, other = (stress_run(trained.run.folder, data, [], most=2) for data in (trained.unseen, swapped))
-    assert [row.dice for row in plain] == [row.dice for row in other]
+    plain, other = (stress_run(trained.run.folder, data, [], most=2).rows for data in (trained.unseen, swapped))
+    assert [row.value for row in plain] == [row.value for row in other]
     recipe = Recipe.load("auto").changed({"data.external": [str(swapped)]})
     task, whole = task_named("segmentation"), Dataset(trained.data)
-    (external,) = open_external(task, task.material(whole, recipe), recipe).values()
+    (external,) = open_external(task, task.material(whole, recipe), recipe, whole).values()
     truth, same = external.cases[0].read_label(), Dataset(trained.unseen).cases[0].read_label()
     assert truth is not None
     assert same is not None

@@ -69,7 +69,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
 }  # fmt: skip
 #: Recipes that differ from a tested one by these keys alone, and so run as it does.
 VARIANTS = {
-    "cervical-spine-2d-imagenet": ("cervical-spine-2d", {"network", "init"}),
+    "cervical-spine-2d-imagenet": ("cervical-spine-2d", {"init"}),
     "ct-liver": ("ct-kidney", {"reference"}),
     "knee-bones-merged": ("knee-bones", {"labels"}),
 }

@@ -13,6 +13,7 @@ from torch import nn
 
 from voxloom.training.callbacks import VALIDATION_SHARE
 from voxloom.training.fit import fit
+from voxloom.training.job import Measured
 from voxloom.training.loop import Outcome
 
 from .fakes import ball_training
@@ -30,10 +31,10 @@ class Machine:
     def report(self, step: int, steps: int, left: float, loss: float, scores: dict[str, float]) -> None:
         self.now += self.step
 
-    def scores(self, network: nn.Module) -> tuple[list[float], float]:
+    def scores(self, network: nn.Module) -> Measured:
         self.now += self.validation
         self.validations += 1
-        return [0.5 + self.validations / 1000], 1.0
+        return Measured([0.5 + self.validations / 1000], 1.0)
 
 
 def trained(machine: Machine, folder: Path, budget: float | None, validations: int = 40, **changes: Any) -> Outcome:

@@ -44,6 +44,7 @@ UNUSED = {
     "training.discriminative": "all its layers learn at one rate",
     "training.phases": "it has one phase",
     "training.loss": "`landmarks.loss` says which loss",
+    "training.distances": "it is about label maps",
     "training.batch_dice": "`landmarks.weighting` says how its loss is taken",
     "augment.slice_skip": "slices are not skipped",
     "augment.slice_skip_chance": "slices are not skipped",

@@ -27,6 +27,7 @@ UNUSED = {
     **{f"slices.{key}": _WINDOWS for key in ("plane", "neighbors", "edges", "per_volume", "spread", "background")},
     "training.loss": "the task's own section says which loss",
     "training.batch_dice": _LABELS,
+    "training.distances": _LABELS,
     **{f"inference.{key}": _LABELS for key in ("largest_component", "postprocess", "instances")},
     **{f"evaluate.{key}": _LABELS for key in Measures.model_fields},
     "inference.mirror": "predict with --tta instead",
