@@ -100,8 +100,8 @@ def test_both_networks_find_foramina_on_scans_of_other_people(walked: Path) -> N
     for name in ("multinet", "singlenet"):
         figures = json.loads((walked / name / "summary.json").read_text())["test"]
         assert figures["all"]["points"] == true
-        assert figures["all"]["recall"] > 0.1, (name, figures["all"])
-        assert figures["all"]["in_plane_median"] < 15, (name, figures["all"])
+        assert figures["all"]["recall"] > 0.3, (name, figures["all"])
+        assert figures["all"]["in_plane_median"] < 5, (name, figures["all"])
         predicted = read_points(next((walked / f"{name}_points").glob("*.csv")))
         assert all(p.confidence is not None for p in predicted)
         assert "Landmarks of test cases" in (walked / name / "report.html").read_text()
