@@ -15,8 +15,10 @@ import time
 
 FORMS = {
     "spinning (OpenMP's own choice)": {"OMP_WAIT_POLICY": "", "GOMP_SPINCOUNT": ""},
-    "asleep (voxloom)": {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": ""},
-    "GOMP_SPINCOUNT=1000": {"OMP_WAIT_POLICY": "", "GOMP_SPINCOUNT": "1000"},
+    "asleep at once": {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": ""},
+    "GOMP_SPINCOUNT=10000": {"OMP_WAIT_POLICY": "", "GOMP_SPINCOUNT": "10000"},
+    "GOMP_SPINCOUNT=40000 (voxloom)": {"OMP_WAIT_POLICY": "", "GOMP_SPINCOUNT": "40000"},
+    "GOMP_SPINCOUNT=150000": {"OMP_WAIT_POLICY": "", "GOMP_SPINCOUNT": "150000"},
     "one thread": {"OMP_WAIT_POLICY": "", "GOMP_SPINCOUNT": "", "OMP_NUM_THREADS": "1"},
 }
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from voxloom import processors
-from voxloom.processors import OtherWork, set_thread_policy, usable_cores
+from voxloom.processors import SPINS, OtherWork, set_thread_policy, usable_cores
 
 
 @pytest.fixture
@@ -32,10 +32,10 @@ def test_a_quota_limits_the_cores(four_cores: Path, quota: str | None, cores: in
     assert usable_cores() == cores
 
 
-def test_threads_sleep_at_barriers_unless_the_user_says_how_they_wait(four_cores: Path) -> None:
+def test_threads_soon_sleep_at_barriers_unless_the_user_says_how_they_wait(four_cores: Path) -> None:
     fresh: dict[str, str] = {}
     set_thread_policy(fresh)
-    assert fresh == {"OMP_WAIT_POLICY": "PASSIVE"}
+    assert fresh == {"GOMP_SPINCOUNT": SPINS}
     (four_cores / "cpu.max").write_text("200000 100000")
     for chosen in ({"OMP_WAIT_POLICY": "ACTIVE"}, {"GOMP_SPINCOUNT": "5"}, {"KMP_BLOCKTIME": "1"}):
         told = dict(chosen)
@@ -47,10 +47,10 @@ def test_threads_sleep_at_barriers_unless_the_user_says_how_they_wait(four_cores
 
 
 def test_the_policy_is_set_before_torch_is_loaded() -> None:
-    words = "import os, sys, voxloom; print(os.environ['OMP_WAIT_POLICY'], 'torch' in sys.modules)"
+    words = "import os, sys, voxloom; print(os.environ['GOMP_SPINCOUNT'], 'torch' in sys.modules)"
     clean = {k: v for k, v in os.environ.items() if k not in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")}
     result = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, check=True, env=clean)
-    assert result.stdout.split() == ["PASSIVE", "False"]
+    assert result.stdout.split() == [SPINS, "False"]
 
 
 def ticks(folder: Path, *rows: str) -> None:

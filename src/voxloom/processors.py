@@ -9,6 +9,8 @@ from pathlib import Path
 
 #: Where Linux tells a container's quota (cgroup v2) and the time that every core has worked.
 QUOTA, TICKS = Path("/sys/fs/cgroup/cpu.max"), Path("/proc/stat")
+#: Turns that a waiting thread spins before it sleeps: most barriers of a quiet machine are over by then (OpenMP's own is 300,000).
+SPINS = "40000"
 #: Columns of a core in ``/proc/stat`` that are not work: idle, waiting for a disk; guests are counted by their hosts already.
 _IDLE, _COUNTED = (3, 4), 8
 
@@ -20,14 +22,14 @@ def usable_cores() -> int:
 
 
 def set_thread_policy(environment: MutableMapping[str, str]) -> None:
-    """Let threads sleep at barriers, and start no more of them than a container's quota has cores.
+    """Let threads spin at barriers for a moment only, and start no more of them than a container's quota has cores.
 
     Threads that spin while they wait take the time of whoever could work: on a machine that others use too, training steps
-    took three times as long (``benchmarks/RESULTS.md``). OpenMP reads the environment once, when it is loaded, so this must
-    come before the first import of torch. What the user has set stays.
+    took two to three times as long (``benchmarks/RESULTS.md``). GNU's OpenMP, which torch brings on Linux, reads the environment
+    once, when it is loaded, so this must come before the first import of torch. What the user has set stays.
     """
     if not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"} & environment.keys():
-        environment["OMP_WAIT_POLICY"] = "PASSIVE"
+        environment["GOMP_SPINCOUNT"] = SPINS
     if _quota() < len(_affinity()):
         environment.setdefault("OMP_NUM_THREADS", str(usable_cores()))
 
