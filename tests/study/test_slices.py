@@ -17,7 +17,10 @@ from voxloom.verbs.train import train
 from .conftest import write_balls
 
 #: Voxel axes to the head, to the left and to the front, turned by about 10 degrees.
-OBLIQUE = np.array([[0.2, -1.5, 0.1, 5], [-0.1, 0.2, 2.0, -8], [1.5, 0.2, 0.2, 3], [0, 0, 0, 1.0]])
+_LEFT, _, _RIGHT = np.linalg.svd([[0.1, -1.0, 0.05], [-0.05, 0.1, 1.0], [1.0, 0.1, 0.1]])
+#: Slices lie obliquely, at right angles to one another.
+OBLIQUE = np.eye(4)
+OBLIQUE[:3] = np.column_stack([_LEFT @ _RIGHT @ np.diag([1.5, 1.5, 2.0]), (5, -8, 3)])
 SLICED = {
     "network.features": [4, 8, 16],
     "network.strides": [[1, 1], [2, 2], [2, 2]],

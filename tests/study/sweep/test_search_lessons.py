@@ -74,7 +74,7 @@ def test_the_command_computes_the_same_from_the_table(
     assert (tmp_path / "w.csv").read_text() == (searched / "importance.csv").read_text()
     printed = capsys.readouterr().err
     assert "weight per SD" in printed
-    assert "< 0.001" in printed
+    assert "p < .001" in printed
     assert voxloom([*asked, "--json", "--best", "1"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["best"][0]["dice"] == max(float(r["dice"]) for r in rows(searched / "table.csv") if r["dice"])
