@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from voxloom.report import style
 
@@ -43,3 +44,20 @@ def test_a_figure_is_saved_as_svg_and_png_with_the_same_bytes_each_time(tmp_path
     assert [p.read_bytes() for p in first] == [p.read_bytes() for p in second]
     assert "Größe in ml" in first[0].read_text("utf-8")  # text stays text, so a journal can set it
     assert first[1].read_bytes()[:4] == b"\x89PNG"
+
+
+def test_a_picture_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    place = tmp_path / "a.b" / "case1.5.png"
+    assert style.write_picture(style.new_figure(1, 1), place, dpi=30) == place
+    whole = place.read_bytes()
+    assert whole.startswith(b"\x89PNG")
+
+    class Killed:
+        def savefig(self, target: Path, **_: object) -> None:
+            target.write_bytes(whole[:20])
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        style.write_picture(Killed(), place, dpi=30)  # type: ignore[arg-type]
+    assert place.read_bytes() == whole
+    assert list(place.parent.iterdir()) == [place]

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from voxloom.files import atomic_path
 from voxloom.report.panels import STYLES, flowing, sheet
+from voxloom.report.style import write_picture
 from voxloom.run.run import Run
 from voxloom.tasks.abilities import need
 from voxloom.tasks.panels import Shown
@@ -75,6 +75,5 @@ def draw_cases(shown: Sequence[Shown], title: str, path: Path | None) -> Figure:
 def finish(figure: Figure, path: Path | None) -> Figure:
     """Write the picture where asked."""
     if path is not None:
-        with atomic_path(path) as temporary:
-            figure.savefig(temporary, dpi=120)
+        write_picture(figure, path, dpi=120)
     return figure

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from voxloom.dataset.labels import Labels
-from voxloom.files import atomic_path
 from voxloom.report.case_slices import case_slices
 from voxloom.report.pages import write_page
 from voxloom.report.panels import STYLES
 from voxloom.report.parts import Part, table_of
+from voxloom.report.style import write_picture
 from voxloom.volume import Volume
 
 
@@ -46,9 +46,7 @@ def thumbnail(image: Volume, truth: Volume, prediction: Volume, labels: Labels, 
     ``truth`` and ``prediction`` are label maps (1, I, J, K) of outer values on the grid of the image.
     """
     figure = case_slices(image, [(truth, "-"), (prediction, "--")], labels, styles=STYLES)
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=120, format="png")
-    return path
+    return write_picture(figure, path, dpi=120)
 
 
 def write_review_page(

@@ -19,8 +19,9 @@ from voxloom.attribution import Explainable, attribute
 from voxloom.attribution.maps import Explained
 from voxloom.errors import BadInput, VoxloomError
 from voxloom.evaluation.classification import ClassEvaluation
-from voxloom.files import atomic_path, write_json
+from voxloom.files import write_json
 from voxloom.formats import write_volume
+from voxloom.pictures.batches import finish
 from voxloom.report.explained_part import FOLDER, INDEX
 from voxloom.report.map_slices import draw_map, map_slices
 from voxloom.report.parts import file_stem
@@ -62,8 +63,7 @@ class Confusion:
         """Picture of the matrix, of shares of the row where ``normalize``; also written to ``path``."""
         figure = confusion_matrix(self.classes, self.counts, normalize=normalize)
         if path is not None:
-            with atomic_path(Path(path)) as temporary:
-                figure.savefig(temporary, dpi=150)
+            write_picture(figure, Path(path), dpi=150)
         return figure
 
 
@@ -139,10 +139,7 @@ def show_maps(run: Run, path: Path | None, cases: Sequence[str] | None, options:
         flat = sum(n < 2 for n in image.shape) > 0
         draw_map(part, part.subplots(1, 1 if flat else 3, squeeze=False)[0], image, drawn)
         part.suptitle(title, fontsize=9, color=INK)
-    if path is not None:
-        with atomic_path(path) as temporary:
-            figure.savefig(temporary, dpi=120)
-    return figure
+    return finish(figure, path)
 
 
 def write_examples(

@@ -19,10 +19,11 @@ from voxloom.attribution.layers import layer_of
 from voxloom.attribution.maps import Explained, pasted
 from voxloom.errors import BadInput
 from voxloom.evaluation.likeness import rank_correlation, structural_similarity
-from voxloom.files import atomic_path, plain, write_json
+from voxloom.files import plain, write_json
 from voxloom.formats import write_volume
 from voxloom.report.map_slices import map_slices
 from voxloom.report.parts import file_stem
+from voxloom.report.style import write_picture
 from voxloom.run.find_scans import find_scans
 from voxloom.run.listener import SILENT, Listener
 from voxloom.run.outputs import Origin, claim_outputs
@@ -175,9 +176,7 @@ def told_of(found: Explained) -> str | None:
 
 def draw(image: Volume, found: Volume, title: str, path: Path) -> Path:
     """A picture of a map over three planes."""
-    with atomic_path(path) as temporary:
-        map_slices(image, found, title).savefig(temporary, dpi=130, format="png")
-    return path
+    return write_picture(map_slices(image, found, title), path, dpi=130)
 
 
 def sanity_of(explained: Explainable, volume: Volume, found: Explained, options: ExplainOptions) -> dict[str, Any]:

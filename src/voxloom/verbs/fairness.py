@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,19 +48,18 @@ def run_fairness(
         raise BadInput(f"no metric {metric!r}", None, f"Choose one of {', '.join(kind.metrics)}")
     known = attributes_of(folder, on) if table is None else table_attributes(Path(table), list(found.patients))
     names = list(by) or sorted({name for values in known.values() for name in values})
-    columns = {name: [known.get(case, {}).get(name) for case in list(found.patients)] for name in names}
+    columns = {name: {case: known.get(case, {}).get(name) for case in found.patients} for name in names}
     if absent := [name for name in by if not any(name in values for values in known.values())]:
         there = sorted({name for values in known.values() for name in values})
         raise BadInput(f"no attribute {absent[0]}", table or path, f"There are {', '.join(there) or 'none'}")
     if not by:
-        columns = {name: column for name, column in columns.items() if _divides(column)}
+        columns = {name: column for name, column in columns.items() if _divides(column.values())}
     if not columns:
         raise BadInput(
             "no attribute of the cases is known", table or path, "Give --table with a column case and others"
         )
     labels, _ = kind.labels({found.name: found.evaluation}, metric)
-    patient, cases_in_order = found.patients, list(found.patients)
-    result = {}
+    patient, result = found.patients, {}
     for label in labels:
         values = kind.values(found.evaluation, metric, label, labels)
         if not values:
@@ -69,7 +68,7 @@ def run_fairness(
         if lost:
             fix = "Choose a metric that every case has, such as dice"
             raise BadInput(f"{metric} of {label} is infinite or undefined for {name_some(lost)}", path, fix)
-        kept = {name: [column[cases_in_order.index(case)] for case in values] for name, column in columns.items()}
+        kept = {name: [column[case] for case in values] for name, column in columns.items()}
         result[label] = fairness(
             list(values.values()),
             [patient[case] for case in values],
@@ -79,7 +78,7 @@ def run_fairness(
     return result
 
 
-def _divides(column: Sequence[Any]) -> bool:
+def _divides(column: Iterable[Any]) -> bool:
     """Whether an attribute makes groups: more than one value, and numbers or few words."""
     known = {value for value in column if value not in (None, "") and value == value}
     numbers = all(isinstance(value, (int, float)) for value in known)

@@ -192,7 +192,8 @@ def _train_folds(study: Study, listener: Listener, *, resume: bool = False) -> R
         if outcome.skipped:
             listener.stage(f"Fold {number}: {skipped_sentence(outcome.skipped, outcome.steps)}")
     recipe = study.settings.recipe
-    pace, left_out = ({k: getattr(v, name) for k, v in outcomes.items()} for name in ("pace", "left_out"))
+    pace = {name: outcome.pace for name, outcome in outcomes.items()}
+    left_out = {name: outcome.left_out for name, outcome in outcomes.items()}
     repeat = recipe.model_copy(update={"budget": None, "pace": pace, "left_out": left_out})
     repeat.save(study.folder / "repeat.yaml")
     with listener.progress("Predicting the held-out cases") as progress:
