@@ -8,6 +8,8 @@ from typing import Annotated, Any, Optional
 
 import typer
 
+from voxloom.cli.options import Around, ResampleTilt, Scans, Series
+
 
 class MethodName(StrEnum):
     """How an answer is explained."""
@@ -21,7 +23,7 @@ class MethodName(StrEnum):
 
 def command(
     run: Annotated[Path, typer.Argument(help="Folder of a run.")],
-    inputs: Annotated[list[Path], typer.Argument(help="Scans: files, DICOM folders, or folders of files.")],
+    inputs: Scans,
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder for the maps.")],
     method: Annotated[MethodName, typer.Option(help="How the answer is explained.")] = MethodName.grad_cam,
     answer: Annotated[
@@ -55,22 +57,9 @@ def command(
         typer.Option("--sanity", help="Also compare each map with those of the same networks with random weights."),
     ] = False,
     seed: Annotated[int, typer.Option(help="Of the random weights.")] = 0,
-    resample_tilt: Annotated[
-        bool, typer.Option("--resample-tilt", help="Read CT with gantry tilt or uneven slices onto an upright grid.")
-    ] = False,
-    around: Annotated[
-        Optional[Path],
-        typer.Option(
-            help="Of a run that looks at a crop: the mask or point of the scan, or a folder with one per scan."
-        ),
-    ] = None,
-    series: Annotated[
-        Optional[list[str]],
-        typer.Option(
-            "--series",
-            help="Of DICOM folders with several series, read this one: UID, number or description; repeatable.",
-        ),
-    ] = None,
+    resample_tilt: ResampleTilt = False,
+    around: Around = None,
+    series: Series = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:

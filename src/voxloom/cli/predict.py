@@ -8,10 +8,12 @@ from typing import Annotated, Any, Optional
 
 import typer
 
+from voxloom.cli.options import Around, ResampleTilt, Scans, Series
+
 
 def command(
     run: Annotated[Path, typer.Argument(help="Folder of a run, or of an ensemble.")],
-    inputs: Annotated[list[Path], typer.Argument(help="Scans: files, DICOM folders, or folders of files.")],
+    inputs: Scans,
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder for the label maps.")],
     ending: Annotated[
         Optional[str],
@@ -43,22 +45,9 @@ def command(
             max=1,
         ),
     ] = None,
-    resample_tilt: Annotated[
-        bool, typer.Option("--resample-tilt", help="Read CT with gantry tilt or uneven slices onto an upright grid.")
-    ] = False,
-    around: Annotated[
-        Optional[Path],
-        typer.Option(
-            help="Of a run that looks at a crop: the mask or point of the scan, or a folder with one per scan."
-        ),
-    ] = None,
-    series: Annotated[
-        Optional[list[str]],
-        typer.Option(
-            "--series",
-            help="Of DICOM folders with several series, read this one: UID, number or description; repeatable.",
-        ),
-    ] = None,
+    resample_tilt: ResampleTilt = False,
+    around: Around = None,
+    series: Series = None,
     maps: Annotated[
         bool, typer.Option("--maps", help="Write the networks' probability maps too, into OUT/maps.")
     ] = False,

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
+from voxloom.cli.options import Scans
+
 if TYPE_CHECKING:
     from voxloom.run.scans import Scan
     from voxloom.tasks.segmentation.predictor import Predictor
@@ -18,7 +20,7 @@ SHOWN = 12
 
 def command(
     run: Annotated[Path, typer.Argument(help="Folder of a run.")],
-    unlabelled: Annotated[list[Path], typer.Argument(help="Scans: files, DICOM folders, or folders of files.")],
+    unlabelled: Scans,
     most: Annotated[Optional[int], typer.Option("-n", "--most", help="Scans to list. [default: all]")] = None,
     out: Annotated[Path, typer.Option("-o", "--out", help="Table; a page with pictures goes beside it.")] = Path(
         "rank.csv"
