@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.tasks.scans import write_scans
 from voxloom.cli.app import run as voxloom
 from voxloom.errors import BadInput
-from voxloom.formats import read_volume, write_volume
+from voxloom.formats import read_volume
 from voxloom.tasks.task import task_named
 from voxloom.verbs.run import Run
-from voxloom.volume import Volume
 
 COUNTING = "tests.tasks.counting:TASK"
 #: Task -> the name in the recipe, and the main figure of its summary.
@@ -25,39 +25,6 @@ SMALL = {
     "device": "cpu", "folds.hold_out": 0.3, "training.steps": 40, "training.validations": 2, "training.batch": 4,
     "training.learning_rate": 0.01, "network.features": [4, 8, 8],
 }  # fmt: skip
-VERBS: dict[str, list[str]] = {
-    "predict --uncertainty": ["predict", "RUN", "SCAN", "-o", "OUT", "--uncertainty", "tta"],
-    "predict --maps": ["predict", "RUN", "SCAN", "-o", "OUT", "--maps"],
-    "predict --cutouts": ["predict", "RUN", "SCAN", "-o", "OUT", "--cutouts", "20"],
-    "show slices": ["show", "slices", "RUN", "-o", "OUT.png"],
-    "show activations": ["show", "activations", "RUN", "-o", "OUT.png"],
-    "review": ["review", "RUN", "-o", "OUT"],
-    "pseudo": ["pseudo", "RUN", "SCAN", "-o", "OUT"],
-    "rank": ["rank", "RUN", "SCAN", "-o", "OUT.csv"],
-    "ensemble": ["ensemble", "RUN", "RUN/fold_0", "-o", "OUT"],
-    "export --to monai": ["export", "RUN", "--to", "monai", "-o", "OUT"],
-}
-
-
-def write_scans(root: Path, task: str, count: int, first: int = 0) -> Path:
-    """Scans with one to four bright balls: their number is the target, as a column or in label maps."""
-    rows = [["id", "image", "patient", *(["label"] if task == "counting" else ["target"])]]
-    for n in range(first, first + count):
-        random, balls = np.random.default_rng(n), 1 + n % 4
-        image, label = random.normal(0, 0.2, (16, 16, 12)), np.zeros((16, 16, 12), np.uint8)
-        for i, j in ((3, 3), (3, 12), (12, 3), (12, 12))[:balls]:
-            where = np.s_[i - 2 : i + 3, j - 2 : j + 3, 4:9]
-            image[where] += 2
-            label[where] = 1
-        write_volume(Volume(image.astype(np.float32)[None], np.diag([2.0, 2, 2, 1])), root / f"s{n}.nii.gz")
-        target = {"classification": "many" if balls > 2 else "few", "regression": str(10.0 * balls)}.get(task)
-        if target is None:
-            target = f"m{n}.nii.gz"
-            write_volume(Volume(label[None], np.diag([2.0, 2, 2, 1])), root / target)
-        rows.append([f"s{n}", f"s{n}.nii.gz", f"p{n}", target])
-    with (root / "cases.csv").open("w", newline="") as file:
-        csv.writer(file).writerows(rows)
-    return root / "cases.csv"
 
 
 @pytest.fixture(scope="module", params=TASKS)
@@ -66,7 +33,10 @@ def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     root = tmp_path_factory.mktemp(request.param)
     (root / "unseen").mkdir()
     (root / "data").mkdir()
-    data, unseen = write_scans(root / "data", request.param, 16), write_scans(root / "unseen", request.param, 4, 40)
+    data, unseen = (
+        write_scans(root / "data", request.param, range(16)),
+        write_scans(root / "unseen", request.param, range(40, 44)),
+    )
     words = [f"{key}={json.dumps(value)}" for key, value in {**SMALL, "task": TASKS[request.param]}.items()]
     told = [part for word in words for part in ("--set", word)]
     assert voxloom(["train", str(data), "-o", str(root / "run"), "--external", str(unseen), *told]) == 0
@@ -161,7 +131,7 @@ def test_a_run_is_calibrated_for_another_site(
     run, unseen, site = tmp_path / "run", str(root / "unseen" / "cases.csv"), tmp_path / "site"
     shutil.copytree(root / "run", run)
     site.mkdir()
-    data = str(write_scans(site, task, 8, 60))
+    data = str(write_scans(site, task, range(60, 68)))
     before = json.loads((run / "calibration.json").read_text())
     assert voxloom(["calibrate", str(run), "--json"]) == 0
     again = json.loads(capsys.readouterr().out)
@@ -238,28 +208,6 @@ def test_scans_get_worse(made: tuple[str, Path], tmp_path: Path, capsys: pytest.
         assert (out / "stress.html").is_file()
 
 
-def test_what_a_task_cannot_is_refused_before_any_work(
-    made: tuple[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    task, root = made
-    cannot = task_named(TASKS[task]).cannot
-    assert set(cannot) <= set(VERBS)
-    before = sorted(root.rglob("*"))
-    places = {"SCAN": str(root / "unseen" / "s40.nii.gz"), "DATA": str(root / "unseen" / "cases.csv")}
-    for verb in cannot:
-        words = [
-            places.get(word, word.replace("RUN", str(root / "run")).replace("OUT", str(tmp_path / "out")))
-            for word in VERBS[verb]
-        ]
-        capsys.readouterr()
-        assert voxloom(words) == 2, verb
-        said = [line for line in capsys.readouterr().err.splitlines() if line]
-        assert len(said) == 1, said
-        assert "and cannot" in said[0]
-    assert sorted(root.rglob("*")) == before
-    assert not list(tmp_path.iterdir())
-
-
 def test_a_run_is_resumed_repeated_and_shared(made: tuple[str, Path], tmp_path: Path) -> None:
     _, root = made
     data, again = str(root / "data" / "cases.csv"), tmp_path / "again"
@@ -287,7 +235,7 @@ def test_a_key_of_another_task_is_refused(
 
 
 def test_a_task_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    data = write_scans(tmp_path, "regression", 4)
+    data = write_scans(tmp_path, "regression", range(4))
     for name in ("segmentatoin", "tests.tasks.counting:NONE", "no.such.module:TASK"):
         assert voxloom(["train", str(data), "-o", str(tmp_path / "run"), "--set", f"task={name}"]) == 2
         said = capsys.readouterr().err
