@@ -69,18 +69,17 @@ def calibrate(
             progress=progress,
         )
         return Calibrated(about, dice_rows(about), (folder / QUALITY, folder / "quality.csv"))
-    if confidence is not None:
-        what = f"--confidence is for runs on label maps; this one was trained on {task.trained_on}"
-        raise BadInput(what, folder, "Leave it out")
-    if sources:
-        what = f"--members is for runs on label maps; this one was trained on {task.trained_on}"
-        raise BadInput(what, folder, "Leave it out")
+    for option, given in (("--confidence", confidence is not None), ("--members", bool(sources))):
+        if given:
+            what = f"{option} is for runs on label maps; this one was trained on {task.trained_on}"
+            raise BadInput(what, folder, "Leave it out")
     if data is not None:
-        return _elsewhere(run, task, data, promise, device, progress)
-    if not run.held_out_tables:
+        found = _elsewhere(run, task, data, promise, device, progress)
+    elif run.held_out_tables:
+        found = task.calibrate(run, task.read_table(run.held_out_tables, run), promise, "held-out cases")
+    else:
         fix = "Give a data set: voxloom calibrate RUN --data DATASET, or train with a hold-out"
         raise BadInput("the run has no held-out cases", folder, fix)
-    found = task.calibrate(run, task.read_table(run.held_out_tables, run), promise, "held-out cases")
     write_json(folder / "summary.json", {**run.summary, "calibration": dict(found.about)})
     return found
 
@@ -113,6 +112,4 @@ def _elsewhere(
     if not scored.table.cases:
         raise BadInput(f"no case with {task.needed} to calibrate on", dataset.root, task.remedy)
     scored.table.write_csv(place / "metrics.csv")
-    found = task.calibrate(run, scored.table, promise, dataset.name, matched.cases)
-    write_json(run.folder / "summary.json", {**run.summary, "calibration": dict(found.about)})
-    return found
+    return task.calibrate(run, scored.table, promise, dataset.name, matched.cases)
