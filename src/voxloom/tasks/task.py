@@ -30,6 +30,7 @@ from voxloom.run.scans import Scan
 from voxloom.tasks.panels import Shown
 from voxloom.tasks.settings import Settings
 from voxloom.tasks.stressed import StressTest
+from voxloom.tasks.wish import PLAIN, Wish
 from voxloom.training.job import Job
 from voxloom.volume import Volume
 
@@ -91,26 +92,6 @@ class Example:
     answers: tuple[str, ...]
     caption: str
     right: bool = False
-
-
-@dataclass(frozen=True)
-class Wish:
-    """How networks are asked; what a task has no use for it refuses.
-
-    Parameters
-    ----------
-    device : "auto", "cpu" or "cuda".
-    tta, seed : average over the views that training showed, some of them drawn.
-    abstain : leave out answers of less confidence, instead of the recipe's threshold.
-    """
-
-    device: str = "auto"
-    tta: bool = False
-    seed: int = 0
-    abstain: float | None = None
-
-
-PLAIN = Wish()
 
 
 @dataclass(frozen=True)
