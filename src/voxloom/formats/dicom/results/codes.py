@@ -133,9 +133,8 @@ def _take(cells: Mapping[str, str], where: str, meanings: dict[str, Meaning], na
         return
     meaning = _meaning(cells, where)
     for name in (label, *cells.get("also", "").split(";")):
-        if words := _words(name):
-            if meanings.setdefault(" ".join(words), meaning) != meaning:
-                raise BadInput(f"label {name.strip()!r} has two codes", where, "Keep one of them")
+        if (words := _words(name)) and meanings.setdefault(" ".join(words), meaning) != meaning:
+            raise BadInput(f"label {name.strip()!r} has two codes", where, "Keep one of them")
 
 
 def _meaning(cells: Mapping[str, str], where: str) -> Meaning:

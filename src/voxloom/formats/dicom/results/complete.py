@@ -26,8 +26,8 @@ _CODE = re.compile(r"[A-Z0-9 _]{0,16}")
 def completed(header: Any) -> tuple[Any, list[str]]:
     """A copy of a source's header that results may be made from, and notes for people on what was made up.
 
-    Wrong values of texts and dates are mended where their meaning is plain (``42`` years become ``042Y``), else left out: a result must
-    not carry on what a validator objects to.
+    Wrong values of texts and dates are mended where their meaning is plain (``42`` years become ``042Y``), else left out: a
+    result must not carry on what a validator objects to.
     """
     from pydicom.uid import generate_uid
 

@@ -17,7 +17,7 @@ from voxloom.errors import BadInput
 from voxloom.formats.dicom.results.colors import color_of
 from voxloom.formats.dicom.results.source import SourceSeries
 from voxloom.formats.dicom.results.terms import NOTE, Author, Code, Segment
-from voxloom.formats.dicom.results.write import CHARACTERS, MAKER, described, line, new_uid, refused, saved, software
+from voxloom.formats.dicom.results.write import MAKER, characters, described, line, new_uid, refused, saved, software
 
 Kind = Literal["BINARY", "LABELMAP", "FRACTIONAL"]
 #: How a segment keeps the label value of the map it came from, where that is not its number.
@@ -79,10 +79,12 @@ def _check(mask: NDArray[Any], ordered: Sequence[Segment], source: SourceSeries)
     values = [one.value for one in ordered]
     if values[0] < 1 or values[-1] > _MOST:
         raise BadInput(f"label values must lie between 1 and {_MOST}", source.where, "Number the labels anew")
+    if int(mask.min(initial=0)) < 0:
+        raise BadInput("the mask holds negative values", source.where, "Number the labels from 1, with 0 for none")
     top = int(mask.max(initial=0))
-    present = np.flatnonzero(np.bincount(mask.ravel(order="K"), minlength=top + 1)) if top <= _MOST else np.array([top])
-    if int(mask.min(initial=0)) < 0 or (lost := sorted(set(present.tolist()) - {0, *values})):
-        what = f"the mask holds values without a label ({', '.join(map(str, lost[:5]))})" if top else "negative values"
+    present = np.flatnonzero(np.bincount(mask.ravel(order="K"))).tolist() if top <= _MOST else [top]
+    if lost := sorted(set(present) - {0, *values}):
+        what = f"the mask holds values without a label ({', '.join(map(str, lost[:5]))})"
         raise BadInput(what, source.where, "Name every value of the mask")
 
 
@@ -115,7 +117,7 @@ def _write(
             content_label="SEGMENTATION",
             content_description=line("Drawn by hand" if author.by_hand else NOTE),
             series_description=described("Segmentation", author),
-            specific_character_set=CHARACTERS,
+            specific_character_set=characters(source.header, (author.name, *(one.name for _, one in numbered))),
             further_source_images=further,
         )
         _keep_values(seg, numbered)
@@ -135,7 +137,9 @@ def _on_planes(pixels: NDArray[Any], source: SourceSeries) -> tuple[list[Any], l
     uid = source.header.FrameOfReferenceUID
     volume = Placed(pixels, affine, coordinate_system="PATIENT", frame_of_reference_uid=uid, channels=channels)
     single = source.header.get("NumberOfFrames") in (None, "", 0, 1)
-    return (list(source.headers), None, volume) if single else ([source.header], list(source.headers[1:]) or None, volume)
+    return (
+        (list(source.headers), None, volume) if single else ([source.header], list(source.headers[1:]) or None, volume)
+    )
 
 
 def _description(number: int, segment: Segment, author: Author) -> Any:

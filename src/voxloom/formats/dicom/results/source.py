@@ -24,7 +24,7 @@ from voxloom.formats.dicom.stack import Stack
 from voxloom.formats.dicom.tilt import upright_grid
 from voxloom.formats.itk import LPS_RAS
 from voxloom.notes import tell
-from voxloom.volume import Volume, closest_axes, grid_distance
+from voxloom.volume import Volume, closest_axes, grid_distance, spacing_of
 
 #: A mask lies on a series where no voxel is further from its partner (mm): NIfTI rounds to 32 bits.
 _TOLERANCE_MM = 0.01
@@ -78,7 +78,8 @@ class SourceSeries:
     def fitted(self, volume: Volume) -> NDArray[Any]:
         """The voxels of a map (1, I, J, K) in the axes of the series, (I, J, K).
 
-        Axes may be exchanged or turned around, as other programs write them. Raises BadInput for another grid, saying how far off it is.
+        Axes may be exchanged or turned around, as other programs write them. Raises BadInput for another grid, saying how far
+        off it is.
         """
         turned, affine = _turned(volume, self.affine)
         if turned.shape != self.shape:
@@ -106,6 +107,7 @@ def open_source(
     opened, fault = open_series(source, resample_tilt=resample_tilt, series=series)
     stack = opened.stack
     first, notes = completed(read_dataset(stack.frames[0].path, headers_only=True, everything=True))
+    notes += _with_thickness(first, stack)
     for note in notes:
         tell(opened.where, note)
     headers = (first, *_others(opened.headers, stack, first))
@@ -114,6 +116,14 @@ def open_source(
         return SourceSeries(headers, stack, stack.affine, (i, j, len(stack.frames)), opened.where)
     shape, affine = upright_grid(stack, (i, j))
     return SourceSeries(headers, stack, affine, shape, opened.where, resampled=True)
+
+
+def _with_thickness(header: Any, stack: Stack) -> list[str]:
+    """Fill the slice thickness of single slices, which frames of results must have (PS3.3 C.7.6.16.2.1); a note where it was lacking."""
+    if "PerFrameFunctionalGroupsSequence" in header or header.get("SliceThickness") not in (None, ""):
+        return []
+    header.SliceThickness = round(spacing_of(stack.affine)[2], 6)
+    return ["the source gives no slice thickness: the distance of its slices stands for it in the results"]
 
 
 def _others(headers: dict[Path, Any], stack: Stack, first: Any) -> list[Any]:

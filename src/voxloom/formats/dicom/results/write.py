@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +17,12 @@ from voxloom.files import atomic_path
 from voxloom.formats.dicom.results.terms import NOTE, Author
 
 MAKER = "Voxloom"
-#: Latin letters of all languages, and all others.
-CHARACTERS = "ISO_IR 192"
+_UTF8 = "ISO_IR 192"
 
 
 def software() -> str:
     """Version of Voxloom."""
-    from voxloom import __version__
-
-    return __version__
+    return version("voxloom")
 
 
 def line(text: str, most: int = 64) -> str:
@@ -37,6 +35,23 @@ def described(what: str, author: Author) -> str:
     """Description of a series: what it holds, of whom, and what it is for."""
     note = "" if author.by_hand else f" - {NOTE}"
     return line(f"{what}, {line(author.name, 64 - len(what) - len(note) - 2)}{note}")
+
+
+def characters(header: Any, texts: Iterable[str]) -> str | list[str] | None:
+    """The character set of a source where it has room for all ``texts``, so that names stay the same bytes; else UTF-8."""
+    from pydicom.charset import python_encoding
+
+    own = header.get("SpecificCharacterSet") or None
+    names = [own] if isinstance(own, str) else list(own or [])
+    if any(name not in python_encoding for name in names):
+        return _UTF8
+    fits = "ascii" if len(names) != 1 else python_encoding[names[0]]
+    try:
+        for text in texts:
+            text.encode(fits)
+    except UnicodeEncodeError:
+        return _UTF8
+    return names[0] if len(names) == 1 else names or None
 
 
 def new_uid() -> str:
@@ -55,7 +70,9 @@ def refused(where: str, what: str) -> Iterator[None]:
             yield
     except (ValueError, TypeError, AttributeError, KeyError) as error:
         reason = f"{type(error).__name__}: {error}"
-        raise BadInput(f"cannot carry a {what} ({reason})", where, "Export the series again from its archive") from error
+        raise BadInput(
+            f"cannot carry a {what} ({reason})", where, "Export the series again from its archive"
+        ) from error
 
 
 def saved(dataset: Any, path: Path) -> Path:
