@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 from voxloom.errors import BadInput
 from voxloom.formats.dicom.results.terms import Code, Color, Meaning
@@ -205,7 +206,8 @@ def _terms_of_code() -> dict[str, list[str]]:
     from pydicom.sr._concepts_dict import concepts
 
     found: dict[str, list[str]] = {}
-    for entries in concepts["SCT"].values():
+    named: Any = concepts["SCT"]
+    for entries in named.values():
         for value, (term, *_) in entries.items():
             found.setdefault(value, []).append(term)
     return found

@@ -119,7 +119,7 @@ def open_source(
 
 
 def _with_thickness(header: Any, stack: Stack) -> list[str]:
-    """Fill the slice thickness of single slices, which frames of results must have (PS3.3 C.7.6.16.2.1); a note where it was lacking."""
+    """Fill the slice thickness, which frames of results must have (PS3.3 C.7.6.16.2.1); a note where it was lacking."""
     if "PerFrameFunctionalGroupsSequence" in header or header.get("SliceThickness") not in (None, ""):
         return []
     header.SliceThickness = round(spacing_of(stack.affine)[2], 6)
