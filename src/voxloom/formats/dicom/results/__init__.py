@@ -5,6 +5,7 @@ what labels mean, ``source`` the series that results belong to.
 """
 
 from voxloom.formats.dicom.results.codes import Table, read_codes, shipped
+from voxloom.formats.dicom.results.rtstruct import write_rtstruct
 from voxloom.formats.dicom.results.seg import write_probabilities, write_seg
 from voxloom.formats.dicom.results.source import SourceSeries, open_source
 from voxloom.formats.dicom.results.terms import (
@@ -35,5 +36,6 @@ __all__ = [
     "read_codes",
     "shipped",
     "write_probabilities",
+    "write_rtstruct",
     "write_seg",
 ]
