@@ -16,7 +16,12 @@ Points = NDArray[np.float64]
 
 
 def outlines(mask: NDArray[np.bool_]) -> list[Points]:
-    """Closed contours (n, 2) of i and j around every piece of a mask (I, J); the last point is not the first again."""
+    """A closed contour (n, 2) of i and j around every piece of a mask (I, J); the last point is not the first again."""
+    return [_keyhole(piece[0], piece[1:]) for piece in rings(mask)]
+
+
+def rings(mask: NDArray[np.bool_]) -> list[list[Points]]:
+    """The rim of every piece of a mask (I, J), and the rims of its holes."""
     if not mask.any():
         return []
     import contourpy
@@ -28,8 +33,7 @@ def outlines(mask: NDArray[np.bool_]) -> list[Points]:
     found = []
     for points, ends in zip(pieces, offsets, strict=True):
         # contourpy's x runs along the second axis
-        rings = [points[a : b - 1, ::-1] - 1.0 for a, b in pairwise(ends.tolist())]
-        found.append(_keyhole(rings[0], rings[1:]))
+        found.append([points[a : b - 1, ::-1] - 1.0 for a, b in pairwise(ends.tolist())])
     return found
 
 
@@ -39,8 +43,8 @@ def _keyhole(outer: Points, holes: list[Points]) -> Points:
         return outer
     from scipy.spatial import cKDTree
 
-    rings = [outer, *holes]
-    points, owner = np.concatenate(holes), np.repeat(np.arange(1, len(rings)), [len(hole) for hole in holes])
+    every = [outer, *holes]
+    points, owner = np.concatenate(holes), np.repeat(np.arange(1, len(every)), [len(hole) for hole in holes])
     local = np.concatenate([np.arange(len(hole)) for hole in holes])
     distance, partner = cKDTree(outer).query(points)
     parent = np.zeros(len(points), int)
@@ -53,20 +57,20 @@ def _keyhole(outer: Points, holes: list[Points]) -> Points:
         left &= owner != ring
         if left.any():
             others = np.flatnonzero(left)
-            found, at = cKDTree(rings[ring]).query(points[others])
+            found, at = cKDTree(every[ring]).query(points[others])
             closer = found < distance[others]
             distance[others[closer]], partner[others[closer]] = found[closer], at[closer]
             parent[others[closer]] = ring
-    return _joined(rings, joins)
+    return _joined(every, joins)
 
 
-def _joined(rings: list[Points], joins: list[tuple[int, int, int, int]]) -> Points:
+def _joined(every: list[Points], joins: list[tuple[int, int, int, int]]) -> Points:
     """The rim with its holes put in: joins are (ring, its point, hole, the hole's point), rings before what is joined to them."""
     inserts: dict[int, list[tuple[int, Points]]] = {}
     for ring, at, hole, start in reversed(joins):
-        whole = _with(rings[hole], inserts.get(hole, []), start)
+        whole = _with(every[hole], inserts.get(hole, []), start)
         inserts.setdefault(ring, []).append((at, whole))
-    return _with(rings[0], inserts.get(0, []), None)
+    return _with(every[0], inserts.get(0, []), None)
 
 
 def _with(ring: Points, inserts: list[tuple[int, Points]], start: int | None) -> Points:

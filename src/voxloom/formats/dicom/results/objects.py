@@ -54,12 +54,16 @@ def objects_in(folder: Path, taken: Collection[str] = ()) -> dict[str, Path]:
     for path in sorted(folder.iterdir()):
         if not path.name.lower().endswith(".dcm") or path.name.startswith("."):
             continue
-        stem = path.name[: -len(".dcm")]
-        match = _KIND_IN_NAME.search(stem)
-        case = stem[: match.start()] if match else stem
+        match = _KIND_IN_NAME.search(path.name[: -len(".dcm")])
+        case = case_of(path.name)
         if case in taken or find_object(path) is None:
             continue
         rank = _ORDER.index(match[1].lower()) if match else len(_ORDER)
         if case not in found or rank < found[case][0]:
             found[case] = (rank, path)
     return {case: path for case, (_, path) in found.items()}
+
+
+def case_of(name: str) -> str:
+    """The case that the name of a DICOM object tells: ``CASE.seg.dcm`` and ``CASE.dcm`` are of CASE."""
+    return _KIND_IN_NAME.sub("", name[: -len(".dcm")] if name.lower().endswith(".dcm") else name)

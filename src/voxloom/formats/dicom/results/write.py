@@ -48,8 +48,9 @@ def characters(header: Any, texts: Iterable[str]) -> str | list[str] | None:
     if any(name not in python_encoding for name in names):
         return _UTF8
     fits = "ascii" if len(names) != 1 else python_encoding[names[0]]
+    own_texts = () if names else (str(header.get(keyword) or "") for keyword in _TAKEN)  # a source need not say its set
     try:
-        for text in texts:
+        for text in (*texts, *own_texts):
             text.encode(fits)
     except UnicodeEncodeError:
         return _UTF8
