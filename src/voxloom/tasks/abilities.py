@@ -47,6 +47,7 @@ TAKES_ANY = (
     "train --find-lr",
     "sweep",
     "export --to zip",
+    "serve",
 )
 
 
