@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +30,8 @@ def rings(mask: NDArray[np.bool_]) -> list[list[Points]]:
     # a rim of one pixel closes what touches the border
     padded = np.pad(mask, 1).astype(np.float64)
     generator = contourpy.contour_generator(z=padded, fill_type=contourpy.FillType.OuterOffset)
-    pieces, offsets = generator.filled(0.5, np.inf)
+    filled_areas: Any = generator.filled(0.5, np.inf)
+    pieces, offsets = filled_areas
     found = []
     for points, ends in zip(pieces, offsets, strict=True):
         # contourpy's x runs along the second axis
