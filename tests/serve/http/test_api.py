@@ -248,9 +248,8 @@ def test_predicted_points_and_answers(served: Served, tmp_path: Path) -> None:
     marks = [Point("L1", "left", (1.0, 2.0, 3.0), 0.5)]
     (tmp_path / "scan.answer.json").write_text('{"prediction": "many", "probabilities": {"few": 0.25, "many": 0.75}}')
     store.keep_prediction("new_0", "marks", write_points(marks, tmp_path / "scan.mrk.json"), weights="a", labels=None)
-    store.keep_prediction(
-        "new_0", "kinds", tmp_path / "scan.answer.json", weights="b", labels=None, quality={"dice": 0.9, "bound": 0.8}
-    )
+    expected = {"dice": 0.9, "bound": 0.8}
+    store.keep_prediction("new_0", "kinds", tmp_path / "scan.answer.json", weights="b", labels=None, quality=expected)
     (tmp_path / "p.mrk.json").write_bytes(served.client.get("/api/cases/new_0/predictions/marks.mrk.json").content)
     assert [(mark.name, mark.position) for mark in read_points(tmp_path / "p.mrk.json")] == [("L1", (1.0, 2.0, 3.0))]
     assert served.get("/cases/new_0/answer/kinds")["probabilities"]["many"] == 0.75
