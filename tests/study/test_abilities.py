@@ -33,6 +33,7 @@ REFUSED = {
     "compare": ["RUN", "RUN", "-o", "OUT"],
     "compare tables": ["RUN/fold_0/metrics.csv", "RUN", "-o", "OUT"],
     "fairness": ["RUN"],
+    "mixed": ["RUN"],
     "sample-size": ["RUN", "--width", "0.5"],
     "stress": ["RUN", "DATA", "-o", "OUT"],
     "calibrate": ["RUN"],

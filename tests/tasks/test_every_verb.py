@@ -49,6 +49,7 @@ LINES: dict[str, tuple[list[str], str]] = {
     "predict --maps": (["predict", "RUN", "SCAN", "-o", "OUT", "--maps"], ""),
     "predict --cutouts": (["predict", "RUN", "SCAN", "-o", "OUT", "--cutouts", "10"], ""),
     "evaluate": (["evaluate", "RUN", "DATA", "-o", "OUT"], "metrics.csv"),
+    "evaluate --metrics": (["evaluate", "RUN", "--metrics", "nsd,froc,voxel_ece", "-o", "OUT"], "candidates.csv"),
     "train --resume": (["train", "TRAIN", "--resume", "-o", "OUT"], "report.html"),
     "train --find-lr": (["train", "TRAIN", "--find-lr", "-r", "RUN/recipe.yaml", "-o", "OUT"], "find_lr.csv"),
     "sweep": (["sweep", "SWEEP", "-o", "OUT"], "table.csv"),
@@ -62,6 +63,8 @@ LINES: dict[str, tuple[list[str], str]] = {
     "review": (["review", "RUN", "-o", "OUT"], ""),
     "compare": (["compare", "RUN", "OTHER", "-o", "OUT"], "compare.html"),
     "fairness": (["fairness", "RUN", "--table", "GROUPS", "--on", "held-out", "-o", "OUT.json"], ""),
+    "shift": (["shift", "RUN", "DATA", "-o", "OUT"], "shift.html"),
+    "mixed": (["mixed", "RUN", "--table", "GROUPS", "--on", "held-out", "-o", "OUT.json"], ""),
     "sample-size": (["sample-size", "RUN", "--width", "0.5"], ""),
     "stress": (["stress", "RUN", "DATA", "--only", "noise", "-o", "OUT"], "stress.csv"),
     "calibrate": (["calibrate", "COPY"], ""),
@@ -92,8 +95,8 @@ def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     )
     places = {"TRAIN": train, "DATA": data, "SCAN": root / "data" / "s40.nii.gz", "SCAN2": root / "data" / "s41.nii.gz"}
     places |= {"RUN": root / "run", "OTHER": root / "other", "COPY": root / "copy", "KILLED": root / "killed"}
-    rows = [f"s{n},{'ab'[n % 2]}" for n in range(12)]
-    (root / "groups.csv").write_text("\n".join(["case,site", *rows, ""]))
+    rows = [f"s{n},{'ab'[n % 2]},p{n // 2}" for n in range(12)]
+    (root / "groups.csv").write_text("\n".join(["case,site,patient", *rows, ""]))
     places |= {"GROUPS": root / "groups.csv"}
     places |= {"SWEEP": root / "sweep.yaml", "SAME": root / "run" / "recipe.yaml"}
     return task, {word: str(place) for word, place in places.items()}

@@ -9,8 +9,9 @@ from typing import Any
 
 from voxloom.evaluation.paired import Drawn
 from voxloom.evaluation.statistics import Estimate, p_text
+from voxloom.files import file_stem
 from voxloom.report.pages import write_page
-from voxloom.report.parts import Part, file_stem, number, picture, table_of
+from voxloom.report.parts import Part, number, picture, table_of
 from voxloom.report.plots import differences_plot, scatter_with_marginals, violin_with_points
 from voxloom.report.plots.classes import curves_beside
 

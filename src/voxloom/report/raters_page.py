@@ -16,8 +16,9 @@ from voxloom.evaluation.raters.study import RaterStudy
 from voxloom.evaluation.raters.summary import PAIR_METRICS, paired_volumes
 from voxloom.evaluation.statistics import ICC_LEAST, LEAST_PATIENTS, interval_text, p_text
 from voxloom.evaluation.units import distance_unit, volume_unit
+from voxloom.files import file_stem
 from voxloom.report.pages import write_page
-from voxloom.report.parts import Part, file_stem, number, picture, table_of
+from voxloom.report.parts import Part, number, picture, table_of
 from voxloom.report.plots import bland_altman_plot, scatter_with_marginals, violin_with_points
 
 

@@ -21,6 +21,7 @@ from voxloom.dataset import Case, Dataset, Fold, Labels
 from voxloom.dataset.inspect import Fingerprint
 from voxloom.errors import BadInput
 from voxloom.evaluation.losses import CaseLoss
+from voxloom.evaluation.measures import Measures
 from voxloom.evaluation.paired import Comparison
 from voxloom.prepare import PreparedCase, Statistics
 from voxloom.recipe.recipe import Recipe
@@ -102,12 +103,14 @@ class Wish:
     device : "auto", "cpu" or "cuda".
     tta, seed : average over the views that training showed, some of them drawn.
     abstain : leave out answers of less confidence, instead of the recipe's threshold.
+    measures : what is measured of label maps, instead of what the recipe says; asked only of a task that can "evaluate --metrics".
     """
 
     device: str = "auto"
     tta: bool = False
     seed: int = 0
     abstain: float | None = None
+    measures: Measures | None = None
 
 
 PLAIN = Wish()
@@ -308,6 +311,10 @@ class Task(Protocol):
         """The answer for a scan, as it is written and scored."""
         ...
 
+    def features(self, predictor: Any, volume: Volume) -> NDArray[Any] | None:
+        """What a scan looks like to the networks, one row of numbers; None for a task whose networks have none to compare by."""
+        ...
+
     def focus(self, predictor: Any, volume: Volume, around: Path) -> Volume:
         """What of a scan is looked at, by the mask or point in a file (BadInput for a task that looks at all of it)."""
         ...
@@ -340,6 +347,10 @@ class Task(Protocol):
 
     def read_table(self, paths: Sequence[Path], run: Run) -> Table:
         """The rows of ``metrics.csv`` files of a run."""
+        ...
+
+    def measure_again(self, run: Run, wish: Wish) -> Table:
+        """The held-out cases of a run, measured as ``wish.measures`` says; asked only of a task that can "evaluate --metrics"."""
         ...
 
     def score(self, table: Any, case: Case, prediction: Any, predictor: Any, labels: Labels | None) -> list[str]:

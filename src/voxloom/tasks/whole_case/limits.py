@@ -9,6 +9,7 @@ CANNOT = {
     "predict --uncertainty": "write maps of uncertainty; its answers carry their spread over folds and views",
     "predict --maps": "write probability maps; its answers carry their probabilities",
     "predict --cutouts": "cut volumes out around points",
+    "evaluate --metrics": "be measured by other metrics of label maps; its summary has every figure there is",
     "show slices": "be drawn slice by slice by Dice; draw whole cases: show results",
     "show activations": "show activations of a window with foreground; its kernels can be shown",
     "review": "be reviewed by Dice; report.html lists its top losses",
