@@ -4,7 +4,11 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v p
 BIN := .venv/bin
 STAMP := .venv/.ready
 
-.PHONY: demo test lint docs bench unit clean
+# 3D Slicer's and OHIF's side of the tests: the client of MONAI Label, and the OHIF build with its plug-in. Its own
+# dependencies (torch with CUDA, pydicom 2) are not wanted. The client imports cgi, which left Python with 3.13.
+MONAILABEL := 'monailabel==0.8.5' 'legacy-cgi==2.6.4; python_version >= "3.13"'
+
+.PHONY: demo test lint docs bench unit clean clinic-tools
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(or $(PYTHON),python3) -c 'import ensurepip, venv' 2>/dev/null || { \
@@ -12,6 +16,7 @@ $(STAMP): pyproject.toml constraints.txt
 	  echo "Installing python3-venv"; apt-get update -qq && apt-get install -y -qq python3 python3-venv; }
 	$(or $(PYTHON),python3) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,docs,bundle]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --no-deps $(MONAILABEL)
 	touch $(STAMP)
 
 demo: $(STAMP)
@@ -25,7 +30,10 @@ lint: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-unit: $(STAMP)
+clinic-tools:
+	@.ci/clinic-tools
+
+unit: $(STAMP) clinic-tools
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 docs: $(STAMP)

@@ -26,7 +26,7 @@ from voxloom.dataset import Dataset
 from voxloom.recipe.recipe import Recipe
 from voxloom.run.scans import Scan
 from voxloom.tasks.segmentation.predictor import Predictor
-from voxloom.trust.uncertainty import Sampling
+from voxloom.trust.sampling import Sampling
 from voxloom.verbs.run import Run
 from voxloom.verbs.train import train
 

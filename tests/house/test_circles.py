@@ -76,6 +76,7 @@ def test_a_circle_is_found() -> None:
 #: Rooms from the top floor down.
 FLOORS = [
     ["cli"],
+    ["serve"],
     ["sweep"],
     ["verbs"],
     ["export", "pictures", "annotate"],

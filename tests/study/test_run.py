@@ -22,7 +22,8 @@ from voxloom.run.lifecycle import locked
 from voxloom.tasks.segmentation.predictor import Predictor
 from voxloom.tasks.task import task_named
 from voxloom.training.weights import load_weights, weights_hash
-from voxloom.verbs.predict import predict_scans
+from voxloom.verbs.options import PredictOptions
+from voxloom.verbs.predict import open_predictor, predict_scans, predict_with
 from voxloom.verbs.run import Run
 from voxloom.verbs.train import train
 from voxloom.volume import Volume
@@ -64,6 +65,21 @@ def test_result_has_the_inputs_format_and_grid(trained: Trained, tmp_path: Path,
     ((_, written),) = predict_scans(task_named("segmentation"), predictor, find_scans([source], 1), tmp_path / "out")
     assert written.name == f"scan{ending}"
     assert read_label(written).same_grid(scan)
+
+
+def test_open_networks_predict_again_and_only_as_they_were_opened(trained: Trained, tmp_path: Path) -> None:
+    scans = [trained.unseen / "imagesTr" / f"ball{n}_0000.nii.gz" for n in (11, 12)]
+    options = PredictOptions(device="cpu")
+    opened = open_predictor(trained.run.folder, options)
+    files = [*predict_with(opened, scans[:1], tmp_path / "a", options).files.values()]
+    files += predict_with(opened, scans[1:], tmp_path / "b", options).files.values()
+    for scan, file in zip(scans, files, strict=True):
+        assert np.array_equal(read_volume(file).data, trained.run.predict(scan).data)
+    with pytest.raises(ValueError, match="opened with"):
+        predict_with(opened, scans, tmp_path / "c", PredictOptions(device="cpu", tta=True))
+    with pytest.raises(BadInput, match="--cutouts"):
+        predict_with(opened, scans, tmp_path / "c", PredictOptions(device="cpu", cutouts=10))
+    assert not (tmp_path / "c").exists()
 
 
 def test_oblique_left_handed_scan_gets_the_same_result(trained: Trained) -> None:

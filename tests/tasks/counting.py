@@ -16,8 +16,8 @@ from voxloom.run.run import Run
 from voxloom.tasks.regression.objective import Scale
 from voxloom.tasks.regression.predictor import NumberPredictor
 from voxloom.tasks.regression.task import Regression
-from voxloom.tasks.task import PLAIN, Wish
 from voxloom.tasks.whole_case.settings import RegressionSettings
+from voxloom.tasks.wish import PLAIN, Wish
 
 
 class CountingSettings(RegressionSettings):

@@ -24,7 +24,8 @@ from voxloom.run.run import Run
 from voxloom.run.scans import Scan, read_scan
 from voxloom.tasks.segmentation.features import scan_features
 from voxloom.tasks.segmentation.predictor import Predictor
-from voxloom.trust.uncertainty import Sampling, check_sources, scan_disagreement
+from voxloom.trust.sampling import Sampling
+from voxloom.trust.uncertainty import check_sources, scan_disagreement
 
 COLUMNS = ("rank", "case", "score", "uncertainty", "distance", "nearest", *DISAGREEMENT, "members", "reason")
 

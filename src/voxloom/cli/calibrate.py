@@ -34,7 +34,7 @@ def command(
 ) -> None:
     """Learn what RUN's answers are worth: predicted Dice of label maps, temperature and sets of classes, intervals of numbers."""
     from voxloom.cli import output
-    from voxloom.trust.uncertainty import Sampling
+    from voxloom.trust.sampling import Sampling
     from voxloom.verbs.calibrate import calibrate
     from voxloom.verbs.evaluate import report_run
 

@@ -61,8 +61,9 @@ def command(
     """Predict with RUN: label maps on the grids of the scans, points, classes or numbers, whatever RUN was trained on."""
     from voxloom.cli import output
     from voxloom.errors import VoxloomError
-    from voxloom.trust.uncertainty import Sampling
-    from voxloom.verbs.predict import PredictOptions, predict
+    from voxloom.trust.sampling import Sampling
+    from voxloom.verbs.options import PredictOptions
+    from voxloom.verbs.predict import predict
 
     sampling = None if uncertainty is None else Sampling.parse(uncertainty, draws, seed)
     options = PredictOptions(

@@ -12,7 +12,7 @@ from voxloom.cli.options import Scans
 if TYPE_CHECKING:
     from voxloom.run.scans import Scan
     from voxloom.tasks.segmentation.predictor import Predictor
-    from voxloom.trust.uncertainty import Sampling
+    from voxloom.trust.sampling import Sampling
 
 #: Scans that the page shows.
 SHOWN = 12
@@ -45,7 +45,8 @@ def command(
     from voxloom.run.run import Run
     from voxloom.tasks.abilities import need
     from voxloom.tasks.segmentation.predictor import Predictor
-    from voxloom.trust.uncertainty import Sampling, default_sources
+    from voxloom.trust.sampling import Sampling
+    from voxloom.trust.uncertainty import default_sources
 
     opened = Run(run)
     need(opened, "rank")

@@ -21,7 +21,6 @@ from voxloom.dataset import Case, Dataset, Fold, Labels
 from voxloom.dataset.inspect import Fingerprint
 from voxloom.errors import BadInput
 from voxloom.evaluation.losses import CaseLoss
-from voxloom.evaluation.measures import Measures
 from voxloom.evaluation.paired import Comparison
 from voxloom.prepare import PreparedCase, Statistics
 from voxloom.recipe.recipe import Recipe
@@ -31,6 +30,7 @@ from voxloom.run.scans import Scan
 from voxloom.tasks.panels import Shown
 from voxloom.tasks.settings import Settings
 from voxloom.tasks.stressed import StressTest
+from voxloom.tasks.wish import PLAIN, Wish
 from voxloom.training.job import Job
 from voxloom.volume import Volume
 
@@ -92,28 +92,6 @@ class Example:
     answers: tuple[str, ...]
     caption: str
     right: bool = False
-
-
-@dataclass(frozen=True)
-class Wish:
-    """How networks are asked; what a task has no use for it refuses.
-
-    Parameters
-    ----------
-    device : "auto", "cpu" or "cuda".
-    tta, seed : average over the views that training showed, some of them drawn.
-    abstain : leave out answers of less confidence, instead of the recipe's threshold.
-    measures : what is measured of label maps, instead of what the recipe says; asked only of a task that can "evaluate --metrics".
-    """
-
-    device: str = "auto"
-    tta: bool = False
-    seed: int = 0
-    abstain: float | None = None
-    measures: Measures | None = None
-
-
-PLAIN = Wish()
 
 
 @dataclass(frozen=True)

@@ -33,15 +33,8 @@ from voxloom.progress import Progress
 from voxloom.run.run import Run
 from voxloom.tasks.abilities import need
 from voxloom.tasks.segmentation.predictor import Predictor
-from voxloom.trust.uncertainty import (
-    DRAWS,
-    VIEWS,
-    Sampling,
-    Source,
-    check_sources,
-    default_sources,
-    scan_disagreement,
-)
+from voxloom.trust.sampling import DRAWS, VIEWS, Sampling, Source
+from voxloom.trust.uncertainty import check_sources, default_sources, scan_disagreement
 from voxloom.volume import Volume
 
 QUALITY = "quality.json"

@@ -17,7 +17,8 @@ from voxloom.formats import write_volume
 from voxloom.progress import Progress
 from voxloom.run.scans import Scan, read_scan
 from voxloom.tasks.segmentation.predictor import Predictor
-from voxloom.trust.uncertainty import Sampling, scan_disagreement
+from voxloom.trust.sampling import Sampling
+from voxloom.trust.uncertainty import scan_disagreement
 from voxloom.volume import Volume
 
 #: Maps that are written, by the ending of their names.

@@ -19,7 +19,7 @@ from voxloom.tasks.abilities import need
 from voxloom.tasks.scoring import annotated_test, counter, predict_and_score
 from voxloom.tasks.task import Calibrated, Task, task_of
 from voxloom.trust.quality import QUALITY, calibrate_run
-from voxloom.trust.uncertainty import DRAWS, Source
+from voxloom.trust.sampling import DRAWS, Source
 from voxloom.verbs.evaluate import labels_of
 
 

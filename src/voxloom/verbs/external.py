@@ -18,7 +18,8 @@ from voxloom.run.cases import drawn_test, whole_cases
 from voxloom.run.run import Run
 from voxloom.tasks.scoring import counter, predict_and_score, time_per_case
 from voxloom.tasks.study import Study
-from voxloom.tasks.task import Material, Task, Wish
+from voxloom.tasks.task import Material, Task
+from voxloom.tasks.wish import Wish
 
 FOLDER = "external"
 #: The set that ``folds.test`` draws.

@@ -1,7 +1,8 @@
 """``predict``: apply a run, or an ensemble, to new scans. One place for the command line, Python and services.
 
 Knows the order of things: which scans there are, what may be written, predictions one by one, then what is measured beside them.
-How a scan is predicted and written is its task's.
+How a scan is predicted and written is its task's. A service opens the networks once (``open_predictor``) and predicts with them
+often (``predict_with``).
 """
 
 from __future__ import annotations
@@ -26,44 +27,31 @@ from voxloom.run.outputs import Origin, claim_outputs
 from voxloom.run.run import Run
 from voxloom.run.scans import Scan, read_scan
 from voxloom.tasks.abilities import need
-from voxloom.tasks.task import Extras, Predictor, Task, Wish, task_named, task_of
+from voxloom.tasks.task import Extras, Predictor, Task, task_named, task_of
+from voxloom.tasks.wish import Wish
 from voxloom.trust.quality import Quality, is_calibrated, judge
-from voxloom.trust.uncertainty import Sampling, check_sources
+from voxloom.trust.uncertainty import check_sources
 from voxloom.trust.uncertainty_maps import members_of, write_uncertainties
+from voxloom.verbs.options import PredictOptions
 from voxloom.volume import Volume
 
 
 @dataclass(frozen=True)
-class PredictOptions:
-    """How scans are predicted.
+class Opened:
+    """Networks that are ready to predict.
 
     Parameters
     ----------
-    ending : format of the results; None takes the task's choice, e.g. the input's format for label maps.
-    tta, seed : average over the views that training showed, some of them drawn.
-    uncertainty : members whose disagreement is mapped, see ``Sampling``; None maps none.
-    quality : predict the Dice of each case where the run is calibrated.
-    abstain : leave out points of less confidence, instead of the recipe's threshold; give no class below this probability.
-    series : names the series to read of a DICOM folder that holds several.
-    resample_tilt : read a CT with gantry tilt or uneven slices onto an upright grid instead of refusing it.
-    maps : write the networks' probability maps too, into ``maps``.
-    cutouts : side in mm of a small volume that is cut out around every predicted point, into ``cutouts``; None cuts none.
-    device : "auto", "cpu" or "cuda".
-    around : the mask or point that a run looks around: a file for one scan, or a folder with a file of each scan's name.
+    folder : of the run, or of the ensemble.
+    run : None for an ensemble.
+    wish : they were opened with.
     """
 
-    ending: str | None = None
-    tta: bool = False
-    seed: int = 0
-    uncertainty: Sampling | None = None
-    quality: bool = True
-    abstain: float | None = None
-    series: tuple[str, ...] = ()
-    resample_tilt: bool = False
-    maps: bool = False
-    cutouts: float | None = None
-    device: str = "auto"
-    around: Path | None = None
+    folder: Path
+    run: Run | None
+    task: Task
+    predictor: Predictor
+    wish: Wish
 
 
 @dataclass(frozen=True)
@@ -116,8 +104,28 @@ def predict(
     BadInput : before any work, where the run or the scans cannot be used. A scan among several that cannot be predicted does not
         stop the others: it is in ``failed``.
     """
-    run = None if (folder / "ensemble.json").is_file() else Run(folder)
-    task, predictor = open_predictor(folder, run, options)
+    return predict_with(open_predictor(folder, options), inputs, out, options, listener)
+
+
+def predict_with(
+    opened: Opened,
+    inputs: Sequence[Path],
+    out: Path,
+    options: PredictOptions = PredictOptions(),
+    listener: Listener = SILENT,
+) -> Predictions:
+    """Predict scans into ``out`` with networks that are open; otherwise like ``predict``.
+
+    Raises
+    ------
+    ValueError : the networks were opened with another wish than that of ``options``.
+    """
+    if opened.wish != options.wish:
+        raise ValueError(f"the networks were opened with {opened.wish}, not {options.wish}")
+    folder, run, task, predictor = opened.folder, opened.run, opened.task, opened.predictor
+    check_options(folder, run, options)
+    if options.uncertainty is not None:
+        check_sources(members_of(predictor), options.uncertainty)
     told = task.told(predictor)
     for text in (value for value in told.values() if isinstance(value, str)):
         listener.stage(text)
@@ -176,8 +184,25 @@ def note_remarks(
         told.setdefault(key, {})[scan.name] = value
 
 
-def open_predictor(folder: Path, run: Run | None, options: PredictOptions) -> tuple[Task, Predictor]:
-    """The networks of a run, or of an ensemble of runs; what its task cannot do is refused."""
+def open_predictor(folder: Path, options: PredictOptions = PredictOptions()) -> Opened:
+    """The networks of a run, or of an ensemble of runs.
+
+    Raises
+    ------
+    BadInput : the folder is neither, or its task cannot do what the options ask for.
+    """
+    run = None if (folder / "ensemble.json").is_file() else Run(folder)
+    check_options(folder, run, options)
+    wish = options.wish
+    if run is None:
+        ensemble = EnsemblePredictor.of(folder, device=wish.device)
+        return Opened(folder, None, task_named("segmentation"), ensemble, wish)
+    task = task_of(run)
+    return Opened(folder, run, task, task.open(run, wish), wish)
+
+
+def check_options(folder: Path, run: Run | None, options: PredictOptions) -> None:
+    """Refuse what an ensemble, or the task of a run, cannot do."""
     if run is None:
         if options.maps or options.cutouts is not None:
             raise BadInput("--maps and --cutouts are for runs", folder, "Predict with a member of the ensemble")
@@ -186,10 +211,7 @@ def open_predictor(folder: Path, run: Run | None, options: PredictOptions) -> tu
             raise BadInput("--tta is for runs", folder, fix)
         if options.abstain is not None:
             raise BadInput("--abstain is for runs on points or classes", folder, "Leave it out")
-        ensemble = EnsemblePredictor.of(folder, device=options.device)
-        if options.uncertainty is not None:
-            check_sources(members_of(ensemble), options.uncertainty)
-        return task_named("segmentation"), ensemble
+        return
     if options.tta:
         need(run, "predict --tta")
     if options.uncertainty is not None:
@@ -198,11 +220,6 @@ def open_predictor(folder: Path, run: Run | None, options: PredictOptions) -> tu
         need(run, "predict --maps")
     if options.cutouts is not None:
         need(run, "predict --cutouts")
-    task = task_of(run)
-    predictor = task.open(run, Wish(options.device, options.tta, options.seed, options.abstain))
-    if options.uncertainty is not None:
-        check_sources(members_of(predictor), options.uncertainty)
-    return task, predictor
 
 
 def with_quality(

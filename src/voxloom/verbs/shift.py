@@ -23,7 +23,8 @@ from voxloom.run.run import Run
 from voxloom.run.scan_check import TrainedOn
 from voxloom.run.shift_facts import side_of
 from voxloom.tasks.study import open_study
-from voxloom.tasks.task import Task, Wish, task_of
+from voxloom.tasks.task import Task, task_of
+from voxloom.tasks.wish import Wish
 
 #: Training, and held-out, cases whose features are compared: at most so many, from all over the data set.
 MOST_TRAINING = 60

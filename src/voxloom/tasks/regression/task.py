@@ -31,11 +31,12 @@ from voxloom.tasks.regression.predictor import NumberAnswer, NumberCalibration, 
 from voxloom.tasks.scoring import held_out, pooled
 from voxloom.tasks.stressed import StressTest
 from voxloom.tasks.study import Study
-from voxloom.tasks.task import PLAIN, Example, Table, Wish
+from voxloom.tasks.task import Example, Table
 from voxloom.tasks.whole_case.calibration import TOLD, was_used, write_calibration
 from voxloom.tasks.whole_case.settings import RegressionSettings
 from voxloom.tasks.whole_case.stress import NUMBER_STRESS
 from voxloom.tasks.whole_case.task import BEST, WORST, WholeCaseTask, check_rows
+from voxloom.tasks.wish import PLAIN, Wish
 
 
 class Regression(WholeCaseTask):
