@@ -233,3 +233,25 @@ def test_the_command_measures_maps_of_a_folder(
         assert "no probability map of a" in capsys.readouterr().err
     finally:
         (written / "maps" / "z_a.nii.gz").rename(written / "maps" / "y_a.nii.gz")
+
+
+def test_runs_that_were_measured_in_other_ways_are_told_apart(tmp_path: Path) -> None:
+    from voxloom.files import plain, write_json
+    from voxloom.verbs.compare import compare_runs
+
+    truth = np.zeros((6, 6, 6), np.uint8)
+    truth[2:4, 2:4, 2:4] = 1
+    one = Labels((Label("a", (1,)),))
+    for name, empty in (("x", "convention"), ("y", "convention"), ("z", "left_out")):
+        table = Evaluation(one.names, measures=Measures(empty=empty))
+        for n in range(6):
+            found = np.roll(truth, n % 3, axis=0)[None]
+            figures = evaluate_case(Volume(found, np.eye(4)), Volume(truth[None], np.eye(4)), one, table.measures)
+            table.add(f"c{n}", figures)
+        table.write_csv(tmp_path / name / "metrics.csv")
+        write_json(tmp_path / name / "statistics.json", plain(table.summary()))
+    alike = compare_runs([tmp_path / "x", tmp_path / "y"])
+    assert any("one empty: overlap 0" in note for note in alike.conventions)
+    assert not any("not measured alike" in warning for warning in alike.warnings)
+    apart = compare_runs([tmp_path / "x", tmp_path / "z"])
+    assert any("not measured alike" in warning for warning in apart.warnings)

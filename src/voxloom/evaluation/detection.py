@@ -12,7 +12,7 @@ import io
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +54,7 @@ class Pooled:
     lesions: int
     cases: int
 
-    @property
+    @cached_property
     def froc(self) -> Froc:
         """Candidates of one confidence count together."""
         ends = _ends(self.confidence)

@@ -269,13 +269,12 @@ class Evaluation:
         files : case -> (reference file, prediction file).
         values : label name -> nnU-Net's key of the label (its value as text).
         """
+        found: dict[str, dict[str, dict[str, float]]] = {}
+        for row in self.rows:
+            found.setdefault(row.case, {})[values[row.label]] = _nnunet_metrics(row.metrics)
         per_case: list[dict[str, Any]] = [
-            {
-                "reference_file": files[case][0],
-                "prediction_file": files[case][1],
-                "metrics": {values[r.label]: _nnunet_metrics(r.metrics) for r in self.rows if r.case == case},
-            }
-            for case in self.cases
+            {"reference_file": files[case][0], "prediction_file": files[case][1], "metrics": metrics}
+            for case, metrics in found.items()
         ]
         mean = {values[label]: _mean_of(entry["metrics"][values[label]] for entry in per_case) for label in self.labels}
         write_json(path, {"metric_per_case": per_case, "mean": mean, "foreground_mean": _mean_of(mean.values())})

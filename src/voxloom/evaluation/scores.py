@@ -48,7 +48,10 @@ MASK_SCORES: dict[str, Score] = {
 }
 assert tuple(MASK_SCORES) == METRICS, "every metric has a unit and a direction"
 #: Those that have to be asked for, and stand in tables only then.
-ASKED: dict[str, Score] = {n: Score(n, m.unit, m.goal) for n, m in (*FURTHER.items(), *PROBABLE.items())}
+ASKED: dict[str, Score] = {
+    **{name: Score(name, metric.unit, metric.goal) for name, metric in FURTHER.items()},
+    **{name: Score(name, metric.unit, metric.goal) for name, metric in PROBABLE.items()},
+}
 MASK_SCORES |= ASKED
 
 #: Figures over cases that a metric has (``voxloom.evaluation.summary``); None: as good as the metric itself.

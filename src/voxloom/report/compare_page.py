@@ -86,7 +86,7 @@ def _table_part(comparison: Mapping[str, Any], root: Path, alpha: float) -> Part
         "Patients",
         "Tested",
     ]
-    text = comparison["text"]
+    text = " ".join([comparison["text"], *(f"{note}." for note in comparison.get("conventions", ()))])
     if overall := comparison["overall"]:
         text += (
             f" {overall['test']} over all runs, {rows[0]['label']}: {p_text(overall['p'])} ({overall['effect_name']} "
