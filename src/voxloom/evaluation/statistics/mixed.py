@@ -286,19 +286,18 @@ def repeated_agreement(ratings: ArrayLike, groups: Sequence[Any]) -> RepeatedAgr
     if patients < 2 or patients == len(table):
         raise BadInput("agreement on repeated frames needs patients with several frames, and two patients or more")
     found = _components(table, place)
-    estimates = [
-        jackknife(
-            lambda rows, who, which=which: _shares(_components(rows, place_in_groups(who.tolist(), len(rows))))[which],
-            table,
-            place,
-            groups=place.tolist(),
-            scale="one minus",
-            least=REPEATED_LEAST,
-        )
-        for which in (0, 1)
-    ]
+    single, within = (_estimate(table, place, which) for which in (0, 1))
     sd = {name: math.sqrt(max(value, 0.0)) for name, value in found.items()}
-    return RepeatedAgreement(*estimates, sd, len(table), patients, table.shape[1])
+    return RepeatedAgreement(single, within, sd, len(table), patients, table.shape[1])
+
+
+def _estimate(table: Numbers, place: NDArray[np.intp], which: int) -> Estimate:
+    """One of ``_shares`` with its interval over patients."""
+
+    def share(rows: Numbers, who: NDArray[np.intp]) -> float:
+        return _shares(_components(rows, place_in_groups(who.tolist(), len(rows))))[which]
+
+    return jackknife(share, table, place, groups=place.tolist(), scale="one minus", least=REPEATED_LEAST)
 
 
 def _shares(v: Mapping[str, float]) -> tuple[float, float]:

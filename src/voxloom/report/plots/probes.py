@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -42,6 +43,8 @@ def froc_curves(curves: Mapping[str, Froc]) -> Figure:
 
 def reliability_curves(bins: Mapping[str, Bins]) -> Figure:
     """Share of voxels that are so over their mean probability, a curve per label; below how many voxels there are, logarithmic."""
+    from matplotlib.ticker import LogLocator
+
     figure = new_figure(5.2, 4.6)
     upper, lower = figure.subplots(2, 1, height_ratios=[3, 1], sharex=True)
     upper.plot([0, 1], [0, 1], color=SOFT, linestyle=":", linewidth=0.8)
@@ -56,10 +59,13 @@ def reliability_curves(bins: Mapping[str, Bins]) -> Figure:
             markersize=3,
             label=title,
         )
-        lower.plot([(b + 0.5) / BINS for b in range(BINS)], found.voxels, color=color_of(n), drawstyle="steps-mid")
+        counts = [voxels or math.nan for voxels in found.voxels]
+        lower.plot([(b + 0.5) / BINS for b in range(BINS)], counts, color=color_of(n), marker="o", markersize=3)
     upper.set(ylabel="share that is so", xlim=(0, 1), ylim=(-0.02, 1.02))
     upper.legend(fontsize=8, frameon=False)
-    lower.set(xlabel="probability", ylabel="voxels", yscale="symlog")
+    lower.set(xlabel="probability", ylabel="voxels", yscale="log")
+    lower.yaxis.set_major_locator(LogLocator(numticks=4))
+    lower.minorticks_off()
     for axes in (upper, lower):
         tidy(axes)
     return figure
