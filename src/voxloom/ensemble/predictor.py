@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import nn
 
 from voxloom.dataset import Labels
 from voxloom.ensemble.combine import vote
@@ -61,6 +62,11 @@ class EnsemblePredictor:
     def channels(self) -> tuple[str, ...]:
         """The channels of all members."""
         return self.members[0].channels
+
+    @property
+    def modules(self) -> tuple[nn.Module, ...]:
+        """The torch modules of all members."""
+        return tuple(module for member in self.members for module in member.modules)
 
     @property
     def may_lack(self) -> bool:
@@ -150,6 +156,12 @@ def read_description(folder: Path) -> dict[str, Any]:
         return about
     except (ValueError, KeyError, TypeError) as error:
         raise BadInput(f"the description is damaged ({error})", path, "Build the ensemble anew") from error
+
+
+def member_folds(folder: Path) -> list[Path]:
+    """Folders of the folds of all members of an ensemble, in their order."""
+    members = read_description(folder)["members"]
+    return [(folder / member["run"]).resolve() / fold for member in members for fold in member["folds"]]
 
 
 def load_stack(folder: Path, predictors: Sequence[Predictor], alike: int) -> StackNetwork:

@@ -22,6 +22,7 @@ from voxloom.dataset.inspect import Fingerprint
 from voxloom.errors import BadInput
 from voxloom.evaluation.losses import CaseLoss
 from voxloom.evaluation.paired import Comparison
+from voxloom.formats.dicom.results.terms import Findings
 from voxloom.prepare import PreparedCase, Statistics
 from voxloom.recipe.recipe import Recipe
 from voxloom.run.matching import MatchedCases
@@ -35,6 +36,8 @@ from voxloom.training.job import Job
 from voxloom.volume import Volume
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from voxloom.tasks.predicted import PredictedCases
     from voxloom.tasks.study import Study
 
@@ -114,6 +117,11 @@ class Predictor(Protocol):
     @property
     def may_lack(self) -> bool:
         """Whether the networks learned to do without a channel."""
+        ...
+
+    @property
+    def modules(self) -> tuple[nn.Module, ...]:
+        """The torch modules, one per fold (or member)."""
         ...
 
     def predict(self, source: str | Path | Volume | Sequence[Path], *, resample_tilt: bool = False) -> Any:
@@ -317,6 +325,15 @@ class Task(Protocol):
         self, predictor: Any, volume: Volume, prediction: Any, out: Path, name: str, wanted: Extras
     ) -> list[Path]:
         """What is written beside the prediction of one scan where a user asks for it; asked only for what ``cannot`` leaves."""
+        ...
+
+    def findings(self, predictor: Any, volume: Volume, prediction: Any, probabilities: bool = False) -> Findings:
+        """What a prediction says of its scan, for DICOM results; asked only for what ``cannot`` leaves.
+
+        Parameters
+        ----------
+        probabilities : of a task that outlines, the networks' probabilities too.
+        """
         ...
 
     def table(self, predictor: Any) -> Table:

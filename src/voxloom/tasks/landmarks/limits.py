@@ -10,6 +10,10 @@ CANNOT = {
     "predict --uncertainty": "write maps of uncertainty; its points carry a confidence each",
     "evaluate --metrics": "be measured by metrics of label maps; its summary has every figure there is",
     **dict.fromkeys(
+        (f"predict --format {name}" for name in ("seg", "seg-labelmap", "seg-fractional")),
+        "outline anything; its points go into a report: --format sr",
+    ),
+    **dict.fromkeys(
         ("show batch", "show results", "show slices", "show kernels", "show activations"),
         "be drawn with contours of labels; its report.html shows its points",
     ),
