@@ -255,3 +255,14 @@ def test_runs_that_were_measured_in_other_ways_are_told_apart(tmp_path: Path) ->
     assert not any("not measured alike" in warning for warning in alike.warnings)
     apart = compare_runs([tmp_path / "x", tmp_path / "z"])
     assert any("not measured alike" in warning for warning in apart.warnings)
+
+
+def test_maps_follow_the_names_of_a_set_that_numbers_its_labels_otherwise() -> None:
+    random = np.random.default_rng(9)
+    p = maps(random)
+    truth = random.integers(0, 3, p.shape[1:]).astype(np.uint8)
+    usual = probe_case(slabs(p, 0), Volume(truth[None], np.eye(4)), TWO, EVERY)
+    other = Labels((Label("b", (1,)), Label("a", (2,))))
+    turned = np.array([0, 2, 1], np.uint8)[truth]
+    found = probe_case(slabs(p, 0), Volume(turned[None], np.eye(4)), other, EVERY, TWO.names)
+    assert found == usual
