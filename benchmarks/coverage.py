@@ -528,7 +528,7 @@ class Rate:
 #: Where few studies are answered, up to so many times as many are simulated, until a fifth of the number asked for is answered.
 ROUNDS = 10
 #: Of a slow claim so large a share of the studies is simulated.
-SLOW = 0.3
+SLOW = 0.2
 
 
 def simulate(claim: Claim, patients: int, scans: int, studies: int) -> dict[str, Rate]:

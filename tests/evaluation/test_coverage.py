@@ -73,7 +73,7 @@ def test_the_page_holds_what_it_promises() -> None:
     for claim in coverage.CLAIMS:
         assert {name.partition(":")[2] for name in coverage.names_of(claim)} <= told
     for kind, name, percent, refused in found:
-        studies = 300 if "†" in name else 1000
+        studies = 200 if "†" in name else 1000
         share = max(1 - refused / 100, 0.01)
         answered = studies * (share if share > 0.2 or share <= 0.02 else 0.2)  # more are made where few are answered
         error = 100 * (0.95 * 0.05 / answered) ** 0.5
