@@ -1,4 +1,4 @@
-"""Small runs that predict in a moment, and an engine on them, shared by the tests of one process."""
+"""Small runs that predict in a moment, an engine on them, and a PACS, shared by the tests of the clinic side."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.serve.orthanc import Orthanc, running
 from tests.study.conftest import TINY, write_balls
 from voxloom.serve.engine import Engine
 
@@ -55,6 +56,13 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Small:
     return Small(root / "run", data, root / "scans")
 
 
+@pytest.fixture(scope="module")
+def orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
+    """A real PACS on this machine, without any patient at first, for one file of tests."""
+    with running(tmp_path_factory.mktemp("orthanc")) as server:
+        yield server
+
+
 @pytest.fixture(scope="session")
 def engine(small: Small) -> Iterator[Engine]:
     """An engine with the run ``balls``; tests leave it as they find it."""
@@ -78,7 +86,7 @@ def labelled_folder(small: Small, folder: Path) -> Path:
         if name.startswith("labelled"):
             label = f"{name}_label.nii.gz"
             shutil.copyfile(small.data / "labelsTr" / f"{source}.nii.gz", folder / label)
-        rows.append([name, f"{name}.nii.gz", label])
+        rows.append([name, f"{name}.nii.gz", label, "train" if label else "test"])
     with (folder / "cases.csv").open("w", newline="") as file:
-        csv.writer(file).writerows([["case", "image_MR", "label"], *rows])
+        csv.writer(file).writerows([["case", "image_MR", "label", "split"], *rows])
     return folder

@@ -51,6 +51,7 @@ COMMANDS = {
     "curve": "What more training scans have brought, and would bring.",
     "ensemble": "Let several runs or folds decide together.",
     "show": "Pictures of what the network sees and says.",
+    "serve": "Bring runs to people: page, REST API.",
     "export": "Hand a trained model to other software.",
     "phantom": "Make simulated scans with known truth.",
     "get": "Fetch a public data set.",

@@ -53,6 +53,7 @@ TAKES_ANY = (
     "train --find-lr",
     "sweep",
     "export --to zip",
+    "serve",
 )
 
 
