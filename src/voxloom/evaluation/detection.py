@@ -30,6 +30,8 @@ RATES = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 COLUMNS = ("case", "patient", "label", "lesions", "confidence", "lesion", "iou", "voxels")
 #: Patients with fewer have no interval (docs/trust.md).
 LEAST_PATIENTS = 10
+#: The sensitivity at a rate that so few false positives of all cases together decide has none either.
+LEAST_FALSE = 10
 
 
 @dataclass(frozen=True)
@@ -214,7 +216,10 @@ def estimates(cases: Sequence[CaseCandidates], patients: Sequence[str]) -> dict[
         return figure(known.of(chosen))
 
     place = np.arange(len(cases))
+    few = {f"{rate:g}" for rate in RATES if rate * len(cases) < LEAST_FALSE}
     return {
-        name: jackknife(partial(ask, figure), place, groups=patients, scale="logit", least=LEAST_PATIENTS)
+        name: Estimate(ask(figure, place), math.nan, math.nan)
+        if name in few
+        else jackknife(partial(ask, figure), place, groups=patients, scale="logit", least=LEAST_PATIENTS)
         for name, figure in figures.items()
     }

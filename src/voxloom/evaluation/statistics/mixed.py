@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from voxloom.errors import BadInput
 from voxloom.evaluation.statistics.arrays import Numbers, numbers_of, place_in_groups
-from voxloom.evaluation.statistics.association import LEAST_FREEDOM, Term
+from voxloom.evaluation.statistics.association import Term
 from voxloom.evaluation.statistics.interval import Estimate
 from voxloom.evaluation.statistics.jackknife import jackknife
 
@@ -26,6 +26,9 @@ from voxloom.evaluation.statistics.jackknife import jackknife
 SITE, PATIENT, CASE = "site", "patient", "case"
 #: A level with fewer groups is no random effect: their spread cannot be told.
 LEAST_GROUPS = 5
+#: Terms with fewer degrees of freedom have neither p nor interval: the likelihood's errors take the variances for known, which then
+#: makes them too small (docs/trust.md).
+LEAST_FREEDOM = 10.0
 
 
 @dataclass(frozen=True)
@@ -233,7 +236,7 @@ def _term(name: str, value: float, error: float, freedom: float) -> Term:
 
 
 #: Fewer patients give no interval of agreement on repeated frames.
-REPEATED_LEAST = 10
+REPEATED_LEAST = 15
 
 
 @dataclass(frozen=True)
