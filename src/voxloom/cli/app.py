@@ -50,6 +50,7 @@ COMMANDS = {
     "ensemble": "Let several runs or folds decide together.",
     "show": "Pictures of what the network sees and says.",
     "export": "Hand a trained model to other software.",
+    "node": "The queue of a DICOM node: what lies in it, and what to try again.",
     "phantom": "Make simulated scans with known truth.",
     "get": "Fetch a public data set.",
     "demo": "The whole job on real MR where it is at hand.",

@@ -23,7 +23,7 @@ from pydicom.uid import generate_uid
 
 from tests.archive.make import AXIAL, header, save, uid
 from voxloom.serve.node import Node, load_settings
-from voxloom.serve.node.predicting import StoppedError, Wanted
+from voxloom.serve.node.predicting import Made, StoppedError, Wanted
 from voxloom.serve.node.store import states_in
 
 ROOT = Path(__file__).parents[3]
@@ -60,7 +60,7 @@ class WithoutNetwork:
         self.seconds, self.fail = seconds, fail
         self.wanted: list[Wanted] = []
 
-    def predict(self, wanted: Wanted, timeout: float, stopping: threading.Event) -> Sequence[Path]:
+    def predict(self, wanted: Wanted, timeout: float, stopping: threading.Event) -> Made:
         self.wanted.append(wanted)
         self.fail(wanted)
         if stopping.wait(self.seconds):
@@ -72,7 +72,7 @@ class WithoutNetwork:
             StudyInstanceUID=source.StudyInstanceUID, PatientName=NAME,
             SeriesDescription=f"{wanted.run} {len(files)}", DerivationDescription=source.SeriesInstanceUID,
         )  # fmt: skip
-        return [save(made, wanted.out / "result.dcm")]
+        return Made([save(made, wanted.out / "result.dcm")])
 
 
 class Peer:
@@ -90,6 +90,7 @@ class Peer:
         self.folder, self.refuse, self.offered = folder, 0, 0
         entity = AE("PEER")
         entity.add_supported_context(SECONDARY_CAPTURE)
+        entity.add_supported_context("1.2.840.10008.1.1")
         self.server: Any = entity.start_server(
             ("127.0.0.1", 0), block=False, ssl_context=tls, evt_handlers=[(evt.EVT_C_STORE, self._stored)]
         )

@@ -141,7 +141,9 @@ def test_a_uid_like_a_path_stays_in_the_queue(place: Place, tmp_path: Path) -> N
     dataset = pydicom.dcmread(evil)
     dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = "1.2.3"
     dataset.save_as(evil)
-    raw = evil.read_bytes().replace(str(dataset.SeriesInstanceUID).encode(), b"../../../../../../tmp/evil.1234567890123456"[: len(dataset.SeriesInstanceUID)].ljust(len(dataset.SeriesInstanceUID), b"9"))  # fmt: skip
+    uid = str(dataset.SeriesInstanceUID).encode()
+    path = b"../../../../../../tmp/evil"
+    raw = evil.read_bytes().replace(uid, path.ljust(len(uid), b"9"))
     evil.write_bytes(raw)
     assert send(node.port, [evil]) == [0]
     names = [path.name for path in (place.queue / "series").iterdir()]

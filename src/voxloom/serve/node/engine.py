@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from voxloom.errors import BadInput, VoxloomError
-from voxloom.serve.node.predicting import StoppedError, Wanted
-from voxloom.serve.node.settings import Rule
+from voxloom.serve.node.node import Node
+from voxloom.serve.node.predicting import Made, StoppedError, Wanted
+from voxloom.serve.node.settings import Rule, load_settings
 
 #: Seconds between two looks at whether the node is to stop.
 _LOOK = 0.5
@@ -35,7 +36,7 @@ class ByEngine:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def predict(self, wanted: Wanted, timeout: float, stopping: threading.Event) -> Sequence[Path]:
+    def predict(self, wanted: Wanted, timeout: float, stopping: threading.Event) -> Made:
         """See ``predicting.Predicts``."""
         from voxloom.serve.orders import Order
         from voxloom.verbs.options import PredictOptions
@@ -55,7 +56,7 @@ class ByEngine:
             raise StoppedError
         if job.state == "failed":
             raise VoxloomError(job.message)
-        return [Path(path) for path in job.result["dicom"]]
+        return Made([Path(path) for path in job.result["dicom"]], sum(job.result["seconds"]))
 
 
 def check_runs(rules: Sequence[Rule], runs: Mapping[str, Any], source: str | Path) -> None:
@@ -71,3 +72,15 @@ def check_runs(rules: Sequence[Rule], runs: Mapping[str, Any], source: str | Pat
                 f"the run {rule.run} of the rule {rule.name} needs {len(runs[rule.run].channels)} series of one study"
             )
             raise BadInput(what, source, "The node hands over one series at a time: name a run with one channel")
+
+
+def open_node(engine: Engine, source: Path, *, aet: str, host: str, port: int) -> Node:
+    """A node with the settings of a file, whose series the runs of an engine see; not yet started.
+
+    Raises
+    ------
+    BadInput : from ``load_settings``, ``check_runs`` and ``Node``.
+    """
+    settings = load_settings(source)
+    check_runs(settings.rules, engine.runs, source)
+    return Node(settings, ByEngine(engine), aet=aet, host=host, port=port, source=source)

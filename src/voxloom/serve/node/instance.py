@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 import warnings
 import zlib
 from dataclasses import dataclass
@@ -110,7 +111,7 @@ def without_private(text: str, private: tuple[str, ...]) -> str:
     """A message in one line, with what it quotes of a patient struck out."""
     line = " ".join(text.split())[:500]
     for value in private:
-        line = line.replace(value, "***")
+        line = re.sub(re.escape(value), "***", line, flags=re.IGNORECASE)
     return line
 
 

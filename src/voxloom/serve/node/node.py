@@ -23,7 +23,7 @@ from voxloom.serve.node.metrics import Metrics, serve_metrics
 from voxloom.serve.node.predicting import Predictor, Predicts
 from voxloom.serve.node.routing import matching
 from voxloom.serve.node.sending import Sender, way_to
-from voxloom.serve.node.settings import NodeSettings
+from voxloom.serve.node.settings import NodeSettings, ae_title
 from voxloom.serve.node.state import Send, SeriesState, Task
 from voxloom.serve.node.store import Series, Store
 from voxloom.serve.node.tls import server_context
@@ -57,7 +57,11 @@ class Node:
         self, settings: NodeSettings, engine: Predicts, *, aet: str, host: str, port: int, source: Path
     ) -> None:
         _check_open(settings, host, source)
-        self._settings, self._source, self._aet, self._host = settings, source, aet, host
+        try:
+            self._aet = ae_title(aet)
+        except ValueError as error:
+            raise BadInput(f"{aet!r} {error}", "--aet", "Give another one") from None
+        self._settings, self._source, self._host = settings, source, host
         self._tls = server_context(settings.tls)
         ways = {name: way_to(name, to, aet) for name, to in settings.destinations.items()}
         self._store = Store(settings.queue)

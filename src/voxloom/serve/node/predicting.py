@@ -40,11 +40,19 @@ class Wanted:
     formats: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Made:
+    """An answer: its DICOM files, all in the folder that was named, and the seconds of the network where they are known."""
+
+    files: Sequence[Path]
+    seconds: float | None = None
+
+
 class Predicts(Protocol):
     """Who predicts."""
 
-    def predict(self, wanted: Wanted, timeout: float, stopping: threading.Event) -> Sequence[Path]:
-        """The DICOM files that were made, all in ``wanted.out``.
+    def predict(self, wanted: Wanted, timeout: float, stopping: threading.Event) -> Made:
+        """Carry out one prediction.
 
         Raises
         ------
@@ -110,8 +118,8 @@ class Predictor:
         try:
             made.mkdir(mode=0o700)
             wanted = Wanted(task.run, series.scan_folder(task.version), made, task.formats)
-            files = self._engine.predict(wanted, self._how.timeout, self._stopping)
-            self._finish(series, task, made, files, time.monotonic() - started)
+            answer = self._engine.predict(wanted, self._how.timeout, self._stopping)
+            self._finish(series, task, made, answer, started)
         except StoppedError:
             return
         except Exception as error:  # one series that cannot be predicted stops no other
@@ -120,9 +128,10 @@ class Predictor:
         finally:
             shutil.rmtree(made, ignore_errors=True)
 
-    def _finish(self, series: Series, task: Task, made: Path, files: Sequence[Path], seconds: float) -> None:
+    def _finish(self, series: Series, task: Task, made: Path, answer: Made, started: float) -> None:
         from pydicom import dcmread
 
+        files = answer.files
         if not files:
             raise ValueError("the run made no DICOM result")
         names = [path.relative_to(made) for path in files]
@@ -142,7 +151,9 @@ class Predictor:
 
         series.change(predicted)
         self._metrics.count("voxloom_node_predictions_total", outcome="done")
-        self._audit.tell("predicted", series=series.key, task=task.name, run=task.run, seconds=round(seconds, 3))
+        network = None if answer.seconds is None else round(answer.seconds, 3)
+        facts = {"seconds": round(time.monotonic() - started, 3), "network seconds": network}
+        self._audit.tell("predicted", series=series.key, task=task.name, run=task.run, **facts)
         self.done()
 
     def _failed(self, series: Series, task: Task, text: str) -> None:

@@ -71,6 +71,16 @@ class StoreScu:
             else:
                 association.abort()
 
+    def echo(self) -> None:
+        """Ask whether it is there (C-ECHO). Raises NotSentError."""
+        from pydicom.uid import ImplicitVRLittleEndian
+
+        association = self._associated([("1.2.840.10008.1.1", ImplicitVRLittleEndian)])
+        answer = association.send_c_echo()
+        association.release()
+        if answer.get("Status") != 0:
+            raise NotSentError(f"{self._name} does not answer C-ECHO")
+
     def _associated(self, contexts: Sequence[tuple[Any, Any]]) -> Any:
         from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
         from pynetdicom import evt

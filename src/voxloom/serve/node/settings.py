@@ -27,7 +27,8 @@ def _seconds(value: Any) -> Any:
     return seconds_of(value) if isinstance(value, str) else value
 
 
-def _aet(value: str) -> str:
+def ae_title(value: str) -> str:
+    """An AE title without the spaces around it. Raises ValueError where it is none."""
     title = value.strip()
     if not 1 <= len(title) <= 16 or not title.isascii() or not title.isprintable() or "\\" in title:
         raise ValueError("must be an AE title: 1 to 16 ASCII characters without a backslash")
@@ -43,7 +44,7 @@ def _network(value: str) -> str:
 
 
 Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0)]
-AeTitle = Annotated[str, AfterValidator(_aet)]
+AeTitle = Annotated[str, AfterValidator(ae_title)]
 Network = Annotated[str, AfterValidator(_network)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$", max_length=64)]
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -68,6 +69,7 @@ class Peer(BaseModel):
     def comes_from(self, host: str) -> bool:
         """Whether an address is one of this peer's."""
         address = ipaddress.ip_address(host)
+        address = getattr(address, "ipv4_mapped", None) or address  # how a socket for IPv6 tells of IPv4
         return not self.hosts or any(address in ipaddress.ip_network(network, strict=False) for network in self.hosts)
 
 

@@ -106,6 +106,9 @@ class Handler(RequestHandler):
 
     def _create_association(self) -> Any:
         association = super()._create_association()
+        association.daemon = association.dul.daemon = (
+            True  # a peer that says nothing does not hold up the end of the process
+        )
         association.dul.socket = BoundedSocket(association, self.request, self.server.bounds)
         association.dul.event_queue.get_nowait()  # that the connection is there was said twice
         return association
