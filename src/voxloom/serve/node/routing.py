@@ -11,9 +11,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from voxloom.archive.batch import write_part
-from voxloom.archive.catalogue import Archive, told_by
+from voxloom.archive.catalogue import told_by
 from voxloom.archive.conditions import sql_of
+from voxloom.archive.database import connect
 from voxloom.archive.read import DiskFile
+from voxloom.archive.views import SERIES_QUERY, instances_sql
 from voxloom.errors import BadInput
 from voxloom.serve.node.settings import Rule
 
@@ -43,7 +45,9 @@ def matching(files: Sequence[Path], rules: Sequence[Rule], source: Path) -> list
     with tempfile.TemporaryDirectory(prefix="voxloom-") as folder:
         stem = Path(folder) / "series"
         write_part(stem, [_disk_file(path) for path in files])
-        with Archive(stem.with_suffix(".parquet")).open() as db:
+        with connect() as db:
+            db.execute(instances_sql(stem.with_suffix(".parquet")))
+            db.execute(f"CREATE TEMP TABLE series AS {SERIES_QUERY}")  # planned once, which is most of the time
             columns = {row[0]: row[1] for row in db.execute("DESCRIBE series").fetchall()}
             asked = [sql_of(rule.where, columns, source) for rule in rules]
             kinds = ", ".join(f"'{kind}'" for kind in NO_SCANS)

@@ -143,7 +143,7 @@ class Limits(BaseModel):
     Parameters
     ----------
     associations : at once, of all peers.
-    instance : bytes of one instance; a longer one ends the association.
+    instance : bytes of one instance, which is held in memory while it comes; a longer one ends the association.
     rate : bytes per second that are taken from one association; None takes what comes.
     instances : of one series; further ones are refused with A700.
     disk_free : bytes that must stay free where the queue lies; with less, instances are refused with A700.
@@ -153,7 +153,7 @@ class Limits(BaseModel):
     model_config = _STRICT
 
     associations: int = Field(16, ge=1)
-    instance: ByteSize = ByteSize(2 << 30)
+    instance: ByteSize = ByteSize(1 << 30)
     rate: ByteSize | None = None
     instances: int = Field(20_000, ge=1)
     disk_free: ByteSize = ByteSize(5 << 30)
