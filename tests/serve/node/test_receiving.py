@@ -107,3 +107,12 @@ def test_classes_that_nobody_listed_are_taken(place: Place, tmp_path: Path, kind
     node = place.node()
     assert send(node.port, series(tmp_path / "s", kind, 1, SOPClassUID=kind)) == [0]
     node.close()
+
+
+def test_the_queue_is_for_its_owner_alone(place: Place, tmp_path: Path) -> None:
+    node = place.node()
+    send(node.port, series(tmp_path / "s", "mine", 2))
+    until(lambda: place.states() == ["sent"])
+    assert place.queue.stat().st_mode & 0o777 == 0o700
+    assert {path.stat().st_mode & 0o777 for path in place.queue.glob("series/*/in/*")} == {0o600}
+    node.close()
