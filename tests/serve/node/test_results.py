@@ -102,6 +102,22 @@ def test_a_prediction_that_fails_is_tried_again_and_names_no_patient(place: Plac
     node.close()
 
 
+def test_results_for_a_destination_that_was_struck_out_are_dead_letters(place: Place, tmp_path: Path) -> None:
+    node = place.node()
+    place.peer.refuse = 0xA700
+    send(node.port, series(tmp_path / "s", "struck"))
+    until(lambda: place.states() == ["predicted"])
+    node.close()
+    place.write(
+        destinations={"new": {"aet": "PEER", "host": "127.0.0.1", "port": place.peer.port}},
+        rules=[{"name": "all", "run": "net", "to": ["new"]}],
+    )
+    node = place.node()
+    until(lambda: place.states() == ["dead"])
+    assert "the settings name no destination pacs any more" in place.audit()
+    node.close()
+
+
 def test_results_that_come_back_are_not_predicted_again(place: Place, tmp_path: Path) -> None:
     place.write(rules=[{"name": "everything", "run": "net", "to": ["pacs"]}])
     node = place.node()
@@ -138,7 +154,7 @@ def test_what_is_finished_is_removed_in_time(place: Place, tmp_path: Path) -> No
     send(node.port, series(tmp_path / "ct", "ct", Modality="CT"))
     until(lambda: place.peer.results())
     until(lambda: not list((place.queue / "series").iterdir()))
-    assert list((place.queue / "incoming").iterdir()) == []
+    until(lambda: not list((place.queue / "incoming").iterdir()))
     node.close()
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
 from socketserver import BaseServer
 from typing import TYPE_CHECKING, Any
 
@@ -37,17 +36,10 @@ _ENDS_IN = 2.0
 
 
 class Listener:
-    """Takes instances.
+    """Takes instances."""
 
-    Parameters
-    ----------
-    kept : told the key of a series that has a new instance.
-    """
-
-    def __init__(
-        self, settings: NodeSettings, store: Store, audit: AuditLog, metrics: Metrics, kept: Callable[[], None]
-    ) -> None:
-        self._settings, self._store, self._audit, self._metrics, self._kept = settings, store, audit, metrics, kept
+    def __init__(self, settings: NodeSettings, store: Store, audit: AuditLog, metrics: Metrics) -> None:
+        self._settings, self._store, self._audit, self._metrics = settings, store, audit, metrics
         self._server: NodeServer | None = None
         self._stopping = False
         self._busy = 0
@@ -225,7 +217,6 @@ class Listener:
         series, kept = self._store.keep(instance, at=time.monotonic(), sender=peer, most=most)
         if kept == "new":
             self._metrics.count("voxloom_node_bytes_total", instance.size)
-            self._kept()
             if series.state.version:
                 self._audit.tell("late instance", series=series.key, instance=key_of(instance.uid), peer=peer)
         if kept == "apart":

@@ -73,7 +73,7 @@ class Node:
         ]
         self._predictor = Predictor(engine, self._store, settings.predict, self.audit, self.metrics)
         self._predictor.done = self._wake_senders
-        self._listener = Listener(settings, self._store, self.audit, self.metrics, lambda: None)
+        self._listener = Listener(settings, self._store, self.audit, self.metrics)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="node", daemon=True)
         self._asked: dict[str, tuple[tuple[str, ...], list[str]]] = {}
@@ -95,6 +95,7 @@ class Node:
             self._store.close()
             raise
         self.audit.tell("start", aet=self._aet, address=self._host, port=self.port)
+        self._give_up_lost()
         self._thread.start()
         self._predictor.start()
         for sender in self._senders:
@@ -114,6 +115,25 @@ class Node:
         self.audit.tell("stop", aet=self._aet)
         self.audit.close()
         self._store.close()
+
+    def _give_up_lost(self) -> None:
+        """Make dead letters of results that wait for destinations which the settings do not name any more."""
+        for series in self._store.all():
+            for task in series.state.tasks:
+                for name, send in task.sends.items():
+                    if send.state == "waiting" and task.is_open and name not in self._settings.destinations:
+                        self._give_up(series, task.name, name)
+
+    def _give_up(self, series: Series, task: str, destination: str) -> None:
+        why = f"the settings name no destination {destination} any more"
+
+        def lost(state: SeriesState) -> SeriesState:
+            now = next(one for one in state.tasks if one.name == task)
+            send = replace(now.sends[destination], state="dead", error=why)
+            return replace(state.with_task(now.sent_to(destination, send)), changed=time.time())
+
+        series.change(lost)
+        self.audit.tell("dead letter", series=series.key, task=task, to=destination, why=why)
 
     def _start_metrics(self) -> None:
         wanted = self._settings.metrics
