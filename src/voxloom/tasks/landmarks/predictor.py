@@ -65,6 +65,11 @@ class LandmarkPredictor:
     calibration: Calibration | None
     may_lack: bool = False
 
+    @property
+    def modules(self) -> tuple[nn.Module, ...]:
+        """The torch modules, one per fold."""
+        return self.networks
+
     @classmethod
     def of(cls, run: Run, *, device: str = "auto") -> LandmarkPredictor:
         """Load all trained folds of a run and its calibration."""
