@@ -49,6 +49,7 @@ COMMANDS = {
     "curve": "What more training scans have brought, and would bring.",
     "ensemble": "Let several runs or folds decide together.",
     "show": "Pictures of what the network sees and says.",
+    "serve": "Bring runs to people: page, REST API.",
     "export": "Hand a trained model to other software.",
     "node": "The queue of a DICOM node: what lies in it, and what to try again.",
     "phantom": "Make simulated scans with known truth.",
