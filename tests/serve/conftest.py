@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.serve.orthanc import Orthanc, running
 from tests.study.conftest import TINY, write_balls
 from voxloom.serve.engine import Engine
 
@@ -82,3 +83,10 @@ def labelled_folder(small: Small, folder: Path) -> Path:
     with (folder / "cases.csv").open("w", newline="") as file:
         csv.writer(file).writerows([["case", "image_MR", "label"], *rows])
     return folder
+
+
+@pytest.fixture(scope="module")
+def orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
+    """A real PACS on this machine, without any patient at first, for one file of tests."""
+    with running(tmp_path_factory.mktemp("orthanc")) as server:
+        yield server
