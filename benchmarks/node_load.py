@@ -123,7 +123,7 @@ def kills(options: argparse.Namespace, folder: Path) -> bool:
     rng = random.Random(options.seed)
     peer = Peer(folder / "peer")
     place = Place(folder, peer)
-    place.write(stable=2.0, retry={"first": 0.05, "most": 0.2, "attempts": 100_000})
+    place.write(stable=1.0, retry={"first": 0.05, "most": 0.2, "attempts": 100_000})
     port, stopped = free_port(), threading.Event()
     sent: list[str] = []
     node = Process.start(place.settings, port, 0.3)
@@ -138,13 +138,14 @@ def kills(options: argparse.Namespace, folder: Path) -> bool:
                 time.sleep(0.02)
             sent.append(name)
             count += 1
+            time.sleep(1.0)
 
     senders = [threading.Thread(target=sender, args=(n,)) for n in range(3)]
     for one in senders:
         one.start()
     states = []
     for _ in range(options.kills):
-        time.sleep(rng.uniform(0.05, 2.5))
+        time.sleep(rng.uniform(0.05, 8.0))  # three stable ages after a start, what was being received is predicted
         states.append(place.states())
         node.kill()
         node = Process.start(place.settings, port, 0.3)

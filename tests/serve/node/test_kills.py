@@ -37,13 +37,13 @@ def test_killed_nodes_lose_nothing_and_do_nothing_twice(place: Place, tmp_path: 
             time.sleep(0.1)
         done.set()
 
-    node = Process.start(place.settings, port, 0.2)
+    node = Process.start(place.settings, port, 0.4)
     sender = threading.Thread(target=sends)
     sender.start()
-    for _ in range(5):
-        time.sleep(rng.uniform(0.05, 1.2))
+    for seconds in (rng.uniform(0.05, 1.0), rng.uniform(2.5, 5.0), rng.uniform(2.5, 5.0)):
+        time.sleep(seconds)  # the first while instances come, the others from when a series is closed after a start
         node.kill()
-        node = Process.start(place.settings, port, 0.2)
+        node = Process.start(place.settings, port, 0.4)
     sender.join(timeout=60)
     assert done.is_set()
     until(lambda: place.states() == ["sent"] * 5, seconds=30)
