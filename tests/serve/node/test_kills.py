@@ -10,13 +10,19 @@ import threading
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.archive.make import uid
-from tests.serve.node.parts import Place, Process, send, series, until
+from tests.serve.node.parts import NAME, Place, Process, send, series, until
 from tests.serve.orthanc import free_port
 
 
-def test_killed_nodes_lose_nothing_and_do_nothing_twice(place: Place, tmp_path: Path) -> None:
+def test_killed_nodes_lose_nothing_and_do_nothing_twice(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rng = random.Random(16)
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))  # nothing of a patient stays in there
+    (tmp_path / "tmp").mkdir()
     place.write(stable=1.0, retry={"first": 0.05, "most": 0.1, "attempts": 10_000})
     port = free_port()
     names = [f"killed {n}" for n in range(5)]
@@ -50,6 +56,8 @@ def test_killed_nodes_lose_nothing_and_do_nothing_twice(place: Place, tmp_path: 
     assert place.peer.results() == {uid("series", name): ["net 6"] for name in names}
     assert node.stop() == b""
     assert list((place.queue / "incoming").iterdir()) == []
+    left = [path for path in (tmp_path / "tmp").rglob("*") if path.is_file()]
+    assert not [path for path in left if NAME.encode() in path.read_bytes()]
 
 
 def test_sigterm_answers_who_is_being_listened_to(place: Place, tmp_path: Path) -> None:

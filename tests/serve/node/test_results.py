@@ -53,10 +53,12 @@ def test_a_peer_that_is_away_gets_the_same_instances_later(place: Place, tmp_pat
     place.peer.refuse = 0xA700
     send(node.port, series(tmp_path / "s", "away"))
     until(lambda: place.peer.offered >= 3)
-    made = {path.name for path in place.queue.glob("series/*/v1-all/*")}
+    made = {path: path.read_bytes() for path in place.queue.glob("series/*/v1-all/*")}
+    node.close()
+    node = place.node()
     place.peer.refuse = 0
     until(lambda: place.states() == ["sent"])
-    assert {path.name for path in place.queue.glob("series/*/v1-all/*")} == made
+    assert {path: path.read_bytes() for path in place.queue.glob("series/*/v1-all/*")} == made
     assert place.peer.results() == {uid("series", "away"): ["net 5"]}
     assert "PEER refused" not in place.audit()
     assert "pacs refused it with status A700" in place.audit()

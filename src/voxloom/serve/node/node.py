@@ -206,7 +206,8 @@ class Node:
         if series.key in self._made_now():
             return []
         try:
-            return matching([series.file_of(key) for key in members], self._settings.rules, self._source)
+            files = [series.file_of(key) for key in members]
+            return matching(files, self._settings.rules, self._source, self._store.scratch)
         except VoxloomError as error:
             why = without_private(str(error), series.private_values())
             self.audit.tell("series cannot be understood", series=series.key, why=why)

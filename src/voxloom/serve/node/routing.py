@@ -28,13 +28,14 @@ def check_rules(rules: Sequence[Rule], source: Path) -> None:
     matching((), rules, source)
 
 
-def matching(files: Sequence[Path], rules: Sequence[Rule], source: Path) -> list[str]:
+def matching(files: Sequence[Path], rules: Sequence[Rule], source: Path, scratch: Path | None = None) -> list[str]:
     """Names of the rules that the one series in ``files`` meets, in the order of the rules.
 
     Parameters
     ----------
     files : all DICOM files of the series.
     source : the settings file, for messages and for lists that conditions name.
+    scratch : where the headers lie meanwhile, names included; None takes the system's temporary folder.
 
     Raises
     ------
@@ -42,10 +43,10 @@ def matching(files: Sequence[Path], rules: Sequence[Rule], source: Path) -> list
     """
     import duckdb
 
-    with tempfile.TemporaryDirectory(prefix="voxloom-") as folder:
+    with tempfile.TemporaryDirectory(prefix="headers-", dir=scratch) as folder:
         stem = Path(folder) / "series"
         write_part(stem, [_disk_file(path) for path in files])
-        with connect() as db:
+        with connect(Path(folder)) as db:
             db.execute(instances_sql(stem.with_suffix(".parquet")))
             db.execute(f"CREATE TEMP TABLE series AS {SERIES_QUERY}")  # planned once, which is most of the time
             columns = {row[0]: row[1] for row in db.execute("DESCRIBE series").fetchall()}

@@ -124,6 +124,11 @@ class Store:
             series.load()
             self._known[series.key] = series
 
+    @property
+    def scratch(self) -> Path:
+        """A folder for what is only needed for a moment; what a crash leaves in it is removed at the next start."""
+        return self.folder / "incoming"
+
     def close(self) -> None:
         """Let another process use it."""
         self._lock.release()
