@@ -54,6 +54,7 @@ LINES = {
     "curve": "{table.csv} --score dice --size a -o <a.svg>",
     "aggregate": "{table.csv} --scores dice --factors a -o <a.csv>",
     "ensemble": "{run} {run} -o <a>",
+    "serve": "{run} --data {data} --state <a> --http 0 --token-file {tokens} --tls-cert {cert.pem} --tls-key {key.pem}",
     "show": "batch {run} -o <a.png>",
     "export": "{run} -o <a>",
     "phantom": "abdomen-ct -n 1 --shapes {masks} -o <a>",
@@ -98,6 +99,10 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     factors = "factors: {training.learning_rate: [0.01]}"
     (root / "sweep.yaml").write_text(f"data: '{data}'\nrecipe: '{root / 'recipe.yaml'}'\n{factors}\n")
     (root / "rules.yaml").write_text("channels:\n  MR:\n    modality: MR\n")
+    (root / "tokens").write_text("anna 0123456789abcdef\n")
+    (root / "tokens").chmod(0o600)
+    for name in ("cert.pem", "key.pem"):
+        shutil.copy(Path(__file__).parents[1] / "serve" / f"test-{name}", root / name)
     (root / "sets").mkdir()
     (root / "sets" / "hippocampus").symlink_to(data)
     for name in ("points", "points again"):

@@ -9,26 +9,25 @@ import numpy as np
 
 from voxloom.evaluation.case import check_grids
 from voxloom.formats import read_label, write_volume
-from voxloom.serve.store import Store
+from voxloom.serve.store import Store, Version
 
 #: Values of the map.
 ONLY_PREDICTED, ONLY_TRUE, OTHER_LABEL = 1, 2, 3
 
 
-def difference_map(store: Store, case: str, prediction: Path, version: int | None) -> bytes:
+def difference_map(store: Store, case: str, prediction: Path, version: Version | None) -> bytes:
     """A NIfTI file on the grid of the scan with the values above.
 
     Parameters
     ----------
-    version : of a drawing that the prediction is compared with; None takes the truth.
+    version : the drawing that the prediction is compared with; None takes the truth.
 
     Raises
     ------
-    NotThere : there is no truth, or no such version.
+    NotThere : there is no truth.
     BadInput : the grids differ.
     """
-    drawings = store.drawings(case)
-    other = store.truth(case) if version is None else drawings.file(drawings.get(version))
+    other = store.truth(case) if version is None else store.drawings(case).file(version)
     found, true = read_label(prediction), read_label(other)
     check_grids(found, true)
     a, b = found.data, true.data

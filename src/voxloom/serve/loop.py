@@ -84,6 +84,8 @@ def chosen_version(store: Store, name: str, kind: Kind) -> Version | None:
 def write_training_table(store: Store, path: Path, kind: Kind) -> int:
     """Write the table of all cases with a truth or a drawing; a drawing goes before the truth. How many drawings there are.
 
+    Test cases with a truth stay apart, drawn or not; those without one (nnU-Net's imagesTs) are learned from where people drew.
+
     Parameters
     ----------
     path : of the table; cells are paths relative to it.
@@ -100,7 +102,7 @@ def write_training_table(store: Store, path: Path, kind: Kind) -> int:
         answer = (
             store.drawings(name).file(version) if version is not None else true_file(store, case, kind, path.parent)
         )
-        if answer is None or case.split == "test":
+        if answer is None or (case.split == "test" and truth_known(store, name)):
             continue
         drawn += version is not None
         images = {

@@ -152,7 +152,10 @@ class Service:
         """
         if not is_safe(name):
             raise BadInput("the name has other signs than letters, digits, dots and dashes", "name", "Choose another")
-        seconds_of(budget)
+        try:
+            seconds_of(budget)
+        except ValueError as error:
+            raise BadInput(str(error), "budget", "Write 90s, 10m, 1h30m or 2d") from error
         infos = list(self.engine.runs.values())
         first = self.run(start) if start else None
         kind = kind_of_runs([first] if first else infos)

@@ -78,7 +78,7 @@ class Trainings:
         self._waiting: queue.Queue[tuple[str, bool] | None] = queue.Queue()
         self._process: subprocess.Popen[bytes] | None = None
         self._at_work: str | None = None
-        self._stopping = False
+        self._stopping = self._closing = False
         self._lock = threading.Lock()
         folder.mkdir(parents=True, exist_ok=True)
         self._take_up()
@@ -130,7 +130,7 @@ class Trainings:
         """Stop the training at work, so that it can be resumed, and no other begins."""
         self._waiting.put(None)
         with self._lock:
-            process, self._stopping = self._process, True
+            process, self._stopping, self._closing = self._process, True, True
             if process is not None:
                 process.send_signal(signal.SIGINT)
         if process is not None:
@@ -171,9 +171,9 @@ class Trainings:
                 self.board.cancel(job.id, "The service was stopped; it can be resumed")
 
     def _lead(self) -> None:
-        while (found := self._waiting.get()) is not None and not self._stopping:
+        while (found := self._waiting.get()) is not None:
             name, resume = found
-            if self.board.start(name):
+            if not self._closing and self.board.start(name):
                 self._train(name, resume)
 
     def _train(self, name: str, resume: bool) -> None:

@@ -50,6 +50,7 @@ TAKES_ANY = (
     "train --find-lr",
     "sweep",
     "export --to zip",
+    "serve",
 )
 
 

@@ -15,6 +15,7 @@ from tests.serve.conftest import Small
 from tests.serve.http.conftest import Served
 from voxloom.formats import read_label, read_volume, write_dicom_series, write_volume
 from voxloom.points import Point, read_points, write_points
+from voxloom.serve.engine import Order
 from voxloom.verbs.options import PredictOptions
 from voxloom.verbs.predict import predict
 from voxloom.volume import Volume
@@ -238,6 +239,14 @@ def test_readers_are_compared(served: Served, tmp_path: Path) -> None:
     assert pair["dice"]["median"] == pytest.approx(2 * 27 / (27 + 64))
     (points,) = [row for row in table["landmarks"] if {row["a"], row["b"]} == {"ben", "cleo"}]
     assert points["landmarks"][0]["mean_mm"] == pytest.approx(1.0)
+
+
+def test_results_of_jobs_have_names_in_the_place_of_paths(served: Served, small: Small, tmp_path: Path) -> None:
+    """Other faces of a service order predictions too, whose results are told as they are."""
+    job = served.service.engine.submit(Order("balls", (small.scan(0),), tmp_path / "out"))
+    ended = served.done({"id": job.id})
+    assert ended["result"]["files"] == {"scan6": "scan6.nii.gz"}
+    assert str(tmp_path) not in json.dumps(ended)
 
 
 def test_jobs_are_listed_and_cancelled(served: Served) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -106,6 +107,11 @@ def test_readers_are_blind_to_each_other(guarded: TestClient, served: Served, tm
         for form in (".nii.gz", ".nii.gz?as=csv"):
             address = f"/api/cases/new_0/annotations/{made[other]}{form}"
             assert guarded.get(address, headers=bearer(who)).status_code == 403
+        done = served.done(served.post("/predict", {"run": "balls", "case": "new_0"}))
+        assert done["state"] == "done"
+        address = "/api/cases/new_0/predictions/balls/difference.nii.gz?version="
+        assert guarded.get(f"{address}{made[who]}", headers=bearer(who)).status_code == 200
+        assert guarded.get(f"{address}{made[other]}", headers=bearer(who)).status_code == 403
     assert guarded.get(f"/api/cases/new_0/annotations/{made['ben']}.nii.gz", headers=bearer("prof")).status_code == 200
 
 
@@ -216,7 +222,7 @@ def test_uploads_and_bodies_are_limited(guarded: TestClient, service: Service) -
 def test_addresses_are_looked_up_and_never_opened(served: Served, name: str) -> None:
     for address in (
         f"/api/cases/{name}/image.nii.gz", f"/api/cases/new_0/predictions/{name}.nii.gz", f"/api/reports/{name}/",
-        f"/api/cases/new_0/predictions/balls/{name}.nii.gz", f"/api/jobs/1/files/{name}", f"/{name}",
+        f"/api/cases/new_0/predictions/balls/{name}.nii.gz", f"/api/jobs/1/files/{name}", f"/page/js/{name}/x",
         f"/api/cases/new_0/predictions/balls/activation.nii.gz?answer={name}", f"/api/next?strategy=rank&run={name}",
     ):  # fmt: skip
         found = served.client.get(address)
@@ -281,7 +287,7 @@ def test_an_unforeseen_error_tells_its_kind_alone(
 
 @pytest.mark.parametrize(
     ("line", "match"),
-    [("anna short", "fewer than"), ("anna " + "a" * 20 + " king", "no role"), ("a b c d", "is not NAME"), ("", "no token"),
+    [("anna short", "fewer than"), ("anna " + "a" * 20 + " king", "no role"), ("a b c d", "is not NAME"), ("# nobody", "no token"),
      ("an/na " + "a" * 20, "other signs"), ("anna " + "a" * 20 + "\nben " + "a" * 20, "one token")],
 )  # fmt: skip
 def test_token_files_that_are_wrong(tmp_path: Path, line: str, match: str) -> None:
@@ -323,11 +329,11 @@ def test_beyond_this_machine_tokens_and_tls_are_needed(
 
 
 def certificate(folder: Path) -> tuple[Path, Path]:
-    """A certificate for localhost."""
-    cert, key = folder / "cert.pem", folder / "key.pem"
-    line = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
-    subprocess.run([*line, "-keyout", str(key), "-out", str(cert)], check=True, capture_output=True)
-    return cert, key
+    """A copy of the certificate for localhost that the tests have, and of its key."""
+    made = folder / "cert.pem", folder / "key.pem"
+    for name, path in zip(("test-cert.pem", "test-key.pem"), made, strict=True):
+        shutil.copy(Path(__file__).parents[1] / name, path)
+    return made
 
 
 def test_half_a_certificate_is_refused(tmp_path: Path) -> None:

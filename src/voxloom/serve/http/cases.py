@@ -15,7 +15,16 @@ from starlette.datastructures import UploadFile
 from voxloom.files import read_json
 from voxloom.points import write_points
 from voxloom.serve.difference import difference_map
-from voxloom.serve.http.common import REFUSALS, Annotator, TheService, as_json, markups, nifti
+from voxloom.serve.http.common import (
+    REFUSALS,
+    Annotator,
+    ThePerson,
+    TheService,
+    as_json,
+    markups,
+    nifti,
+    visible_version,
+)
 from voxloom.serve.http.models import CaseAnswer, UploadAnswer
 from voxloom.serve.refusals import NotThere
 from voxloom.serve.scrub import names_of, scrubbed
@@ -155,14 +164,15 @@ def answer(case: str, run: str, service: TheService) -> JSONResponse:
 
 @router.get("/cases/{case}/predictions/{run}/{kind}.nii.gz", responses=_NIFTI)
 def prediction_map(
-    case: str, run: str, kind: str, service: TheService, answer: str = "", version: int | None = None
+    case: str, run: str, kind: str, service: TheService, person: ThePerson, answer: str = "", version: int | None = None
 ) -> Response:
     """A map beside a prediction: uncertainty, activation (of an answer), or difference from the truth or from a version.
 
     Values of the difference: 1 only predicted, 2 only in the truth, 3 another label.
     """
     if kind == "difference":
-        found = difference_map(service.store, case, _of_kind(service, case, run, "label"), version)
+        drawn = None if version is None else visible_version(service, case, version, person)
+        found = difference_map(service.store, case, _of_kind(service, case, run, "label"), drawn)
         return Response(found, media_type="application/gzip")
     return nifti(service.store.prediction_map(case, run, kind, answer), f"{case}_{run}_{kind}")
 

@@ -12,6 +12,7 @@ from voxloom.serve.http.models import ErrorAnswer
 from voxloom.serve.http.people import Person
 from voxloom.serve.refusals import NotAllowed
 from voxloom.serve.service import Service
+from voxloom.serve.store import Version
 
 #: Refusals that every end point may answer with.
 REFUSALS: dict[int | str, dict[str, Any]] = {
@@ -52,6 +53,14 @@ def leader(person: ThePerson) -> Person:
 
 Annotator = Annotated[Person, Depends(annotator)]
 Leader = Annotated[Person, Depends(leader)]
+
+
+def visible_version(service: Service, case: str, number: int, person: Person) -> Version:
+    """A version, where who asks may see it: their own, or all for who leads the study (NotAllowed otherwise)."""
+    found = service.store.drawings(case).get(number)
+    if found.author != person.name and not person.may("lead"):
+        raise NotAllowed("readers are blind to each other", "version", "Ask who leads the study")
+    return found
 
 
 def nifti(path: Path, name: str) -> FileResponse:

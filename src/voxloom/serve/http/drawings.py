@@ -13,7 +13,7 @@ from fastapi.responses import Response
 
 from voxloom.errors import BadInput
 from voxloom.serve.exports import export
-from voxloom.serve.http.common import REFUSALS, Annotator, ThePerson, TheService
+from voxloom.serve.http.common import REFUSALS, Annotator, ThePerson, TheService, visible_version
 from voxloom.serve.http.models import VersionAnswer
 from voxloom.serve.http.people import Person
 from voxloom.serve.refusals import NotAllowed, NotThere
@@ -131,12 +131,10 @@ def _answered(service: Service, case: str, found: Version, form: str) -> Respons
 
 
 def _own(service: Service, case: str, number: int, person: Person, kind: str) -> Version:
-    """A version of a kind, where who asks may see it: their own, or all for who leads the study."""
-    found = service.store.drawings(case).get(number)
+    """A version of a kind that who asks may see."""
+    found = visible_version(service, case, number, person)
     if found.kind != kind:
         raise NotThere(
             f"the version is of kind {found.kind}", "version", "Ask for .nii.gz of labels, .mrk.json of points"
         )
-    if found.author != person.name and not person.may("lead"):
-        raise NotAllowed("readers are blind to each other", "version", "Ask who leads the study")
     return found

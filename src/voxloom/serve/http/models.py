@@ -192,7 +192,7 @@ class JobAnswer(BaseModel):
         """What is told of a job: no path."""
         case = job.about.get("case")
         error = None if job.error is None else Error(**told_of_job(job.error, case))  # type: ignore[arg-type]
-        result: Mapping[str, Any] = plain({key: value for key, value in job.result.items() if key != "paths"})
+        result = plain({key: without_paths(value) for key, value in job.result.items() if key != "paths"})
         return cls(
             id=job.id,
             kind=job.kind,
@@ -262,6 +262,16 @@ class ChangedAnswer(BaseModel):
     """Whether something was still to be done."""
 
     changed: bool
+
+
+def without_paths(value: Any) -> Any:
+    """A result in which whole paths are the names of their files."""
+    if isinstance(value, Mapping):
+        return {key: without_paths(found) for key, found in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [without_paths(found) for found in value]
+    is_path = isinstance(value, str) and (value.startswith("/") or value[1:3] in (":\\", ":/"))
+    return value.replace("\\", "/").rsplit("/", 1)[-1] if is_path else value
 
 
 def can(person: Person) -> Can:

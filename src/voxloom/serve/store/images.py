@@ -31,6 +31,7 @@ class Images:
         self._lock = threading.Lock()
         self._at_work: dict[Path, threading.Lock] = {}
         self._headers: dict[tuple[str, str], Header] = {}
+        self._modalities: dict[tuple[str, str], str] = {}
 
     def channel(self, case: Case, number: int) -> Path:
         """A channel of a case (BadInput where it has none of that number, or it cannot be read)."""
@@ -57,6 +58,14 @@ class Images:
         if key not in self._headers:
             self._headers[key] = case.header()
         return self._headers[key]
+
+    def modality(self, case: Case) -> str:
+        """Modality as DICOM names it ("CT", "MR"), remembered; "" where the source is none."""
+        key = (case.id, signature(case))
+        if key not in self._modalities:
+            first = next(iter(case.image_files), None)
+            self._modalities[key] = "" if first is None else dicom_modality(first)
+        return self._modalities[key]
 
     def thumbnail(self, case: Case) -> Path:
         """A PNG of one slice: through most of the truth, or the middle one."""
@@ -91,6 +100,17 @@ def signature(case: Case) -> str:
         except OSError:
             digest.update(f"{path}\0gone\0".encode())
     return digest.hexdigest()[:10]
+
+
+def dicom_modality(path: Path) -> str:
+    """The modality that a DICOM file tells; "" for any other file."""
+    import pydicom
+    from pydicom.errors import InvalidDicomError
+
+    try:
+        return str(pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["Modality"]).get("Modality", ""))
+    except (InvalidDicomError, OSError):
+        return ""
 
 
 def write_thumbnail(case: Case, path: Path) -> None:

@@ -169,7 +169,7 @@ class Store:
         except BadInput as error:
             problem = error.what
         spacing = None if header is None else spacing_of(header.affine)
-        modality = "" if header is None else str(header.meta.get("modality", ""))
+        modality = "" if header is None else self.images.modality(case)
         return CaseInfo(
             id=name,
             channels=tuple(case.images),
