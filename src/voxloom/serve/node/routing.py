@@ -9,6 +9,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from voxloom.archive.batch import write_part
 from voxloom.archive.catalogue import told_by
@@ -17,7 +18,9 @@ from voxloom.archive.database import connect
 from voxloom.archive.read import DiskFile
 from voxloom.archive.views import SERIES_QUERY, instances_sql
 from voxloom.errors import BadInput
-from voxloom.serve.node.settings import Rule
+
+if TYPE_CHECKING:
+    from voxloom.serve.node.settings import Rule
 
 #: Kinds of objects that no run can see: what runs and readers made, and notes. A rule without conditions does not mean them.
 NO_SCANS = ("SEG", "RTSTRUCT", "RTPLAN", "RTRECORD", "SR", "PR", "KO", "DOC", "REG", "FID", "AU", "ANN", "M3D", "PLAN")
