@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +12,10 @@ import torch
 
 import voxloom as vx
 from tests.tasks.scans import write_scans
+from voxloom.cli.app import run as command
 from voxloom.errors import BadInput
 from voxloom.recipe.recipe import Recipe
+from voxloom.training.weights import FORMAT
 
 SMALL = {
     "device": "cpu",
@@ -128,3 +132,30 @@ def test_find_lr_shows_its_plot(run: vx.Run, tmp_path: Path) -> None:
     assert found.suggestion > 0
     assert found.plot.is_file()
     assert "data:image/png;base64," in found._repr_html_()
+
+
+def test_a_run_whose_data_set_moved_still_shows_it(run: vx.Run, sets: dict[str, Path], tmp_path: Path) -> None:
+    copy = tmp_path / "moved"
+    shutil.copytree(run.folder, copy / "run")
+    shutil.copytree(sets["segmentation"].parent, copy / "data", ignore=shutil.ignore_patterns("run", "cache"))
+    about = json.loads((copy / "run" / "data.json").read_text())
+    about["dataset"]["root"] = str(tmp_path / "gone")
+    (copy / "run" / "data.json").write_text(json.dumps(about))
+    with pytest.raises(BadInput, match="gone"):
+        vx.Run(copy / "run").show_results(tmp_path / "results.png")
+    picture = ["show", "results", str(copy / "run"), "-o", str(tmp_path / "results.png")]
+    assert command([*picture, "--data", str(copy / "data" / "cases.csv")]) == 0
+    assert (tmp_path / "results.png").is_file()
+
+
+def test_weights_of_a_later_voxloom_are_refused(run: vx.Run, tmp_path: Path) -> None:
+    shutil.copytree(run.folder, tmp_path / "run")
+    about = tmp_path / "run" / "fold_0" / "model.json"
+    known = json.loads(about.read_text())
+    assert known["format"] == FORMAT
+    about.write_text(json.dumps({**known, "format": FORMAT + 1}))
+    with pytest.raises(BadInput, match="later Voxloom.*Update Voxloom"):
+        _ = vx.Run(tmp_path / "run").network
+    del known["format"]  # as the first versions wrote it
+    about.write_text(json.dumps(known))
+    assert vx.Run(tmp_path / "run").network is not None
