@@ -90,10 +90,3 @@ def labelled_folder(small: Small, folder: Path) -> Path:
     with (folder / "cases.csv").open("w", newline="") as file:
         csv.writer(file).writerows([["case", "image_MR", "label", "split"], *rows])
     return folder
-
-
-@pytest.fixture(scope="module")
-def orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
-    """A real PACS on this machine, without any patient at first, for one file of tests."""
-    with running(tmp_path_factory.mktemp("orthanc")) as server:
-        yield server

@@ -35,9 +35,11 @@ def command(
         Optional[list[str]], typer.Argument(help="Keys of series as `list` shows them, or SeriesInstanceUIDs.")
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="Of retry: all dead letters.")] = False,
-    state: Annotated[
+    only: Annotated[
         Optional[str],
-        typer.Option(help="Of list: only this state (receiving, unmatched, ready, predicted, sent, dead, superseded)."),
+        typer.Option(
+            "--state", help="Of list: only this state (receiving, unmatched, ready, predicted, sent, dead, superseded)."
+        ),
     ] = None,
     aet: Annotated[str, typer.Option(help="Of check: the node's AE title.")] = "VOXLOOM",
     json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
@@ -51,7 +53,7 @@ def command(
     queue = _queue_of(place)
     rows = rows_of(queue)
     if action is Action.list:
-        rows = [row for row in rows if state in (None, row.state)]
+        rows = [row for row in rows if only in (None, row.state)]
         if not json_output:
             output.table(_table(rows), title=f"{len(rows)} in the queue")
         dead = any(row.state == "dead" for row in rows)
