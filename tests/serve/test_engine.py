@@ -18,7 +18,7 @@ from tests.serve.slow import EndlessOptions, RefusedOptions
 from voxloom.errors import BadInput
 from voxloom.formats import read_volume
 from voxloom.run.listener import Listener
-from voxloom.serve.engine import Engine, ExplainOrder, Order, RankOrder
+from voxloom.serve.engine import Engine, Order
 from voxloom.serve.jobs import REMEMBERED, Board, Job
 from voxloom.serve.orders import WarmOrder
 from voxloom.serve.worker import Shelf, attempt
@@ -124,19 +124,6 @@ def test_unknown_runs_and_jobs_are_refused(engine: Engine, tmp_path: Path) -> No
             ask("ffff")
     with pytest.raises(BadInput, match="not a run"):
         Engine({"none": tmp_path})
-
-
-def test_ranking_and_explaining_are_orders_too(engine: Engine, small: Small, tmp_path: Path) -> None:
-    scans = tuple((f"case {n}", (small.scan(n),)) for n in (0, 1))
-    ranked = engine.submit(RankOrder("balls", scans, tmp_path / "rank.csv"))
-    explained = engine.submit(ExplainOrder("balls", (small.scan(0),), tmp_path / "maps"))
-    rows = engine.wait(ranked.id, WAIT).result["rows"]
-    assert sorted(row["case"] for row in rows) == ["case 0", "case 1"]
-    assert [row["rank"] for row in rows] == [1, 2]
-    assert (tmp_path / "rank.csv").is_file()
-    done = engine.wait(explained.id, WAIT)
-    assert done.state == "done", done
-    assert {row["answer"] for row in done.result["maps"]} == {"bright", "dark"}
 
 
 def test_networks_stay_open_until_others_are_used(small: Small, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from voxloom.dataset import Labels
 from voxloom.errors import BadInput
 from voxloom.evaluation.folders import find_labels
 from voxloom.formats import read_label
+from voxloom.formats.dicom.results import Author, Segment, open_source, shipped, write_seg
 from voxloom.points import read_points, write_points
 from voxloom.serve.store import Store, Version
 
@@ -31,7 +32,7 @@ def export(store: Store, case: str, version: Version, form: str, labels: Labels 
 
     Parameters
     ----------
-    form : "nifti" or "csv" (volumes) of a label map; "mrk.json" or "csv" (positions in RAS mm) of points.
+    form : "nifti", "csv" (volumes) or, of a DICOM series, "seg" of a label map; "mrk.json" or "csv" (positions in RAS mm) of points.
     labels : names of the values; None names them by value.
 
     Raises
@@ -43,6 +44,7 @@ def export(store: Store, case: str, version: Version, form: str, labels: Labels 
         ways = {
             "nifti": lambda path: Export(path.read_bytes(), "application/gzip", ".nii.gz"),
             "csv": lambda path: Export(volumes_csv(path, case, labels), "text/csv", ".csv"),
+            "seg": lambda path: Export(seg_bytes(store, case, version, path, labels), "application/dicom", ".seg.dcm"),
         }
     else:
         ways = {
@@ -52,6 +54,25 @@ def export(store: Store, case: str, version: Version, form: str, labels: Labels 
     if form not in ways:
         raise BadInput(f"a drawing of kind {version.kind} is not exported as {form!r}", "as", f"Take {', '.join(ways)}")
     return ways[form](store.drawings(case).file(version))
+
+
+def seg_bytes(store: Store, case: str, version: Version, path: Path, labels: Labels | None) -> bytes:
+    """A DICOM SEG of the series that the case is, by the hand of the version's author.
+
+    Raises
+    ------
+    BadInput : the case is no DICOM series, or a value has no label.
+    """
+    series = store.series(case)
+    if series is None:
+        raise BadInput("only a DICOM series has a DICOM SEG", "as", "Take nifti")
+    source, table, named = open_source(series), shipped(), labels or find_labels({case: path})
+    pairs = zip(named.names, named.written_values, strict=True)
+    segments = [Segment(value, name, table.meaning(name)) for name, value in pairs]
+    author = Author(version.author or "reader", by_hand=True)
+    with tempfile.TemporaryDirectory() as folder:
+        mask = source.fitted(read_label(path))
+        return write_seg(mask, segments, source, Path(folder) / "drawing.seg.dcm", author).read_bytes()
 
 
 def volumes_csv(path: Path, case: str, labels: Labels | None) -> bytes:

@@ -90,9 +90,7 @@ class Service:
             raise BadInput("only a DICOM series has DICOM results", "formats", "Leave the formats out")
         inputs = (series,) if formats and series is not None else self._linked(case, scratch / "in")
         ending = ".nii.gz" if info.labels else ".mrk.json" if info.landmarks else None
-        if formats:
-            raise BadInput("DICOM results are not made yet", "formats", "Leave the formats out")
-        options = PredictOptions(ending=ending, tta=tta)
+        options = PredictOptions(ending=ending, tta=tta, formats=tuple(formats))
         order = Order(run, inputs, scratch / "out", options, unsure=uncertainty)
 
         def keep(result: Mapping[str, Any]) -> dict[str, Any]:
@@ -212,7 +210,8 @@ class Service:
 
     def _keep_prediction(self, case: str, info: RunInfo, scratch: Path, result: Mapping[str, Any]) -> dict[str, Any]:
         """Put what was predicted into the store; DICOM results stay for whoever asked."""
-        (written,) = (Path(path) for path in result["files"].values())
+        ((scan, found),) = result["files"].items()
+        written = Path(found)
         if not info.labels and not info.landmarks:
             written = written.rename(written.with_name("scan.answer.json"))
         maps = [Path(path) for path in result["beside"] if str(path).endswith(_SHOWN_MAP)]
@@ -222,7 +221,7 @@ class Service:
             seconds=next(iter(result["seconds"]), None), quality=judged[0] if judged else None,
             uncertainty=maps[0] if maps else None,
         )  # fmt: skip
-        files = {path.name: path for path in map(Path, result["dicom"])}
+        files = {path.name.replace(scan, case, 1): path for path in map(Path, result["dicom"])}
         if not files:
             shutil.rmtree(scratch, ignore_errors=True)
         told = {

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pydicom
 import pytest
 
 from tests.serve.conftest import Small
@@ -16,6 +17,8 @@ from tests.serve.http.conftest import Served
 from voxloom.formats import read_label, read_volume, write_dicom_series, write_volume
 from voxloom.points import Point, read_points, write_points
 from voxloom.serve.engine import Order
+from voxloom.serve.http.runs import FORMATS
+from voxloom.verbs import dicom_results
 from voxloom.verbs.options import PredictOptions
 from voxloom.verbs.predict import predict
 from voxloom.volume import Volume
@@ -135,8 +138,27 @@ def test_a_dicom_series_is_uploaded_file_by_file(served: Served, small: Small, t
     assert "DOE" not in json.dumps(case)
     found = served.client.get(f"/api/cases/{case['id']}/image.nii.gz")
     assert b"DOE" not in found.content
-    done = served.done(served.post("/predict", {"run": "balls", "case": case["id"]}))
-    assert done["state"] == "done", done
+    done = served.done(served.post("/predict", {"run": "balls", "case": case["id"], "formats": ["seg"]}))
+    assert done["result"]["files"] == [f"{case['id']}.seg.dcm"], done
+    sent = served.client.get(f"/api/jobs/{done['id']}/files/{case['id']}.seg.dcm")
+    predicted = pydicom.dcmread(io.BytesIO(sent.content))
+    assert (predicted.Modality, predicted.PatientName) == ("SEG", "DOE^JANE")
+    mask = served.volume(f"/cases/{case['id']}/predictions/balls.nii.gz", tmp_path).data
+    assert predicted.pixel_array.sum() == (mask != 0).sum()
+
+    version = served.draw(case["id"], tmp_path, author="anna")["version"]
+    drawn = pydicom.dcmread(
+        io.BytesIO(served.client.get(f"/api/cases/{case['id']}/annotations/{version}.nii.gz?as=seg").content)
+    )
+    assert drawn.pixel_array.sum() == 27
+    assert [segment.SegmentLabel for segment in drawn.SegmentSequence] == ["bright", "dark"]
+    assert drawn.SegmentSequence[0].SegmentAlgorithmType == "MANUAL"
+    nifti = served.draw("new_0", tmp_path, author="anna")["version"]
+    served.get(f"/cases/new_0/annotations/{nifti}.nii.gz?as=seg", 400)
+
+
+def test_the_formats_that_are_offered_are_those_that_there_are() -> None:
+    assert set(dicom_results.FORMATS) <= set(FORMATS)
 
 
 def test_a_bad_scan_of_a_job_is_told_without_its_path(served: Served, small: Small, tmp_path: Path) -> None:

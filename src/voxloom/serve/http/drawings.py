@@ -111,7 +111,7 @@ def named_by_content(sent: Path) -> Path:
 def label_map(
     case: str, version: int, service: TheService, person: ThePerson, form: str = Query("nifti", alias="as")
 ) -> Response:
-    """The label map of a version; ``as`` nifti or csv (volumes)."""
+    """The label map of a version; ``as`` nifti, csv (volumes) or, of a DICOM series, seg."""
     return _answered(service, case, _own(service, case, version, person, "label"), form)
 
 

@@ -71,7 +71,7 @@ def file(job: str, name: str, service: TheService) -> FileResponse:
     """A file of a job that is done, e.g. a DICOM result."""
     path = service.file(job, name)
     media = "application/dicom" if path.suffix == ".dcm" else "application/octet-stream"
-    return FileResponse(path, media_type=media, filename=path.name)
+    return FileResponse(path, media_type=media, filename=name)
 
 
 @router.get("/jobs/{job}/log")
