@@ -84,6 +84,17 @@ def test_a_folder_of_scans_is_served_and_only_read(store: Store, tmp_path: Path)
         Store.of(tmp_path / "scans", tmp_path / "scans")
 
 
+def test_true_points_of_a_data_set_are_known(tmp_path: Path) -> None:
+    write_volume(scan(), tmp_path / "set" / "a.nii.gz")
+    write_points([Point("L1", "left", (1.0, 2, 3))], tmp_path / "set" / "a.mrk.json")
+    (tmp_path / "set" / "cases.csv").write_text("case,image,points\na,a.nii.gz,a.mrk.json\n")
+    served = Store.of(tmp_path / "set")
+    assert served.info("a").truth
+    assert [point.name for point in served.true_points("a")] == ["L1"]
+    with pytest.raises(NotThere, match="no true label map"):
+        served.truth("a")
+
+
 def test_a_scan_that_changed_is_copied_anew(store: Store, tmp_path: Path) -> None:
     first = store.ids()[0]
     old = store.image(first)

@@ -180,8 +180,9 @@ def test_drawings_are_versions(served: Served, predicted: dict[str, Any], tmp_pa
     assert [version["version"] for version in shown][-2:] == [first["version"], second["version"]]
     label = served.volume(f"/cases/new_0/annotations/{first['version']}.nii.gz", tmp_path)
     assert int((label.data == 3).sum()) == 27
-    again = served.volume(f"/cases/new_0/annotations/{first['version']}.nii.gz?as=nifti", tmp_path)
-    assert np.array_equal(again.data, label.data)
+    for form in (".nii.gz?as=nifti", "?as=nifti", ""):
+        again = served.volume(f"/cases/new_0/annotations/{first['version']}{form}", tmp_path)
+        assert np.array_equal(again.data, label.data)
     table = served.client.get(f"/api/cases/new_0/annotations/{first['version']}.nii.gz?as=csv").text
     (bright, dark) = csv.DictReader(io.StringIO(table))
     assert (bright["label"], bright["voxels"], dark["voxels"]) == ("bright", "27", "0")
@@ -214,9 +215,7 @@ def test_points_are_versions_too(served: Served, tmp_path: Path) -> None:
     )
     assert read_points(tmp_path / "q.mrk.json") == tuple(points)
     rows = list(
-        csv.DictReader(
-            io.StringIO(served.client.get(f"/api/cases/new_0/annotations/{made['version']}.mrk.json?as=csv").text)
-        )
+        csv.DictReader(io.StringIO(served.client.get(f"/api/cases/new_0/annotations/{made['version']}?as=csv").text))
     )
     assert [(row["case"], row["name"], float(row["y"])) for row in rows] == [
         ("new_0", "L1", 2.5), ("new_0", "L1", 3.5), ("new_0", "L2", 5.0)
@@ -241,6 +240,23 @@ def test_bad_drawings_are_refused(served: Served, body: bytes, query: str) -> No
     assert set(found.json()["error"]) == {"what", "where", "fix"}
     assert served.get("/cases/labelled_1/annotations?all=1") == before
     assert not list((served.service.store.state / "jobs").glob("drawing*"))
+
+
+def test_predicted_points_and_answers(served: Served, tmp_path: Path) -> None:
+    """What runs on points and on classes predict is kept and told in their own kinds."""
+    store = served.service.store
+    marks = [Point("L1", "left", (1.0, 2.0, 3.0), 0.5)]
+    (tmp_path / "scan.answer.json").write_text('{"prediction": "many", "probabilities": {"few": 0.25, "many": 0.75}}')
+    store.keep_prediction("new_0", "marks", write_points(marks, tmp_path / "scan.mrk.json"), weights="a", labels=None)
+    expected = {"dice": 0.9, "bound": 0.8}
+    store.keep_prediction("new_0", "kinds", tmp_path / "scan.answer.json", weights="b", labels=None, quality=expected)
+    (tmp_path / "p.mrk.json").write_bytes(served.client.get("/api/cases/new_0/predictions/marks.mrk.json").content)
+    assert [(mark.name, mark.position) for mark in read_points(tmp_path / "p.mrk.json")] == [("L1", (1.0, 2.0, 3.0))]
+    assert served.get("/cases/new_0/answer/kinds")["probabilities"]["many"] == 0.75
+    served.get("/cases/new_0/predictions/marks.nii.gz", 404)
+    case = served.get("/cases/new_0")
+    assert {"marks", "kinds"} <= set(case["predicted"])
+    assert case["quality"] == {"kinds": expected}
 
 
 def test_readers_are_compared(served: Served, tmp_path: Path) -> None:

@@ -104,7 +104,7 @@ def test_readers_are_blind_to_each_other(guarded: TestClient, served: Served, tm
     for who, other in (("anna", "ben"), ("ben", "anna")):
         shown = guarded.get(f"/api/cases/new_0/annotations?author={other}", headers=bearer(who)).json()
         assert {version["author"] for version in shown} == {who}
-        for form in (".nii.gz", ".nii.gz?as=csv"):
+        for form in (".nii.gz", ".nii.gz?as=csv", "", "?as=csv"):
             address = f"/api/cases/new_0/annotations/{made[other]}{form}"
             assert guarded.get(address, headers=bearer(who)).status_code == 403
         done = served.done(served.post("/predict", {"run": "balls", "case": "new_0"}))

@@ -134,7 +134,7 @@ def truth(case: str, service: TheService) -> FileResponse:
     return nifti(service.store.truth(case), f"{case}_truth")
 
 
-@router.get("/cases/{case}/points.mrk.json")
+@router.get("/cases/{case}/truth.mrk.json")
 def true_points(case: str, service: TheService) -> Response:
     """The true points, as 3D Slicer reads them."""
     points = service.store.true_points(case)

@@ -123,6 +123,15 @@ def points(
     return _answered(service, case, _own(service, case, version, person, "points"), form)
 
 
+@router.get("/{version}", response_class=Response)
+def exported(
+    case: str, version: int, service: TheService, person: ThePerson, form: str = Query("", alias="as")
+) -> Response:
+    """A version in any format that its kind has; ``as`` left out takes it as it was saved."""
+    found = visible_version(service, case, version, person)
+    return _answered(service, case, found, form or ("nifti" if found.kind == "label" else "mrk.json"))
+
+
 def _answered(service: Service, case: str, found: Version, form: str) -> Response:
     """A version in a format, as a file of ours."""
     made = export(service.store, case, found, form, service.labels())

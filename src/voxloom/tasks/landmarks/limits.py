@@ -10,7 +10,7 @@ CANNOT = {
     "predict --uncertainty": "write maps of uncertainty; its points carry a confidence each",
     "evaluate --metrics": "be measured by metrics of label maps; its summary has every figure there is",
     **dict.fromkeys(
-        (f"predict --format {name}" for name in ("seg", "seg-labelmap", "seg-fractional")),
+        (f"predict --format {name}" for name in ("seg", "seg-labelmap", "seg-fractional", "rtstruct")),
         "outline anything; its points go into a report: --format sr",
     ),
     **dict.fromkeys(

@@ -11,7 +11,7 @@ CANNOT = {
     "predict --cutouts": "cut volumes out around points",
     "evaluate --metrics": "be measured by other metrics of label maps; its summary has every figure there is",
     **dict.fromkeys(
-        (f"predict --format {name}" for name in ("seg", "seg-labelmap", "seg-fractional")),
+        (f"predict --format {name}" for name in ("seg", "seg-labelmap", "seg-fractional", "rtstruct")),
         "outline anything; its answers go into a report: --format sr",
     ),
     "show slices": "be drawn slice by slice by Dice; draw whole cases: show results",
