@@ -42,10 +42,12 @@ def command(
     ] = None,
     token_file: Annotated[
         Optional[Path],
-        typer.Option(help="Who may use it: a line NAME TOKEN [view, annotate or lead] per person, chmod 600."),
+        typer.Option(
+            "--token-file", help="Who may use it: a line NAME TOKEN [view, annotate or lead] per person, chmod 600."
+        ),
     ] = None,
-    tls_cert: Annotated[Optional[Path], typer.Option(help="Certificate (PEM) for HTTPS.")] = None,
-    tls_key: Annotated[Optional[Path], typer.Option(help="Its key (PEM).")] = None,
+    tls_cert: Annotated[Optional[Path], typer.Option("--tls-cert", help="Certificate (PEM) for HTTPS.")] = None,
+    tls_key: Annotated[Optional[Path], typer.Option("--tls-key", help="Its key (PEM).")] = None,
     insecure: Annotated[
         bool, typer.Option("--insecure", help="Listen beyond this machine without TLS all the same.")
     ] = False,

@@ -13,6 +13,7 @@ from typing import Literal
 
 from voxloom.errors import BadInput
 from voxloom.evaluation.further import FURTHER
+from voxloom.evaluation.measures import PROBABLE
 from voxloom.evaluation.metrics import METRICS
 
 Goal = Literal["max", "min"]
@@ -46,7 +47,12 @@ MASK_SCORES: dict[str, Score] = {
     **_scores("", None, "objects_prediction", "objects_truth"),
 }
 assert tuple(MASK_SCORES) == METRICS, "every metric has a unit and a direction"
-MASK_SCORES |= {name: Score(name, metric.unit, metric.goal) for name, metric in FURTHER.items()}
+#: Those that have to be asked for, and stand in tables only then.
+ASKED: dict[str, Score] = {
+    **{name: Score(name, metric.unit, metric.goal) for name, metric in FURTHER.items()},
+    **{name: Score(name, metric.unit, metric.goal) for name, metric in PROBABLE.items()},
+}
+MASK_SCORES |= ASKED
 
 #: Figures over cases that a metric has (``voxloom.evaluation.summary``); None: as good as the metric itself.
 FIGURES: dict[str, Goal | Literal["none"] | None] = {
