@@ -183,3 +183,25 @@ def test_a_patient_column_joins_bids_subjects(tmp_path: Path, nifti: Make) -> No
     assert [(c.patient, c.group) for c in data] == [("p", "1.10"), ("p", "1.1"), ("sub-03", None)]
     assert "no row for sub-03" in data.summary()
     assert "participant_id: subject; patient: patient; group: group" in data.summary()
+
+
+def test_a_column_without_a_value_is_told(scans: Path) -> None:
+    rows = [",,", ",,  ", ",,", ",NA,", ",,", ",nan,"]
+    data = Dataset(table(scans, "Patient,age,", rows))
+    assert data.notes == ("2 columns are empty, and not used: Patient, age",)  # not the column that a last comma makes
+    assert "Patient, age" in data.summary()
+    alone = Dataset(table(scans, "site,age", [f"A,{'' if n else 7}" for n in range(6)]))
+    assert alone.notes == ()
+    (scans / "u.csv").write_text("case,note\na,\nb,\n")
+    assert read_table(scans / "u.csv").empty == ("note",)
+
+
+def test_an_empty_column_of_a_typed_or_joined_table_is_told(scans: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    files = {"case": [f"c{n}" for n in range(6)], "image": [f"i{n}.nii.gz" for n in range(6)]}
+    pq.write_table(pa.table({**files, "group": pa.array([None] * 6, pa.string())}), scans / "t.parquet")
+    assert Dataset(scans / "t.parquet").notes == ("the column group is empty, and not used",)
+    table(scans, "site", ["A"] * 6, "cases.csv")
+    assert read_table(scans / "cases.csv").empty == ()

@@ -56,6 +56,15 @@ def called(columns: Iterable[str], names: Sequence[str]) -> list[str]:
     return sorted(found, key=lambda column: (column != names[0], names.index(plain(column))))
 
 
+class Rows(list[dict[str, Any]]):
+    """Rows of a table, and ``empty``: its named columns without a filled cell, which no row can show."""
+
+    def __init__(self, rows: Iterable[dict[str, Any]], columns: Iterable[str]) -> None:
+        super().__init__(rows)
+        filled = {name for row in self for name in row}
+        self.empty: tuple[str, ...] = tuple(name for name in columns if name not in filled)
+
+
 @dataclass(frozen=True)
 class Roles:
     """The columns that have a meaning, None where there is none; ``notes`` say what a reader should know."""
@@ -101,9 +110,17 @@ def find_roles(rows: Sequence[Mapping[str, Any]], where: Path | None, taken: Col
         for column in columns
         if column not in splits and _all_splits(rows, column)
     ]
-    return Roles(
-        patient, group, split, target, fold, (*notes, *_patient_notes(rows, patient), *_odd_ids(rows, columns))
-    )
+    told = (*notes, *_patient_notes(rows, patient), *_odd_ids(rows, columns), *_empty_notes(rows))
+    return Roles(patient, group, split, target, fold, told)
+
+
+def _empty_notes(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A note on the columns of a table that hold nothing; among them one may be meant to say who was scanned."""
+    empty = rows.empty if isinstance(rows, Rows) else ()
+    if not empty:
+        return []
+    one = f"the column {empty[0]} is empty, and not used"
+    return [one if len(empty) == 1 else f"{len(empty)} columns are empty, and not used: {', '.join(empty)}"]
 
 
 def _only(

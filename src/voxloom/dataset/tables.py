@@ -22,6 +22,7 @@ from voxloom.dataset.columns import (
     SPLITS,
     Meanings,
     Roles,
+    Rows,
     called,
     find_roles,
     holds_names,
@@ -35,7 +36,7 @@ TABLE_ENDINGS = (".csv", ".tsv", ".parquet")
 Row = dict[str, Any]
 
 
-def read_table(path: str | Path) -> list[Row]:
+def read_table(path: str | Path) -> Rows:
     """Rows of a .csv, .tsv or .parquet file; empty cells are left out.
 
     Cells become int, float or text. Numbers turn into text as they were written (``voxloom.dataset.written``), and the cells of
@@ -64,7 +65,7 @@ def write_table(path: str | Path, columns: Sequence[str], rows: Iterable[Mapping
     return Path(path)
 
 
-def _text(path: Path) -> list[Row]:
+def _text(path: Path) -> Rows:
     with path.open(encoding="utf-8-sig", newline="") as f:
         first = f.readline()
         delimiter = max("\t;,", key=first.count)
@@ -75,13 +76,14 @@ def _text(path: Path) -> list[Row]:
     for number, line in enumerate(lines, start=2):
         if any(line[len(header) :]):
             raise BadInput(f"row {number} has {len(line)} cells, the header {len(header)}", path, "Correct the row")
+    named = [name for name in header if name]
     header = [name or f"column {n}" for n, name in enumerate(header, start=1)]
     if repeated := sorted({name for name in header if header.count(name) > 1}):
         raise BadInput(f"two columns are named {', '.join(repeated)}", path, "Rename one of them")
     columns = {
         name: _typed(name, [line[n] if n < len(line) else "" for line in lines]) for n, name in enumerate(header)
     }
-    return [_row_of(columns, n) for n in range(len(lines))]
+    return Rows((_row_of(columns, n) for n in range(len(lines))), named)
 
 
 def _row_of(columns: Mapping[str, Sequence[Any]], number: int) -> Row:
@@ -102,17 +104,19 @@ def _value(cell: str) -> int | float | str:
     return cell if number is None else number
 
 
-def _parquet(path: Path) -> list[Row]:
+def _parquet(path: Path) -> Rows:
     import pyarrow.parquet as pq
     from pyarrow import ArrowException
 
     try:
-        rows = pq.read_table(path).to_pylist()
+        read = pq.read_table(path)
+        rows = read.to_pylist()
     except ArrowException as e:
         raise ValueError(e) from e
-    return [
+    kept = (
         {str(k): _name_of(v) if holds_names(str(k)) else v for k, v in row.items() if not _nothing(v)} for row in rows
-    ]
+    )
+    return Rows(kept, map(str, read.column_names))
 
 
 def _nothing(cell: Any) -> bool:

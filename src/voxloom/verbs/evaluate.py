@@ -16,6 +16,7 @@ from voxloom.dataset.leaks import describe_case
 from voxloom.errors import BadInput
 from voxloom.files import plain, write_json, write_text
 from voxloom.progress import Progress
+from voxloom.run.cases import other_set
 from voxloom.run.guard import refuse_leak
 from voxloom.run.run import Run
 from voxloom.tasks.predicted import ROOT
@@ -126,7 +127,7 @@ def evaluate_run(
     task = task_of(run)
     if data is None:
         return held_out_evaluation(run, task, out)
-    dataset = (data if isinstance(data, Dataset) else Dataset(data)).with_series(run.recipe.data.series)
+    dataset = other_set(run, data)
     test = annotated_test(task, dataset)
     if not test:
         raise BadInput(f"no case with {task.needed} to evaluate on", dataset.root, task.remedy)

@@ -19,7 +19,7 @@ from voxloom.formats.dicom.frame import Frame
 ECHO_TOLERANCE_MS = 0.1
 #: Direction cosines closer than this are one direction.
 DIRECTION_TOLERANCE = 1e-3
-_CHOOSE = "Choose one: predict --series NAME, or train --set data.series=NAME (UID, number or description)"
+_CHOOSE = "Choose one: --series NAME, or train --set data.series=NAME (UID, number or description)"
 _ONE = "Give the files of one series, or a folder that holds only these"
 
 
