@@ -224,7 +224,9 @@ def network_settings(values: Mapping[str, Any]) -> AnyNetworkSettings:
     ------
     pydantic.ValidationError : a key or value does not fit.
     """
-    return _BY_KIND.validate_python({"kind": "unet", **values})
+    named = {"kind": "unet", **values}
+    family = network_kinds().get(str(named["kind"]))
+    return _BY_KIND.validate_python(named) if family is None else family.model_validate(named)
 
 
 def fill_network(planned: NetworkSettings, given: Mapping[str, Any]) -> dict[str, Any]:

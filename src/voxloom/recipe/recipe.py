@@ -321,6 +321,15 @@ def section_models(task: str | None = None) -> dict[str, type[BaseModel]]:
     }
 
 
+def section_of(error: ValidationError) -> str:
+    """The recipe section that a settings class refused; "" for what is none."""
+    from voxloom.networks import network_kinds
+
+    networks = {family.__name__: "network" for family in network_kinds().values()}
+    known = {model.__name__: section for section, model in section_models().items()}
+    return {**known, **networks}.get(error.title, "")
+
+
 def default_network(values: Mapping[str, Any]) -> str:
     """The kind of network that a recipe without ``network.kind`` means."""
     named = values.get("task") or next((section for section in OWN_SECTIONS if values.get(section)), None)

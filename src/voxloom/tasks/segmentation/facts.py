@@ -19,7 +19,7 @@ from voxloom.dataset.inspect import Fingerprint, ras_order
 from voxloom.errors import BadInput
 from voxloom.networks import AnyNetworkSettings, NetworkSettings, fill_network, network_kinds, network_settings
 from voxloom.recipe.keys import as_bad_input
-from voxloom.recipe.recipe import PLANNED, Recipe
+from voxloom.recipe.recipe import PLANNED, Recipe, section_of
 from voxloom.training.grid_plan import Spacing
 from voxloom.training.planner import DataFacts, Plan, StepTimer, Wishes, build_plan
 from voxloom.training.settings import USUAL_RATES, TrainingSettings
@@ -88,7 +88,8 @@ def complete(
     try:
         return _completed(recipe, facts, device, seconds, time_step)
     except ValidationError as error:
-        raise as_bad_input(error, "", f"recipe {recipe.name}, together with what the planner chose") from error
+        where = f"recipe {recipe.name}, together with what the planner chose"
+        raise as_bad_input(error, section_of(error), where) from error
 
 
 def _completed(
