@@ -30,7 +30,7 @@ def broken_cases(found: Fingerprint) -> Iterator[Problem]:
         if len(cases) == 1:
             yield Problem("error", cases[0].id, str(cases[0].problem), fix, ids)
         else:
-            yield Problem("error", None, f"{counted(len(cases))} with {reason}: {name_cases(ids)}", fix, ids)
+            yield Problem("error", None, f"in {counted(len(cases))} ({name_cases(ids)}): {reason}", fix, ids)
 
 
 def _reason(problem: str) -> str:
