@@ -6,7 +6,7 @@ After Metrics Reloaded (Maier-Hein, Reinke et al., Nature Methods 2024, 21:195).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -14,8 +14,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from voxloom.errors import BadInput
 from voxloom.evaluation.lesions import LesionMatch, MatchRule, match_lesions
 from voxloom.evaluation.surface import Mask, Spacing, SurfaceDistances, distance_to, surface
+from voxloom.own import is_own, own_part
 
 Goal = Literal["max", "min"]
 
@@ -198,3 +200,33 @@ FURTHER: dict[str, Further] = {
         lambda pair: pair.lesions.panoptic_quality,
     ),
 }
+
+
+#: Entry points under which packages offer metrics.
+OWN_METRICS = "voxloom.metrics"
+
+
+def further_named(name: str) -> Further:
+    """The metric of a name: one of ``FURTHER``, or a :class:`Further` of another package (``package.module:OBJECT``).
+
+    Raises
+    ------
+    BadInput : there is none, or the object of another package is something else.
+    """
+    if name in FURTHER:
+        return FURTHER[name]
+    if not is_own(name, OWN_METRICS):
+        known = ", ".join(FURTHER)
+        raise BadInput(
+            f"there is no metric {name!r}", "`evaluate.metrics`", f"Choose of {known}; or package.module:OBJECT"
+        )
+    found = own_part(name, OWN_METRICS, "evaluate.metrics")
+    if not isinstance(found, Further):
+        raise BadInput(f"{name} is not a voxloom.evaluation.further.Further", "`evaluate.metrics`", "Make it one")
+    return found
+
+
+def further_in(names: Iterable[str]) -> list[str]:
+    """Those that are further metrics: Voxloom's in their own order, then those of other packages."""
+    given = list(names)
+    return [*(name for name in FURTHER if name in given), *(name for name in given if is_own(name, OWN_METRICS))]

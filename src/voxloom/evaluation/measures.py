@@ -10,7 +10,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from voxloom.errors import BadInput
-from voxloom.evaluation.further import FURTHER
+from voxloom.evaluation.further import FURTHER, OWN_METRICS, further_named
+from voxloom.own import is_own
 
 Empty = Literal["convention", "left_out", "penalty"]
 #: The rule for empty masks, in words for tables.
@@ -26,7 +27,7 @@ class Measures(BaseModel):
 
     Parameters
     ----------
-    metrics : further metrics beside the usual ones, names of ``FURTHER``.
+    metrics : further metrics beside the usual ones: names of ``FURTHER``, or ``package.module:OBJECT`` of another package.
     hd95 : "directed", the larger of the two directed 95th percentiles (Metrics Reloaded, MONAI); or "pooled", the percentile of the
         distances of both directions together (MedPy, nnU-Net v1). They differ where the surfaces differ in size.
     empty : the rule for empty masks (``EMPTY_RULES``).
@@ -50,8 +51,9 @@ class Measures(BaseModel):
     @classmethod
     def _known(cls, metrics: tuple[str, ...]) -> tuple[str, ...]:
         for name in metrics:
-            if name not in FURTHER:
-                raise ValueError(f"no metric {name!r}; choose of {', '.join(FURTHER)}")
+            if name not in FURTHER and not is_own(name, OWN_METRICS):
+                raise ValueError(f"no metric {name!r}; choose of {', '.join(FURTHER)}, or name package.module:OBJECT")
+            further_named(name)
         return metrics
 
     def tolerance(self, label: str) -> float:
@@ -77,7 +79,7 @@ class Measures(BaseModel):
         return told
 
     def _definition(self, name: str) -> str:
-        text = FURTHER[name].what
+        text = further_named(name).what
         if name in ("nsd", "boundary_iou"):
             text += f" (tolerance {self.tolerance_mm} mm)"
         if name == "f_beta":

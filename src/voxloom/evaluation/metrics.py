@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from voxloom.connected import connected
-from voxloom.evaluation.further import FURTHER, MaskPair
+from voxloom.evaluation.further import MaskPair, further_named
 from voxloom.evaluation.lesions import MatchRule
 from voxloom.evaluation.measures import USUAL, Measures
 from voxloom.evaluation.surface import Mask, Spacing, common_box, flat_axes
@@ -159,7 +159,7 @@ def mask_metrics(
 
 def _further(name: str, pair: MaskPair, kind: Kind, far: float) -> float:
     """A further metric, by its own values where a mask is empty."""
-    metric = FURTHER[name]
+    metric = further_named(name)
     if kind == "ok":
         return float(metric.compute(pair))
     if kind != "both_empty" and name in ("lesion_recall", "lesion_precision"):

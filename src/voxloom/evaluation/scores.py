@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Literal
 
 from voxloom.errors import BadInput
-from voxloom.evaluation.further import FURTHER
+from voxloom.evaluation.further import FURTHER, OWN_METRICS, further_named
 from voxloom.evaluation.metrics import METRICS
+from voxloom.own import is_own
 
 Goal = Literal["max", "min"]
 
@@ -82,6 +83,19 @@ LOSSES = ("train_loss", "val_loss")
 _FURTHER: dict[str, Score] = {**_scores("", "min", *LOSSES, "sd_cases", "sd_folds"), **_scores("s", "min", "seconds")}
 
 
+def split_score(name: str) -> tuple[str, str]:
+    """``metric`` and what follows its first dot; the dots of ``package.module:METRIC`` are its own."""
+    place, colon, rest = name.rpartition(":")
+    metric, _, further = rest.partition(".")
+    return f"{place}{colon}{metric}", further
+
+
+def _own_score(name: str) -> Score:
+    """Unit and direction of a metric of another package."""
+    metric = further_named(name)
+    return Score(name, metric.unit, metric.goal)
+
+
 def score_of(name: str) -> Score | None:
     """The score that a column or key means; None for a name that is not known.
 
@@ -96,13 +110,14 @@ def score_of(name: str) -> Score | None:
     if plain.startswith("val_"):  # val_dice, val_dice_<label>: a label may be called anything, "loss" too
         every = (MASK_SCORES, POINT_SCORES, CLASS_SCORES, NUMBER_SCORES)
         return next((s for known in every for s in known.values() if _logged(plain, s.name)), None)
-    metric, _, rest = plain.partition(".")
+    metric, rest = split_score(plain)
     for known in (POINT_SCORES, CLASS_SCORES, NUMBER_SCORES):
         if metric in known and metric not in MASK_SCORES:
             return known[metric]
-    if metric not in MASK_SCORES:
+    if metric not in MASK_SCORES and not is_own(metric, OWN_METRICS):
         return None
-    own, figure = MASK_SCORES[metric], rest.rpartition(".")[2] if "." in rest else ""
+    own = MASK_SCORES.get(metric) or _own_score(metric)
+    figure = rest.rpartition(".")[2] if "." in rest else ""
     how = FIGURES.get(figure)
     if how is None:
         return own
@@ -145,8 +160,8 @@ def goal_of(name: str, given: Goal | None = None, where: str | Path | None = Non
 
 def check_score(name: str, known: Collection[str], where: str | Path | None = None) -> None:
     """Refuse a score whose metric is none of ``known``, or whose figure does not exist (BadInput with the nearest right one)."""
-    metric, _, rest = name.partition(".")
-    if metric not in known:
+    metric, rest = split_score(name)
+    if metric not in known and not is_own(metric, OWN_METRICS):
         raise BadInput(f"there is no score `{metric}`", where, _nearest(metric, known))
     figure = rest.rpartition(".")[2] if "." in rest else ""
     if figure and metric in MASK_SCORES and figure not in FIGURES:

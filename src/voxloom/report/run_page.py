@@ -17,7 +17,7 @@ from voxloom.dataset.labels import Labels
 from voxloom.dataset.records import recorded_case
 from voxloom.errors import VoxloomError
 from voxloom.evaluation import Evaluation
-from voxloom.evaluation.further import FURTHER
+from voxloom.evaluation.further import further_in, further_named
 from voxloom.evaluation.statistics import LEAST_PATIENTS
 from voxloom.evaluation.statistics.interval import NO_INTERVAL, TOO_FEW, interval_text
 from voxloom.evaluation.units import distance_unit, named, unit_of, volume_unit
@@ -180,7 +180,7 @@ def result_parts(cases: CaseSet) -> Iterator[Part]:
     summary = cases.evaluation.summary()
     unit = unit_of(summary)
     mm = distance_unit(unit)
-    further = [name for name in FURTHER if name in summary]
+    further = further_in(summary)
     head = [
         "Label",
         "Dice mean",
@@ -192,7 +192,7 @@ def result_parts(cases: CaseSet) -> Iterator[Part]:
         f"volume error {volume_unit(unit)}",
         "one mask empty",
         "failed (Dice 0) [95 % CI]",
-        *(f"{name} {FURTHER[name].unit}".strip() for name in further),
+        *(f"{name} {further_named(name).unit}".strip() for name in further),
     ]
     rows = []
     for label, dice in summary["dice"].items():
