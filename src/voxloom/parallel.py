@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from typing import Any, Generic, TypeVar, cast
 
 from voxloom.errors import BadInput, VoxloomError
@@ -33,7 +34,8 @@ R = TypeVar("R")
 #: Finished items that may wait for a slow consumer, per worker; bounds the memory.
 AHEAD_PER_WORKER = 4
 _THREAD_SETTINGS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-_starting = threading.Lock()
+_starting = threading.RLock()
+_KILLED = 9
 
 
 def map_named(
@@ -166,11 +168,9 @@ class _Worker:
     """One spawned process and the parent's end of the pipe to it."""
 
     def __init__(self, function: Callable[[Any], Any]) -> None:
-        context = multiprocessing.get_context("spawn")
-        self.connection, theirs = context.Pipe()
-        self.process = context.Process(target=_serve, args=(theirs, function), daemon=True)
-        with _starting, _one_thread_each(), _main_kept_out(function):
-            self.process.start()
+        self.connection, theirs = multiprocessing.get_context("spawn").Pipe()
+        with _starting, _one_thread_each():
+            self.process = start_spawned(_serve, (theirs, function), of=function, daemon=True)
         theirs.close()
 
     def ask(self, value: Any) -> _Answer:
@@ -190,6 +190,23 @@ class _Worker:
         self.connection.close()
         self.process.terminate()
         self.process.join()
+
+
+def start_spawned(
+    target: Callable[..., None], args: Sequence[Any], *, of: Callable[..., Any] | None = None, daemon: bool = False
+) -> BaseProcess:
+    """Start a process that imports what it needs and never runs the user's script a second time.
+
+    Parameters
+    ----------
+    target, args : what it runs; picklable.
+    of : the user's function, where that is not ``target``: the script runs again only if this is defined in it.
+    daemon : as of ``multiprocessing.Process``; a daemon may have no processes of its own.
+    """
+    process = multiprocessing.get_context("spawn").Process(target=target, args=tuple(args), daemon=daemon)
+    with _starting, _main_kept_out(of or target):
+        process.start()
+    return process
 
 
 class _Crew(Generic[T, R]):
@@ -263,11 +280,15 @@ class _Crew(Generic[T, R]):
 
 
 def _death(exit_code: int | None) -> str:
+    hint = "; the system kills so when memory runs out: use fewer workers" if exit_code == -_KILLED else ""
+    return f"its worker {how_it_ended(exit_code)}{hint}"
+
+
+def how_it_ended(exit_code: int | None) -> str:
+    """How a process ended, in words: "was killed (SIGKILL)"."""
     if exit_code is not None and exit_code < 0:
-        name = signal.Signals(-exit_code).name
-        hint = "; the system kills so when memory runs out: use fewer workers" if name == "SIGKILL" else ""
-        return f"its worker was killed ({name}{hint})"
-    return f"its worker ended with exit code {exit_code}"
+        return f"was killed ({signal.Signals(-exit_code).name})"
+    return f"ended with exit code {exit_code}"
 
 
 @contextlib.contextmanager

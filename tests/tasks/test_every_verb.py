@@ -15,10 +15,11 @@ import pytest
 
 from tests.tasks.scans import write_scans
 from voxloom.cli.app import run as voxloom
-from voxloom.formats import read_volume, write_volume
+from voxloom.formats import read_volume, write_dicom_series, write_volume
 from voxloom.tasks.abilities import TAKES_ANY, VERBS
 from voxloom.tasks.task import TASKS as SHIPPED
 from voxloom.tasks.task import task_named
+from voxloom.verbs.dicom_results import FORMATS
 from voxloom.verbs.run import Run
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -49,6 +50,10 @@ LINES: dict[str, tuple[list[str], str]] = {
     "explain": (["explain", "RUN", "SCAN", "-o", "OUT"], "explain.json"),
     "predict --maps": (["predict", "RUN", "SCAN", "-o", "OUT", "--maps"], ""),
     "predict --cutouts": (["predict", "RUN", "SCAN", "-o", "OUT", "--cutouts", "10"], ""),
+    **{
+        f"predict --format {name}": (["predict", "RUN", "SERIES", "-o", "OUT", "--format", name], f"series.{name}.dcm")
+        for name in FORMATS
+    },
     "evaluate": (["evaluate", "RUN", "DATA", "-o", "OUT"], "metrics.csv"),
     "train --resume": (["train", "TRAIN", "--resume", "-o", "OUT"], "report.html"),
     "train --find-lr": (["train", "TRAIN", "--find-lr", "-r", "RUN/recipe.yaml", "-o", "OUT"], "find_lr.csv"),
@@ -92,6 +97,8 @@ def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         f"recipe: {root / 'run' / 'recipe.yaml'}\ndata: {train}\nsearch: grid\nover: {{seed: [0]}}\n"
     )
     places = {"TRAIN": train, "DATA": data, "SCAN": root / "data" / "s40.nii.gz", "SCAN2": root / "data" / "s41.nii.gz"}
+    write_dicom_series(read_volume(places["SCAN"]), root / "series")
+    places |= {"SERIES": root / "series"}
     places |= {"RUN": root / "run", "OTHER": root / "other", "COPY": root / "copy", "KILLED": root / "killed"}
     rows = [f"s{n},{'ab'[n % 2]}" for n in range(12)]
     (root / "groups.csv").write_text("\n".join(["case,site", *rows, ""]))

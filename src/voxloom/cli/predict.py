@@ -55,6 +55,16 @@ def command(
         Optional[float],
         typer.Option(help="Of runs on points: also write a cube of so many mm around every point, into OUT/cutouts."),
     ] = None,
+    formats: Annotated[
+        Optional[str],
+        typer.Option(
+            "--format",
+            help="Of DICOM series, results as DICOM too: seg, seg-labelmap, seg-fractional; several with commas.",
+        ),
+    ] = None,
+    labels: Annotated[
+        Optional[Path], typer.Option("--labels", help="Table (CSV) with codes and colors of labels, for --format.")
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
@@ -62,6 +72,7 @@ def command(
     from voxloom.cli import output
     from voxloom.errors import VoxloomError
     from voxloom.trust.sampling import Sampling
+    from voxloom.verbs.dicom_results import parse_formats
     from voxloom.verbs.options import PredictOptions
     from voxloom.verbs.predict import predict
 
@@ -79,6 +90,8 @@ def command(
         cutouts=cutouts,
         device=device,
         around=around,
+        formats=() if formats is None else parse_formats(formats),
+        labels=labels,
     )
     found = predict(run, inputs, out, options, output.listener())
     output.note_once(

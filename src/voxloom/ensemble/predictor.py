@@ -150,6 +150,12 @@ def read_description(folder: Path) -> dict[str, Any]:
         raise BadInput(f"the description is damaged ({error})", path, "Build the ensemble anew") from error
 
 
+def member_folds(folder: Path) -> list[Path]:
+    """Folders of the folds of all members of an ensemble, in their order."""
+    members = read_description(folder)["members"]
+    return [(folder / member["run"]).resolve() / fold for member in members for fold in member["folds"]]
+
+
 def load_stack(folder: Path, predictors: Sequence[Predictor], alike: int) -> StackNetwork:
     """The combining network; the first ``alike`` members speak of its labels."""
     from safetensors import SafetensorError

@@ -21,6 +21,7 @@ from voxloom.dataset.inspect import Fingerprint
 from voxloom.errors import BadInput
 from voxloom.evaluation.losses import CaseLoss
 from voxloom.evaluation.paired import Comparison
+from voxloom.formats.dicom.results.terms import Findings
 from voxloom.own import is_own, offered, own_part
 from voxloom.prepare import PreparedCase, Statistics
 from voxloom.recipe.recipe import Recipe
@@ -315,6 +316,15 @@ class Task(Protocol):
         self, predictor: Any, volume: Volume, prediction: Any, out: Path, name: str, wanted: Extras
     ) -> list[Path]:
         """What is written beside the prediction of one scan where a user asks for it; asked only for what ``cannot`` leaves."""
+        ...
+
+    def findings(self, predictor: Any, volume: Volume, prediction: Any, probabilities: bool = False) -> Findings:
+        """What a prediction says of its scan, for DICOM results; asked only for what ``cannot`` leaves.
+
+        Parameters
+        ----------
+        probabilities : of a task that outlines, the networks' probabilities too.
+        """
         ...
 
     def table(self, predictor: Any) -> Table:

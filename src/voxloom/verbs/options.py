@@ -24,6 +24,9 @@ class PredictOptions:
     resample_tilt : read a CT with gantry tilt or uneven slices onto an upright grid instead of refusing it.
     maps : write the networks' probability maps too, into ``maps``.
     cutouts : side in mm of a small volume that is cut out around every predicted point, into ``cutouts``; None cuts none.
+    formats : DICOM results that are written beside the predictions, of ``voxloom.verbs.dicom_results.FORMATS``; the scans must
+        be series.
+    labels : table of codes (and colors) of labels for them, CSV.
     device : "auto", "cpu" or "cuda".
     around : the mask or point that a run looks around: a file for one scan, or a folder with a file of each scan's name.
     """
@@ -40,6 +43,8 @@ class PredictOptions:
     cutouts: float | None = None
     device: str = "auto"
     around: Path | None = None
+    formats: tuple[str, ...] = ()
+    labels: Path | None = None
 
     @property
     def wish(self) -> Wish:

@@ -32,6 +32,7 @@ from voxloom.tasks.wish import Wish
 from voxloom.trust.quality import Quality, is_calibrated, judge
 from voxloom.trust.uncertainty import check_sources
 from voxloom.trust.uncertainty_maps import members_of, write_uncertainties
+from voxloom.verbs.dicom_results import DicomWriter, check_formats
 from voxloom.verbs.options import PredictOptions
 from voxloom.volume import Volume
 
@@ -68,6 +69,7 @@ class Predictions:
     seconds : how long each scan took from its voxels to the answer, reading and writing left out.
     promise : what they promise, in words; "" where nothing was judged.
     told : what was said of the networks and of single predictions, for the JSON result.
+    dicom : DICOM results, in the order of the scans and of the formats asked for.
     """
 
     files: dict[str, Path]
@@ -78,11 +80,12 @@ class Predictions:
     promise: str = ""
     seconds: list[float] = field(default_factory=list)
     told: dict[str, Any] = field(default_factory=dict)
+    dicom: list[Path] = field(default_factory=list)
 
     @property
     def written(self) -> list[Path]:
         """All files."""
-        return [*self.files.values(), *self.beside]
+        return [*self.files.values(), *self.dicom, *self.beside]
 
 
 def predict(
@@ -132,13 +135,28 @@ def predict_with(
     scans = find_scans(inputs, len(predictor.channels), predictor.may_lack, series=options.series, tell=listener.stage)
     filled = {scan.name: [predictor.channels[n] for n in scan.missing] for scan in scans if scan.missing}
     endings = {scan.name: task.ending_of(scan, options.ending) for scan in scans}
-    origins = {f"{s.name}{endings[s.name]}": Origin(s.source[0], s.files, s.series) for s in scans}
+    writer = dicom_writer(opened, options)
+    writer.check(scans)
+    origins = {
+        name: Origin(scan.source[0], scan.files, scan.series)
+        for scan in scans
+        for name in (f"{scan.name}{endings[scan.name]}", *writer.names(scan))
+    }
     around = around_of(options.around, scans)
     claim_outputs(out, origins, listener.stage)
     failed: dict[str, VoxloomError] = {}
     seconds: list[float] = []
     beside: list[Path] = []
+    dicom: list[Path] = []
     wanted = Extras(options.maps, options.cutouts)
+
+    def written(scan: Scan, volume: Volume, prediction: Any) -> None:
+        if wanted:
+            beside.extend(task.extras(predictor, volume, prediction, out, scan.name, wanted))
+        if writer.formats:
+            found = task.findings(predictor, volume, prediction, "seg-fractional" in writer.formats)
+            dicom.extend(writer.write(found, scan, out))
+
     with listener.progress("Predicting") as progress:
         each = predict_scans(
             task,
@@ -152,11 +170,9 @@ def predict_with(
             remarked=partial(note_remarks, told, listener),
             around=around,
             timed=seconds.append,
-            written=lambda scan, volume, prediction: beside.extend(
-                task.extras(predictor, volume, prediction, out, scan.name, wanted) if wanted else ()
-            ),
+            written=written,
         )
-        found = Predictions(dict(each), failed=failed, filled=filled, told=told, seconds=seconds)
+        found = Predictions(dict(each), failed=failed, filled=filled, told=told, seconds=seconds, dicom=dicom)
     kept = [scan for scan in scans if scan.name in found.files]
     if run is not None:
         beside += task.measure(run, predictor, list(found.files.values()), out)
@@ -201,8 +217,14 @@ def open_predictor(folder: Path, options: PredictOptions = PredictOptions()) -> 
     return Opened(folder, run, task, task.open(run, wish), wish)
 
 
+def dicom_writer(opened: Opened, options: PredictOptions) -> DicomWriter:
+    """What writes the DICOM results that the options ask for."""
+    return DicomWriter.of(opened.folder, opened.run, options.formats, options.labels, options.resample_tilt)
+
+
 def check_options(folder: Path, run: Run | None, options: PredictOptions) -> None:
     """Refuse what an ensemble, or the task of a run, cannot do."""
+    check_formats(folder, run, options.formats)
     if run is None:
         if options.maps or options.cutouts is not None:
             raise BadInput("--maps and --cutouts are for runs", folder, "Predict with a member of the ensemble")

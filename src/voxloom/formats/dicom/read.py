@@ -47,10 +47,22 @@ _DICOM = {
 
 
 @dataclass(frozen=True, eq=False)
-class _Series:
-    first: Found
+class Series:
+    """A checked series: its objects, and their planes in order."""
+
+    objects: tuple[Found, ...]
     stack: Stack
     where: str
+
+    @property
+    def first(self) -> Found:
+        """The object whose header speaks for all."""
+        return self.objects[0]
+
+    @property
+    def headers(self) -> dict[Path, Any]:
+        """The elements that were read of every object, by its file."""
+        return {found.path: found.header for found in self.objects}
 
 
 def read(
@@ -69,7 +81,7 @@ def read(
         time frames; no pixel data; damaged files; NaN or infinite values.
     """
     with _damage_refused(source):
-        opened, fault = _open(source, resample_tilt=resample_tilt, series=series)
+        opened, fault = open_series(source, resample_tilt=resample_tilt, series=series)
         stack = opened.stack
         data, notes = load_voxels(stack.frames)
         check_finite(data, opened.where)
@@ -83,7 +95,7 @@ def read(
 def read_header(source: str | Path | Sequence[str | Path], *, series: str | None = None) -> Header:
     """Grid, channels and stored type of a series; pixels are not decoded. Raises BadInput as ``read``."""
     with _damage_refused(source):
-        opened, _ = _open(source, resample_tilt=False, series=series)
+        opened, _ = open_series(source, resample_tilt=False, series=series)
         stack, header = opened.stack, opened.first.header
         sign = "int" if int(header.get("PixelRepresentation") or 0) else "uint"
         i, j = stack.frames[0].shape
@@ -105,10 +117,13 @@ def _damage_refused(source: str | Path | Sequence[str | Path]) -> Iterator[None]
         raise BadInput(what, name_of(source), "Export the series again") from error
 
 
-def _open(
+def open_series(
     source: str | Path | Sequence[str | Path], *, resample_tilt: bool, series: str | None
-) -> tuple[_Series, str | None]:
-    """The checked series, and the fault of its stack that ``resample_tilt`` is to mend."""
+) -> tuple[Series, str | None]:
+    """The checked series, and the fault of its stack that ``resample_tilt`` is to mend.
+
+    Raises BadInput as ``read``, but for faults of pixels.
+    """
     where = name_of(source)
     images = one_series(find_images(source), where, series)
     frames = [frame for image in images for frame in frames_of(image)]
@@ -118,10 +133,10 @@ def _open(
     fault = fault_of(stack)
     if fault is not None and not resample_tilt:
         raise BadInput(fault, where, TILT_HELP)
-    return _Series(images[0], stack, where), fault
+    return Series(tuple(images), stack, where), fault
 
 
-def _meta(series: _Series, notes: Sequence[str]) -> dict[str, Any]:
+def _meta(series: Series, notes: Sequence[str]) -> dict[str, Any]:
     header, frames = series.first.header, series.stack.frames
     meta: dict[str, Any] = {"source": series.where, "geometry_from": "dicom"}
     meta |= {name: str(value) for name, key in _META.items() if (value := header.get(key)) not in (None, "")}

@@ -44,6 +44,12 @@ def straighten(data: NDArray[Any], stack: Stack) -> tuple[NDArray[Any], NDArray[
     return result, _affine(stack, grid)
 
 
+def upright_grid(stack: Stack, size: tuple[int, int]) -> tuple[tuple[int, int, int], NDArray[np.float64]]:
+    """Shape and affine to RAS millimetres of the grid that ``straighten`` resamples planes of ``size`` (i, j) to."""
+    grid = _upright_grid(stack, size)
+    return (*grid.size, len(grid.heights)), _affine(stack, grid)
+
+
 def _upright_grid(stack: Stack, size: tuple[int, int]) -> _Grid:
     spacing = np.array(stack.spacing)
     low, high = stack.shifts.min(axis=0), stack.shifts.max(axis=0)

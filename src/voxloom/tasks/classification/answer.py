@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from voxloom.formats.dicom.results.terms import Statement
+
 
 @dataclass(frozen=True)
 class ClassAnswer:
@@ -50,3 +52,17 @@ class ClassAnswer:
         }
         found |= {"abstained": self.abstained} if self.least else {}
         return found | ({"possible": list(self.possible), "promise": self.promise} if self.promise is not None else {})
+
+
+def statements_of(answer: ClassAnswer) -> tuple[Statement, ...]:
+    """The answer for people: the class with those that cannot be ruled out, or every finding with its probability."""
+    if answer.several:
+        each = zip(answer.classes, answer.probabilities, strict=True)
+        return tuple(Statement(name, "present" if p > 0.5 else "absent", p if p > 0.5 else 1 - p) for name, p in each)
+    note = ""
+    if answer.promise is not None:
+        possible = ", ".join(answer.possible) or "none"
+        note = f"not ruled out at {100 * answer.promise:g} %: {possible}"
+    if answer.abstained:
+        return (Statement("Class", f"no answer: below {answer.least:g}", None, note),)
+    return (Statement("Class", answer.prediction, max(answer.probabilities), note),)

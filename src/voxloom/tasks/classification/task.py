@@ -27,11 +27,12 @@ from voxloom.evaluation.paired import Comparison
 from voxloom.evaluation.probabilities import at_temperature, fit_temperature
 from voxloom.evaluation.scores import CLASS_SCORES
 from voxloom.files import write_text
+from voxloom.formats.dicom.results.terms import Findings
 from voxloom.recipe.recipe import Recipe
 from voxloom.report.cards.whole_cases import Classes
 from voxloom.report.class_table import class_rows
 from voxloom.run.run import Run
-from voxloom.tasks.classification.answer import ClassAnswer
+from voxloom.tasks.classification.answer import ClassAnswer, statements_of
 from voxloom.tasks.classification.classes import Meaning, find_meaning
 from voxloom.tasks.classification.explained import explain_classes
 from voxloom.tasks.classification.further import further_figures
@@ -128,6 +129,10 @@ class Classification(WholeCaseTask):
             writer.writerow([found["case"], found["prediction"] or "", *p, " ".join(found.get("possible", ()))])
         write_text(out / "predictions.csv", text.getvalue())
         return [out / "predictions.csv"]
+
+    def findings(self, predictor: Any, volume: Any, prediction: ClassAnswer, probabilities: bool = False) -> Findings:
+        """The class, or each finding, with its probability."""
+        return Findings(statements=statements_of(prediction))
 
     def table(self, predictor: ClassPredictor) -> ClassEvaluation | FindingEvaluation:
         """A row per case, or per case and finding."""

@@ -9,6 +9,10 @@ CANNOT = {
     "predict --tta": "average over mirror images (--tta), since sides would change places",
     "predict --uncertainty": "write maps of uncertainty; its points carry a confidence each",
     **dict.fromkeys(
+        (f"predict --format {name}" for name in ("seg", "seg-labelmap", "seg-fractional")),
+        "outline anything; its points go into a report: --format sr",
+    ),
+    **dict.fromkeys(
         ("show batch", "show results", "show slices", "show kernels", "show activations"),
         "be drawn with contours of labels; its report.html shows its points",
     ),

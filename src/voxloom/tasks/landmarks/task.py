@@ -18,6 +18,7 @@ from voxloom.errors import BadInput
 from voxloom.evaluation.paired import Comparison
 from voxloom.evaluation.points import PointEvaluation
 from voxloom.evaluation.scores import POINT_SCORES
+from voxloom.formats.dicom.results.terms import Findings, Mark
 from voxloom.landmarks import LandmarkSettings
 from voxloom.networks import NetworkSettings
 from voxloom.points import write_points
@@ -204,6 +205,12 @@ class Landmarks:
         if wanted.cutouts is not None:
             written += write_cutouts(volume, prediction.kept, wanted.cutouts, out / "cutouts", name)
         return written
+
+    def findings(
+        self, predictor: LandmarkPredictor, volume: Volume, prediction: Judged, probabilities: bool = False
+    ) -> Findings:
+        """The points that are sure enough."""
+        return Findings(marks=tuple(Mark(str(p.key), p.position, p.confidence) for p in prediction.kept))
 
     def table(self, predictor: LandmarkPredictor) -> PointTable:
         """A row per case and landmark."""

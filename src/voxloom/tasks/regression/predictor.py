@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from voxloom.formats.dicom.results.terms import Figure
 from voxloom.tasks.regression.objective import Scale
 from voxloom.tasks.whole_case.calibration import read_calibration
 from voxloom.tasks.whole_case.predictor import AnswerPredictor, CasePredictor
@@ -51,6 +52,17 @@ class NumberAnswer:
             about["spread"] = self.spread[n]
             found[name] = {key: value for key, value in about.items() if math.isfinite(value)}
         return {"targets": found} | ({"promise": self.promise} if self.promise is not None else {})
+
+
+def figures_of(answer: NumberAnswer) -> tuple[Figure, ...]:
+    """The numbers for people, with their intervals where these are known and have ends."""
+    found = []
+    for name, value, low, high in zip(answer.targets, answer.values, answer.low, answer.high, strict=True):
+        if math.isfinite(low) and math.isfinite(high):
+            found.append(Figure(name, value, "1", low, high, answer.promise))
+        else:
+            found.append(Figure(name, value))
+    return tuple(found)
 
 
 @dataclass(frozen=True)

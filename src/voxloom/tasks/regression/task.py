@@ -22,12 +22,13 @@ from voxloom.evaluation.paired import Comparison
 from voxloom.evaluation.regression import NumberEvaluation, NumberRow, error_by_band
 from voxloom.evaluation.scores import NUMBER_SCORES
 from voxloom.files import read_json, write_text
+from voxloom.formats.dicom.results.terms import Findings
 from voxloom.report.cards.whole_cases import Numbers
 from voxloom.report.class_table import target_rows
 from voxloom.run.run import Run
 from voxloom.tasks.regression.explained import explain_numbers
 from voxloom.tasks.regression.objective import NumberObjective, Scale, find_scale
-from voxloom.tasks.regression.predictor import NumberAnswer, NumberCalibration, NumberPredictor
+from voxloom.tasks.regression.predictor import NumberAnswer, NumberCalibration, NumberPredictor, figures_of
 from voxloom.tasks.scoring import held_out, pooled
 from voxloom.tasks.stressed import StressTest
 from voxloom.tasks.study import Study
@@ -89,6 +90,10 @@ class Regression(WholeCaseTask):
                 writer.writerow([found["case"], name, *(about.get(key, "") for key in ("value", "low", "high"))])
         write_text(out / "predictions.csv", text.getvalue())
         return [out / "predictions.csv"]
+
+    def findings(self, predictor: Any, volume: Any, prediction: NumberAnswer, probabilities: bool = False) -> Findings:
+        """The numbers, with intervals where the run has them."""
+        return Findings(figures=figures_of(prediction))
 
     def table(self, predictor: NumberPredictor) -> NumberEvaluation:
         """A row per case and target."""

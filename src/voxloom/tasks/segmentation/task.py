@@ -23,6 +23,7 @@ from voxloom.evaluation.measures import Measures
 from voxloom.evaluation.paired import Comparison
 from voxloom.evaluation.scores import MASK_SCORES
 from voxloom.formats import read_label, write_volume
+from voxloom.formats.dicom.results.terms import Findings
 from voxloom.prepare import PreparedCase, Statistics
 from voxloom.recipe.recipe import Recipe
 from voxloom.report.dice_table import dice_rows, metric_rows
@@ -204,6 +205,14 @@ class Segmentation:
             )
             for n, stem in enumerate(map(file_stem, labels.names))
         ]
+
+    def findings(
+        self, predictor: Predictor, volume: Volume, prediction: Volume, probabilities: bool = False
+    ) -> Findings:
+        """Labels by the values that are written for them, and their probabilities before post-processing."""
+        labels = predictor.labels
+        found = predictor.probabilities(volume)[0 if labels.has_regions else 1 :] if probabilities else None
+        return Findings(prediction.data[0], dict(zip(labels.written_values, labels.names, strict=True)), found)
 
     def table(self, predictor: Predictor) -> Evaluation:
         """A row per case and label."""
