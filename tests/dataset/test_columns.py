@@ -205,3 +205,16 @@ def test_an_empty_column_of_a_typed_or_joined_table_is_told(scans: Path) -> None
     assert Dataset(scans / "t.parquet").notes == ("the column group is empty, and not used",)
     table(scans, "site", ["A"] * 6, "cases.csv")
     assert read_table(scans / "cases.csv").empty == ()
+
+
+def test_columns_that_look_like_a_choice_of_cases_are_told(scans: Path) -> None:
+    data = Dataset(table(scans, "QC-pass,Exclude,use", [f"{n % 2},{'x' if n else ''},yes" for n in range(6)]))
+    assert [note for note in data.notes if "leaves no case out" in note and "data.exclude" in note]
+    assert any(note.startswith("the column QC-pass is an attribute") for note in data.notes)
+    assert not any("column use" in note for note in data.notes)  # the same for all: nothing to choose
+
+
+def test_further_names_of_patients(scans: Path) -> None:
+    for column in ("Hospital Number", "NHS-Number", "pseudonym", "Medical Record Number"):
+        data = Dataset(table(scans, column, [f"{n // 2}" for n in range(6)]))
+        assert len({case.patient for case in data}) == 3, column

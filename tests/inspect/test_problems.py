@@ -213,3 +213,17 @@ def test_real_sets(data_dir: Path, name: str) -> None:
     assert not [p for p in found if p.severity == "error"]
     if name == "spine-2d":
         assert any(p.cases == ("00", "05", "10") for p in found if "empty label map" in p.what)
+
+
+def test_one_label_map_of_several_cases_and_one_image_in_two_channels(make: Make, tmp_path: Path) -> None:
+    made = make(3)
+    first = made[0].label
+    shared = Dataset.from_cases("x", [replace(case, label=first) for case in made], made.channels)
+    told(shared, "error", "is that of 3 cases: c00, c01, c02")
+    twice = [
+        replace(case, images={"t1": next(iter(case.images.values())), "t2": next(iter(case.images.values()))})
+        for case in made
+    ]
+    told(Dataset.from_cases("x", twice, ["t1", "t2"]), "warning", "two channels hold the same image in 3 cases")
+    clean = find_problems(made, fingerprint(made))
+    assert not any("same image" in p.what or "is that of" in p.what for p in clean)

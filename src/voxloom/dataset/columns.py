@@ -22,7 +22,9 @@ PATIENT = (
     "patient", "patientid", "patientno", "patientnr", "patientnumber", "patientname", "patientcode", "patid", "pid",
     "subject", "subjectid", "subjectno", "subjectnr", "subjectnumber", "subjectname", "subjectcode", "subjectlabel",
     "subj", "subjid", "sub", "subid", "participant", "participantid", "participantno", "participantnumber",
-    "person", "personid", "proband", "probandid", "volunteer", "volunteerid", "mrn",
+    "person", "personid", "proband", "probandid", "volunteer", "volunteerid", "mrn", "hospitalno", "hospitalnumber", "nhsnumber",
+    "medicalrecordnumber", "pseudonym", "pseudoid", "pseudonymid", "anonid", "anonymizedid", "anonymisedid", "studysubject",
+    "studysubjectid", "usubjid",
 )  # fmt: skip
 GROUP = ("group",)
 SPLIT = ("split", "datasplit", "set", "subset", "partition", "trainvaltest", "usage")
@@ -111,7 +113,22 @@ def find_roles(rows: Sequence[Mapping[str, Any]], where: Path | None, taken: Col
         if column not in splits and _all_splits(rows, column)
     ]
     told = (*notes, *_patient_notes(rows, patient), *_odd_ids(rows, columns), *_empty_notes(rows))
+    told = (*told, *_choosing_notes(rows, columns))
     return Roles(patient, group, split, target, fold, told)
+
+
+#: Columns that people make to leave cases out, which Voxloom does by ``data.exclude`` alone.
+_CHOOSING = (
+    "exclude", "excluded", "exclusion", "include", "included", "inclusion", "use", "usable", "useable", "keep", "drop", "skip",
+    "ignore", "qc", "qcpass", "qcpassed", "passqc", "qualitycontrol", "valid", "invalid", "outlier", "reject", "rejected",
+)  # fmt: skip
+
+
+def _choosing_notes(rows: Sequence[Mapping[str, Any]], columns: Iterable[str]) -> list[str]:
+    """A note on columns that look like a choice of cases: an attribute leaves nobody out."""
+    odd = [c for c in called(columns, _CHOOSING) if len({str(row[c]) for row in rows if c in row}) > 1]
+    fix = "list the cases that are to be left out in data.exclude"
+    return [f"the column {c} is an attribute and leaves no case out; {fix}" for c in odd]
 
 
 def _empty_notes(rows: Sequence[Mapping[str, Any]]) -> list[str]:

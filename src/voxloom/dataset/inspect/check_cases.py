@@ -66,6 +66,26 @@ def duplicates(dataset: Dataset, found: Fingerprint) -> Iterator[Problem]:
         yield Problem("error" if leaks else "warning", None, what, fix, tuple(ids))
 
 
+def shared_labels(dataset: Dataset) -> Iterator[Problem]:
+    """One label map that stands for several cases with images of their own."""
+    cases_of: dict[str, list[str]] = defaultdict(list)
+    for case in dataset:
+        if isinstance(case.label, str):
+            cases_of[str(Path(case.label).resolve())].append(case.id)
+    for path, ids in cases_of.items():
+        if len(ids) > 1:
+            what = f"one label map, {Path(path).name}, is that of {counted(len(ids))}: {name_cases(ids)}"
+            yield Problem("error", None, what, "Give every case its own label map", tuple(ids))
+
+
+def equal_channels(found: Fingerprint) -> Iterator[Problem]:
+    """Cases of which two channels hold one image."""
+    ids = tuple(case.id for case in found.readable if len(set(case.parts)) < len(case.parts))
+    if ids:
+        what = f"two channels hold the same image in {counted(len(ids))}: {name_cases(ids)}"
+        yield Problem("warning", None, what, "Give every channel its own file, or leave one out", ids)
+
+
 def _copies(cases: Sequence[CaseFacts]) -> str:
     """What cases that are alike have in common."""
     if len({case.sha256 for case in cases}) == 1:
