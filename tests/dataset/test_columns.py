@@ -218,3 +218,12 @@ def test_further_names_of_patients(scans: Path) -> None:
     for column in ("Hospital Number", "NHS-Number", "pseudonym", "Medical Record Number"):
         data = Dataset(table(scans, column, [f"{n // 2}" for n in range(6)]))
         assert len({case.patient for case in data}) == 3, column
+
+
+def test_decimal_commas_are_numbers_where_a_comma_keeps_no_cells_apart(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("case;age;code;dose;words\n1,5;40,5;1,5;1,5;1,5\n2;38;A1;1.234,5;2,5,3\n")
+    rows = read_table(tmp_path / "t.csv")
+    assert rows[0] == {"case": "1,5", "age": 40.5, "code": "1,5", "dose": "1,5", "words": "1,5"}
+    assert rows[1]["age"] == 38
+    (tmp_path / "u.csv").write_text('case,age\na,"40,5"\n')
+    assert read_table(tmp_path / "u.csv")[0]["age"] == "40,5"

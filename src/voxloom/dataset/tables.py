@@ -9,8 +9,10 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,8 @@ from voxloom.dataset.written import EMPTY, PERHAPS_EMPTY, as_number, is_empty
 from voxloom.errors import BadInput
 from voxloom.files import write_text
 
+#: A number with at most one decimal point, and no other separator.
+_DECIMAL = re.compile(r"[+-]?\d+(\.\d+)?")
 TABLE_ENDINGS = (".csv", ".tsv", ".parquet")
 Row = dict[str, Any]
 
@@ -80,9 +84,8 @@ def _text(path: Path) -> Rows:
     header = [name or f"column {n}" for n, name in enumerate(header, start=1)]
     if repeated := sorted({name for name in header if header.count(name) > 1}):
         raise BadInput(f"two columns are named {', '.join(repeated)}", path, "Rename one of them")
-    columns = {
-        name: _typed(name, [line[n] if n < len(line) else "" for line in lines]) for n, name in enumerate(header)
-    }
+    read = partial(_typed, comma=delimiter != ",")
+    columns = {name: read(name, [line[n] if n < len(line) else "" for line in lines]) for n, name in enumerate(header)}
     return Rows((_row_of(columns, n) for n in range(len(lines))), named)
 
 
@@ -90,10 +93,20 @@ def _row_of(columns: Mapping[str, Sequence[Any]], number: int) -> Row:
     return {name: cells[number] for name, cells in columns.items() if cells[number] is not None}
 
 
-def _typed(name: str, cells: Sequence[str]) -> list[Any]:
-    """The cells of a column as int, float or text; None for empty ones."""
+def _typed(name: str, cells: Sequence[str], comma: bool = False) -> list[Any]:
+    """The cells of a column as int, float or text; None for empty ones.
+
+    Parameters
+    ----------
+    comma : whether the table keeps its cells apart by something else, so that ``40,5`` may be a number: it is one in a column whose
+        filled cells all are numbers then.
+    """
     if holds_names(name):
         return [None if cell.lower() in EMPTY else cell for cell in cells]
+    if comma and any("," in cell for cell in cells):
+        pointed = [cell.replace(",", ".") for cell in cells if cell.lower() not in (*EMPTY, *PERHAPS_EMPTY)]
+        if all(_DECIMAL.fullmatch(cell) for cell in pointed):
+            cells = [cell.replace(",", ".") for cell in cells]
     found = [None if cell.lower() in EMPTY else _value(cell) for cell in cells]
     words = any(isinstance(v, str) and v.lower() not in PERHAPS_EMPTY for v in found)
     return found if words else [None if isinstance(v, str) else v for v in found]
