@@ -231,8 +231,8 @@ def _check(labels: Labels) -> None:
     meaning: dict[tuple[int, ...], str] = {}
     for label in labels.foreground:
         if (other := meaning.setdefault(label.values, label.name)) != label.name:
-            value = label.values[0] if len(label.values) == 1 else list(label.values)
-            raise BadInput(f"value {value} means both {other} and {label.name}", None, "Give each a value of its own")
+            shown = label.values[0] if len(label.values) == 1 else list(label.values)
+            raise BadInput(f"value {shown} means both {other} and {label.name}", None, "Give each a value of its own")
     if min(labels.declared) < 0:
         raise BadInput(f"label value {min(labels.declared)} is negative", None, "Use values from 0 up")
     for name, value in (("background", labels.background), ("ignore", labels.ignore)):

@@ -158,8 +158,8 @@ def augmentations(settings: Mapping[str, Any]) -> list[str]:
         told.append(f"inverted brightness with probability {settings['invert_chance']:g}")
     if settings.get("channel_dropout"):
         told.append(f"dropping each channel with probability {settings['channel_dropout']:g}, never all of them")
-    for named_or_keys in settings.get("own", ()):
-        own = {"kind": named_or_keys} if isinstance(named_or_keys, str) else named_or_keys
+    for entry in settings.get("own", ()):
+        own: Mapping[str, Any] = {"kind": entry} if isinstance(entry, str) else entry
         keys = ", ".join(f"{name} {value}" for name, value in own.get("options", {}).items())
         told.append(f"{own['kind']}{f' ({keys})' if keys else ''} with probability {own.get('chance', 1):g}")
     if settings.get("mirror"):
