@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 from voxloom.processors import set_thread_policy
 
 if TYPE_CHECKING:
-    from voxloom.dataset import Dataset as Dataset
     from voxloom.dataset import Labels as Labels
     from voxloom.formats import read_volume as read_volume
     from voxloom.formats import write_volume as write_volume
     from voxloom.recipe.recipe import Recipe as Recipe
-    from voxloom.verbs.run import Run as Run
-    from voxloom.verbs.train import train as train
+    from voxloom.verbs.dataset import Dataset as Dataset
+    from voxloom.verbs.python import Run as Run
+    from voxloom.verbs.python import find_lr as find_lr
+    from voxloom.verbs.python import train as train
     from voxloom.volume import Volume as Volume
 
 __version__ = "0.1.0"
@@ -30,13 +31,14 @@ os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 set_thread_policy(os.environ)
 
 _HOMES = {
-    "Dataset": "voxloom.dataset",
+    "Dataset": "voxloom.verbs.dataset",
     "Labels": "voxloom.dataset",
     "Recipe": "voxloom.recipe.recipe",
-    "Run": "voxloom.verbs.run",
+    "Run": "voxloom.verbs.python",
     "Volume": "voxloom.volume",
     "read_volume": "voxloom.formats",
-    "train": "voxloom.verbs.train",
+    "find_lr": "voxloom.verbs.python",
+    "train": "voxloom.verbs.python",
     "write_volume": "voxloom.formats",
 }
 __all__ = [*sorted(_HOMES), "__version__"]

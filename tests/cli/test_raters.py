@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from voxloom.cli.app import run
+from voxloom.cli.raters import factor_columns
 from voxloom.formats import write_volume
 from voxloom.volume import Volume
 
@@ -82,7 +83,27 @@ def test_refusals(tmp_path: Path, extra: list[str], told: str, capsys: pytest.Ca
 
 def test_table_without_cases_or_with_words_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     at, table = folders(tmp_path, 1), tmp_path / "t.csv"
-    for text, told in (("id,field\na,1\n", "no column `case`"), ("case,field\ncase0,high\n", "'high', not a number")):
+    for text, told in (
+        ("id,field\na,1\n", "no column `case`"),
+        ("case,field\ncase0,high\n", "has 1 different word(s)"),
+        ("case,field\ncase0,high\ncase1,1.5\n", "'high' beside 1.5: neither a number nor a group"),
+    ):
         table.write_text(text)
         assert run(["raters", at["R1"], at["R2"], "--table", str(table), "--factors", "field"]) == 2
         assert told in capsys.readouterr().err
+
+
+def test_a_factor_of_words_is_regressed_as_groups(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    at, table = folders(tmp_path, 8), tmp_path / "t.csv"
+    table.write_text("case,sex\n" + "".join(f"case{n},{'FM'[n % 2]}\n" for n in range(8)))
+    line = ["raters", at["R1"], at["R2"], "--table", str(table), "--factors", "sex", "-o", str(tmp_path / "out")]
+    assert run([*line, "--json"]) == 0
+    assert "sex (M against F)" in json.dumps(json.loads(capsys.readouterr().out))
+
+
+def test_every_word_of_a_factor_stands_against_the_first(tmp_path: Path) -> None:
+    found = factor_columns("site", {"a": "Utrecht", "b": "Bergen", "c": "Oslo"}, tmp_path)
+    assert found == {
+        "site (Oslo against Bergen)": {"a": 0.0, "b": 0.0, "c": 1.0},
+        "site (Utrecht against Bergen)": {"a": 1.0, "b": 0.0, "c": 0.0},
+    }

@@ -1,4 +1,4 @@
-"""Small runs that predict in a moment, and an engine on them, shared by the tests of one process."""
+"""Small runs that predict in a moment, an engine on them, and a PACS, shared by the tests of the clinic side."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.serve.orthanc import Orthanc, running
 from tests.study.conftest import TINY, write_balls
 from voxloom.serve.engine import Engine
 
@@ -53,6 +54,13 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Small:
     train(Dataset(data), Recipe.load("auto").changed(FEW_STEPS), out=root / "run")
     torch.set_num_threads(before)
     return Small(root / "run", data, root / "scans")
+
+
+@pytest.fixture(scope="module")
+def orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
+    """A real PACS on this machine, without any patient at first, for one file of tests."""
+    with running(tmp_path_factory.mktemp("orthanc")) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -5,14 +5,12 @@ Knows the screen; does not know what a command does. With ``--json`` standard ou
 
 from __future__ import annotations
 
-import contextlib
 import json
 import shlex
-import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,8 +21,6 @@ from voxloom.files import plain
 from voxloom.notes import grouped, heard, sentence
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from voxloom.progress import Progress
     from voxloom.run.listener import Listener
 
@@ -37,14 +33,6 @@ class Page:
     """A page to look at, as the next step."""
 
     path: Path
-
-
-@cache
-def screen() -> Console:
-    """The console for people (standard error)."""
-    from rich.console import Console
-
-    return Console(stderr=True, highlight=False)
 
 
 def note(text: str) -> None:
@@ -122,17 +110,11 @@ def command_line(words: Sequence[object]) -> str:
     return " ".join(str(word) if str(word) in (">", "|") else shlex.quote(str(word)) for word in words)
 
 
-@contextlib.contextmanager
-def progress_bar(text: str) -> Iterator[Progress]:
-    """A bar with an estimate of the remaining time, on a terminal only."""
-    if not sys.stderr.isatty():
-        yield lambda done, total: None
-        return
-    from rich.progress import Progress as Bar
+def progress_bar(text: str) -> AbstractContextManager[Progress]:
+    """A bar with an estimate of the remaining time, where it can move."""
+    from voxloom.run.screen import progress_bar as bar
 
-    with Bar(console=screen(), transient=True) as bar:
-        task = bar.add_task(text, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+    return bar(text)
 
 
 def listener() -> Listener:

@@ -62,6 +62,9 @@ def command(
         typer.Option(help="Cases of results, slices and gallery: held-out, or test (after voxloom evaluate RUN SET)."),
     ] = OnName.held_out,
     fold: Annotated[int, typer.Option(min=0, help="Of kernels and activations.")] = 0,
+    data: Annotated[
+        Optional[Path], typer.Option(help="Where the run's data set lies now. [default: where it lay]")
+    ] = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Draw what RUN sees, says and holds inside; or what a recipe would see of a data set."""
@@ -69,6 +72,8 @@ def command(
     from voxloom.errors import BadInput
     from voxloom.run.run import Run
 
+    if recipe is not None and data is not None:
+        raise BadInput("--data is for runs", run, "With --recipe name the data set itself")
     if recipe is not None and what is not What.batch:
         raise BadInput(f"--recipe is for batch: {what.value} needs a run", run, "Train first, or: voxloom show batch")
     if recipe is not None:
@@ -78,7 +83,7 @@ def command(
         with planned_run(run, Recipe.load(recipe), output.listener()) as planned:
             pictures(planned, out, step, plane.value, label, case, fold, on.value)[what]()
     else:
-        pictures(Run(run), out, step, plane.value, label, case, fold, on.value)[what]()
+        pictures(Run(run, data), out, step, plane.value, label, case, fold, on.value)[what]()
     output.done([out], None, {"picture": str(out)} if json_output else None)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 from voxloom.dataset.case import Case, in_series
 from voxloom.dataset.columns import Meanings
@@ -119,7 +119,7 @@ class Dataset:
         return "regression" if any(isinstance(t, float) for t in targets) else "classification"
 
     @property
-    def training(self) -> Dataset:
+    def training(self) -> Self:
         """The cases that the data set does not set aside for testing (its validation cases included).
 
         Where some of them have labels or points, those without are left out; ``notes`` names them.
@@ -128,12 +128,12 @@ class Dataset:
         annotated = [case for case in kept if case.label is not None or case.points is not None]
         return self._select(annotated or kept)
 
-    def with_series(self, wanted: Sequence[str]) -> Dataset:
+    def with_series(self, wanted: Sequence[str]) -> Self:
         """The set with one series of each DICOM folder, as ``series`` of the constructor chooses it."""
         return self._select(in_series(case, wanted) for case in self.cases) if wanted else self
 
     @property
-    def test(self) -> Dataset:
+    def test(self) -> Self:
         """The cases that the data set sets aside for testing; may be empty."""
         return self._select(case for case in self.cases if case.split == "test")
 
@@ -143,7 +143,7 @@ class Dataset:
         named = "patient" in dict(self.columns).values() or self.layout == "BIDS"
         return named or any(case.patient != case.id for case in self.cases)
 
-    def subset(self, ids: Iterable[str]) -> Dataset:
+    def subset(self, ids: Iterable[str]) -> Self:
         """The cases with these ids, in the given order (BadInput for unknown or repeated ids)."""
         return self._select(self[name] for name in ids)
 
@@ -185,8 +185,8 @@ class Dataset:
     def __repr__(self) -> str:
         return f"<Dataset {self.name}: {len(self)} cases, {self.layout}>"
 
-    def _select(self, cases: Iterable[Case]) -> Dataset:
-        chosen = Dataset.__new__(Dataset)
+    def _select(self, cases: Iterable[Case]) -> Self:
+        chosen = type(self).__new__(type(self))
         labels = self._labels
         chosen._fill(
             self.name, self.root, self.layout, tuple(cases), self.channels, self.channel_kinds, labels, self.notes

@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import nn
 
 from voxloom.dataset import Labels
 from voxloom.ensemble.combine import vote
@@ -61,6 +62,11 @@ class EnsemblePredictor:
     def channels(self) -> tuple[str, ...]:
         """The channels of all members."""
         return self.members[0].channels
+
+    @property
+    def modules(self) -> tuple[nn.Module, ...]:
+        """The torch modules of all members."""
+        return tuple(module for member in self.members for module in member.modules)
 
     @property
     def may_lack(self) -> bool:

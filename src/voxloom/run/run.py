@@ -25,14 +25,16 @@ class Run:
     Parameters
     ----------
     folder : of the run.
+    data : where its data set lies now; None takes the place where it lay when the run was trained.
 
     Raises
     ------
     BadInput : the folder is not a run.
     """
 
-    def __init__(self, folder: str | Path) -> None:
+    def __init__(self, folder: str | Path, data: str | Path | None = None) -> None:
         self.folder = Path(folder)
+        self._moved = None if data is None else Path(data)
         if not (self.folder / "recipe.yaml").is_file():
             raise BadInput("not a run (no recipe.yaml in it)", folder, "Make one: voxloom train DATASET -o RUN")
 
@@ -52,6 +54,8 @@ class Run:
     @property
     def data_root(self) -> Path:
         """Folder of the data set that the run was trained on (BadInput for a run that was shared without it)."""
+        if self._moved is not None:
+            return self._moved
         about = self.data
         if about.get("shared"):
             what = "the run was shared without its data set, which this needs"

@@ -36,6 +36,8 @@ from voxloom.training.job import Job
 from voxloom.volume import Volume
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from voxloom.tasks.predicted import PredictedCases
     from voxloom.tasks.study import Study
 
@@ -117,6 +119,11 @@ class Predictor(Protocol):
     @property
     def may_lack(self) -> bool:
         """Whether the networks learned to do without a channel."""
+        ...
+
+    @property
+    def modules(self) -> tuple[nn.Module, ...]:
+        """The torch modules, one per fold (or member)."""
         ...
 
     def predict(self, source: str | Path | Volume | Sequence[Path], *, resample_tilt: bool = False) -> Any:

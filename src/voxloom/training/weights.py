@@ -19,6 +19,8 @@ from voxloom.errors import BadInput
 from voxloom.files import atomic_path, read_json, write_json
 
 WEIGHTS, DESCRIPTION = "model.safetensors", "model.json"
+#: Of ``model.json``: raised where an older Voxloom would misread it. Files without one are of format 1.
+FORMAT = 1
 
 
 def save_weights(folder: Path, weights: Mapping[str, Tensor], description: Mapping[str, Any]) -> None:
@@ -26,7 +28,7 @@ def save_weights(folder: Path, weights: Mapping[str, Tensor], description: Mappi
     plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in weights.items()}
     with atomic_path(folder / WEIGHTS) as temporary:
         temporary.write_bytes(save(plain))  # a full disk is then an OSError that says so
-    write_json(folder / DESCRIPTION, description)
+    write_json(folder / DESCRIPTION, {"format": FORMAT, **description})
 
 
 def load_weights(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -34,18 +36,22 @@ def load_weights(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
     Raises
     ------
-    BadInput : a file is missing, damaged, or is a pickle in disguise.
+    BadInput : a file is missing, damaged, a pickle in disguise, or of a later Voxloom, whose settings mean what is not known here.
     """
     path, text = folder / WEIGHTS, folder / DESCRIPTION
     for file in (path, text):
         if not file.is_file():
             raise BadInput("the trained network is not there", file, "Train the fold first: voxloom train ... --resume")
     try:
-        return load_file(path), read_json(text)
+        weights, about = load_file(path), read_json(text)
     except (SafetensorError, ValueError, OSError, RuntimeError) as error:
         raise BadInput(
             "the weights are damaged or not in the safetensors format", path, "Copy the run again"
         ) from error
+    if not isinstance(found := about.get("format", FORMAT), int) or found > FORMAT:
+        what = f"was written in format {found} by a later Voxloom; this one knows formats up to {FORMAT}"
+        raise BadInput(what, text, "Update Voxloom")
+    return weights, about
 
 
 def weights_hash(weights: Mapping[str, Tensor]) -> str:

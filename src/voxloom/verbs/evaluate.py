@@ -5,17 +5,19 @@ Knows the run's ``predictions``, ``metrics.csv`` and ``summary.json``. How a cas
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from voxloom.dataset import Dataset, Labels
 from voxloom.dataset.leaks import describe_case
 from voxloom.errors import BadInput
 from voxloom.files import plain, write_json, write_text
 from voxloom.progress import Progress
+from voxloom.report.notebook import html_table
 from voxloom.run.cases import other_set
 from voxloom.run.guard import refuse_leak
 from voxloom.run.run import Run
@@ -26,8 +28,13 @@ from voxloom.tasks.task import Table, Task, task_of
 from voxloom.tasks.wish import Wish
 from voxloom.trust.quality import is_calibrated, judge_test
 
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
 #: Entries of a summary beside the table's figures.
 FURTHER = ("structures", "slices", "abstained", "raters", "thresholds", "stated_bands", "seconds")
+#: Columns of ``metrics.csv`` that are names, also where they look like numbers.
+NAMES = ("case", "patient", "label", "landmark", "name", "side", "truth", "predicted")
 #: The figures of an evaluation that is kept in a folder of its own.
 STATISTICS = "statistics.json"
 
@@ -65,6 +72,20 @@ class RunEvaluation:
     def summary(self) -> dict[str, Any]:
         """The table's figures and the further ones."""
         return {**self.figures, **self.further}
+
+    @property
+    def frame(self) -> DataFrame:
+        """A row per case and label, landmark or answer, as in ``metrics.csv``; ids and names stay text."""
+        from pandas import read_csv
+
+        with tempfile.TemporaryDirectory() as folder:
+            file = self.evaluation.write_csv(Path(folder) / "metrics.csv")
+            return read_csv(file, dtype=dict.fromkeys(NAMES, str), keep_default_na=False, na_values=["", "nan"])
+
+    def _repr_html_(self) -> str:
+        """The figures as a table, with what a reader must know below it."""
+        task = task_of(Run(self.run))
+        return html_table(task.details(self.summary()), f"{task.title}, {self.name}", self.warnings)
 
     def report(self, path: str | Path | None = None) -> Path:
         """Write the run's report, which includes these figures."""

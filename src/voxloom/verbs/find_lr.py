@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,6 +37,12 @@ class RateTest:
     def plot(self) -> Path:
         """Loss over learning rate."""
         return self.folder / "find_lr.png"
+
+    def _repr_html_(self) -> str:
+        """The plot, in a notebook."""
+        picture = b64encode(self.plot.read_bytes()).decode()
+        text = f"Suggested learning rate {self.suggestion:.2g} (steepest fall), {self.valley:.2g} (valley)"
+        return f'<p>{text}</p><img alt="Loss over learning rate" src="data:image/png;base64,{picture}">'
 
     @property
     def table(self) -> Path:

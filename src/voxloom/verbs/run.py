@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from voxloom.attribution import Method, MethodSettings
 from voxloom.dataset import Dataset
 from voxloom.evaluation.losses import CaseLoss
 from voxloom.export.export import export_run
 from voxloom.pictures.batches import show_batch, show_results
+from voxloom.report.notebook import html_table
 from voxloom.run import run as kept
+from voxloom.tasks.abilities import need
 from voxloom.tasks.predicted import On
+from voxloom.tasks.study import open_study, training_of
 from voxloom.tasks.task import task_of
+from voxloom.tasks.wish import Wish
 from voxloom.verbs.evaluate import RunEvaluation, evaluate_run, report_run
 from voxloom.verbs.examples import Confusion, confusion_of, scored_table, show_maps
 from voxloom.verbs.explain import ExplainOptions, explain_one
@@ -22,6 +26,11 @@ from voxloom.volume import Volume
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from torch import nn
+    from torch.utils.data import DataLoader
+
+#: One scan: a file or DICOM folder, a volume with all channels, or a file per channel.
+Scan: TypeAlias = str | Path | Volume | tuple[str | Path, ...]
 
 
 class Run(kept.Run):
@@ -36,13 +45,65 @@ class Run(kept.Run):
     BadInput : the folder is not a run.
     """
 
-    def predict(self, source: str | Path | Volume) -> Any:
-        """What the run's task answers for one scan.
+    def _repr_html_(self) -> str:
+        """Figures of the held-out cases, in a notebook."""
+        task = task_of(self)
+        return html_table(
+            task.rows(self.summary.get("validation")), f"{self.folder.name}: {task.title} of held-out cases"
+        )
 
-        A label map on the scan's own grid in the data set's label values, shape (1, I, J, K); or points in RAS mm.
+    def predict(
+        self,
+        source: Scan | list[Scan],
+        *,
+        tta: bool = False,
+        seed: int = 0,
+        abstain: float | None = None,
+        device: str = "auto",
+    ) -> Any:
+        """What the run's task answers for one scan, or a list of answers for a list of scans.
+
+        A label map on the scan's own grid in the data set's label values, shape (1, I, J, K); points in RAS mm; a class or numbers.
+
+        Parameters
+        ----------
+        source : a file, a DICOM folder, or a volume with all channels; a tuple of files is one scan with a file per channel, a list
+            is several scans. The networks are loaded once.
+        tta, seed : average over views of the scan, changed as in training; some of them are drawn.
+        abstain : leave out points of less confidence; give no class below this probability.
+
+        Raises
+        ------
+        BadInput : a scan cannot be read or does not fit, or the task knows no such wish. Nothing is returned of the others then;
+            ``voxloom predict`` and :func:`voxloom.verbs.predict.predict` write each and go on.
         """
-        opened: Any = task_of(self).open(self)
-        return opened.predict(source)
+        task = task_of(self)
+        if tta:
+            need(self, "predict --tta")
+        opened: Any = task.open(self, Wish(device, tta, seed, abstain))
+        return [opened.predict(scan) for scan in source] if isinstance(source, list) else opened.predict(source)
+
+    @property
+    def networks(self) -> tuple[nn.Module, ...]:
+        """The trained torch modules, one per fold, ready to answer (evaluation mode, on the CPU)."""
+        return task_of(self).load(self.folds, device="cpu").modules
+
+    @property
+    def network(self) -> nn.Module:
+        """The trained torch module of the first fold; see ``networks``."""
+        return task_of(self).load(self.folds[:1], device="cpu").modules[0]
+
+    def loader(self, *, fold: int = 0, first: int = 0) -> DataLoader[Any]:
+        """Endless batches of prepared training cases as the network sees them: (image (B, C, ...), target), augmented.
+
+        Parameters
+        ----------
+        fold : whose training cases.
+        first : step of the first batch; the batch of a step is always the same.
+        """
+        from voxloom.training.loader import augmented_loader
+
+        return augmented_loader(training_of(open_study(self), fold), first)
 
     def explain(
         self,

@@ -68,6 +68,11 @@ class LandmarkPredictor:
     may_lack: bool = False
     trained_on: TrainedOn | None = None
 
+    @property
+    def modules(self) -> tuple[nn.Module, ...]:
+        """The torch modules, one per fold."""
+        return self.networks
+
     @classmethod
     def of(cls, run: Run, *, device: str = "auto") -> LandmarkPredictor:
         """Load all trained folds of a run and its calibration."""

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from voxloom.augment import AugmentSettings
 from voxloom.dataset import Labels
@@ -113,6 +114,11 @@ class Predictor:
         )
         mirror = tuple(axis for axis in self.inference.mirror if axis in known.trained_mirror)
         return replace(known, inference=self.inference.model_copy(update={"mirror": mirror}))
+
+    @property
+    def modules(self) -> tuple[nn.Module, ...]:
+        """The torch modules, one per fold."""
+        return tuple(member.network for member in self.members)
 
     @property
     def trained_mirror(self) -> tuple[int, ...]:

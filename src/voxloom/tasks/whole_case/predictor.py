@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from voxloom.augment import Augmenter, AugmentSettings
 from voxloom.errors import BadInput
@@ -156,6 +156,11 @@ class AnswerPredictor:
     def members(self) -> tuple[Member, ...]:
         """The networks of the folds."""
         return self.networks.members
+
+    @property
+    def modules(self) -> tuple[nn.Module, ...]:
+        """The torch modules, one per fold."""
+        return tuple(member.network for member in self.members)
 
     @property
     def may_lack(self) -> bool:

@@ -4,7 +4,8 @@ import { toVoxel } from "../volume/planes.js";
 
 /**
  * Put `place` into every voxel whose center lies within `radius` mm of the way from pixel `a` to pixel `b` = [u, v] of a
- * slice (centers of pixels are whole numbers); with `ball` also in the slices around. The voxel under the pen is always hit.
+ * slice (centers of pixels are whole numbers); with `ball` also in the slices around. The voxels that the
+ * pen passes over are always hit, however thin it is.
  */
 export function stroke(map, plane, slice, a, b, radius, place, ball, through) {
   const reach = ball ? Math.floor(radius / through) : 0;
@@ -13,7 +14,11 @@ export function stroke(map, plane, slice, a, b, radius, place, ball, through) {
     if (at < 0 || at >= plane.count) continue;
     disc(map, plane, at, a, b, Math.sqrt(Math.max(0, radius ** 2 - (step * through) ** 2)), place);
   }
-  hit(map, plane, slice, Math.round(b[0]), Math.round(b[1]), place);
+  const steps = Math.max(1, Math.ceil(2 * Math.max(Math.abs(b[0] - a[0]), Math.abs(b[1] - a[1]))));
+  for (let n = 0; n <= steps; n++) {
+    const [u, v] = [0, 1].map((axis) => Math.round(a[axis] + ((b[axis] - a[axis]) * n) / steps));
+    hit(map, plane, slice, u, v, place);
+  }
 }
 
 function disc(map, plane, slice, a, b, radius, place) {

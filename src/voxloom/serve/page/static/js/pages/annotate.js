@@ -178,12 +178,12 @@ export function annotatePanel(shown, host) {
 
   const starts = {
     empty: async () => clear(),
-    truth: async () => take(await shown.sources.truth(), "truth"),
-    prediction: async (run) => take(await shown.sources.prediction(run), `prediction:${run}`),
+    truth: async () => take(await shown.sources.truth(), ""),
+    prediction: async (run) => take(await shown.sources.prediction(run), run),
     points: async (run) => {
       viewer.marks.load(fromMarkups(await api.predictionPoints(item.id, run)));
       viewer.marks.byPlace = false;
-      state.pointParent = `prediction:${run}`;
+      state.pointParent = run;
       state.savedPoints = viewer.marks.stamp;
       showPoints();
       viewer.touch();
@@ -207,30 +207,31 @@ export function annotatePanel(shown, host) {
 
   function predictBox() {
     if (!runs.length) return null;
-    const chosen = { run: runs[0].name };
+    const chosen = { run: runs[0].name, tta: false, uncertainty: false };
     const bar = h("progress", { max: "1", value: "0", hidden: true, "aria-label": "Progress of the prediction" });
     const go = button("Predict and correct", () => attempt(async () => {
       go.disabled = true;
       bar.hidden = false;
       try {
-        await predict(chosen.run, bar);
+        await predict(chosen, bar);
       } finally {
         go.disabled = false;
         bar.hidden = true;
       }
     }));
-    return [field("Network", select(runs.map(({ name }) => [name, name]), chosen.run, (run) => { chosen.run = run; })), go, bar];
+    return [field("Network", select(runs.map(({ name }) => [name, name]), chosen.run, (run) => { chosen.run = run; })),
+      box("average over views (slower)", chosen, "tta"), box("measure the uncertainty (slower)", chosen, "uncertainty"), go, bar];
   }
 
-  async function predict(run, bar) {
+  async function predict({ run, tta, uncertainty }, bar) {
     const task = taskOf(run);
-    const job = await api.predict({ run, case: item.id, uncertainty: task === "segmentation" });
+    const job = await api.predict({ run, case: item.id, tta, uncertainty: uncertainty && task === "segmentation" });
     await waitFor(job, (now) => {
       bar.value = now.progress ?? 0;
       say(now.message || `Prediction: ${now.state}`);
     });
     Object.assign(item, await api.case(item.id));
-    shown.sources.forget(`prediction:${run}`);
+    shown.sources.forget(run);
     shown.layers.fill();
     fillStart();
     if (task === "segmentation" && (!unsaved() || window.confirm("Replace your unsaved changes by the prediction?"))) await starts.prediction(run);
@@ -275,13 +276,13 @@ export function annotatePanel(shown, host) {
       const stamp = viewer.map.stamp;
       const bytes = await packed(writeNifti(viewer.reference, viewer.map.values()));
       const { version } = await api.save(item.id, bytes, { ...query, parent: state.parent });
-      Object.assign(state, { parent: `version:${version}`, saved: stamp });
+      Object.assign(state, { parent: String(version), saved: stamp });
       told.push(`labels as version ${version}`);
     }
     if (pointsChanged) {
       const stamp = viewer.marks.stamp;
       const { version } = await api.savePoints(item.id, toMarkups(viewer.marks.list), { ...query, parent: state.pointParent });
-      Object.assign(state, { pointParent: `version:${version}`, savedPoints: stamp });
+      Object.assign(state, { pointParent: String(version), savedPoints: stamp });
       told.push(`points as version ${version}`);
     }
     if (!told.length) {
@@ -298,23 +299,23 @@ export function annotatePanel(shown, host) {
     if (version.kind === "points") {
       viewer.marks.load(fromMarkups(await api.annotationPoints(item.id, version.version)));
       viewer.marks.byPlace = false;
-      Object.assign(state, { pointParent: `version:${version.version}`, savedPoints: viewer.marks.stamp });
+      Object.assign(state, { pointParent: String(version.version), savedPoints: viewer.marks.stamp });
       showPoints();
       viewer.touch();
-    } else take(await readNifti(await api.annotation(item.id, version.version)), `version:${version.version}`);
+    } else take(await readNifti(await api.annotation(item.id, version.version)), String(version.version));
     say(`Version ${version.version} is open.`);
   }
 
-  const FORMATS = { label: [["nifti", "NIfTI"], ["seg", "DICOM SEG"]], points: [["mrk.json", ".mrk.json"], ["csv", "CSV"]] };
+  const FORMATS = { label: [["nifti", "NIfTI"], ...(item.dicom ? [["seg", "DICOM SEG"]] : []), ["csv", "CSV"]], points: [["mrk.json", ".mrk.json"], ["csv", "CSV"]] };
 
   function versionLine(version) {
     const links = FORMATS[version.kind === "points" ? "points" : "label"].map(([as, text]) =>
-      h("a", { href: api.exported(item.id, version.version, version.kind, as), download: "", "aria-label":
+      h("a", { href: api.exported(item.id, version.version, as), download: "", "aria-label":
         `Version ${version.version} as ${text}` }, text));
-    const when = new Date(typeof version.time === "number" ? version.time * 1000 : version.time);
+    const origin = version.from?.run ?? (version.from?.version ? `version ${version.from.version}` : "");
     return h("li", {}, h("strong", {}, `${version.version} ${version.kind === "points" ? "points" : "labels"}`), ` ${version.author}, ${version.tag}`,
-      h("br"), h("span", { class: "quiet" }, `${Number.isNaN(when.getTime()) ? version.time : when.toLocaleString()}, `
-        + `${version.from ? `from ${version.from}, ` : ""}${Math.round(version.seconds ?? 0)} s`),
+      h("br"), h("span", { class: "quiet" }, `${new Date(version.time).toLocaleString()}, ${origin ? `from ${origin}, ` : ""}`
+        + `${Math.round(version.seconds ?? 0)} s`),
       h("div", { class: "row" }, button("Open", () => attempt(() => open(version)), { "aria-label": `Open version ${version.version}` }), links));
   }
 

@@ -1,6 +1,6 @@
 // The panel of layers: truth, predictions, differences, maps of uncertainty and activation, points.
 
-import { api, attempt, maybe } from "../core/api.js";
+import { api, attempt, maybe, waitFor } from "../core/api.js";
 import { button, fill, h, number, say } from "../core/dom.js";
 import { sameGrid } from "../volume/affine.js";
 import { shade } from "../volume/colors.js";
@@ -56,7 +56,11 @@ export function layersPanel(shown, host) {
     difference: async (run) => ({ kind: "labels", volume: difference(await prediction(run), await truth()),
       colorOf: (value) => DIFFERENCE[value], values: [1, 2, 3] }),
     uncertainty: async (run) => mapLayer("heat", await readNifti(await api.predictionMap(item.id, run, "uncertainty"))),
-    activation: async (run) => mapLayer("cool", await readNifti(await api.predictionMap(item.id, run, "activation"))),
+    activation: async (run) => {
+      const kept = await maybe(api.predictionMap(item.id, run, "activation"));
+      if (!kept) await waitFor(await api.explain({ run, case: item.id }), (job) => say(job.message || `Explaining: ${job.state}`));
+      return mapLayer("cool", await readNifti(kept ?? await api.predictionMap(item.id, run, "activation")));
+    },
   };
   const mapLayer = (ramp, volume) => ({ kind: "map", volume, ramp, range: [0, quantiles(volume, [0.999])[0] || 1] });
 

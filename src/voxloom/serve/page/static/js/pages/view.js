@@ -48,9 +48,9 @@ export async function viewPage(main, id) {
   const left = h("aside", { class: "side", "aria-label": "Case and layers" });
   const right = h("aside", { class: "side tools", "aria-label": "Tools" });
   const readout = h("span", { class: "quiet", id: "readout" });
-  main.className = "viewing";
   fill(main, h("div", { class: "view" }, left, h("div", { class: "stage" }, bar, host), right));
   const channels = await channelsOf(item);
+  if (!main.isConnected) return null; // another page was asked for meanwhile
   const tools = new Tools();
   const viewer = new Viewer(host, channels, tools);
   const table = tableOf(info, runs);
@@ -65,14 +65,16 @@ export async function viewPage(main, id) {
   const stopKeys = keyboard(shown, annotate);
   await layers.begin();
   await annotate.begin();
-  say("");
-  document.documentElement.dataset.ready = id; // the case is open and can be worked on
+  if (main.isConnected) {
+    say("");
+    document.documentElement.dataset.ready = id; // the case is open and can be worked on
+  }
   return () => {
     if (annotate.unsaved() && !window.confirm("Changes are not saved. Leave this case?")) {
       history.replaceState(null, "", `#/case/${encodeURIComponent(id)}`);
       return false;
     }
-    delete document.documentElement.dataset.ready;
+    if (window.voxloom.viewer === viewer) delete document.documentElement.dataset.ready;
     stopKeys();
     annotate.close();
     shown.clock.stop();
