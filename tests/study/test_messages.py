@@ -31,7 +31,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"training.batch": 0}, "`training.batch`: must be at least 1 (got 0)"),
     ({"training.patch": [1, 2]}, "`training.patch.2`: is missing"),
     ({"training.monitor": "dice"}, "`training.monitor`: must be train_loss, val_loss, val_dice, or val_dice_LABEL"),
-    ({"training.loss.kind": "dicee"}, "`training.loss.kind`: must be 'dice_ce', 'dice',"),
+    ({"training.loss.kind": "dicee"}, "`training.loss.kind`: there is no such loss; choose of dice_ce, dice,"),
     ({"training.optimizer": "lion"}, "`training.optimizer`: must be 'adam', 'adamw', 'muon', 'ranger' or 'sgd' (got 'lion')"),
     ({"labels.merge.bone": "x"}, "`labels.merge.bone`: must be a list or 'all' (got 'x')"),
     ({"augment.scale": "a"}, "`augment.scale`: must be a number or a list (got 'a')"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from voxloom.own import is_own, own_part
 
@@ -67,15 +67,20 @@ class LossSettings(BaseModel):
         """A name alone is the loss with its published constants."""
         return {"kind": value} if isinstance(value, str) else value
 
-    @model_validator(mode="after")
-    def _known(self) -> LossSettings:
+    @field_validator("kind")
+    @classmethod
+    def _known(cls, kind: str) -> str:
         """A name is one of Voxloom's, or can be loaded."""
-        if self.is_own:
-            own_part(self.kind, LOSSES, "training.loss")
-        elif self.kind not in get_args(LossKind):
+        if is_own(kind, LOSSES):
+            own_part(kind, LOSSES, "training.loss")
+        elif kind not in get_args(LossKind):
             listed = ", ".join(get_args(LossKind))
-            raise ValueError(f"there is no loss {self.kind!r}; choose of {listed}, or name package.module:CLASS")
-        elif self.options:
+            raise ValueError(f"there is no such loss; choose of {listed}, or name package.module:CLASS")
+        return kind
+
+    @model_validator(mode="after")
+    def _options_of_own(self) -> LossSettings:
+        if self.options and not self.is_own:
             raise ValueError("options are for a loss of another package")
         return self
 
