@@ -19,6 +19,7 @@ from tests.study.conftest import write_balls
 
 from voxloom.cli.app import COMMANDS, run
 from voxloom.files import process_prefix
+from voxloom.formats import read_volume, write_dicom_series
 
 #: ``{x}`` is read: a file or folder of the right kind; ``<x>`` is written: a folder, or a file with this ending.
 LINES = {
@@ -54,8 +55,10 @@ LINES = {
     "curve": "{table.csv} --score dice --size a -o <a.svg>",
     "aggregate": "{table.csv} --scores dice --factors a -o <a.csv>",
     "ensemble": "{run} {run} -o <a>",
+    "serve": "{run} --data {data} --state <a> --http 0 --token-file {tokens} --tls-cert {cert.pem} --tls-key {key.pem}",
     "show": "batch {run} -o <a.png>",
     "export": "{run} -o <a>",
+    "export-dicom": "{mask.nii.gz} --source {series} --labels {codes.csv} -o <a>",
     "phantom": "abdomen-ct -n 1 --shapes {masks} -o <a>",
     "get": "ixi-tiny --accept-licence --url {nowhere} -o <a>",
     "demo": "--data {sets} --budget 1s -o <a>",
@@ -91,6 +94,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(data / "labelsTr", root / "masks")
     shutil.copy(data / "dataset.json", root / "dataset.json")
     shutil.copy(data / "imagesTr" / "ball00_0000.nii.gz", root / "scan.nii.gz")
+    shutil.copy(data / "labelsTr" / "ball00.nii.gz", root / "mask.nii.gz")
+    write_dicom_series(read_volume(root / "scan.nii.gz"), root / "series")
+    (root / "codes.csv").write_text("value,label,type,meaning\n1,ball,52988006,Lesion\n")
     shutil.copy(root / "run" / "recipe.yaml", root / "recipe.yaml")
     shutil.copy(root / "run" / "splits_final.json", root / "splits.json")
     rows = [f"ball0{n},p{n},{n % 2},0.{n}\n" for n in range(4)]
@@ -98,6 +104,10 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     factors = "factors: {training.learning_rate: [0.01]}"
     (root / "sweep.yaml").write_text(f"data: '{data}'\nrecipe: '{root / 'recipe.yaml'}'\n{factors}\n")
     (root / "rules.yaml").write_text("channels:\n  MR:\n    modality: MR\n")
+    (root / "tokens").write_text("anna 0123456789abcdef\n")
+    (root / "tokens").chmod(0o600)
+    for name in ("cert.pem", "key.pem"):
+        shutil.copy(Path(__file__).parents[1] / "serve" / f"test-{name}", root / name)
     (root / "sets").mkdir()
     (root / "sets" / "hippocampus").symlink_to(data)
     for name in ("points", "points again"):

@@ -86,7 +86,7 @@ def labelled_folder(small: Small, folder: Path) -> Path:
         if name.startswith("labelled"):
             label = f"{name}_label.nii.gz"
             shutil.copyfile(small.data / "labelsTr" / f"{source}.nii.gz", folder / label)
-        rows.append([name, f"{name}.nii.gz", label])
+        rows.append([name, f"{name}.nii.gz", label, "train" if label else "test"])
     with (folder / "cases.csv").open("w", newline="") as file:
-        csv.writer(file).writerows([["case", "image_MR", "label"], *rows])
+        csv.writer(file).writerows([["case", "image_MR", "label", "split"], *rows])
     return folder

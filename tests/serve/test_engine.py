@@ -14,10 +14,11 @@ import numpy as np
 import pytest
 
 from tests.serve.conftest import Small
-from tests.serve.slow import EndlessOptions
+from tests.serve.slow import EndlessOptions, RefusedOptions
 from voxloom.errors import BadInput
 from voxloom.formats import read_volume
-from voxloom.serve.engine import Engine, ExplainOrder, Order, RankOrder
+from voxloom.run.listener import Listener
+from voxloom.serve.engine import Engine, Order
 from voxloom.serve.jobs import REMEMBERED, Board, Job
 from voxloom.serve.orders import WarmOrder
 from voxloom.serve.worker import Shelf, attempt
@@ -93,10 +94,11 @@ def test_a_killed_worker_fails_one_job_and_the_next_goes_through(
 
 
 def test_a_worker_that_died_idle_costs_no_job(engine: Engine, small: Small, tmp_path: Path) -> None:
-    engine.wait(engine.submit(WarmOrder("balls")).id, WAIT)
+    refused = order(small, tmp_path / "out", 0, RefusedOptions())
+    engine.wait(engine.submit(refused).id, WAIT)
     assert engine.process is not None
     os.kill(engine.process, signal.SIGKILL)
-    assert engine.wait(engine.submit(order(small, tmp_path / "out")).id, WAIT).state == "done"
+    assert engine.wait(engine.submit(refused).id, WAIT).message == "refused by the process"
 
 
 def test_jobs_are_cancelled_while_they_wait_and_while_they_run(
@@ -104,11 +106,11 @@ def test_jobs_are_cancelled_while_they_wait_and_while_they_run(
 ) -> None:
     process = engine.process
     waiting = engine.submit(order(small, tmp_path / "a"))
-    following = engine.submit(order(small, tmp_path / "b", 1))
+    following = engine.submit(order(small, tmp_path / "b", 1, RefusedOptions()))
     assert engine.cancel(waiting.id)
     assert engine.cancel(endless.id)
     assert not engine.cancel(endless.id)
-    assert engine.wait(following.id, WAIT).state == "done"
+    assert engine.wait(following.id, WAIT).message == "refused by the process"
     assert {engine.job(endless.id).state, engine.job(waiting.id).state} == {"cancelled"}
     assert engine.process != process
     assert not (tmp_path / "a").exists()
@@ -122,19 +124,6 @@ def test_unknown_runs_and_jobs_are_refused(engine: Engine, tmp_path: Path) -> No
             ask("ffff")
     with pytest.raises(BadInput, match="not a run"):
         Engine({"none": tmp_path})
-
-
-def test_ranking_and_explaining_are_orders_too(engine: Engine, small: Small, tmp_path: Path) -> None:
-    scans = tuple((f"case {n}", (small.scan(n),)) for n in (0, 1))
-    ranked = engine.submit(RankOrder("balls", scans, tmp_path / "rank.csv"))
-    explained = engine.submit(ExplainOrder("balls", (small.scan(0),), tmp_path / "maps"))
-    rows = engine.wait(ranked.id, WAIT).result["rows"]
-    assert sorted(row["case"] for row in rows) == ["case 0", "case 1"]
-    assert [row["rank"] for row in rows] == [1, 2]
-    assert (tmp_path / "rank.csv").is_file()
-    done = engine.wait(explained.id, WAIT)
-    assert done.state == "done", done
-    assert {row["answer"] for row in done.result["maps"]} == {"bright", "dark"}
 
 
 def test_networks_stay_open_until_others_are_used(small: Small, tmp_path: Path) -> None:
@@ -152,9 +141,8 @@ def test_networks_stay_open_until_others_are_used(small: Small, tmp_path: Path) 
     ]
     for options, opens in asked:
         heard.clear()
-        kind, value = attempt(shelf, small.run, order(small, tmp_path / "out", 0, options), heard.append)
-        assert kind == "done", value
-        assert (("stage", "Opening the networks") in heard) == opens
+        assert shelf.opened(small.run, options, Listener(stage=heard.append)).wish.tta == options.tta
+        assert (heard == ["Opening the networks"]) == opens
         assert len(shelf) <= 2
 
 
@@ -178,17 +166,18 @@ def test_the_calling_process_loads_no_torch() -> None:
 
 def test_the_worker_ends_with_its_service(small: Small) -> None:
     code = (
-        "import sys\nfrom pathlib import Path\nfrom voxloom.serve.engine import Engine\n"
-        "from voxloom.serve.orders import WarmOrder\n"
-        "engine = Engine({'a': Path(sys.argv[1])}, device='cpu')\n"
-        "print(engine.wait(engine.submit(WarmOrder('a')).id).state, engine.process, flush=True)\nsys.stdin.read()"
+        "import sys, time\nfrom pathlib import Path\nfrom tests.serve.slow import EndlessOptions\n"
+        "from voxloom.serve.engine import Engine, Order\nengine = Engine({'a': Path(sys.argv[1])}, device='cpu')\n"
+        "job = engine.submit(Order('a', (), Path('out'), EndlessOptions()))\n"
+        "while engine.job(job.id).message != 'Working': time.sleep(0.01)\n"
+        "print(engine.process, flush=True)\nsys.stdin.read()"
     )
     service = subprocess.Popen(
         [sys.executable, "-c", code, str(small.run)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     assert service.stdout is not None
-    state, process = service.stdout.readline().split()
-    assert state == "done"
+    process = service.stdout.readline().strip()
+    assert Path(f"/proc/{process}").exists()
     service.kill()
     service.wait()
     until(lambda: not Path(f"/proc/{process}").exists() or " Z " in Path(f"/proc/{process}/stat").read_text())

@@ -50,6 +50,8 @@ COMMANDS = {
     "ensemble": "Let several runs or folds decide together.",
     "show": "Pictures of what the network sees and says.",
     "export": "Hand a trained model to other software.",
+    "export-dicom": "A mask or points as DICOM, beside the series they belong to.",
+    "serve": "Bring runs to people: page, REST API.",
     "phantom": "Make simulated scans with known truth.",
     "get": "Fetch a public data set.",
     "demo": "The whole job on real MR where it is at hand.",

@@ -13,7 +13,7 @@ from typing import Any
 from voxloom.errors import BadInput
 
 #: Parameters that name a place to write to.
-_PLACES = ("out", "cache", "key", "link")
+_PLACES = ("out", "cache", "key", "link", "state")
 #: Parameters that name runs.
 _RUNS = ("run", "runs", "members")
 #: Commands whose -o is a file; that of the others is a folder.

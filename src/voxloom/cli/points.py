@@ -301,28 +301,15 @@ def _compare_annotators(a: Path, b: Path, scans: Path, out: Path | None, json_ou
 
 def annotator_rows(rows: list[dict[str, Any]]) -> list[list[str]]:
     """A header row and one row per landmark: how many, distance, overlap of slices, missing in A and in B."""
-    import numpy as np
+    from voxloom.evaluation.point_tests import annotator_figures
 
     table = [
         ["landmark", "cases", "mean mm", "largest mm", "overlap of slices", "no common slice", "missing in A", "in B"]
     ]
-    for key in dict.fromkeys((row["name"], row["side"]) for row in rows):
-        own = [row for row in rows if (row["name"], row["side"]) == key]
-        both = [row for row in own if not row["missing"]]
-        far = [row["distance"] for row in both] or [float("nan")]
-        shared = [row["overlap"] for row in both] or [float("nan")]
-        table.append(
-            [
-                " ".join(key).strip(),
-                str(len(own)),
-                f"{np.mean(far):.2f}",
-                f"{np.max(far):.2f}",
-                f"{np.mean(shared):.2f}",
-                str(sum(row["slices_both"] == 0 for row in both)),
-                str(sum(row["missing"] == "a" for row in own)),
-                str(sum(row["missing"] == "b" for row in own)),
-            ]
-        )
+    for f in annotator_figures(rows):
+        means = [f"{f[key]:.2f}" for key in ("mean_mm", "largest_mm", "overlap")]
+        counts = [str(f[key]) for key in ("no_common_slice", "missing_a", "missing_b")]
+        table.append([f"{f['name']} {f['side']}".strip(), str(f["cases"]), *means, *counts])
     return table
 
 

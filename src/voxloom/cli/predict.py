@@ -59,7 +59,7 @@ def command(
         Optional[str],
         typer.Option(
             "--format",
-            help="Of DICOM series, results as DICOM too: seg, seg-labelmap, seg-fractional; several with commas.",
+            help="Of DICOM series, results as DICOM too: seg, seg-labelmap, seg-fractional, rtstruct, sr, sc; several with commas.",
         ),
     ] = None,
     labels: Annotated[

@@ -107,7 +107,9 @@ class Case:
 
     def label_alone(self) -> Volume | None:
         """The label map as ``read_label`` gives it, not compared with the image; None for a case without label."""
-        return None if self.label is None else measured(read_label_source(self.label), self.pixel_spacing)
+        if self.label is None:
+            return None
+        return measured(read_label_source(self.label, next(iter(self.images.values()), None)), self.pixel_spacing)
 
     def header(self) -> Header:
         """Grid of the first channel, without its voxels where the format allows it (BadInput for a case without image)."""

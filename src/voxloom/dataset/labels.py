@@ -186,9 +186,10 @@ class Labels:
         return mapping if self.ignore is None else {**mapping, "ignore": self.ignore}
 
     @classmethod
-    def from_values(cls, values: Iterable[int]) -> Labels:
-        """One label per value other than 0, named after it (``label_5``)."""
-        return cls(tuple(Label(f"label_{v}", (v,)) for v in sorted({int(v) for v in values} - {0})))
+    def from_values(cls, values: Iterable[int], names: Mapping[int, str] | None = None) -> Labels:
+        """One label per value other than 0, named after it (``label_5``) where ``names`` does not say."""
+        named = names or {}
+        return cls(tuple(Label(named.get(v, f"label_{v}"), (v,)) for v in sorted({int(v) for v in values} - {0})))
 
     def _by_table(self, values: NDArray[Any], unknown: int, dtype: Any) -> NDArray[Any]:
         declared = np.array(self.declared, dtype=np.int64)

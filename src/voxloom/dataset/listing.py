@@ -14,6 +14,7 @@ from voxloom.dataset.names import composed, is_clutter, split_ending
 from voxloom.dataset.tables import name_some
 from voxloom.errors import BadInput
 from voxloom.formats.dicom.files import looks_like_dicom
+from voxloom.formats.dicom.results.objects import objects_in
 
 PICTURE_ENDINGS = (".png", ".tiff", ".tif", ".jpg", ".jpeg")
 #: Data of a header file of the same name.
@@ -97,9 +98,27 @@ def images_by_stem(folder: Path, ending: str | None = None) -> tuple[dict[str, s
 
     A missing folder is empty. Raises BadInput for a dead link, or two files of one name of which none is declared.
     """
+    return _by_stem(list_folder(folder), ending) if folder.is_dir() else ({}, [])
+
+
+def labels_by_stem(folder: Path) -> tuple[dict[str, str], list[str]]:
+    """The same of a folder of label maps, where DICOM SEG and RTSTRUCT files (``CASE.seg.dcm``, ``CASE.dcm``) are maps too.
+
+    Of an image file and a DICOM object of one name the image file is taken.
+    """
     if not folder.is_dir():
         return {}, []
     listing = list_folder(folder)
+    found, _ = _by_stem(listing, None)
+    objects = {composed(stem): str(path) for stem, path in objects_in(folder, found).items()}
+    others = tuple(name for name in listing.others if str(folder / name) not in objects.values())
+    _, notes = _by_stem(listing.with_others(others), None)
+    return dict(sorted({**objects, **found}.items())), notes
+
+
+def _by_stem(listing: Listing, ending: str | None) -> tuple[dict[str, str], list[str]]:
+    """See ``images_by_stem``."""
+    folder = listing.folder
     left = set(listing.pictures_beside)
     found: dict[str, str] = {}
     for name in sorted({*listing.images, *listing.series} - left):

@@ -161,7 +161,11 @@ class RecodedLabel:
 
     def read(self) -> Volume:
         """The label map (1, I, J, K), in a type that holds its values."""
-        volume = read_label_source(self.source)
+        return self.read_on(None)
+
+    def read_on(self, image: ImageSource | None) -> Volume:
+        """The same, of a DICOM SEG or RTSTRUCT on the grid of an image."""
+        volume = read_label_source(self.source, image)
         highest = max(int(volume.data.max(initial=0)), *(new for _, new in self.table))
         values = volume.data.astype(np.result_type(volume.data.dtype, np.min_scalar_type(highest)))
         for old, new in self.table:
@@ -242,13 +246,13 @@ def read_source(source: ImageSource) -> Volume:
     return source.read()
 
 
-def read_label_source(source: ImageSource) -> Volume:
-    """Read a label map, integers of shape (1, I, J, K)."""
+def read_label_source(source: ImageSource, image: ImageSource | None = None) -> Volume:
+    """Read a label map, integers of shape (1, I, J, K); a DICOM SEG or RTSTRUCT on the grid of the ``image`` that it belongs to."""
     if isinstance(source, str):
-        from voxloom.formats import read_label
+        from voxloom.formats import label_object, read_label
 
-        return read_label(source)
-    return source.read()
+        return read_label(source, like=source_header(image) if image is not None and label_object(source) else None)
+    return source.read_on(image) if isinstance(source, RecodedLabel) else source.read()
 
 
 def source_header(source: ImageSource) -> Header:

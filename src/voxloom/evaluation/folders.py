@@ -14,7 +14,9 @@ from voxloom.evaluation.case import evaluate_case
 from voxloom.evaluation.evaluation import Evaluation
 from voxloom.evaluation.measures import USUAL, Measures
 from voxloom.evaluation.metrics import MaskMetrics
-from voxloom.formats import IMAGE_ENDINGS, LOSSY, ending_of, read_label
+from voxloom.formats import IMAGE_ENDINGS, LOSSY, ending_of, label_object, read_label
+from voxloom.formats.dicom.results.objects import objects_in
+from voxloom.formats.placed import on_one_grid
 from voxloom.notes import tell
 from voxloom.parallel import map_outcomes
 from voxloom.progress import Progress
@@ -31,6 +33,19 @@ def read_truth(truth: Truth) -> Volume:
     return volume
 
 
+def read_pair(prediction: Path | None, truth: Truth, labels: Labels) -> tuple[Volume, Volume]:
+    """A prediction (nothing where there is no file) and its truth, on one grid where either is a DICOM SEG or RTSTRUCT."""
+    true = None if isinstance(truth, Path) and label_object(truth) == "rtstruct" else read_truth(truth)
+    if true is None:  # its own series may not be beside it
+        found = None if prediction is None else read_label(prediction)
+        assert isinstance(truth, Path)
+        true = read_label(truth, like=found)
+    if prediction is None:
+        return nothing_like(true, labels), true
+    is_contours = label_object(prediction) == "rtstruct"
+    return on_one_grid(read_label(prediction, like=true if is_contours else None), true)
+
+
 @dataclass(frozen=True)
 class PairScorer:
     """Scores one (prediction, truth) pair; picklable for worker processes."""
@@ -39,8 +54,7 @@ class PairScorer:
     measures: Measures = USUAL
 
     def __call__(self, pair: tuple[Path | None, Truth]) -> dict[str, MaskMetrics]:
-        truth = read_truth(pair[1])
-        found = read_label(pair[0]) if pair[0] is not None else nothing_like(truth, self.labels)
+        found, truth = read_pair(pair[0], pair[1], self.labels)
         check_values(found, self.labels)
         return evaluate_case(found, truth, self.labels, self.measures)
 
@@ -88,26 +102,33 @@ def label_files(folder: Path) -> dict[str, Path]:
         if case in found:
             raise BadInput(f"case {case} has two files, {found[case].name} and {path.name}", folder, "Remove one")
         found[case] = path
+    found |= objects_in(folder, found)
     if not found:
         raise BadInput(
-            f"no label map in it (looked for {', '.join(e for e in IMAGE_ENDINGS if e not in LOSSY)})", folder
+            f"no label map in it (looked for {', '.join(e for e in IMAGE_ENDINGS if e not in LOSSY)}, DICOM SEG and RTSTRUCT)",
+            folder,
         )
     return found
 
 
 def find_labels(truths: Mapping[str, Truth]) -> Labels:
-    """Labels named by their values, from all values that occur in the true label maps.
+    """Labels named by their values, or as DICOM segments and regions are, from all values that occur in the true label maps.
 
     Maps of one value each, which is not the same in all, are told: 0 and 1 in some and 0 and 255 in others is often one structure.
     """
     import numpy as np
 
-    found = [{int(v) for v in np.unique(read_truth(truth).data)} - {0} for truth in truths.values()]
+    found: list[set[int]] = []
+    names: dict[int, str] = {}
+    for truth in truths.values():
+        volume = read_truth(truth)
+        found.append({int(v) for v in np.unique(volume.data)} - {0})
+        names |= volume.meta.get("label_names", {})
     values = sorted(set().union(*found))
     if len(values) > 1 and all(len(inside) <= 1 for inside in found):
         told = ", ".join(map(str, values[:6]))
         tell("truth", f"the values {told} never occur in one file; they are scored as different labels", warning=True)
-    return Labels.from_values(values)
+    return Labels.from_values(values, names)
 
 
 def evaluate_folders(

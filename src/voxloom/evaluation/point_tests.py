@@ -149,6 +149,36 @@ def compare_annotators(
     return rows
 
 
+def annotator_figures(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Per landmark what the rows of ``compare_annotators`` come to.
+
+    Returns
+    -------
+    Rows with name, side, cases, mean_mm, largest_mm and mean overlap of slices where both marked it (NaN where nobody did), how often
+    they marked no common slice, and how often it is missing in A and in B.
+    """
+    found = []
+    for name, side in dict.fromkeys((row["name"], row["side"]) for row in rows):
+        own = [row for row in rows if (row["name"], row["side"]) == (name, side)]
+        both = [row for row in own if not row["missing"]]
+        far = [row["distance"] for row in both] or [math.nan]
+        shared = [row["overlap"] for row in both] or [math.nan]
+        found.append(
+            {
+                "name": name,
+                "side": side,
+                "cases": len(own),
+                "mean_mm": float(np.mean(far)),
+                "largest_mm": float(np.max(far)),
+                "overlap": float(np.mean(shared)),
+                "no_common_slice": sum(row["slices_both"] == 0 for row in both),
+                "missing_a": sum(row["missing"] == "a" for row in own),
+                "missing_b": sum(row["missing"] == "b" for row in own),
+            }
+        )
+    return found
+
+
 def _pair(case: str, key: Key, a: list[Point], b: list[Point], affine: NDArray[np.float64]) -> dict[str, Any]:
     marked = [slices_of(marks, affine) for marks in (a, b)]
     both, either = marked[0] & marked[1], marked[0] | marked[1]

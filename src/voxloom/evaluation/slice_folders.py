@@ -6,9 +6,8 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from voxloom.dataset.labels import Labels
-from voxloom.evaluation.folders import Truth, label_files, nothing_like, read_truth
+from voxloom.evaluation.folders import Truth, label_files, read_pair
 from voxloom.evaluation.slice_table import Plane, SliceTable
-from voxloom.formats import read_label
 
 
 def slice_folders(
@@ -35,7 +34,6 @@ def slice_folders(
     """
     found, table = label_files(Path(predictions)), SliceTable()
     for case in cases:
-        truth = read_truth(truths[case])
-        mask = read_label(found[case]) if case in found else nothing_like(truth, labels)
+        mask, truth = read_pair(found.get(case), truths[case], labels)
         table.add(case, mask, truth, labels, plane, patient=(patients or {}).get(case))
     return table

@@ -8,10 +8,9 @@ from pathlib import Path
 
 from voxloom.dataset.labels import Labels
 from voxloom.errors import VoxloomError
-from voxloom.evaluation.folders import Truth, label_files, nothing_like, read_truth
+from voxloom.evaluation.folders import Truth, label_files, read_pair
 from voxloom.evaluation.instances import Match, match_label_maps
 from voxloom.evaluation.structure_table import StructureTable
-from voxloom.formats import read_label
 from voxloom.parallel import map_outcomes
 from voxloom.progress import Progress
 
@@ -24,8 +23,7 @@ class StructureScorer:
     several: tuple[str, ...]
 
     def __call__(self, pair: tuple[Path | None, Truth]) -> list[Match]:
-        truth = read_truth(pair[1])
-        found = read_label(pair[0]) if pair[0] is not None else nothing_like(truth, self.labels)
+        found, truth = read_pair(pair[0], pair[1], self.labels)
         return match_label_maps(found, truth, self.labels, self.several)
 
 

@@ -14,6 +14,7 @@ from voxloom.errors import BadInput
 from voxloom.formats.checks import as_integers, check_file
 from voxloom.formats.header import Header
 from voxloom.formats.label_like import check_label_like
+from voxloom.formats.placed import Grid, placed
 from voxloom.notes import tell
 from voxloom.volume import Volume
 
@@ -138,15 +139,53 @@ def read_header(source: Source, *, series: str | None = None) -> Header:
         return _reader(path).read_header(path)  # type: ignore[no-any-return]
 
 
-def read_label(source: Source) -> Volume:
-    """Read a label map, integers of shape (1, I, J, K).
+def read_label(source: Source, *, like: Grid | None = None) -> Volume:
+    """Read a label map, integers of shape (1, I, J, K); also a DICOM SEG, or the regions of an RTSTRUCT.
+
+    Parameters
+    ----------
+    like : image (or its header) that the map belongs to. SEG and RTSTRUCT are put onto its grid; without it a SEG goes from its
+        first slice to its last, and an RTSTRUCT needs its series beside it.
 
     Raises BadInput as ``read_volume``, and for several channels, values that are no whole numbers, an image or an interpolated
-    mask, and JPEG.
+    mask, JPEG, and segments or regions that overlap.
     """
+    if (found := _label_object(source)) is not None:
+        volume = _noted(_read_object(*found, like))
+        return volume if like is None else placed(volume, like.shape, like.affine)
     volume = _integers(source)
     check_label_like(volume.data, volume.meta.get("source", str(source)))
     return volume
+
+
+def label_object(path: str | Path) -> str | None:
+    """``"seg"`` or ``"rtstruct"`` for a DICOM file (or a folder that holds that one) with a label map in it; None for all else."""
+    found = _label_object(path)
+    return None if found is None else found[0]
+
+
+def _label_object(source: Source) -> tuple[str, Path] | None:
+    path = _single(source)
+    if path is None or not path.exists() or not _may_be_object(path):
+        return None
+    from voxloom.formats.dicom.results.objects import find_object
+
+    return find_object(path)
+
+
+def _may_be_object(path: Path) -> bool:
+    return path.is_dir() or path.name.lower().endswith(".dcm") or (ending_of(path) is None and _is_dicom(path))
+
+
+def _read_object(kind: str, path: Path, like: Grid | None) -> Volume:
+    with _there(path):
+        if kind == "seg":
+            from voxloom.formats.dicom.results.read_seg import read_seg
+
+            return read_seg(path)
+        from voxloom.formats.dicom.results.read_rtstruct import read_rtstruct
+
+        return read_rtstruct(path, like)
 
 
 def read_marks(source: Source) -> Volume:

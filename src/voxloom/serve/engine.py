@@ -145,15 +145,14 @@ class Engine:
     def _carry_out(self, name: str, order: AnyOrder) -> None:
         """One order, from sending to its end; a process that had died idle is no fault of the order's."""
         folder = self._infos[order.run].folder
-        for _ in range(2):
+        for last in (False, True):
             worker = self._ready(name)
             if worker is None:
                 return
-            outcome = self._listen(worker, name, folder, order)
-            if outcome != "not taken":
+            if self._listen(worker, name, folder, order) != "not taken":
                 break
-        else:
-            self.board.fail(name, died(worker))
+            if last:
+                self.board.fail(name, died(worker))
         with self._lock:
             self._at_work = None
 
@@ -189,6 +188,7 @@ class Engine:
                     self.board.fail(name, value)
                     return kind
         except (EOFError, OSError):
+            worker.process.join(timeout=5)  # its end of the pipe closes a moment before it is gone
             if not taken and not self.board.get(name).has_ended:
                 return "not taken"
             self.board.fail(name, died(worker))  # says nothing where the job was cancelled
@@ -227,6 +227,5 @@ class _Worker:
 
 def died(worker: _Worker) -> dict[str, str | None]:
     """The one line that says how the process with the networks ended."""
-    worker.process.join(timeout=5)
     fix = "Try it again; where memory runs out, with a smaller scan or fewer runs"
     return {"what": f"the process that predicts {how_it_ended(worker.process.exitcode)}", "where": None, "fix": fix}

@@ -23,6 +23,9 @@ VERBS = (
     "predict --format seg",
     "predict --format seg-labelmap",
     "predict --format seg-fractional",
+    "predict --format rtstruct",
+    "predict --format sr",
+    "predict --format sc",
     "show batch",
     "show results",
     "show slices",
@@ -50,6 +53,7 @@ TAKES_ANY = (
     "train --find-lr",
     "sweep",
     "export --to zip",
+    "serve",
 )
 
 

@@ -7,35 +7,43 @@ Knows which formats there are, whose series a result belongs to and who answers 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from voxloom.dataset.tables import name_some
 from voxloom.ensemble.predictor import member_folds
 from voxloom.errors import BadInput
+from voxloom.evaluation.sizes import size_of
 from voxloom.formats import format_of
 from voxloom.formats.dicom import choose_series
 from voxloom.formats.dicom.results import (
     Author,
+    Figure,
     Findings,
     Segment,
     SourceSeries,
+    Stored,
     Table,
     open_source,
     read_codes,
     shipped,
+    write_preview,
     write_probabilities,
+    write_report,
+    write_rtstruct,
     write_seg,
 )
 from voxloom.notes import tell
 from voxloom.run.identity import files_id, weights_id
 from voxloom.run.run import Run
-from voxloom.run.scans import Scan
+from voxloom.run.scans import Scan, read_scan
 from voxloom.tasks.abilities import need
+from voxloom.volume import Volume
 
 #: Formats of DICOM results, as ``--format`` names them.
-FORMATS = ("seg", "seg-labelmap", "seg-fractional")
+FORMATS = ("seg", "seg-labelmap", "seg-fractional", "rtstruct", "sr", "sc")
+_KINDS: dict[str, Literal["BINARY", "LABELMAP"]] = {"seg": "BINARY", "seg-labelmap": "LABELMAP"}
 #: A user's table of codes in the folder of a run.
 CODES = "codes.csv"
 
@@ -97,28 +105,73 @@ class DicomWriter:
             what = f"--format {','.join(self.formats)} needs DICOM series, and {name_some(others)} is none"
             raise BadInput(what, None, "Give the DICOM folders, or leave --format out")
 
-    def write(self, findings: Findings, scan: Scan, out: Path) -> list[Path]:
-        """The DICOM objects of one prediction, in the order of the formats."""
+    def write(self, findings: Findings, volume: Volume, scan: Scan, out: Path) -> list[Path]:
+        """The DICOM objects of one prediction, in the order of the formats.
+
+        Parameters
+        ----------
+        volume : the scan as it was predicted; one that shows a part of it only is read again for a preview.
+        """
         source = source_of(scan, self.resample_tilt)
+        image = volume
+        if "sc" in self.formats and volume.shape != source.shape:
+            image = read_scan(scan, self.resample_tilt)
         segments = segments_of(findings.names, self.table, self.author.name)
-        made = []
-        for name in self.formats:
-            path = out / f"{scan.name}.{name}.dcm"
-            made.append(write_one(name, findings, segments, source, path, self.author))
-        return made
+        return write_objects(self.formats, findings, image, segments, source, out / scan.name, self.author)
 
 
-def write_one(
-    name: str, findings: Findings, segments: Sequence[Segment], source: SourceSeries, path: Path, author: Author
-) -> Path:
-    """One object of the format ``name``."""
-    if name == "seg-fractional":
-        assert findings.probabilities is not None
-        return write_probabilities(findings.probabilities, segments, source, path, author)
-    assert findings.mask is not None
-    return write_seg(
-        findings.mask, segments, source, path, author, kind="LABELMAP" if name == "seg-labelmap" else "BINARY"
-    )
+def write_objects(
+    formats: Sequence[str],
+    findings: Findings,
+    image: Volume,
+    segments: Sequence[Segment],
+    source: SourceSeries,
+    stem: Path,
+    author: Author,
+) -> list[Path]:
+    """Objects of the formats as ``STEM.FORMAT.dcm``; a report refers to the segmentation that is written with it."""
+    paths = {name: stem.with_name(f"{stem.name}.{name}.dcm") for name in formats}
+    stored = None
+    for name in sorted(formats, key=FORMATS.index):
+        path = paths[name]
+        if name == "sr":
+            write_report(with_sizes(findings, segments, source), segments, source, path, author, stored)
+        elif name == "sc":
+            write_preview(image.present[0], findings, segments, source, path, author)
+        elif name == "seg-fractional":
+            assert findings.probabilities is not None
+            write_probabilities(findings.probabilities, segments, source, path, author)
+        else:
+            assert findings.mask is not None
+            if name == "rtstruct":
+                write_rtstruct(findings.mask, segments, source, path, author)
+            else:
+                write_seg(findings.mask, segments, source, path, author, kind=_KINDS[name])
+                stored = stored or _stored(path)
+    return list(paths.values())
+
+
+def with_sizes(findings: Findings, segments: Sequence[Segment], source: SourceSeries) -> Findings:
+    """What was found, with volume and diameters of every label that has voxels."""
+    if findings.mask is None:
+        return findings
+    found = list(findings.figures)
+    for one in segments:
+        if (size := size_of(findings.mask == one.value, source.affine)) is not None:
+            found += [
+                Figure("Volume", size.volume, "mL", label=one.name),
+                Figure("Maximum 3D Diameter", size.diameter, "mm", label=one.name),
+                Figure("Long Axis", size.long_axis, "mm", label=one.name),
+                Figure("Short Axis", size.short_axis, "mm", label=one.name),
+            ]
+    return replace(findings, figures=tuple(found))
+
+
+def _stored(path: Path) -> Stored:
+    import pydicom
+
+    dataset = pydicom.dcmread(path, stop_before_pixels=True)
+    return Stored(dataset, {str(one.SegmentLabel): int(one.SegmentNumber) for one in dataset.SegmentSequence})
 
 
 def segments_of(names: Mapping[int, str], table: Table, who: Any) -> list[Segment]:
@@ -130,10 +183,10 @@ def segments_of(names: Mapping[int, str], table: Table, who: Any) -> list[Segmen
     return found
 
 
-def codes_of(folder: Path, codes: Path | None) -> Table:
+def codes_of(folder: Path | None, codes: Path | None) -> Table:
     """Codes of labels: a user's table, then that in the folder of a run, then those that come with Voxloom."""
     table = shipped()
-    if (folder / CODES).is_file():
+    if folder is not None and (folder / CODES).is_file():
         table = read_codes(folder / CODES).over(table)
     return table if codes is None else read_codes(codes).over(table)
 

@@ -155,7 +155,7 @@ def predict_with(
             beside.extend(task.extras(predictor, volume, prediction, out, scan.name, wanted))
         if writer.formats:
             found = task.findings(predictor, volume, prediction, "seg-fractional" in writer.formats)
-            dicom.extend(writer.write(found, scan, out))
+            dicom.extend(writer.write(found, volume, scan, out))
 
     with listener.progress("Predicting") as progress:
         each = predict_scans(

@@ -22,7 +22,7 @@ from voxloom.dataset.layouts.contents import (
     split_ending,
     unlabeled_notes,
 )
-from voxloom.dataset.listing import images_by_stem, list_folder
+from voxloom.dataset.listing import images_by_stem, labels_by_stem, list_folder
 from voxloom.dataset.names import is_clutter
 from voxloom.dataset.tables import TABLE_ENDINGS, Row, Rows, columns_of, describe, name_some, read_table
 from voxloom.errors import BadInput
@@ -114,7 +114,7 @@ def _other_folders(root: Path, *used: Path | None) -> list[str]:
 
 def _masks(folder: Path, images: set[str]) -> tuple[dict[str, str], list[str]]:
     masks: dict[str, str] = {}
-    found, notes = images_by_stem(folder)
+    found, notes = labels_by_stem(folder)
     for stem, path in found.items():
         plain = next((stem.removesuffix(s) for s in _MASK_SUFFIXES if stem.endswith(s)), stem)
         name = stem if stem in images else plain

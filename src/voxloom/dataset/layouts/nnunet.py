@@ -31,7 +31,7 @@ from voxloom.dataset.layouts.contents import (
     unlabeled_notes,
 )
 from voxloom.dataset.layouts.declared import declared_labels, modality_names, unread_keys
-from voxloom.dataset.listing import images_by_stem, is_picture
+from voxloom.dataset.listing import images_by_stem, is_picture, labels_by_stem
 from voxloom.dataset.names import NO_NUMBER, number_channels
 from voxloom.dataset.sources import ImageSource
 from voxloom.dataset.tables import name_some
@@ -89,7 +89,7 @@ def _listed(root: Path, ending: str | None, channels: int | None) -> tuple[_File
     images, labels, notes = {}, {}, []
     for folder, masks, _ in _FOLDERS:
         images[folder], told = images_by_stem(root / folder, ending)
-        labels[masks], also = images_by_stem(root / masks)
+        labels[masks], also = labels_by_stem(root / masks)
         notes += [*told, *also]
     stems = [stem for found in images.values() for stem in found]
     numbers = number_channels(stems, channels, {name for found in labels.values() for name in found})

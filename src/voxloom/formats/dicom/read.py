@@ -32,6 +32,7 @@ _META = {
     "series_description": "SeriesDescription",
     "frame_of_reference_uid": "FrameOfReferenceUID",
 }
+_SEGMENTATIONS = {"1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7"}
 _DICOM = {
     "sop_class_uid": "SOPClassUID",
     "manufacturer": "Manufacturer",
@@ -125,7 +126,9 @@ def open_series(
     Raises BadInput as ``read``, but for faults of pixels.
     """
     where = name_of(source)
-    images = one_series(find_images(source), where, series)
+    found = find_images(source)
+    _refuse_labels(found, where)
+    images = one_series(found, where, series)
     frames = [frame for image in images for frame in frames_of(image)]
     check_one_contrast(frames, where)
     stack = stack_up(frames, where)
@@ -134,6 +137,12 @@ def open_series(
     if fault is not None and not resample_tilt:
         raise BadInput(fault, where, TILT_HELP)
     return Series(tuple(images), stack, where), fault
+
+
+def _refuse_labels(images: Sequence[Found], where: str) -> None:
+    """Refuse a segmentation where an image is needed (BadInput); beside an image the series are told apart."""
+    if {str(image.header.get("SOPClassUID") or "") for image in images} <= _SEGMENTATIONS:
+        raise BadInput("is a segmentation, not an image", where, "Give it as a label, and its series as the image")
 
 
 def _meta(series: Series, notes: Sequence[str]) -> dict[str, Any]:

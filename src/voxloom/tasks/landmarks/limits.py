@@ -9,7 +9,7 @@ CANNOT = {
     "predict --tta": "average over mirror images (--tta), since sides would change places",
     "predict --uncertainty": "write maps of uncertainty; its points carry a confidence each",
     **dict.fromkeys(
-        (f"predict --format {name}" for name in ("seg", "seg-labelmap", "seg-fractional")),
+        (f"predict --format {name}" for name in ("seg", "seg-labelmap", "seg-fractional", "rtstruct")),
         "outline anything; its points go into a report: --format sr",
     ),
     **dict.fromkeys(

@@ -10,7 +10,7 @@ CANNOT = {
     "predict --maps": "write probability maps; its answers carry their probabilities",
     "predict --cutouts": "cut volumes out around points",
     **dict.fromkeys(
-        (f"predict --format {name}" for name in ("seg", "seg-labelmap", "seg-fractional")),
+        (f"predict --format {name}" for name in ("seg", "seg-labelmap", "seg-fractional", "rtstruct")),
         "outline anything; its answers go into a report: --format sr",
     ),
     "show slices": "be drawn slice by slice by Dice; draw whole cases: show results",

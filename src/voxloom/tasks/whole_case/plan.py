@@ -6,7 +6,7 @@ The whole scan is one input, so the grid is as coarse as makes it fit. Knows fac
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,8 @@ Rows = tuple[tuple[str, str, str], ...]
 #: Voxels of an input: on a CPU what keeps a batch near a second, on a graphics card what fits beside its batch.
 LARGEST = {"cpu": 64**3, "cuda": 128**3}
 LARGEST_2D = {"cpu": 256**2, "cuda": 512**2}
+#: Passes over the cases below which a coarser input learns more in the same time, and the fewest voxels that it is given then.
+LEAST_PASSES, SMALLEST = 60, 32**3
 #: Passes over the cases after which more teach nothing but the cases themselves.
 MOST_PASSES = 200
 #: Without a budget.
@@ -69,14 +71,75 @@ def plan_whole_case(
     ------
     BadInput : no case can be read, keys do not fit together, or not even one step fits into the budget.
     """
-    readable = [case for case in found.cases if not case.problem]
-    if not readable:
-        raise BadInput("no case could be read", recipe.name, "See why: voxloom inspect DATASET")
-    order = [ras_order(case.orientation) for case in readable]
-    shapes = np.array([[c.shape[o] for o in axes] for c, axes in zip(readable, order, strict=True)], dtype=float)
-    spacings = np.array([[c.spacing[o] for o in axes] for c, axes in zip(readable, order, strict=True)], dtype=float)
-    flat = int(recipe.network.get("dims", 2 if shapes[:, 2].max() == 1 else 3)) == 2
-    prepare, spacing, patch, rows = choose_grid(recipe, shapes, spacings, flat, device, asked.kinds)
+    extents = Extents.of(found, recipe)
+    largest = (LARGEST_2D if extents.flat else LARGEST)[device]
+    draft = draft_of(recipe, extents, asked, device, largest, time_step)
+    if seconds is not None and not extents.flat and grid_is_open(recipe):
+        passes = possible_steps(seconds, draft.per_step) * draft.training.batch / extents.cases
+        voxels = int(np.prod(draft.training.patch))
+        fewer = max(SMALLEST, int(voxels * passes / LEAST_PASSES))
+        if passes < LEAST_PASSES and fewer < voxels:
+            coarse = draft_of(recipe, extents, asked, device, fewer, time_step)
+            draft = replace(coarse, rows=(*coarse.rows, few_passes(passes, voxels)))
+    training, why = counted(draft.training, recipe, extents.cases, seconds, draft.per_step)
+    inference = checked(InferenceSettings.model_validate, recipe.inference, "inference")
+    network = draft.network
+    chosen = {
+        "prepare": draft.prepare, "network": network, "training": training, "augment": draft.augment, "inference": inference,
+    }  # fmt: skip
+    rows = (
+        *draft.rows,
+        ("network", network.kind, f"{asked.outputs} answer(s) per case from {patch_text(training.patch)} voxels"),
+        ("batch", str(training.batch), "several cases a step, since every case has one answer"),
+        ("steps", str(training.steps), why),
+        ("optimizer", f"{training.optimizer}, rate {training.learning_rate:g}", "for whole-case networks"),
+    )
+    return WholeCasePlan(written_out(recipe, chosen), draft.spacing, rows)
+
+
+@dataclass(frozen=True)
+class Extents:
+    """Sizes of the cases: (n, 3) voxels and mm along right, front and head, and whether each is a single slice."""
+
+    shapes: Any
+    spacings: Any
+    flat: bool
+
+    @classmethod
+    def of(cls, found: Fingerprint, recipe: Recipe) -> Extents:
+        """Of the cases that could be read (BadInput for none)."""
+        readable = [case for case in found.cases if not case.problem]
+        if not readable:
+            raise BadInput("no case could be read", recipe.name, "See why: voxloom inspect DATASET")
+        order = [ras_order(case.orientation) for case in readable]
+        shapes = np.array([[c.shape[o] for o in axes] for c, axes in zip(readable, order, strict=True)], dtype=float)
+        spacings = [[c.spacing[o] for o in axes] for c, axes in zip(readable, order, strict=True)]
+        flat = int(recipe.network.get("dims", 2 if shapes[:, 2].max() == 1 else 3)) == 2
+        return cls(shapes, np.array(spacings, dtype=float), flat)
+
+    @property
+    def cases(self) -> int:
+        """How many there are."""
+        return len(self.shapes)
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A plan but for its length, and the seconds of one of its steps."""
+
+    prepare: PrepareSettings
+    spacing: Spacing
+    network: CaseNetworkSettings
+    training: TrainingSettings
+    augment: AugmentSettings
+    rows: Rows
+    per_step: float
+
+
+def draft_of(recipe: Recipe, extents: Extents, asked: Asked, device: str, largest: int, time_step: Timer) -> Draft:
+    """Everything but the length, for inputs of at most ``largest`` voxels where the recipe leaves the grid open."""
+    flat = extents.flat
+    prepare, spacing, patch, rows = choose_grid(recipe, extents.shapes, extents.spacings, flat, largest, asked.kinds)
     dims = 2 if flat else 3
     shared = {
         "dims": dims,
@@ -88,7 +151,7 @@ def plan_whole_case(
         case_network_settings, {**shared, **network_defaults(recipe, patch, dims), **recipe.network}, "network"
     )
     augment = checked(AugmentSettings.model_validate, {**augment_defaults(dims), **recipe.augment}, "augment")
-    training = training_of(recipe, patch, dims, len(readable), asked)
+    training = training_of(recipe, patch, dims, extents.cases, asked)
     if "precision" not in recipe.training and device == "cpu":
         bf16 = training.model_copy(update={"precision": "bf16"})
         timed = {t.precision: time_step(network, t, augment, spacing) for t in (training, bf16)}
@@ -97,22 +160,26 @@ def plan_whole_case(
         per_step = min(timed.values())
     else:
         per_step = time_step(network, training, augment, spacing)
-    training, why = counted(training, recipe, len(readable), seconds, per_step)
-    inference = checked(InferenceSettings.model_validate, recipe.inference, "inference")
-    chosen = {"prepare": prepare, "network": network, "training": training, "augment": augment, "inference": inference}
-    rows += (
-        ("network", network.kind, f"{asked.outputs} answer(s) per case from {patch_text(patch)} voxels"),
-        ("batch", str(training.batch), "several cases a step, since every case has one answer"),
-        ("steps", str(training.steps), why),
-        ("optimizer", f"{training.optimizer}, rate {training.learning_rate:g}", "for whole-case networks"),
+    return Draft(prepare, spacing, network, training, augment, rows, per_step)
+
+
+def grid_is_open(recipe: Recipe) -> bool:
+    """Whether the recipe leaves spacing and size of the input to the planner."""
+    return not any(recipe.prepare.get(key) for key in ("spacing", "resize_to")) and "patch" not in recipe.training
+
+
+def few_passes(passes: float, voxels: int) -> tuple[str, str, str]:
+    """Why an input is coarser than the machine could hold."""
+    why = (
+        f"at {voxels} voxels a case the budget has {passes:.0f} passes over the cases, and too few of them learn little"
     )
-    return WholeCasePlan(written_out(recipe, chosen), spacing, rows)
+    return "coarser", "for more passes", why
 
 
 def choose_grid(
-    recipe: Recipe, shapes: Any, spacings: Any, flat: bool, device: str, kinds: tuple[str, ...]
+    recipe: Recipe, shapes: Any, spacings: Any, flat: bool, largest: int, kinds: tuple[str, ...]
 ) -> tuple[PrepareSettings, Spacing, Triple, Rows]:
-    """Preparation, spacing and size of the input."""
+    """Preparation, spacing and size of the input, of at most ``largest`` voxels where the recipe leaves that open."""
     given = recipe.prepare
     median = np.median(spacings, axis=0)
     wanted = given.get("spacing") or (None, None, None)
@@ -122,7 +189,6 @@ def choose_grid(
     resized = given.get("resize_to")
     field = np.quantile(shapes * spacings, 0.9, axis=0)
     if patch is None and resized is None and not given.get("spacing"):
-        largest = (LARGEST_2D if flat else LARGEST)[device]
         spacing, coarser = coarsened(field, spacing, largest)
         why = f"coarser than the median, so that a whole case has at most {largest} voxels" if coarser else why
     if patch is None:

@@ -37,6 +37,11 @@ def completed(header: Any) -> tuple[Any, list[str]]:
     for keyword in _TYPE_2:
         if keyword not in copy:
             setattr(copy, keyword, "")
+    removed = str(copy.get("PatientIdentityRemoved") or "") == "YES" and not copy.get(
+        "DeidentificationMethodCodeSequence"
+    )
+    if removed and not copy.get("DeidentificationMethod"):
+        copy.DeidentificationMethod = "not told by the source"
     if not copy.get("StudyInstanceUID"):
         copy.StudyInstanceUID = generate_uid(entropy_srcs=["study", str(copy.get("SeriesInstanceUID", ""))])
         notes.append("the source names no study: one was made up, and a PACS will not file the results beside it")

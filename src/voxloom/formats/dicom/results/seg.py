@@ -48,7 +48,7 @@ def write_seg(
     BadInput : a value without segment, another grid, values beyond 65535, or a source that a SEG cannot refer to.
     """
     ordered = sorted(segments, key=lambda one: one.value)
-    _check(mask, ordered, source)
+    check_mask(mask, ordered, source)
     numbers = [one.value if kind == "LABELMAP" else n for n, one in enumerate(ordered, start=1)]
     table = np.zeros(ordered[-1].value + 1, np.uint8 if max(numbers) < 256 else np.uint16)
     table[[one.value for one in ordered]] = numbers
@@ -71,7 +71,8 @@ def write_probabilities(
     return _write(np.ascontiguousarray(steps.astype(np.float32)), numbered, source, path, author, "FRACTIONAL")
 
 
-def _check(mask: NDArray[Any], ordered: Sequence[Segment], source: SourceSeries) -> None:
+def check_mask(mask: NDArray[Any], ordered: Sequence[Segment], source: SourceSeries) -> None:
+    """Refuse a map (I, J, K) that is not on the grid of its series, or holds what no segment, in ascending order, names (BadInput)."""
     if mask.shape != source.shape:
         raise BadInput("the mask does not lie on its series", source.where, "Give the series it was made from")
     if not ordered:

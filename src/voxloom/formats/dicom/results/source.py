@@ -75,6 +75,22 @@ class SourceSeries:
         """(4, 4) voxel index to LPS millimetres."""
         return LPS_RAS @ self.affine
 
+    def positions_of(self, points: NDArray[np.float64], k: int) -> NDArray[np.float64]:
+        """LPS millimetres (n, 3) of points (n, 2) of i and j in slice k: on the plane itself, where the slice is one."""
+        if self.resampled:
+            whole = np.column_stack([points, np.full(len(points), float(k)), np.ones(len(points))])
+            return np.asarray((whole @ self.lps.T)[:, :3])
+        stack = self.stack
+        return np.asarray(stack.positions[k] + points * stack.spacing @ stack.axes[:, :2].T)
+
+    def plane(self, k: int) -> tuple[Any, int | None] | None:
+        """Header of the object that holds slice k, and its frame there (None: the object is the slice); None where no object does."""
+        if self.order is None:
+            return None
+        if len(self.headers) == 1 and "PerFrameFunctionalGroupsSequence" in self.header:
+            return self.header, self.stack.frames[k].index + 1
+        return self.headers[k], None
+
     def fitted(self, volume: Volume) -> NDArray[Any]:
         """The voxels of a map (1, I, J, K) in the axes of the series, (I, J, K).
 
@@ -89,10 +105,6 @@ class SourceSeries:
             what = f"does not lie on its series: voxels are up to {off:.3g} mm apart"
             raise BadInput(what, _name(volume), "Give the series it was made from, or resample it to that")
         return turned
-
-    def axes_in(self, affine: NDArray[np.float64]) -> tuple[list[int], list[bool]]:
-        """See ``_axes_in``."""
-        return _axes_in(affine, self.affine)
 
 
 def open_source(

@@ -1,0 +1,122 @@
+"""``voxloom serve``: bring runs to people: the REST API and the page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Optional
+
+import typer
+
+if TYPE_CHECKING:
+    from voxloom.serve.engine import Engine
+    from voxloom.serve.http.guard import Security
+    from voxloom.serve.http.server import Listening
+    from voxloom.serve.service import Service
+    from voxloom.serve.store import Store
+
+#: Port where none is named.
+PORT = 8000
+
+
+def command(
+    runs: Annotated[Optional[list[Path]], typer.Argument(help="Folders of runs or ensembles that predict.")] = None,
+    data: Annotated[
+        Optional[Path], typer.Option(help="Scans to look at and annotate: a data set, or a folder of scans.")
+    ] = None,
+    state: Annotated[
+        Optional[Path], typer.Option(help="Folder of all that is written. [default: DATA-voxloom beside the data]")
+    ] = None,
+    http: Annotated[
+        Optional[int], typer.Option(help=f"Port of the page and of the REST API. [default: {PORT}]", min=0, max=65535)
+    ] = None,
+    host: Annotated[str, typer.Option(help="Address to listen on; beyond this machine --token-file is needed.")] = (
+        "127.0.0.1"
+    ),
+    allow_host: Annotated[
+        Optional[list[str]],
+        typer.Option("--allow-host", help="A name by which browsers call this machine; may be repeated."),
+    ] = None,
+    token_file: Annotated[
+        Optional[Path],
+        typer.Option(help="Who may use it: a line NAME TOKEN [view, annotate or lead] per person, chmod 600."),
+    ] = None,
+    tls_cert: Annotated[Optional[Path], typer.Option(help="Certificate (PEM) for HTTPS.")] = None,
+    tls_key: Annotated[Optional[Path], typer.Option(help="Its key (PEM).")] = None,
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="Listen beyond this machine without TLS all the same.")
+    ] = False,
+    max_upload: Annotated[int, typer.Option(help="MiB of an upload at most.", min=1)] = 4096,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+) -> None:
+    """Serve RUNS: predict, look, annotate, correct and train again, in a browser or over a REST API."""
+    from voxloom.serve.engine import Engine
+    from voxloom.serve.http.server import Listening, check_listening
+    from voxloom.serve.service import Service
+
+    where = Listening(host, PORT if http is None else http, tls_cert, tls_key, insecure)
+    security = secured(token_file, allow_host or (), tls_cert is not None, max_upload)
+    check_listening(where, security.people is not None)
+    engine = Engine(named_runs(runs or []), device=device)
+    try:
+        service = Service(engine, opened_store(engine, data, state, max_upload))
+    except BaseException:
+        engine.close()
+        raise
+    engine.warm()
+    serve_http(service, security, where)
+
+
+def named_runs(folders: Sequence[Path]) -> dict[str, Path]:
+    """Runs by the names of their folders, made unique and fit for an address."""
+    from voxloom.serve.store.ids import safe_id
+
+    named: dict[str, Path] = {}
+    for folder in folders:
+        named[safe_id(folder.resolve().name, named)] = folder
+    return named
+
+
+def secured(token_file: Path | None, names: Sequence[str], tls: bool, max_upload: int) -> Security:
+    """How the service is guarded (BadInput for a token file that others may read, or that is wrong)."""
+    from voxloom.errors import MissingExtra
+
+    try:
+        from voxloom.serve.http.guard import Security
+    except ModuleNotFoundError as error:
+        raise MissingExtra(error.name or "the web server", "serve") from error
+    from voxloom.serve.http.people import People
+
+    people = None if token_file is None else People.of(token_file)
+    return Security(people, frozenset(names), tls, upload=max_upload << 20)
+
+
+def opened_store(engine: Engine, data: Path | None, state: Path | None, max_upload: int) -> Store:
+    """The store of what is served; scans have the channels of the first run, where no data set names them."""
+    from voxloom.serve.store import Limits, Store
+
+    first = next(iter(engine.runs.values()), None)
+    channels = first.channels if first is not None else ("image",)
+    return Store.of(
+        data, Path("voxloom-serve") if data is None and state is None else state, channels=channels,
+        limits=Limits(unpacked=2 * max_upload << 20),
+    )  # fmt: skip
+
+
+def serve_http(service: Service, security: Security, where: Listening) -> None:
+    """Serve until Ctrl-C or SIGTERM, and then stop in order."""
+    from voxloom.cli import output
+    from voxloom.serve.http.app import create_app
+    from voxloom.serve.http.server import log_to_screen, open_socket, server_of
+
+    try:
+        listening = open_socket(where)
+    except BaseException:
+        service.close()
+        raise
+    log_to_screen()
+    port = listening.getsockname()[1]
+    shown = "localhost" if where.host in ("127.0.0.1", "0.0.0.0") else where.host
+    typer.echo(f"Serving {'https' if where.tls else 'http'}://{shown}:{port}/ (Ctrl-C stops)")
+    output.note(f"All that is written lies in {service.store.state}")
+    server_of(create_app(service, security), where).run(sockets=[listening])

@@ -1,0 +1,62 @@
+"""How fine a whole case is seen depends on what the time allows: planned with a timer whose step costs what its voxels do."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+import pytest
+
+from voxloom.dataset.inspect import Fingerprint
+from voxloom.recipe.recipe import Recipe
+from voxloom.tasks.whole_case.plan import LEAST_PASSES, SMALLEST, Asked, WholeCasePlan, plan_whole_case
+
+ASKED = Asked(("zscore",), 2, 0, "val_loss")
+
+
+def planned(cases: int, seconds: float | None, recipe: dict[str, Any] | None = None) -> WholeCasePlan:
+    """A plan for cases of 64 x 64 x 64 voxels of 1 mm, where a million voxels take a sixth of a second."""
+    facts = [SimpleNamespace(problem="", orientation="RAS", shape=(64, 64, 64), spacing=(1.0, 1.0, 1.0))] * cases
+    found = cast(Fingerprint, SimpleNamespace(cases=facts))
+
+    def time_step(network: Any, training: Any, augment: Any, spacing: Any) -> float:
+        return float(np.prod(training.patch) * training.batch / 6e6)
+
+    return plan_whole_case(Recipe.load("auto").changed(recipe or {}), found, ASKED, "cpu", seconds, time_step)
+
+
+def patch_of(plan: WholeCasePlan) -> tuple[int, ...]:
+    return tuple(plan.recipe.training["patch"])
+
+
+def test_many_cases_and_little_time_are_seen_coarser() -> None:
+    plan = planned(1188, 1200)
+    assert np.prod(patch_of(plan)) < 64**3
+    assert np.prod(patch_of(plan)) >= SMALLEST
+    passes = plan.recipe.training["steps"] * plan.recipe.training["batch"] / 1188
+    assert passes > 0.5 * LEAST_PASSES
+    assert max(plan.spacing) > 1.2
+    (why,) = [row[2] for row in plan.rows if row[0] == "coarser"]
+    assert "262144 voxels a case the budget has 22 passes" in why
+
+
+def test_the_least_input_is_kept_where_time_is_very_short() -> None:
+    assert np.prod(patch_of(planned(5000, 60))) == SMALLEST
+
+
+@pytest.mark.parametrize(
+    ("cases", "seconds", "recipe"),
+    [
+        (100, 1200, {}),
+        (1188, None, {}),
+        (1188, 1200, {"prepare.spacing": [1.0, 1.0, 1.0]}),
+        (1188, 1200, {"training.patch": [64, 64, 64]}),
+    ],
+)
+def test_the_cases_own_grid_stays_where_time_suffices_or_the_recipe_says_so(
+    cases: int, seconds: float | None, recipe: dict[str, Any]
+) -> None:
+    plan = planned(cases, seconds, recipe)
+    assert patch_of(plan) == (64, 64, 64)
+    assert not [row for row in plan.rows if row[0] == "coarser"]
