@@ -15,8 +15,8 @@ from tests.tasks.scans import write_scans
 from voxloom.augment import Augmenter, AugmentSettings
 from voxloom.cli.app import run as voxloom
 from voxloom.errors import BadInput
-from voxloom.evaluation.further import further_in, further_named
-from voxloom.evaluation.scores import score_of, split_score
+from voxloom.evaluation.further import further_named
+from voxloom.evaluation.scores import asked_in, score_of, split_score
 from voxloom.losses import LossSettings, OwnLoss
 from voxloom.networks import OwnNetworkSettings, build_network, network_settings
 from voxloom.own import offered, own_part
@@ -95,7 +95,7 @@ def test_a_change_is_drawn_from_the_seed_and_nothing_else_is() -> None:
 
 def test_a_metric_is_known_by_its_path() -> None:
     assert further_named(METRIC).goal == "min"
-    assert further_in({"nsd": 1, "case": 2, METRIC: 3}) == ["nsd", METRIC]
+    assert asked_in({"nsd": 1, "case": 2, METRIC: 3}) == ["nsd", METRIC]
     assert split_score(f"{METRIC}.ball.mean") == (METRIC, "ball.mean")
     assert split_score("dice.ball.mean") == ("dice", "ball.mean")
     assert score_of(f"{METRIC}.ball").goal == "min"  # type: ignore[union-attr]

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxloom.errors import BadInput
-from voxloom.evaluation.lesions import LesionMatch, MatchRule, match_lesions
+from voxloom.evaluation.lesions import LesionMatch, MatchRule, Pieces, match_pieces
 from voxloom.evaluation.surface import Mask, Spacing, SurfaceDistances, distance_to, surface
 from voxloom.own import is_own, own_part
 
@@ -68,9 +68,14 @@ class MaskPair:
         return SurfaceDistances(forward=to_theirs[ours], backward=to_ours[theirs])
 
     @cached_property
+    def pieces(self) -> tuple[Pieces, Pieces]:
+        """Connected pieces of prediction and truth."""
+        return Pieces.of(self.prediction), Pieces.of(self.truth)
+
+    @cached_property
     def lesions(self) -> LesionMatch:
         """Connected pieces of both masks, matched."""
-        return match_lesions(self.prediction, self.truth, self.rule)
+        return match_pieces(*self.pieces, self.rule)
 
 
 @dataclass(frozen=True)
@@ -168,10 +173,18 @@ def skeleton(mask: Mask) -> Mask:
     Erosion by 6 neighbors, dilation by 26, as the paper's soft skeleton has them. A voxel is lost at the erosion before it vanishes,
     where no neighbor lasts longer: the skeleton is the local maxima (26 neighbors) of the taxicab distance to the outside.
     """
-    from scipy.ndimage import distance_transform_cdt, maximum_filter
+    from scipy.ndimage import distance_transform_cdt
 
     depth = distance_transform_cdt(np.pad(mask, 1), metric="taxicab")
-    inner: Mask = (mask & (depth == maximum_filter(depth, 3))[1:-1, 1:-1, 1:-1]).astype(bool)
+    depth = depth.astype(np.min_scalar_type(int(depth.max(initial=0))))  # small numbers are compared several at a time
+    highest = depth.copy()
+    for axis in range(3):  # the largest of 26 neighbors, one axis after the other
+        before, line = highest.copy(), [slice(None)] * 3
+        for low, high in ((slice(None, -1), slice(1, None)), (slice(1, None), slice(None, -1))):
+            line[axis] = low
+            into, line[axis] = highest[tuple(line)], high
+            np.maximum(into, before[tuple(line)], out=into)
+    inner: Mask = (mask & (depth == highest)[1:-1, 1:-1, 1:-1]).astype(bool)
     return inner
 
 
@@ -215,18 +228,12 @@ def further_named(name: str) -> Further:
     """
     if name in FURTHER:
         return FURTHER[name]
-    if not is_own(name, OWN_METRICS):
-        known = ", ".join(FURTHER)
-        raise BadInput(
-            f"there is no metric {name!r}", "`evaluate.metrics`", f"Choose of {known}; or package.module:OBJECT"
-        )
     found = own_part(name, OWN_METRICS, "evaluate.metrics")
     if not isinstance(found, Further):
         raise BadInput(f"{name} is not a voxloom.evaluation.further.Further", "`evaluate.metrics`", "Make it one")
     return found
 
 
-def further_in(names: Iterable[str]) -> list[str]:
-    """Those that are further metrics: Voxloom's in their own order, then those of other packages."""
-    given = list(names)
-    return [*(name for name in FURTHER if name in given), *(name for name in given if is_own(name, OWN_METRICS))]
+def own_in(names: Iterable[str]) -> list[str]:
+    """Those that are metrics of other packages."""
+    return [name for name in names if is_own(name, OWN_METRICS)]

@@ -6,15 +6,15 @@ Knows the names of ``metrics.csv``, of the summaries of label maps and of landma
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from voxloom.errors import BadInput
-from voxloom.evaluation.further import FURTHER, OWN_METRICS, further_named
+from voxloom.evaluation.further import FURTHER, further_named, own_in
+from voxloom.evaluation.measures import PROBABLE
 from voxloom.evaluation.metrics import METRICS
-from voxloom.own import is_own
 
 Goal = Literal["max", "min"]
 
@@ -47,7 +47,12 @@ MASK_SCORES: dict[str, Score] = {
     **_scores("", None, "objects_prediction", "objects_truth"),
 }
 assert tuple(MASK_SCORES) == METRICS, "every metric has a unit and a direction"
-MASK_SCORES |= {name: Score(name, metric.unit, metric.goal) for name, metric in FURTHER.items()}
+#: Those that have to be asked for, and stand in tables only then.
+ASKED: dict[str, Score] = {
+    **{name: Score(name, metric.unit, metric.goal) for name, metric in FURTHER.items()},
+    **{name: Score(name, metric.unit, metric.goal) for name, metric in PROBABLE.items()},
+}
+MASK_SCORES |= ASKED
 
 #: Figures over cases that a metric has (``voxloom.evaluation.summary``); None: as good as the metric itself.
 FIGURES: dict[str, Goal | Literal["none"] | None] = {
@@ -83,17 +88,25 @@ LOSSES = ("train_loss", "val_loss")
 _FURTHER: dict[str, Score] = {**_scores("", "min", *LOSSES, "sd_cases", "sd_folds"), **_scores("s", "min", "seconds")}
 
 
+def asked_in(names: Iterable[str]) -> list[str]:
+    """The metrics among names that somebody asked for: Voxloom's in their own order, then those of other packages."""
+    given = list(names)
+    return [*(name for name in ASKED if name in given), *own_in(given)]
+
+
+def asked_score(name: str) -> Score:
+    """Unit and direction of a metric that somebody asked for."""
+    if name in ASKED:
+        return ASKED[name]
+    metric = further_named(name)
+    return Score(name, metric.unit, metric.goal)
+
+
 def split_score(name: str) -> tuple[str, str]:
     """``metric`` and what follows its first dot; the dots of ``package.module:METRIC`` are its own."""
     place, colon, rest = name.rpartition(":")
     metric, _, further = rest.partition(".")
     return f"{place}{colon}{metric}", further
-
-
-def _own_score(name: str) -> Score:
-    """Unit and direction of a metric of another package."""
-    metric = further_named(name)
-    return Score(name, metric.unit, metric.goal)
 
 
 def score_of(name: str) -> Score | None:
@@ -114,9 +127,9 @@ def score_of(name: str) -> Score | None:
     for known in (POINT_SCORES, CLASS_SCORES, NUMBER_SCORES):
         if metric in known and metric not in MASK_SCORES:
             return known[metric]
-    if metric not in MASK_SCORES and not is_own(metric, OWN_METRICS):
+    if metric not in MASK_SCORES and not own_in([metric]):
         return None
-    own = MASK_SCORES.get(metric) or _own_score(metric)
+    own = MASK_SCORES[metric] if metric in MASK_SCORES else asked_score(metric)
     figure = rest.rpartition(".")[2] if "." in rest else ""
     how = FIGURES.get(figure)
     if how is None:
@@ -161,7 +174,7 @@ def goal_of(name: str, given: Goal | None = None, where: str | Path | None = Non
 def check_score(name: str, known: Collection[str], where: str | Path | None = None) -> None:
     """Refuse a score whose metric is none of ``known``, or whose figure does not exist (BadInput with the nearest right one)."""
     metric, rest = split_score(name)
-    if metric not in known and not is_own(metric, OWN_METRICS):
+    if metric not in known and not own_in([metric]):
         raise BadInput(f"there is no score `{metric}`", where, _nearest(metric, known))
     figure = rest.rpartition(".")[2] if "." in rest else ""
     if figure and metric in MASK_SCORES and figure not in FIGURES:

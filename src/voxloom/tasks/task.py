@@ -299,6 +299,10 @@ class Task(Protocol):
         """The answer for a scan, as it is written and scored."""
         ...
 
+    def features(self, predictor: Any, volume: Volume) -> NDArray[Any] | None:
+        """What a scan looks like to the networks, one row of numbers; None for a task whose networks have none to compare by."""
+        ...
+
     def focus(self, predictor: Any, volume: Volume, around: Path) -> Volume:
         """What of a scan is looked at, by the mask or point in a file (BadInput for a task that looks at all of it)."""
         ...
@@ -340,6 +344,10 @@ class Task(Protocol):
 
     def read_table(self, paths: Sequence[Path], run: Run) -> Table:
         """The rows of ``metrics.csv`` files of a run."""
+        ...
+
+    def measure_again(self, run: Run, wish: Wish) -> Table:
+        """The held-out cases of a run, measured as ``wish.measures`` says; asked only of a task that can "evaluate --metrics"."""
         ...
 
     def score(self, table: Any, case: Case, prediction: Any, predictor: Any, labels: Labels | None) -> list[str]:

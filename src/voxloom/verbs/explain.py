@@ -19,10 +19,9 @@ from voxloom.attribution.layers import layer_of
 from voxloom.attribution.maps import Explained, pasted
 from voxloom.errors import BadInput
 from voxloom.evaluation.likeness import rank_correlation, structural_similarity
-from voxloom.files import plain, write_json
+from voxloom.files import file_stem, plain, write_json
 from voxloom.formats import write_volume
 from voxloom.report.map_slices import map_slices
-from voxloom.report.parts import file_stem
 from voxloom.report.style import write_picture
 from voxloom.run.find_scans import find_scans
 from voxloom.run.listener import SILENT, Listener

@@ -9,6 +9,7 @@ CANNOT = {
     "predict --uncertainty": "write maps of uncertainty; its answers carry their spread over folds and views",
     "predict --maps": "write probability maps; its answers carry their probabilities",
     "predict --cutouts": "cut volumes out around points",
+    "evaluate --metrics": "be measured by other metrics of label maps; its summary has every figure there is",
     **dict.fromkeys(
         (f"predict --format {name}" for name in ("seg", "seg-labelmap", "seg-fractional", "rtstruct")),
         "outline anything; its answers go into a report: --format sr",

@@ -256,6 +256,10 @@ class WholeCaseTask(ABC):
         """With the covariates of the case, and the box that the run looks at."""
         return predictor.predict(cropped(case, predictor.networks.crop).read_image(), case.attributes)
 
+    def features(self, predictor: Any, volume: Volume) -> None:
+        """None."""
+        return None
+
     def focus(self, predictor: Any, volume: Volume, around: Path) -> Volume:
         """The box that the run looks at."""
         crop = predictor.networks.crop
@@ -326,6 +330,10 @@ class WholeCaseTask(ABC):
     @abstractmethod
     def read_table(self, paths: Sequence[Path], run: Run) -> Any:
         """The rows of tables; has ``words(case)``, truth and answer for people."""
+
+    def measure_again(self, run: Run, wish: Wish) -> Any:
+        """Refused before."""
+        raise BadInput("has no label maps to measure", run.folder)
 
     @abstractmethod
     def subject(self) -> Subject:
