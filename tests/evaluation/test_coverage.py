@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 #: Simulated studies per claim and size, and four standard errors of a share of them.
 STUDIES = 120
 #: Simulations that take long, of those that the page marks so.
-SLOW = 30
+SLOW = 16
 
 
 def load() -> ModuleType:
