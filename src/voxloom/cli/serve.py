@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
 
@@ -39,21 +42,37 @@ def command(
     ] = None,
     token_file: Annotated[
         Optional[Path],
-        typer.Option(help="Who may use it: a line NAME TOKEN [view, annotate or lead] per person, chmod 600."),
+        typer.Option(
+            "--token-file", help="Who may use it: a line NAME TOKEN [view, annotate or lead] per person, chmod 600."
+        ),
     ] = None,
-    tls_cert: Annotated[Optional[Path], typer.Option(help="Certificate (PEM) for HTTPS.")] = None,
-    tls_key: Annotated[Optional[Path], typer.Option(help="Its key (PEM).")] = None,
+    tls_cert: Annotated[Optional[Path], typer.Option("--tls-cert", help="Certificate (PEM) for HTTPS.")] = None,
+    tls_key: Annotated[Optional[Path], typer.Option("--tls-key", help="Its key (PEM).")] = None,
     insecure: Annotated[
         bool, typer.Option("--insecure", help="Listen beyond this machine without TLS all the same.")
     ] = False,
     max_upload: Annotated[int, typer.Option(help="MiB of an upload at most.", min=1)] = 4096,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    dicom: Annotated[
+        Optional[int],
+        typer.Option(
+            help="Port of a DICOM node (usual is 11112); without --http or --data it is all.", min=0, max=65535
+        ),
+    ] = None,
+    aet: Annotated[str, typer.Option(help="AE title of the DICOM node.")] = "VOXLOOM",
+    node: Annotated[
+        Optional[Path],
+        typer.Option(help="Settings of the DICOM node (YAML): who may send, rules, where results go."),
+    ] = None,
 ) -> None:
-    """Serve RUNS: predict, look, annotate, correct and train again, in a browser or over a REST API."""
+    """Serve RUNS: predict, look, annotate, correct and train again, in a browser, over a REST API, or from a PACS."""
     from voxloom.serve.engine import Engine
     from voxloom.serve.http.server import Listening, check_listening
     from voxloom.serve.service import Service
 
+    if dicom is not None and http is None and data is None and state is None:
+        serve_dicom(runs or [], device, DicomPort(dicom, aet, node, host))
+        return
     where = Listening(host, PORT if http is None else http, tls_cert, tls_key, insecure)
     security = secured(token_file, allow_host or (), tls_cert is not None, max_upload)
     check_listening(where, security.people is not None)
@@ -64,7 +83,58 @@ def command(
         engine.close()
         raise
     engine.warm()
-    serve_http(service, security, where)
+    with node_beside(engine, None if dicom is None and node is None else DicomPort(dicom, aet, node, host)):
+        serve_http(service, security, where)
+
+
+@dataclass(frozen=True)
+class DicomPort:
+    """Where a DICOM node listens, as what, and with which settings."""
+
+    port: int | None
+    aet: str
+    settings: Path | None
+    host: str
+
+
+def serve_dicom(runs: Sequence[Path], device: str, where: DicomPort) -> None:
+    """Serve as a DICOM node alone, until Ctrl-C or SIGTERM, and then stop in order."""
+    from voxloom.serve.engine import Engine
+
+    engine = Engine(named_runs(runs), device=device)
+    try:
+        with node_beside(engine, where), contextlib.suppress(KeyboardInterrupt):
+            engine.warm()
+            threading.Event().wait()
+    finally:
+        engine.close()
+
+
+@contextlib.contextmanager
+def node_beside(engine: Engine, where: DicomPort | None) -> Iterator[None]:
+    """A DICOM node that the runs of an engine see, while the block runs; none where none is asked for."""
+    from voxloom.errors import BadInput, MissingExtra
+
+    if where is None:
+        yield
+        return
+    if where.port is None or where.settings is None:
+        raise BadInput("--dicom and --node go together", None, "Give a port and the settings of the node")
+    try:
+        import pynetdicom  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise MissingExtra("pynetdicom", "serve") from error
+    from voxloom.serve.node.engine import open_node
+
+    node = open_node(engine, where.settings, aet=where.aet, host=where.host, port=where.port)
+    node.start()
+    try:
+        typer.echo(f"Listening for DICOM as {where.aet} on {where.host}:{node.port} (Ctrl-C stops)")
+        if node.metrics_port is not None:
+            typer.echo(f"Figures for Prometheus on port {node.metrics_port}")
+        yield
+    finally:
+        node.close()
 
 
 def named_runs(folders: Sequence[Path]) -> dict[str, Path]:

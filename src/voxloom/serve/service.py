@@ -44,6 +44,7 @@ class Service:
             )
         self.engine, self.store = engine, store
         self._scratch: dict[str, Path] = {}
+        self._landmarks: tuple[str, ...] | None = None  # of the data set, read once
         shutil.rmtree(store.state / "jobs", ignore_errors=True)  # of a service that ended
         self.trainings = Trainings(store.state / "trainings", engine.board, self._trained)
 
@@ -65,6 +66,15 @@ class Service:
         """Labels that drawings are measured by: the data set's, else those of the first run that has some."""
         runs = (info.declared for info in self.engine.runs.values())
         return self.store.labels or next((labels for labels in runs if labels is not None), None)
+
+    def landmarks(self) -> tuple[str, ...]:
+        """Landmarks that are marked, as ``L1 left``: those of the data set's points, else of the first run that has some."""
+        if self._landmarks is None:
+            cases = (self.store.case(name) for name in self.store.ids())
+            given = (point.key for case in cases if case.points is not None for point in case.read_points())
+            self._landmarks = tuple(dict.fromkeys(str(key) for key in given))
+        runs = (info.landmarks for info in self.engine.runs.values())
+        return self._landmarks or next((found for found in runs if found), ())
 
     def _trained(self, name: str, folder: Path) -> None:
         self.engine.add_run(name, folder)

@@ -39,6 +39,8 @@ def test_info_runs_and_recipes(served: Served, small: Small) -> None:
     assert info["can"] == {"annotate": True, "train": True, "compare": True}
     (run,) = [run for run in served.get("/runs") if run["name"] == "balls"]
     assert [(label["name"], label["value"]) for label in run["labels"]] == [("bright", 3), ("dark", 207)]
+    assert info["labels"] == run["labels"], "a data set that names no labels is drawn with those of its first run"
+    assert info["landmarks"] == []
     assert run["task"] == "segmentation"
     assert run["report"] == "/api/reports/balls/"
     assert str(small.run) not in json.dumps(run)

@@ -43,6 +43,14 @@ class Can(BaseModel):
     compare: bool
 
 
+class LabelAnswer(BaseModel):
+    """A label."""
+
+    name: str
+    value: int
+    color: str = Field(description="#rrggbb, as in every report")
+
+
 class InfoAnswer(BaseModel):
     """The service, and who asks."""
 
@@ -51,14 +59,10 @@ class InfoAnswer(BaseModel):
     can: Can
     login: bool = Field(description="whether a token is needed")
     formats: list[str] = Field(description="DICOM results that can be asked for")
-
-
-class LabelAnswer(BaseModel):
-    """A label of a run."""
-
-    name: str
-    value: int
-    color: str = Field(description="#rrggbb, as in every report")
+    labels: list[LabelAnswer] = Field(
+        description="that are drawn: the data set's, else those of the first run that has some"
+    )
+    landmarks: list[str] = Field(description="that are marked, as `L1 left`")
 
 
 class RunAnswer(BaseModel):

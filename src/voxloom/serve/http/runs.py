@@ -11,9 +11,10 @@ from voxloom.recipe.shipped import recipe_names
 from voxloom.serve.http.common import REFUSALS, ThePerson, TheService
 from voxloom.serve.http.errors import refusal
 from voxloom.serve.http.guard import COOKIE, Security, cookie_of
-from voxloom.serve.http.models import ChangedAnswer, InfoAnswer, LoginBody, RecipeAnswer, RunAnswer, can
+from voxloom.serve.http.models import ChangedAnswer, InfoAnswer, LabelAnswer, LoginBody, RecipeAnswer, RunAnswer, can
 from voxloom.serve.http.people import SESSION
 from voxloom.serve.refusals import NotThere
+from voxloom.serve.run_info import labels_told
 
 router = APIRouter(prefix="/api", responses=REFUSALS)
 #: DICOM results that a prediction of a series can be asked for.
@@ -25,11 +26,17 @@ REPORT_POLICY = (
 
 
 @router.get("/info", tags=["service"])
-def info(request: Request, person: ThePerson) -> InfoAnswer:
+def info(request: Request, service: TheService, person: ThePerson) -> InfoAnswer:
     """The service, and what who asks may do."""
     login = request.app.state.security.people is not None
     return InfoAnswer(
-        version=__version__, user=person.name or None, can=can(person), login=login, formats=list(FORMATS)
+        version=__version__,
+        user=person.name or None,
+        can=can(person),
+        login=login,
+        formats=list(FORMATS),
+        labels=[LabelAnswer(**vars(label)) for label in labels_told(service.labels())],
+        landmarks=list(service.landmarks()),
     )
 
 

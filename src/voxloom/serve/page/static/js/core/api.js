@@ -53,7 +53,8 @@ export const api = {
   truth: (id) => ask(`${at(id)}/truth.nii.gz`),
   truthPoints: (id) => json(`${at(id)}/truth.mrk.json`),
   prediction: (id, run) => ask(`${at(id)}/predictions/${encodeURIComponent(run)}.nii.gz`),
-  predictionMap: (id, run, kind) => ask(`${at(id)}/predictions/${encodeURIComponent(run)}/${kind}.nii.gz`),
+  predictionMap: (id, run, kind, answer) =>
+    ask(`${at(id)}/predictions/${encodeURIComponent(run)}/${kind}.nii.gz`, { query: { answer } }),
   predictionPoints: (id, run) => json(`${at(id)}/predictions/${encodeURIComponent(run)}.mrk.json`),
   answer: (id, run) => json(`${at(id)}/answer/${encodeURIComponent(run)}`),
   annotations: (id, all) => json(`${at(id)}/annotations`, { query: { author: author.get(), all: all ? "true" : "" } }),

@@ -1,7 +1,7 @@
 // The panel of layers: truth, predictions, differences, maps of uncertainty and activation, points.
 
 import { api, attempt, maybe, waitFor } from "../core/api.js";
-import { button, fill, h, number, say } from "../core/dom.js";
+import { button, fill, h, number, say, select } from "../core/dom.js";
 import { sameGrid } from "../volume/affine.js";
 import { shade } from "../volume/colors.js";
 import { readNifti } from "../volume/nifti.js";
@@ -56,10 +56,11 @@ export function layersPanel(shown, host) {
     difference: async (run) => ({ kind: "labels", volume: difference(await prediction(run), await truth()),
       colorOf: (value) => DIFFERENCE[value], values: [1, 2, 3] }),
     uncertainty: async (run) => mapLayer("heat", await readNifti(await api.predictionMap(item.id, run, "uncertainty"))),
-    activation: async (run) => {
-      const kept = await maybe(api.predictionMap(item.id, run, "activation"));
+    activation: async (run, answer) => {
+      const ask = () => api.predictionMap(item.id, run, "activation", answer);
+      const kept = await maybe(ask());
       if (!kept) await waitFor(await api.explain({ run, case: item.id }), (job) => say(job.message || `Explaining: ${job.state}`));
-      return mapLayer("cool", await readNifti(kept ?? await api.predictionMap(item.id, run, "activation")));
+      return mapLayer("cool", await readNifti(kept ?? await ask()));
     },
   };
   const mapLayer = (ramp, volume) => ({ kind: "map", volume, ramp, range: [0, quantiles(volume, [0.999])[0] || 1] });
@@ -76,20 +77,26 @@ export function layersPanel(shown, host) {
       if (layer) layer.outline = outline.checked;
       viewer.touch();
     } });
-    const more = h("div", { hidden: true }, opacity,
+    const answers = given.answers?.length > 1 ? select(given.answers.map((name) => [name, name]), given.answers[0], () => {
+      viewer.layers = viewer.layers.filter((other) => other !== layer);
+      layer = null;
+      show();
+    }, { "aria-label": `Answer of ${text}` }) : null;
+    const more = h("div", { hidden: true }, answers, opacity,
       given.labels === false ? null : h("label", { class: "check" }, outline, "outline"),
       (given.meaning ?? []).map(([color, text]) => h("div", { class: "quiet" }, swatch(color), ` ${text}`)));
-    const box = h("input", { type: "checkbox", onchange: () => attempt(async () => {
+    const box = h("input", { type: "checkbox", onchange: () => show() });
+    const show = () => attempt(async () => {
       if (box.checked && !layer) {
         say(`Loading ${text} …`);
-        layer = { id: text, ...(await load()), opacity: Number(opacity.value), outline: outline.checked };
+        layer = { id: text, ...(await load(answers?.value)), opacity: Number(opacity.value), outline: outline.checked };
         viewer.layers.push(layer);
         say("");
       }
       if (layer) layer.visible = box.checked;
       more.hidden = !box.checked;
       viewer.touch();
-    }).then((done) => { if (done === undefined && !layer) box.checked = false; }) });
+    }).then(() => { if (!layer) box.checked = false; });
     return { box, element: h("div", { class: "layer" }, h("label", { class: "check" }, box, h("span", {}, text)), more) };
   }
 
@@ -100,12 +107,19 @@ export function layersPanel(shown, host) {
     const told = [quality ? `likely Dice ${number(quality.dice, 2)}` : "", dice !== undefined ? `Dice ${number(dice, 3)}` : ""]
       .filter(Boolean).join(", ");
     if (task === "landmarks") return [head, line(`Points of ${run}`, () => kinds.points(run), { labels: false }).element];
-    if (task !== "segmentation") return [head, answer(run), line(`Activation of ${run}`, () => kinds.activation(run), { labels: false }).element];
+    if (task !== "segmentation") return [head, answer(run), activation(run)];
     return [head, told ? h("p", { class: "quiet" }, told) : null,
       line(`Prediction of ${run}`, () => kinds.prediction(run)).element,
       item.truth ? line(`Difference of ${run} to truth`, () => kinds.difference(run), { opacity: 0.8, meaning: MEANING }).element : null,
       line(`Uncertainty of ${run}`, () => kinds.uncertainty(run), { labels: false, opacity: 0.7 }).element,
-      line(`Activation of ${run}`, () => kinds.activation(run), { labels: false, opacity: 0.7 }).element];
+      activation(run)];
+  }
+
+  /** Where the reason of an answer lies; for label maps the answer is a label, for classes a class. */
+  function activation(run) {
+    const about = runs.find(({ name }) => name === run);
+    const answers = about?.labels?.length ? about.labels.map(({ name }) => name) : about?.classes ?? [];
+    return line(`Activation of ${run}`, (answer) => kinds.activation(run, answer), { labels: false, opacity: 0.7, answers }).element;
   }
 
   function answer(run) {

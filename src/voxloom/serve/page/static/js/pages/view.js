@@ -31,7 +31,12 @@ async function channelsOf(item) {
   const names = item.channels.length ? item.channels : ["image"];
   const volumes = [];
   for (const [n, name] of names.entries()) {
-    const volume = await readNifti(await api.image(item.id, n), (share) => say(`${name}: ${Math.round(100 * share)} %`));
+    let told = -1;
+    const volume = await readNifti(await api.image(item.id, n), (share) => {
+      const percent = Math.floor(20 * share) * 5; // thousands of parts arrive: not each is said
+      if (percent !== told) say(`${name}: ${percent} %`);
+      told = percent;
+    });
     volumes.push({ name, volume, ct: item.modality === "CT" || name.toUpperCase() === "CT" });
   }
   return volumes;

@@ -1,0 +1,70 @@
+"""Which rules a received series meets: the conditions of an archive's rules, asked of the headers of its files.
+
+Knows the series table of ``voxloom.archive``; the words and times that tell a weighting or a plane are that table's. Does not know
+what is done with a series.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from voxloom.archive.batch import write_part
+from voxloom.archive.catalogue import told_by
+from voxloom.archive.conditions import sql_of
+from voxloom.archive.database import connect
+from voxloom.archive.read import DiskFile
+from voxloom.archive.views import SERIES_QUERY, instances_sql
+from voxloom.errors import BadInput
+
+if TYPE_CHECKING:
+    from voxloom.serve.node.settings import Rule
+
+#: Kinds of objects that no run can see: what runs and readers made, and notes. A rule without conditions does not mean them.
+NO_SCANS = ("SEG", "RTSTRUCT", "RTPLAN", "RTRECORD", "SR", "PR", "KO", "DOC", "REG", "FID", "AU", "ANN", "M3D", "PLAN")
+
+
+def check_rules(rules: Sequence[Rule], source: Path) -> None:
+    """Refuse conditions that can never be asked (BadInput): unknown columns, wrong kinds of values, broken patterns."""
+    matching((), rules, source)
+
+
+def matching(files: Sequence[Path], rules: Sequence[Rule], source: Path, scratch: Path | None = None) -> list[str]:
+    """Names of the rules that the one series in ``files`` meets, in the order of the rules.
+
+    Parameters
+    ----------
+    files : all DICOM files of the series.
+    source : the settings file, for messages and for lists that conditions name.
+    scratch : where the headers lie meanwhile, names included; None takes the system's temporary folder.
+
+    Raises
+    ------
+    BadInput : a condition that cannot be asked.
+    """
+    import duckdb
+
+    with tempfile.TemporaryDirectory(prefix="headers-", dir=scratch) as folder:
+        stem = Path(folder) / "series"
+        write_part(stem, [_disk_file(path) for path in files])
+        with connect(Path(folder)) as db:
+            db.execute(instances_sql(stem.with_suffix(".parquet")))
+            db.execute(f"CREATE TEMP TABLE series AS {SERIES_QUERY}")  # planned once, which is most of the time
+            columns = {row[0]: row[1] for row in db.execute("DESCRIBE series").fetchall()}
+            asked = [sql_of(rule.where, columns, source) for rule in rules]
+            kinds = ", ".join(f"'{kind}'" for kind in NO_SCANS)
+            try:
+                found = db.execute(
+                    f"SELECT {', '.join(asked)} FROM series WHERE coalesce(modality NOT IN ({kinds}), true)"
+                ).fetchall()
+            except duckdb.Error as error:
+                what = f"the conditions of the rules cannot be asked ({told_by(error)})"
+                raise BadInput(what, source, "Correct them") from None
+    return [rule.name for n, rule in enumerate(rules) if any(row[n] for row in found)]
+
+
+def _disk_file(path: Path) -> DiskFile:
+    about = path.stat()
+    return DiskFile(str(path), about.st_size, about.st_mtime_ns)

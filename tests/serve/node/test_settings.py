@@ -1,0 +1,80 @@
+"""The settings of a node: what is refused, in one line that names the right word."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+
+from voxloom.errors import BadInput
+from voxloom.serve.node import load_settings
+from voxloom.serve.node.engine import check_runs
+from voxloom.serve.node.settings import Format, Retry
+
+GOOD: dict[str, Any] = {
+    "destinations": {"pacs": {"aet": "PACS", "host": "10.0.0.1", "port": 104}},
+    "rules": [{"name": "liver", "where": {"modality": "CT"}, "run": "liver", "to": ["pacs"]}],
+}
+
+
+def written(folder: Path, values: Any) -> Path:
+    path = folder / "node.yaml"
+    path.write_text(json.dumps(values))
+    return path
+
+
+def test_paths_are_those_beside_the_file_and_times_are_read(tmp_path: Path) -> None:
+    found = load_settings(
+        written(tmp_path, {**GOOD, "stable": "10s", "keep": {"dead": "30d"}, "limits": {"instance": "2GB"}})
+    )
+    assert found.queue == tmp_path / "queue"
+    assert (found.stable, found.keep.dead, found.limits.instance) == (10, 30 * 86400, 2_000_000_000)
+    assert [Retry(first=10, most=60).pause(n) for n in (1, 2, 3, 4, 500)] == [10, 20, 40, 60, 60]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"stabel": 1}, "unknown key `stabel`. Did you mean `stable`?"),
+        ({"limits": {"asociations": 1}}, "unknown key `limits.asociations`. Did you mean `associations`?"),
+        ({"peers": [{"aet": "A", "host": ["1.2.3.4"]}]}, "unknown key `peers.0.host`. Did you mean `hosts`?"),
+        ({"destinations": {"p": {"aet": "A", "prot": 4}}}, "unknown key `destinations.p.prot`. Did you mean `port`?"),
+        ({"destinations": {"pacs": {"aet": "A", "port": 4}}}, "the destination pacs is not complete, or is two"),
+        ({"peers": [{"aet": "A", "hosts": ["10.0.0.300"]}]}, "must be an address or a network"),
+        ({"peers": [{"aet": "SEVENTEEN LETTERS"}]}, "must be an AE title"),
+        ({"rules": [{**GOOD["rules"][0], "to": ["pax"]}]}, "sends to pax, which is no destination. Did you mean `pacs`?"),
+        ({"rules": [{**GOOD["rules"][0], "where": {"modalty": "CT"}}]}, "modalty is no column of the series table. Did you"),
+        ({"rules": [{**GOOD["rules"][0], "where": {"slices": "many"}}]}, "slices is compared with 'many', but holds a number"),
+        ({"rules": [{**GOOD["rules"][0], "formats": ["nifti"]}]}, "must be 'seg'"),
+        ({"rules": [{**GOOD["rules"][0], "name": "../up"}]}, "rules.0.name"),
+        ({"rules": GOOD["rules"] * 2}, "two rules are called liver"),
+        ({"stable": "soon"}, "must be a time such as"),
+        ({"tls": {"cert": "no.pem", "key": "no.key"}}, "no.pem: does not exist"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_named(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(BadInput) as error:
+        load_settings(written(tmp_path, {**GOOD, **changes}))
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_rules_name_served_runs_of_one_channel(tmp_path: Path) -> None:
+    class Info:
+        def __init__(self, *channels: str) -> None:
+            self.channels = channels
+
+    rules = load_settings(written(tmp_path, GOOD)).rules
+    check_runs(rules, {"liver": Info("CT")}, "node.yaml")
+    with pytest.raises(BadInput, match="which is not served. Did you mean `livers`"):
+        check_runs(rules, {"livers": Info("CT")}, "node.yaml")
+    with pytest.raises(BadInput, match="needs 2 series of one study"):
+        check_runs(rules, {"liver": Info("T1", "T2")}, "node.yaml")
+
+
+def test_formats_are_those_that_predict_writes() -> None:
+    from voxloom.verbs.dicom_results import FORMATS
+
+    assert get_args(Format) == FORMATS
