@@ -15,6 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from voxloom.errors import BadInput
 from voxloom.files import write_text
+from voxloom.own import is_own
 from voxloom.prepare import PrepareSettings, SliceSettings
 from voxloom.recipe.assign import assign
 from voxloom.recipe.duration import seconds_of
@@ -321,6 +322,15 @@ def section_models(task: str | None = None) -> dict[str, type[BaseModel]]:
     }
 
 
+def section_of(error: ValidationError) -> str:
+    """The recipe section that a settings class refused; "" for what is none."""
+    from voxloom.networks import OwnNetworkSettings, network_kinds
+
+    networks = {family.__name__: "network" for family in (*network_kinds().values(), OwnNetworkSettings)}
+    known = {model.__name__: section for section, model in section_models().items()}
+    return {**known, **networks}.get(error.title, "")
+
+
 def default_network(values: Mapping[str, Any]) -> str:
     """The kind of network that a recipe without ``network.kind`` means."""
     named = values.get("task") or next((section for section in OWN_SECTIONS if values.get(section)), None)
@@ -329,10 +339,13 @@ def default_network(values: Mapping[str, Any]) -> str:
 
 def network_family(kind: Any, where: str | Path) -> type[BaseModel]:
     """The settings class of a kind of network."""
-    from voxloom.networks import network_kinds
+    from voxloom.networks import family_of, network_kinds
     from voxloom.networks.case_settings import CASE_FAMILIES
+    from voxloom.networks.settings import NETWORKS
 
     kinds: dict[str, type[BaseModel]] = {**network_kinds(), **CASE_FAMILIES}
+    if isinstance(kind, str) and kind not in kinds and is_own(kind, NETWORKS):
+        return family_of(kind)
     if not isinstance(kind, str) or kind not in kinds:
         hint = nearest(str(kind), list(kinds), f"Known: {', '.join(kinds)}")
         raise BadInput(f"unknown network `network.kind: {kind}`", where, hint)

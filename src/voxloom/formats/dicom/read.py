@@ -25,6 +25,7 @@ from voxloom.volume import Volume
 
 _META = {
     "modality": "Modality",
+    "body_part": "BodyPartExamined",
     "patient_id": "PatientID",
     "study_uid": "StudyInstanceUID",
     "series_uid": "SeriesInstanceUID",
