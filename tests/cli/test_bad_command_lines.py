@@ -42,6 +42,7 @@ LINES = {
     "pseudo": "{run} {scan.nii.gz} -o <a>",
     "stress": "{run} {data} --only noise --cases 1 -o <a>",
     "predict": "{run} {scan.nii.gz} -o <a>",
+    "predict dicom": "{run} {series} --format seg --labels {codes.csv} -o <a>",
     "predict crop": "{run} {scan.nii.gz} --around {scan.nii.gz} -o <a>",
     "explain": "{run} {scan.nii.gz} --around {scan.nii.gz} -o <a>",
     "points": "{points} {points again} --truth {points} -o <a.csv>",
