@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from playwright.sync_api import Page, expect
-from voxloom.serve.service import Service
-from voxloom.serve.store import Store
 
 from tests.serve.conftest import Small
 from tests.serve.page.conftest import Site, at, drawn, open_case, serving
 from voxloom.serve.engine import Engine
+from voxloom.serve.service import Service
+from voxloom.serve.store import Store
 
 
 @pytest.fixture(scope="module")
