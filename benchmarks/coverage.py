@@ -1,6 +1,6 @@
 """How often the intervals that Voxloom prints hold the truth, and how often its tests find a difference where there is none.
 
-Run: python benchmarks/coverage.py [studies] [-o docs/trust.md]
+Run: python benchmarks/coverage.py [studies] [-o docs/trust.md] [--only lesions,ranks]
 
 Every claim simulates one study of some patients with some scans each, drawn from a known truth, and asks the function that the
 commands ask. ``docs/trust.md`` is written by it, between two marks; ``tests/evaluation/test_coverage.py`` runs a short form.
@@ -9,6 +9,7 @@ commands ask. ``docs/trust.md`` is written by it, between two marks; ``tests/eva
 from __future__ import annotations
 
 import argparse
+import functools
 import math
 import sys
 import zlib
@@ -23,8 +24,19 @@ from scipy.stats import norm
 from voxloom.errors import BadInput
 from voxloom.evaluation import mean_ci
 from voxloom.evaluation.auc import auc_difference, auc_interval, compare_aucs
-from voxloom.evaluation.classification import LEAST, average_precision, balanced_accuracy, f1, matthews
+from voxloom.evaluation.candidates import Candidate, CaseCandidates
+from voxloom.evaluation.classification import (
+    LEAST,
+    average_precision,
+    balanced_accuracy,
+    f1,
+    matthews,
+    mean_auc,
+    mean_auc_estimate,
+)
+from voxloom.evaluation.detection import RATES, estimates, pool
 from voxloom.evaluation.importance import importance
+from voxloom.evaluation.model_ranks import rank_models
 from voxloom.evaluation.regression import r_squared
 from voxloom.evaluation.statistics import (
     bland_altman,
@@ -46,6 +58,7 @@ from voxloom.evaluation.statistics import (
     swapped,
     wilcoxon,
 )
+from voxloom.evaluation.statistics.mixed import MixedModel, mixed_model, repeated_agreement
 from voxloom.evaluation.subgroups import fairness
 
 Random = np.random.Generator
@@ -67,12 +80,14 @@ class Claim:
     where : the commands that print it.
     study : simulates one.
     at_least : an interval of counts, which can hold the truth more often than 98 % and be right.
+    slow : fewer studies are simulated (``SLOW``).
     """
 
     kind: str
     where: str
     study: Study
     at_least: bool = False
+    slow: bool = False
 
 
 def held(interval: object, truth: float) -> bool | None:
@@ -230,6 +245,92 @@ def search(random: Random, count: int, scans: int) -> Mapping[str, bool | None]:
     return {"importance of 4 settings, any of them (Holm)": min(w.p_holm for w in found.weights) < 0.05}
 
 
+# ---------------------------------------------------------------------------------------------------- levels and lesions
+def nested(random: Random, count: int, scans: int, sites: int) -> MixedModel:
+    """A score that nothing moves: standard deviations .5 between sites, .8 between patients, .6 within; the mean is 0."""
+    patient = np.repeat(np.arange(count), scans)
+    site = np.arange(count) % sites if sites else np.zeros(count, int)
+    score = clustered(random, count, scans) + (random.normal(0, 0.5, sites)[site[patient]] if sites else 0)
+    factors = {"patient": random.normal(size=count)[patient], "scan": random.normal(size=count * scans)}
+    if scans == 1:
+        factors.pop("scan")
+    if sites:
+        factors["site"] = random.normal(size=sites)[site[patient]]
+    return mixed_model(score, patient.tolist(), sites=site[patient].tolist() if sites else None, factors=factors)
+
+
+def levels(random: Random, count: int, scans: int) -> Mapping[str, bool | None]:
+    """Cases within patients, and patients within half as many sites."""
+    found: dict[str, bool | None] = {}
+    for sites, where in ((0, "patients"), (count // 2, "sites")):
+        try:
+            terms = nested(random, count, scans, sites).terms
+        except BadInput:
+            continue
+        for term in terms:
+            what = "mean score" if term.name == "mean" else f"a factor of the {term.name}"
+            found[f"mixed model with {where}: {what}"] = held(term.estimate, 0)
+    return found
+
+
+def frames(random: Random, count: int, scans: int) -> Mapping[str, bool | None]:
+    """Three raters, the same in all studies, on several frames of every patient."""
+    place = np.repeat(np.arange(count), scans)
+    own = random.normal(0, 1, count)[place] + random.normal(0, 0.5, len(place))
+    shifts = np.array([-0.2, 0.0, 0.2]) + random.normal(0, 0.3, (count, 3))[place]
+    found = repeated_agreement(own[:, None] + shifts + random.normal(0, 0.4, (len(place), 3)), place.tolist())
+    return {
+        "agreement on repeated frames: one rating": held(found.single, 1.25 / (1.25 + 0.04 + 0.09 + 0.16)),
+        "agreement on repeated frames: within patients": held(found.within, 0.25 / (0.25 + 0.16)),
+    }
+
+
+def lesion_cases(random: Random, count: int, scans: int) -> list[CaseCandidates]:
+    """Lesions and candidates of cases; number of lesions, how well they are seen, and false positives are alike within a patient."""
+    cases = []
+    for _ in range(count):
+        many, skill, noise = random.gamma(4, 1 / 4), random.normal(0, 0.5), random.gamma(4, 1 / 4)
+        for _ in range(scans):
+            lesions = random.poisson(1.5 * many)
+            found = random.normal(1 + skill, 1.0, int((random.random(lesions) < 0.85).sum()))
+            wrong = random.normal(-0.5, 1.0, random.poisson(1.5 * noise))
+            every = [(z, n + 1) for n, z in enumerate(found)] + [(z, 0) for z in wrong]
+            told = [Candidate(1 / (1 + math.exp(-z)), n, 0.5, 10) for z, n in sorted(every, reverse=True)]
+            cases.append(CaseCandidates(int(lesions), tuple(told)))
+    return cases
+
+
+@functools.cache
+def lesion_truth() -> dict[str, float]:
+    """Figures of so many patients that they are the truth."""
+    whole = pool(lesion_cases(np.random.default_rng(0), 20_000, 1))
+    rates = {f"{rate:g}": whole.froc.at(rate) for rate in RATES}
+    return {"average_precision": whole.average_precision, "mean_sensitivity": whole.mean_sensitivity, **rates}
+
+
+def lesions(random: Random, count: int, scans: int) -> Mapping[str, bool | None]:
+    found = estimates(lesion_cases(random, count, scans), patients_of(count, scans))
+    truth = lesion_truth()
+    shown = {
+        "average_precision": "average precision of lesions",
+        "mean_sensitivity": "FROC: mean sensitivity",
+        **{f"{rate:g}": f"FROC: sensitivity at {rate:g} false positives per case" for rate in RATES},
+    }
+    return {text: held(found[name], truth[name]) for name, text in shown.items()}
+
+
+def ranks(random: Random, count: int, scans: int) -> Mapping[str, bool | None]:
+    """Four models, each a third of the SD between patients better than the next; whether all ranks are in their intervals."""
+    hard = clustered(random, count, scans)
+    values = {str(n): hard + 0.3 * n + clustered(random, count, scans) for n in range(4)}
+    found = {
+        m.name: m
+        for m in rank_models(values, [str(p) for p in patients_of(count, scans)], larger_is_better=True).models
+    }
+    hits = [None if m.low is None or m.high is None else m.low <= 4 - int(name) <= m.high for name, m in found.items()]
+    return {"rank of a model among four": None if None in hits else bool(hits[int(random.integers(4))])}
+
+
 # ---------------------------------------------------------------------------------------------------------------- tests
 def two_runs(random: Random, count: int, scans: int) -> Mapping[str, bool | None]:
     first, second = clustered(random, count, scans), clustered(random, count, scans)
@@ -304,6 +405,29 @@ def area(random: Random, count: int, scans: int) -> Mapping[str, bool | None]:
     return {"AUC (DeLong, Obuchowski)": held(auc_interval(truth, score, patients), norm.cdf(1.5 / math.sqrt(2)))}
 
 
+def mean_area(random: Random, count: int, scans: int) -> Mapping[str, bool | None]:
+    """Three classes; the mean over the classes of the AUC of each against the rest."""
+    found = mean_auc_estimate(*three_classes(random, count, scans), [str(p) for p in patients_of(count, scans)])
+    return {"mean AUC over three classes": held(found, mean_area_truth())}
+
+
+def three_classes(random: Random, count: int, scans: int) -> tuple[np.ndarray, np.ndarray]:
+    """Truth and probabilities; every class occurs in at least one patient."""
+    while True:
+        own = random.integers(0, 3, count)
+        if len(set(own.tolist())) == 3:
+            break
+    truth = np.repeat(own, scans)
+    score = 1.2 * np.eye(3)[truth] + np.repeat(random.normal(0, 0.6, (count, 3)), scans, axis=0)
+    score = np.exp(score + random.normal(0, 0.8, (count * scans, 3)))
+    return truth, score / score.sum(axis=1, keepdims=True)
+
+
+@functools.cache
+def mean_area_truth() -> float:
+    return mean_auc(*three_classes(np.random.default_rng(0), 100_000, 1))
+
+
 def two_areas(random: Random, count: int, scans: int) -> Mapping[str, bool | None]:
     truth, first, second, patients = scored(random, count, scans)
     return {"DeLong, two scores": rejected(compare_aucs(truth, first, second, patients).p)}
@@ -368,9 +492,14 @@ CLAIMS = (
     Claim("interval", "raters, report, compare", rank_interval),
     Claim("interval", "raters", linear_interval),
     Claim("interval", "evaluate (classification)", area, at_least=True),
+    Claim("interval", "evaluate (classification)", mean_area, at_least=True, slow=True),
     Claim("interval", "evaluate (classification)", answers, at_least=True),
     Claim("interval", "compare (classification)", two_answers, at_least=True),
     Claim("interval", "evaluate (regression)", numbers),
+    Claim("interval", "mixed", levels, slow=True),
+    Claim("interval", "raters", frames, slow=True),
+    Claim("interval", "evaluate, report (froc)", lesions, at_least=True, slow=True),
+    Claim("interval", "compare", ranks, at_least=True, slow=True),
     Claim("test", "compare, raters", two_runs),
     Claim("test", "compare, raters", many_labels),
     Claim("test", "compare", at_the_margin),
@@ -379,7 +508,7 @@ CLAIMS = (
     Claim("test", "raters, report", slope),
     Claim("test", "raters", linear),
     Claim("test", "importance, sweep", search),
-    Claim("test", "cards, inspect", two_groups),
+    Claim("test", "cards, inspect, shift", two_groups),
     Claim("test", "fairness", subgroups),
     Claim("test", "points", points),
     Claim("test", "compare (classification)", two_areas),
@@ -396,23 +525,31 @@ class Rate:
     answered: int
 
 
+#: Where few studies are answered, up to so many times as many are simulated, until a fifth of the number asked for is answered.
+ROUNDS = 10
+#: Of a slow claim so large a share of the studies is simulated.
+SLOW = 0.2
+
+
 def simulate(claim: Claim, patients: int, scans: int, studies: int) -> dict[str, Rate]:
     """Rates of one claim at one size; a name's random numbers depend on nothing but claim and size."""
     random = np.random.default_rng([zlib.crc32(claim.study.__name__.encode()), patients, scans])
-    found: dict[str, list[bool | None]] = {}
-    for _ in range(studies):
-        try:
-            outcome = claim.study(random, patients, scans)
-        except BadInput:
-            continue
-        for name, hit in outcome.items():
-            found.setdefault(name, []).append(hit)
-    rates = {}
-    for name, hits in found.items():
-        known = [hit for hit in hits if hit is not None]
-        share = sum(known) / len(known) if known else math.nan
-        rates[name] = Rate(share, 1 - len(known) / studies, len(known))
-    return rates
+    found: dict[str, list[bool]] = {}
+    for made in range(1, ROUNDS + 1):
+        for _ in range(studies):
+            try:
+                outcome = claim.study(random, patients, scans)
+            except BadInput:
+                continue
+            for name, hit in outcome.items():
+                found.setdefault(name, []).extend([] if hit is None else [hit])
+        answered = [len(hits) for hits in found.values() if len(hits) > 0.02 * studies * made]
+        if min(answered, default=studies) >= studies / 5:
+            break
+    return {
+        name: Rate(sum(hits) / len(hits) if hits else math.nan, 1 - len(hits) / (made * studies), len(hits))
+        for name, hits in found.items()
+    }
 
 
 def _job(job: tuple[int, int, int, int]) -> tuple[int, tuple[int, int], dict[str, Rate]]:
@@ -427,41 +564,64 @@ def _cell(rate: Rate | None) -> str:
     return text if rate.refused < 0.005 else f"{text} ({100 * rate.refused:.0f} % refused)"
 
 
-def table(kind: str, results: Mapping[tuple[int, tuple[int, int]], Mapping[str, Rate]]) -> Iterable[str]:
-    """Markdown rows of the claims of one kind."""
+def table(kind: str, rows: Mapping[int, Mapping[str, list[str]]]) -> Iterable[str]:
+    """Markdown rows of the claims of one kind, from claim -> name -> cells."""
     yield "| " + " | ".join([kind, "printed by", *(f"{p} x {s}" for p, s in SIZES)]) + " |"
     yield "|" + "---|" * (2 + len(SIZES))
     for number, claim in enumerate(CLAIMS):
         if claim.kind == kind:
-            names = dict.fromkeys(name for size in SIZES for name in results[number, size])
-            for name in names:
-                cells = [_cell(results[number, size].get(name)) for size in SIZES]
-                mark = " *" if claim.at_least else ""
-                yield "| " + " | ".join([name + mark, claim.where, *cells]) + " |"
+            marks = " *" * claim.at_least + " †" * claim.slow
+            for name, cells in rows.get(number, {}).items():
+                yield "| " + " | ".join([name + marks, claim.where, *cells]) + " |"
 
 
 BEGIN, END = "<!-- simulated: python benchmarks/coverage.py -->", "<!-- end of simulated -->"
+
+
+def kept_rows(page: str) -> dict[int, dict[str, list[str]]]:
+    """Claim -> name -> cells of a page that was written before; names that no claim has now are dropped."""
+    owner = {name: n for n, claim in enumerate(CLAIMS) for name in names_of(claim)}
+    found: dict[int, dict[str, list[str]]] = {}
+    kind = ""
+    for line in page.split(BEGIN)[1].split(END)[0].splitlines():
+        parts = [part.strip() for part in line.strip("|").split("|")]
+        kind = parts[0] if parts[0] in ("interval", "test") else kind
+        name = f"{kind}:{parts[0].split(' *')[0].split(' †')[0]}"
+        if name in owner and len(parts) == 2 + len(SIZES):
+            found.setdefault(owner[name], {})[name.partition(":")[2]] = parts[2:]
+    return found
+
+
+def names_of(claim: Claim) -> set[str]:
+    """``kind:name`` of all that a claim answers in a large study."""
+    return {f"{claim.kind}:{name}" for name in simulate(claim, 40, 4, 1)}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("studies", type=int, nargs="?", default=1000)
     parser.add_argument("-o", "--out", type=Path, help="page whose part between the marks is replaced")
+    parser.add_argument("--only", help="claims by the names of their functions; the other rows of the page are kept")
     asked = parser.parse_args()
-    jobs = [(n, *size, asked.studies) for n in range(len(CLAIMS)) for size in SIZES]
-    with ProcessPoolExecutor() as pool:
-        results = {(number, size): rates for number, size, rates in pool.map(_job, jobs)}
+    chosen = [n for n, c in enumerate(CLAIMS) if asked.only is None or c.study.__name__ in asked.only.split(",")]
+    jobs = [(n, *size, round(asked.studies * (SLOW if CLAIMS[n].slow else 1))) for n in chosen for size in SIZES]
+    with ProcessPoolExecutor() as runners:
+        results = {(number, size): rates for number, size, rates in runners.map(_job, jobs)}
+    page = "" if asked.out is None else asked.out.read_text(encoding="utf-8")
+    rows = kept_rows(page) if asked.only is not None and page else {}
+    for number in chosen:
+        names = dict.fromkeys(name for size in SIZES for name in results[number, size])
+        rows[number] = {name: [_cell(results[number, size].get(name)) for size in SIZES] for name in names}
     lines = [
-        f"{asked.studies} simulated studies per cell; in percent.",
+        f"{asked.studies} simulated studies per cell, {round(SLOW * asked.studies)} where †; in percent.",
         "",
-        *table("interval", results),
+        *table("interval", rows),
         "",
-        *table("test", results),
+        *table("test", rows),
     ]
     text = "\n".join(lines) + "\n"
     sys.stdout.write(text)
     if asked.out is not None:
-        page = asked.out.read_text(encoding="utf-8")
         before, rest = page.split(BEGIN)
         asked.out.write_text(f"{before}{BEGIN}\n\n{text}\n{END}{rest.split(END)[1]}", encoding="utf-8")
 

@@ -158,3 +158,8 @@ def sha256_file(path: str | Path) -> str:
     except OSError as error:
         raise BadInput(f"cannot be read ({error.strerror})", path, "Was it moved or removed?") from error
     return digest.hexdigest()
+
+
+def file_stem(*names: str) -> str:
+    """Names as a file name: letters, digits, dots and dashes stay, the rest becomes an underscore."""
+    return "_".join("".join(c if c.isalnum() or c in ".-" else "_" for c in name) for name in names)

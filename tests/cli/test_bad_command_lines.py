@@ -56,6 +56,7 @@ LINES = {
     "aggregate": "{table.csv} --scores dice --factors a -o <a.csv>",
     "ensemble": "{run} {run} -o <a>",
     "serve": "{run} --data {data} --state <a> --http 0 --token-file {tokens} --tls-cert {cert.pem} --tls-key {key.pem}",
+    "serve node": "{run} --dicom 0 --node {node.yaml}",
     "show": "batch {run} -o <a.png>",
     "export": "{run} -o <a>",
     "export-dicom": "{mask.nii.gz} --source {series} --labels {codes.csv} -o <a>",
@@ -72,6 +73,7 @@ HARMLESS = {
     ("raters {table.csv}", "cut"): "a table of fewer rows",
     ("prepare {recipe.yaml}", "cut"): "a recipe of fewer keys",
     ("train {recipe.yaml}", "cut"): "a recipe of fewer keys",
+    ("serve node {node.yaml}", "cut"): "settings of fewer keys",
 }
 
 
@@ -108,6 +110,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "tokens").chmod(0o600)
     for name in ("cert.pem", "key.pem"):
         shutil.copy(Path(__file__).parents[1] / "serve" / f"test-{name}", root / name)
+    (root / "node.yaml").write_text("rules: []\n")
     (root / "sets").mkdir()
     (root / "sets" / "hippocampus").symlink_to(data)
     for name in ("points", "points again"):
@@ -195,7 +198,11 @@ def test_every_path_of_every_command_has_a_slot(name: str) -> None:
         key: hint.__metadata__[0] for key, hint in hints.items() if key != "return" and "Path" in str(hint.__args__[0])
     }
     for key, about in paths.items():
-        names = {*(about.param_decls or ()), f"--{key}", *(("-o",) if key in ("out", "cache") else ())}
+        names = {
+            *(about.param_decls or ()),
+            f"--{key.replace('_', '-')}",
+            *(("-o",) if key in ("out", "cache") else ()),
+        }
         assert names.intersection(given) or type(about).__name__ == "ArgumentInfo", f"{name} --{key} is not tried"
     arguments = sum(type(about).__name__ == "ArgumentInfo" for about in paths.values())
     assert sum(word[0] == "{" for word in given) >= arguments

@@ -11,9 +11,8 @@ import pytest
 from voxloom.cli.app import run
 from voxloom.errors import BadInput
 from voxloom.evaluation import METRICS
-from voxloom.evaluation.further import FURTHER
 from voxloom.evaluation.points import PointEvaluation
-from voxloom.evaluation.scores import FIGURES, MASK_SCORES, POINT_SCORES, check_score, goal_of, score_of
+from voxloom.evaluation.scores import ASKED, FIGURES, MASK_SCORES, POINT_SCORES, check_score, goal_of, score_of
 from voxloom.evaluation.summary import summarize
 from voxloom.training.log import TrainingLog
 
@@ -41,7 +40,7 @@ def test_the_direction_of_a_score(name: str, goal: str | None) -> None:
 
 
 def test_all_that_summaries_hold_has_a_direction() -> None:
-    assert set(MASK_SCORES) == {*METRICS, *FURTHER}
+    assert set(MASK_SCORES) == {*METRICS, *ASKED}
     assert set(FIGURES) >= set(summarize([0.5])) - {"ci"}
     assert set(PointEvaluation().summary()["all"]) == set(POINT_SCORES)
     assert score_of("hd95").unit == "mm"  # type: ignore[union-attr]

@@ -33,6 +33,7 @@ REFUSED = {
     "compare": ["RUN", "RUN", "-o", "OUT"],
     "compare tables": ["RUN/fold_0/metrics.csv", "RUN", "-o", "OUT"],
     "fairness": ["RUN"],
+    "mixed": ["RUN"],
     "sample-size": ["RUN", "--width", "0.5"],
     "stress": ["RUN", "DATA", "-o", "OUT"],
     "calibrate": ["RUN"],
@@ -128,7 +129,7 @@ def other_value(section: str, name: str) -> Any:
         "joint_labels": [3, 4], "joint_mm": 50.0, "discriminative": 0.5, "phases": [{"share": 1.0, "rate": 0.5}],
         "loss": "dice", "batch_dice": False, "monitor": "train_loss", "mirror": [0], "largest_component": ["a"],
         "postprocess": ["fill_holes"], "instances": "auto", "distances": True, "metrics": ["nsd"], "hd95": "pooled",
-        "empty": "left_out", "match": "center",
+        "empty": "left_out", "match": "center", "confidence": "max",
     }  # fmt: skip
     return known.get(name, 0.25)
 

@@ -77,7 +77,7 @@ def test_open_networks_predict_again_and_only_as_they_were_opened(trained: Train
         assert np.array_equal(read_volume(file).data, trained.run.predict(scan).data)
     with pytest.raises(ValueError, match="opened with"):
         predict_with(opened, scans, tmp_path / "c", PredictOptions(device="cpu", tta=True))
-    with pytest.raises(BadInput, match="--cutouts"):
+    with pytest.raises(BadInput, match="cannot cut volumes out"):
         predict_with(opened, scans, tmp_path / "c", PredictOptions(device="cpu", cutouts=10))
     assert not (tmp_path / "c").exists()
 

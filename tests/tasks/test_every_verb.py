@@ -15,11 +15,12 @@ import pytest
 
 from tests.tasks.scans import write_scans
 from voxloom.cli.app import run as voxloom
-from voxloom.formats import read_volume, write_dicom_series
+from voxloom.formats import read_volume, write_dicom_series, write_volume
 from voxloom.tasks.abilities import TAKES_ANY, VERBS
 from voxloom.tasks.task import TASKS as SHIPPED
 from voxloom.tasks.task import task_named
 from voxloom.verbs.dicom_results import FORMATS
+from voxloom.verbs.evaluate import evaluate_run
 from voxloom.verbs.run import Run
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -39,6 +40,7 @@ OF_TASK = {
         "network.features": [4, 4, 8], "network.strides": [[1, 1, 1], [2, 2, 2], [2, 2, 2]],
         "network.kernels": [[3, 3, 3]] * 3,
         "training.patch": [16, 16, 12], "prepare.spacing": [2, 2, 2],
+        "evaluate.metrics": ["froc", "voxel_ece"], "evaluate.empty": "left_out",
     },
 }  # fmt: skip
 WHOLE = {"network.features": [4, 8, 8]}
@@ -55,6 +57,7 @@ LINES: dict[str, tuple[list[str], str]] = {
         for name in FORMATS
     },
     "evaluate": (["evaluate", "RUN", "DATA", "-o", "OUT"], "metrics.csv"),
+    "evaluate --metrics": (["evaluate", "RUN", "--metrics", "nsd,froc,voxel_ece", "-o", "OUT"], "candidates.csv"),
     "train --resume": (["train", "TRAIN", "--resume", "-o", "OUT"], "report.html"),
     "train --find-lr": (["train", "TRAIN", "--find-lr", "-r", "RUN/recipe.yaml", "-o", "OUT"], "find_lr.csv"),
     "sweep": (["sweep", "SWEEP", "-o", "OUT"], "table.csv"),
@@ -68,6 +71,8 @@ LINES: dict[str, tuple[list[str], str]] = {
     "review": (["review", "RUN", "-o", "OUT"], ""),
     "compare": (["compare", "RUN", "OTHER", "-o", "OUT"], "compare.html"),
     "fairness": (["fairness", "RUN", "--table", "GROUPS", "--on", "held-out", "-o", "OUT.json"], ""),
+    "shift": (["shift", "RUN", "DATA", "-o", "OUT"], "shift.html"),
+    "mixed": (["mixed", "RUN", "--table", "GROUPS", "--on", "held-out", "-o", "OUT.json"], ""),
     "sample-size": (["sample-size", "RUN", "--width", "0.5"], ""),
     "stress": (["stress", "RUN", "DATA", "--only", "noise", "-o", "OUT"], "stress.csv"),
     "calibrate": (["calibrate", "COPY"], ""),
@@ -100,8 +105,8 @@ def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     write_dicom_series(read_volume(places["SCAN"]), root / "series")
     places |= {"SERIES": root / "series"}
     places |= {"RUN": root / "run", "OTHER": root / "other", "COPY": root / "copy", "KILLED": root / "killed"}
-    rows = [f"s{n},{'ab'[n % 2]}" for n in range(12)]
-    (root / "groups.csv").write_text("\n".join(["case,site", *rows, ""]))
+    rows = [f"s{n},{'ab'[n % 2]},p{n // 2}" for n in range(12)]
+    (root / "groups.csv").write_text("\n".join(["case,site,patient", *rows, ""]))
     places |= {"GROUPS": root / "groups.csv"}
     places |= {"SWEEP": root / "sweep.yaml", "SAME": root / "run" / "recipe.yaml"}
     return task, {word: str(place) for word, place in places.items()}
@@ -141,6 +146,23 @@ def test_the_table_has_every_verb() -> None:
 def test_the_report_can_be_written_again(made: tuple[str, dict[str, str]], tmp_path: Path) -> None:
     page = Run(places_of(made)["RUN"]).report(tmp_path / "page.html")
     assert page.read_text().startswith("<!")
+
+
+def test_a_recipe_measures_probabilities_of_held_out_cases(made: tuple[str, dict[str, str]], tmp_path: Path) -> None:
+    """A training on label maps asks for them; the report says by which rules, and a test set is measured by the same."""
+    if made[0] != "segmentation":
+        pytest.skip("label maps only")
+    run = Path(places_of(made)["RUN"])
+    assert {"candidates.csv", "reliability.csv"} <= {path.name for path in (run / "fold_0").iterdir()}
+    page = (run / "report.html").read_text()
+    assert "Held-out cases: lesions" in page
+    assert "Held-out cases: calibration of probabilities" in page
+    assert "truth empty: left out" in page
+    found = evaluate_run(run, places_of(made)["DATA"], tmp_path)
+    assert set(found.summary()["froc"]) == set(found.evaluation.labels)
+    assert all(
+        0 <= value <= 1 for label in found.evaluation.labels for value in found.evaluation.values("voxel_ece", label)
+    )
 
 
 def places_of(made: tuple[str, dict[str, str]]) -> dict[str, str]:
@@ -185,3 +207,27 @@ def test_a_killed_training_ends_in_the_weights_of_one_that_was_not(
     ]
     assert len(hashes[0]) == 2
     assert hashes[0] == hashes[1]
+
+
+#: Verbs that read scans, beside those that every task has.
+READING = ("predict", "explain", "evaluate")
+READING_OF = {"segmentation": (*READING, "rank", "pseudo", "stress")}
+
+
+def test_a_scan_unlike_the_training_is_told_by_every_verb(
+    made: tuple[str, dict[str, str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    task, places = made
+    odd = tmp_path / "odd"
+    shutil.copytree(Path(places["DATA"]).parent, odd)
+    for path in odd.glob("s*.nii.gz"):
+        scan = read_volume(path)
+        write_volume(scan.with_data(scan.data + 20), path)
+    unlike = {**places, "DATA": str(odd), "SCAN": str(odd / "s40.nii.gz"), "SCAN2": str(odd / "s41.nii.gz")}
+    for verb in READING_OF.get(task, READING):
+        for known, told in ((places, 0), (unlike, 1)):
+            capsys.readouterr()
+            assert voxloom(filled(LINES[verb][0], known, tmp_path / verb / str(told))) == 0
+            said = [line for line in capsys.readouterr().err.splitlines() if "unlike the training scans" in line]
+            assert len(said) == told, (verb, said)
+            assert all("values from" in line for line in said)

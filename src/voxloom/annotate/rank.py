@@ -7,7 +7,7 @@ Knows a run's networks, scans without labels, and ``rank.csv``. How uncertainty 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +19,13 @@ from voxloom.errors import BadInput
 from voxloom.evaluation.quality.features import DISAGREEMENT
 from voxloom.evaluation.ranking import Choice, choose, distances, uncertainty_ranks
 from voxloom.files import sha256_file
-from voxloom.inference.embedding import deepest_features, image_features
 from voxloom.progress import Progress
 from voxloom.run.run import Run
 from voxloom.run.scans import Scan, read_scan
+from voxloom.tasks.segmentation.features import scan_features
 from voxloom.tasks.segmentation.predictor import Predictor
 from voxloom.trust.sampling import Sampling
 from voxloom.trust.uncertainty import check_sources, scan_disagreement
-from voxloom.volume import Volume
 
 COLUMNS = ("rank", "case", "score", "uncertainty", "distance", "nearest", *DISAGREEMENT, "members", "reason")
 
@@ -94,22 +93,10 @@ def look_at(predictor: Predictor, scan: Scan, sampling: Sampling) -> Candidate:
     return Candidate(scan, figures, scan_features(predictor, volume), count)
 
 
-def scan_features(predictor: Predictor, volume: Volume) -> NDArray[np.float32]:
-    """Mean over windows of the first network's deepest features; percentiles of the image where it has none."""
-    member = predictor.members[0]
-    inference = predictor.inference.model_copy(update={"mirror": ()})
-    alone = replace(predictor, members=(member,), inference=inference)
-    with alone.views(volume) as (view,), deepest_features(member.network) as seen:
-        for _ in alone.slabs(view):
-            pass
-        found: NDArray[np.float32] = np.mean(seen, axis=0) if seen else image_features(view.image)
-    return found
-
-
 def without_known(run: Run, scans: Sequence[Scan]) -> tuple[list[Scan], list[str]]:
     """The scans that are no case of the run, and the names of those that are (same file content)."""
     known = {digest for case in run.data["cases"] for digest in case["files"].values()}
-    seen = [s.name for s in scans if any(p.is_file() and sha256_file(p) in known for p in s.source)]
+    seen = [s.name for s in scans if any(sha256_file(p) in known for p in s.files)]
     return [scan for scan in scans if scan.name not in seen], seen
 
 

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from voxloom.errors import BadInput
-from voxloom.files import write_text
+from voxloom.files import file_stem, write_text
 from voxloom.formats import read_label
-from voxloom.report.parts import file_stem
 from voxloom.report.review_page import Suspect, thumbnail, write_review_page
 from voxloom.run.cases import read_verdicts
 from voxloom.run.run import Run

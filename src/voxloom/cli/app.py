@@ -34,6 +34,8 @@ COMMANDS = {
     "review": "Suspected label errors, from the held-out cases of a run.",
     "compare": "Compare runs on the same cases.",
     "fairness": "A metric by sex, age, site or scanner, with a test of difference.",
+    "shift": "What of a data set is unlike the training cases of a run.",
+    "mixed": "A score by site, patient and case, and what moves it.",
     "sample-size": "How many test patients an interval or a comparison needs.",
     "stress": "How a run's Dice falls while scans get worse.",
     "calibrate": "Learn what a run's predictions are worth, with a bound.",

@@ -51,6 +51,8 @@ def command(
             rank_rows(result["ranking"]),
             title=f"Ranks by mean {result['metric']}, {result['ranking']['patients']} patients",
         )
+    for convention in found.conventions:
+        output.note(convention)
     for warning in found.warnings:
         output.note(f"Beware: {warning}")
     wrote = []

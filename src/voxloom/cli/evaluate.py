@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
@@ -45,13 +46,15 @@ def command(
     ] = None,
     metrics: Annotated[
         Optional[str],
-        typer.Option(help="Further metrics, e.g. nsd,masd,cldice; suggest-metrics says which fit. With --pred."),
+        typer.Option(help="Further metrics, e.g. nsd,masd,froc,voxel_ece; suggest-metrics says which fit."),
     ] = None,
     measures: Annotated[
         Optional[str],
-        typer.Option(
-            help="Conventions KEY=VALUE,...: hd95=pooled, empty=left_out, tolerance_mm=2, match=overlap. With --pred."
-        ),
+        typer.Option(help="Conventions KEY=VALUE,...: hd95=pooled, empty=left_out, tolerance_mm=2, match=overlap."),
+    ] = None,
+    maps: Annotated[
+        Optional[Path],
+        typer.Option(help="Folder of probability maps (predict --maps), for froc and voxel_*. With --pred."),
     ] = None,
     slices: Annotated[
         Optional[PlaneName], typer.Option(help="Score single slices of this plane too (slices.csv). With --pred.")
@@ -78,30 +81,38 @@ def command(
         raise BadInput(
             "--table goes with --pred and --truth", None, "A data set names its patients in participants.csv"
         )
-    if run is not None and (metrics is not None or measures is not None):
-        raise BadInput(
-            "--metrics and --measures go with --pred and --truth",
-            None,
-            "A run measures what its recipe's section evaluate names: train with --set evaluate.metrics=[nsd,masd]",
-        )
+    if run is not None and maps is not None:
+        raise BadInput("--maps goes with --pred and --truth", None, "The networks of a run give their probabilities")
     if run is not None and pred is None and truth is None:
-        _evaluate_run(run, dataset, out, json_output)
+        _evaluate_run(run, dataset, metrics, measures, out, json_output)
     elif run is None and pred is not None and truth is not None:
         asked = measures_of(metrics, measures)
-        _evaluate_folders(pred, truth, table, labels, instances, slices, asked, out, workers, json_output)
+        _evaluate_folders(pred, truth, table, labels, instances, slices, asked, maps, out, workers, json_output)
     else:
         raise BadInput(
             "give a RUN, or both --pred and --truth", None, "Example: voxloom evaluate --pred DIR --truth DIR"
         )
 
 
-def _evaluate_run(run: Path, dataset: Path | None, out: Path | None, json_output: bool) -> None:
+def _evaluate_run(
+    run: Path,
+    dataset: Path | None,
+    metrics: str | None,
+    conventions: str | None,
+    out: Path | None,
+    json_output: bool,
+) -> None:
     from voxloom.cli import output
     from voxloom.run.run import Run
+    from voxloom.tasks.abilities import need
     from voxloom.tasks.task import task_of
     from voxloom.verbs.evaluate import evaluate_run
 
-    result = evaluate_run(run, dataset, out)
+    asked = None
+    if metrics is not None or conventions is not None:
+        need(Run(run), "evaluate --metrics")
+        asked = measures_of(metrics, conventions, Run(run).recipe.evaluate)
+    result = evaluate_run(run, dataset, out, measures=asked)
     wrote = [result.report(), *_kept(run, dataset, out)]
     if result.structures is not None:
         wrote.append((run if dataset is None else out or run / "test") / "structures.csv")
@@ -111,6 +122,9 @@ def _evaluate_run(run: Path, dataset: Path | None, out: Path | None, json_output
     output.table(task_of(Run(run)).details(summary), title=f"{summary['cases']} cases")
     if note := interval_note(summary):
         output.note(note)
+    for convention in summary.get("conventions", ()):
+        output.note(convention)
+    show_probes(summary)
     if result.structures is not None:
         output.table(structure_rows(result.structures), title=structure_title(result.structures))
     for line in further_lines(summary):
@@ -121,8 +135,8 @@ def _evaluate_run(run: Path, dataset: Path | None, out: Path | None, json_output
 def _kept(run: Path, dataset: Path | None, out: Path | None) -> list[Path]:
     """The tables that an evaluation of a run wrote."""
     if out is None:
-        return [] if dataset is None else [run / "test" / "metrics.csv"]
-    return [out / "metrics.csv", out / "statistics.json"]
+        return [] if dataset is None else [run / "test" / "metrics.csv", *tables_beside(run / "test")]
+    return [out / "metrics.csv", *tables_beside(out), out / "statistics.json"]
 
 
 def _evaluate_folders(
@@ -133,6 +147,7 @@ def _evaluate_folders(
     instances: str | None,
     slices: PlaneName | None,
     measures: Measures,
+    maps: Path | None,
     out: Path | None,
     workers: int | None,
     json_output: bool,
@@ -156,6 +171,7 @@ def _evaluate_folders(
             chosen,
             patients=true.patients,
             measures=measures,
+            maps=maps,
             workers=workers,
             progress=progress,
             failed=lambda case, error: failures.append(error),
@@ -184,15 +200,17 @@ def _evaluate_folders(
         raise kind(f"{len(failures)} of {len(true.cases)} cases could not be scored; the figures are of the others")
 
 
-def measures_of(metrics: str | None, conventions: str | None) -> Measures:
-    """What the options ask for (BadInput for an unknown name, key or value)."""
+def measures_of(
+    metrics: str | None, conventions: str | None, usual: Mapping[str, Any] = MappingProxyType({})
+) -> Measures:
+    """What the options ask for; ``usual`` holds where they say nothing (BadInput for an unknown name, key or value)."""
     import yaml
     from pydantic import ValidationError
 
     from voxloom.errors import BadInput
     from voxloom.evaluation.measures import Measures
 
-    values: dict[str, Any] = {} if metrics is None else {"metrics": [name.strip() for name in metrics.split(",")]}
+    values = {**usual, **({} if metrics is None else {"metrics": [name.strip() for name in metrics.split(",")]})}
     for part in (conventions or "").split(","):
         key, equals, value = part.partition("=")
         if part and not equals:
@@ -224,9 +242,17 @@ def _write_scores(evaluation: Evaluation, pred: Path, true: Truths, labels: Labe
     write_json(out / "statistics.json", output.plain(evaluation.summary()))
     return [
         evaluation.write_csv(out / "metrics.csv"),
+        *tables_beside(out),
         evaluation.write_nnunet_summary(out / "summary.json", files, values),
         out / "statistics.json",
     ]
+
+
+def tables_beside(folder: Path) -> list[Path]:
+    """The tables of probabilities that lie beside ``metrics.csv``."""
+    from voxloom.evaluation.probes import CANDIDATES, RELIABILITY
+
+    return [folder / name for name in (RELIABILITY, CANDIDATES) if (folder / name).is_file()]
 
 
 def truth_file(truth: Truth) -> str:
@@ -305,12 +331,24 @@ def _show(
     output.note(interval_note(summary))
     for convention in summary["conventions"]:
         output.note(convention)
+    show_probes(summary)
     if structures is not None:
         output.table(structure_rows(structures), title=structure_title(structures))
         summary = {**summary, "structures": structures}
     for line in further_lines(summary):
         output.note(line)
     output.done(wrote, next_step, summary if json_output else None)
+
+
+def show_probes(summary: Mapping[str, Any]) -> None:
+    """Tables of lesions and of calibration, where probabilities were measured."""
+    from voxloom.cli import output
+    from voxloom.report.probe_part import calibration_rows, froc_rows
+
+    if "froc" in summary:
+        output.table(froc_rows(summary["froc"]), title="Lesions")
+    if "calibration" in summary:
+        output.table(calibration_rows(summary["calibration"]), title="Calibration of probabilities")
 
 
 def further_lines(summary: Mapping[str, Any]) -> list[str]:

@@ -17,7 +17,7 @@ _PLACES = ("out", "cache", "key", "link", "state")
 #: Parameters that name runs.
 _RUNS = ("run", "runs", "members")
 #: Commands whose -o is a file; that of the others is a folder.
-_FILES = ("index", "points", "show", "aggregate", "importance", "curve", "rank", "fairness")
+_FILES = ("index", "points", "show", "aggregate", "importance", "curve", "rank", "fairness", "mixed")
 
 
 def checked(name: str, command: Callable[..., None]) -> Callable[..., None]:

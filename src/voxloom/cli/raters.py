@@ -56,7 +56,9 @@ def command(
     wrote = _write(study, figures, out) if out is not None else []
     for label, found in figures["labels"].items():
         output.table(rows(found["pairs"], study.unit), title=f"{label}, {figures['cases']} cases: medians")
-    for note in (f"Patients: {figures['patients_note']}", *figures["warnings"]):
+        if found["repeated"]:
+            output.table(repeated_rows(found["repeated"], study.unit), title=f"{label}: volumes of repeated scans")
+    for note in (f"Patients: {figures['patients_note']}", *figures["conventions"], *figures["warnings"]):
         output.note(note)
     output.done(wrote, output.Page(out / "raters.html") if out is not None else None, figures if json_output else None)
 
@@ -119,7 +121,7 @@ def read_factors(
         if factors is not None:
             raise BadInput("--factors names columns of a table", None, "Give it with --table FILE")
         return None, None
-    lines = read_table(table)
+    lines: list[dict[str, Any]] = read_table(table)
     key = next(iter(called(columns_of(lines), ("case", "caseid", "casename"))), None)
     if key is None:
         raise BadInput("has no column `case`", table, "Its cells are the names of the files without their ending")
@@ -171,6 +173,20 @@ def _write(study: Any, figures: dict[str, Any], out: Path) -> list[Path]:
     write_json(out / "raters.json", output.plain(figures))
     wrote.append(write_raters_report(study, figures, out))
     return wrote + sorted((out / "figures").glob("*.svg"))
+
+
+def repeated_rows(found: list[dict[str, Any]], unit: str) -> list[list[str]]:
+    """Agreement on repeated scans: a row per set of readers."""
+    from voxloom.evaluation.statistics import Estimate
+    from voxloom.evaluation.units import volume_unit
+
+    levels = list(found[0]["sd"])
+    ml = volume_unit(unit)
+    lines = [["readers", "one scan [95 % CI]", "within patients [95 % CI]", *(f"SD {level}, {ml}" for level in levels)]]
+    for r in found:
+        told = [Estimate(**r["single"]).text(), Estimate(**r["within"]).text()]
+        lines.append([", ".join(r["readers"]), *told, *(f"{r['sd'][level]:.3g}" for level in levels)])
+    return lines
 
 
 def rows(pairs: list[dict[str, Any]], unit: str) -> list[list[str]]:

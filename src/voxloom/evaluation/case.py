@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from voxloom.dataset.labels import Labels
 from voxloom.errors import BadInput
 from voxloom.evaluation.measures import USUAL, Measures
-from voxloom.evaluation.metrics import MaskMetrics, mask_metrics
-from voxloom.evaluation.surface import common_box, flat_axes
+from voxloom.evaluation.metrics import MaskMetrics, WholeImage, mask_metrics
+from voxloom.evaluation.surface import common_box
 from voxloom.evaluation.units import distance_unit
 from voxloom.volume import Volume, grid_distance
 
@@ -37,13 +37,13 @@ def evaluate_case(
     BadInput : the grids differ (the difference is printed), or their axes lean.
     """
     check_grids(prediction, truth)
-    flat = flat_axes(truth.shape)
-    whole = measures.metrics or measures.empty == "penalty"  # what counts the image's voxels needs it uncut
-    found, true = (prediction.data[0], truth.data[0]) if whole else _labelled(prediction.data[0], truth.data[0], labels)
+    ignored = 0 if labels.ignore is None else int(np.count_nonzero(truth.data[0] == labels.ignore))
+    whole = WholeImage(truth.shape, truth.data[0].size - ignored)
+    found, true = _labelled(prediction.data[0], truth.data[0], labels)
     valid = labels.valid(true)
     pairs = zip(labels.masks(found), labels.masks(true), strict=True)
     return {
-        name: mask_metrics(a, b, truth.spacing, valid, flat, truth.unit, measures, name) for (name, a), (_, b) in pairs
+        name: mask_metrics(a, b, truth.spacing, valid, whole, truth.unit, measures, name) for (name, a), (_, b) in pairs
     }
 
 

@@ -176,7 +176,7 @@ class ClassEvaluation:
         found = {c: auc_interval(truth == n, p[:, n], self.patients) for n, c in enumerate(self.classes)}
         if len(self.classes) == 2:
             return {"all": as_dict(found[self.classes[1]])}
-        whole = self._estimate(mean_auc, "logit", truth, p)
+        whole = as_dict(mean_auc_estimate(truth, p, self.patients))
         return {"all": whole, **{name: as_dict(e) for name, e in found.items()}}
 
     def _estimate(self, metric: Callable[..., float], scale: Scale, *columns: NDArray[Any]) -> dict[str, Any]:
@@ -295,6 +295,17 @@ def mean_auc(truth: NDArray[np.intp], p: Numbers) -> float:
     values = [auc(truth == n, p[:, n]) for n in range(p.shape[1])]
     known = [v for v in values if not math.isnan(v)]
     return float(np.mean(known)) if known else math.nan
+
+
+def mean_auc_estimate(truth: NDArray[np.intp], p: Numbers, patients: Sequence[str]) -> Estimate:
+    """``mean_auc`` with a jackknife interval over patients; none where a class has fewer than ``auc.LEAST`` of them."""
+    from voxloom.evaluation.auc import LEAST as OF_CLASS
+
+    who = np.asarray([str(one) for one in patients])
+    fewest = min(len(set(who[truth == n])) for n in np.unique(truth))
+    if fewest < OF_CLASS or len(np.unique(truth)) < p.shape[1]:
+        return Estimate(mean_auc(truth, p), math.nan, math.nan)
+    return jackknife(mean_auc, truth, p, groups=list(patients), scale="logit", least=LEAST)
 
 
 #: Shares of cases: (true, answered) -> (what counts, among which cases).

@@ -9,18 +9,19 @@ import csv
 import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from voxloom.errors import BadInput
-from voxloom.evaluation.further import FURTHER
+from voxloom.evaluation.further import FURTHER, own_in
 from voxloom.evaluation.losses import CaseLoss, worst_first
-from voxloom.evaluation.measures import USUAL, Measures
+from voxloom.evaluation.measures import PROBABLE, USUAL, Measures
 from voxloom.evaluation.metrics import METRICS, MaskMetrics
 from voxloom.evaluation.patients import patients_note
+from voxloom.evaluation.probes import Probed, ProbeTable
 from voxloom.evaluation.statistics.means import share_estimate
 from voxloom.evaluation.summary import summarize
 from voxloom.evaluation.units import MM, common, named
@@ -58,6 +59,7 @@ class Evaluation:
     notes : what a reader of the figures must know.
     measures : further metrics and the conventions.
     before : the same cases before post-processing, where predictions were post-processed; written beside the table.
+    probes : what was measured of probabilities, where it was asked for; written beside the table.
     """
 
     labels: Sequence[str]
@@ -66,6 +68,7 @@ class Evaluation:
     notes: list[str] = field(default_factory=list)
     measures: Measures = USUAL
     before: Evaluation | None = None
+    probes: ProbeTable | None = None
 
     def add(self, case: str, metrics: Mapping[str, MaskMetrics], *, patient: str | None = None) -> None:
         """Add all labels of one case."""
@@ -79,6 +82,29 @@ class Evaluation:
         if other.before is not None:
             self.before = self.before or Evaluation(self.labels)
             self.before.extend(other.before)
+        if other.probes is not None:
+            self.probes = self.probes or ProbeTable()
+            self.probes.extend(other.probes)
+
+    def add_probed(self, case: str, probed: Probed) -> None:
+        """Add what was measured of the probabilities of the case that was added last."""
+        for n in range(
+            len(self.rows) - 1, -1, -1
+        ):  # a case is probed after it was added, so its rows are the last ones
+            if self.rows[n].case != case:
+                break
+            self.rows[n] = _with_values(self.rows[n], probed.values[self.rows[n].label])
+        self.probes = self.probes or ProbeTable()
+        self.probes.add(case, self.rows[-1].patient, probed)
+
+    def take_probed(self, other: Evaluation) -> None:
+        """Take over what another table of the same cases has of their probabilities, which post-processing leaves as they are."""
+        known = {(row.case, row.label): row.metrics.further for row in other.rows}
+        self.rows = [
+            _with_values(row, {m: v for m, v in known[row.case, row.label].items() if m in PROBABLE})
+            for row in self.rows
+        ]
+        self.probes = other.probes
 
     def add_before(self, case: str, metrics: Mapping[str, MaskMetrics], *, patient: str | None = None) -> None:
         """Add all labels of one case as they were before post-processing."""
@@ -160,10 +186,13 @@ class Evaluation:
         result["kinds"] = {label: self._kinds(label) for label in self.labels}
         result["failed"] = {label: self._failed(label) for label in self.labels}
         result["conventions"] = self.measures.notes()
+        result["measures"] = self.measures.model_dump(mode="json")
         result["cases"] = len(self.cases)
         result["patients"] = len(set(self.patients.values()))
         result["patients_note"] = patients_note(self.patients)
         result["missing"] = list(self.missing)
+        if self.probes is not None:
+            result |= self.probes.summary()
         if self.before is not None:
             result["raw"] = {named(m, unit): self.before._metric_summary(m) for m in _TOLD_BEFORE}
         return result
@@ -197,12 +226,15 @@ class Evaluation:
         return sorted(bad, key=lambda row: row.metrics.dice)
 
     def write_csv(self, path: str | Path) -> Path:
-        """Write ``metrics.csv``, whole or not at all; ``metrics_raw.csv`` beside it where there was post-processing."""
+        """Write ``metrics.csv``, whole or not at all; beside it ``metrics_raw.csv`` where there was post-processing, and the tables of
+        probabilities (``voxloom.evaluation.probes``) where they were measured."""
         raw = Path(path).with_name(f"{Path(path).stem}{BEFORE}.csv")
         if self.before is not None:
             self.before.write_csv(raw)
         else:
             raw.unlink(missing_ok=True)  # of an earlier evaluation
+        if not Path(path).stem.endswith(BEFORE):
+            (self.probes or ProbeTable()).write(raw.parent)
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         names = self.metrics
@@ -224,7 +256,8 @@ class Evaluation:
             raise BadInput(f"not a table of metrics ({error})", path, "Write it with: voxloom evaluate") from error
         raw = Path(path).with_name(f"{Path(path).stem}{BEFORE}.csv")
         before = cls.read_csv(raw) if raw.is_file() else None
-        return cls(list(dict.fromkeys(row.label for row in rows)), rows, before=before)
+        probes = None if Path(path).stem.endswith(BEFORE) else ProbeTable.read(raw.parent)
+        return cls(list(dict.fromkeys(row.label for row in rows)), rows, before=before, probes=probes)
 
     def write_nnunet_summary(
         self, path: str | Path, files: Mapping[str, tuple[str, str]], values: Mapping[str, str]
@@ -236,24 +269,29 @@ class Evaluation:
         files : case -> (reference file, prediction file).
         values : label name -> nnU-Net's key of the label (its value as text).
         """
+        found: dict[str, dict[str, dict[str, float]]] = {}
+        for row in self.rows:
+            found.setdefault(row.case, {})[values[row.label]] = _nnunet_metrics(row.metrics)
         per_case: list[dict[str, Any]] = [
-            {
-                "reference_file": files[case][0],
-                "prediction_file": files[case][1],
-                "metrics": {values[r.label]: _nnunet_metrics(r.metrics) for r in self.rows if r.case == case},
-            }
-            for case in self.cases
+            {"reference_file": files[case][0], "prediction_file": files[case][1], "metrics": metrics}
+            for case, metrics in found.items()
         ]
         mean = {values[label]: _mean_of(entry["metrics"][values[label]] for entry in per_case) for label in self.labels}
         write_json(path, {"metric_per_case": per_case, "mean": mean, "foreground_mean": _mean_of(mean.values())})
         return Path(path)
 
 
+def _with_values(row: Row, values: Mapping[str, float]) -> Row:
+    return replace(row, metrics=replace(row.metrics, further={**row.metrics.further, **values}))
+
+
 def _parse(line: Mapping[str, str]) -> Row:
     unit = line.get("unit") or MM  # earlier versions wrote none
     known = [name for name in METRICS if name not in _LATER or name in line]
     numbers = {name: float(line[named(name, unit) if named(name, unit) in line else name]) for name in known}
-    further = {name: float(line[name]) for name in FURTHER if line.get(name) not in (None, "")}
+    further = {
+        name: float(line[name]) for name in (*FURTHER, *PROBABLE, *own_in(line)) if line.get(name) not in (None, "")
+    }
     metrics = MaskMetrics(**numbers, kind=line["kind"], unit=unit, further=further)  # type: ignore[arg-type]
     return Row(line["case"], line["patient"], line["label"], metrics)
 

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
+import numpy as np
+
 from voxloom.dataset.case import Case
 from voxloom.dataset.labels import Labels
 from voxloom.errors import BadInput, VoxloomError
-from voxloom.evaluation.case import evaluate_case
+from voxloom.evaluation.case import check_grids, evaluate_case
 from voxloom.evaluation.evaluation import Evaluation
 from voxloom.evaluation.measures import USUAL, Measures
 from voxloom.evaluation.metrics import MaskMetrics
-from voxloom.formats import IMAGE_ENDINGS, LOSSY, ending_of, label_object, read_label
+from voxloom.evaluation.probes import Planes, Probed, probe_case
+from voxloom.files import file_stem
+from voxloom.formats import IMAGE_ENDINGS, LOSSY, ending_of, label_object, read_label, read_volume
 from voxloom.formats.dicom.results.objects import objects_in
 from voxloom.formats.placed import on_one_grid
 from voxloom.notes import tell
@@ -48,15 +52,55 @@ def read_pair(prediction: Path | None, truth: Truth, labels: Labels) -> tuple[Vo
 
 @dataclass(frozen=True)
 class PairScorer:
-    """Scores one (prediction, truth) pair; picklable for worker processes."""
+    """Scores one case: its name, its prediction (None for none) and its truth; picklable for worker processes.
+
+    Parameters
+    ----------
+    labels : of the true maps.
+    measures : further metrics, and the conventions.
+    maps : folder of probability maps, for metrics that need them.
+    """
 
     labels: Labels
     measures: Measures = USUAL
+    maps: Path | None = None
 
-    def __call__(self, pair: tuple[Path | None, Truth]) -> dict[str, MaskMetrics]:
-        found, truth = read_pair(pair[0], pair[1], self.labels)
+    def __call__(self, pair: tuple[str, Path | None, Truth]) -> tuple[dict[str, MaskMetrics], Probed | None]:
+        case, prediction, true = pair
+        found, truth = read_pair(prediction, true, self.labels)
         check_values(found, self.labels)
-        return evaluate_case(found, truth, self.labels, self.measures)
+        metrics = evaluate_case(found, truth, self.labels, self.measures)
+        if self.maps is None or not self.measures.needs_maps:
+            return metrics, None
+        planes = planes_of(self.maps, case, truth, self.labels)
+        if prediction is None:
+            outside = [] if self.labels.has_regions else [np.ones(truth.shape, np.float32)]
+            planes = iter([(0, 0, [*outside, *[np.zeros(truth.shape, np.float32)] * self.labels.count])])
+        return metrics, probe_case(planes, truth, self.labels, self.measures)
+
+
+def planes_of(folder: Path, case: str, truth: Volume, labels: Labels) -> Iterator[Planes]:
+    """The probability maps of a case as ``voxloom predict --maps`` writes them, a file per label; the background has the rest of 1.
+
+    Raises
+    ------
+    BadInput : a map is missing, lies on another grid than the truth, or holds other values than 0 to 1.
+    """
+    maps = []
+    for name in labels.names:
+        path = folder / f"{case}_{file_stem(name)}.nii.gz"
+        if not path.is_file():
+            raise BadInput(f"no probability map of {name}", path, "Write them with: voxloom predict --maps")
+        found = read_volume(path)
+        check_grids(found, truth)
+        if found.data.size and not (float(found.data.min()) >= 0 and float(found.data.max()) <= 1):
+            raise BadInput("holds values outside 0 to 1, so it is no probability map", path, "Name the folder of maps")
+        maps.append(found.data[0])
+    step = max(1, (1 << 22) // max(1, maps[0][:1].size))
+    for start in range(0, truth.shape[0], step):
+        own = [one[start : start + step] for one in maps]
+        rest = [] if labels.has_regions else [np.clip(1 - np.sum(own, axis=0), 0, 1)]
+        yield 0, start, [*rest, *own]
 
 
 def check_values(prediction: Volume, labels: Labels) -> None:
@@ -66,8 +110,6 @@ def check_values(prediction: Volume, labels: Labels) -> None:
     ------
     BadInput : everything that was found has a value that no label has, such as 255 where the truth has 1.
     """
-    import numpy as np
-
     known = {labels.background, *labels.declared}
     values = [int(v) for v in np.unique(prediction.data)]
     other = [v for v in values if v not in known]
@@ -116,8 +158,6 @@ def find_labels(truths: Mapping[str, Truth]) -> Labels:
 
     Maps of one value each, which is not the same in all, are told: 0 and 1 in some and 0 and 255 in others is often one structure.
     """
-    import numpy as np
-
     found: list[set[int]] = []
     names: dict[int, str] = {}
     for truth in truths.values():
@@ -138,6 +178,7 @@ def evaluate_folders(
     *,
     patients: Mapping[str, str] | None = None,
     measures: Measures = USUAL,
+    maps: str | Path | None = None,
     workers: int | None = None,
     progress: Progress | None = None,
     failed: Callable[[str, VoxloomError], None] | None = None,
@@ -150,6 +191,7 @@ def evaluate_folders(
     labels : None takes every value of the truth as a label of its own.
     patients : case -> patient, for the intervals; None takes every case as a patient of its own.
     measures : further metrics, and the conventions.
+    maps : folder of probability maps, for metrics that need them.
     workers, progress : of ``map_named``.
     failed : told of a case that could not be scored, so that the others go on; None lets the error through.
 
@@ -157,6 +199,9 @@ def evaluate_folders(
     ------
     BadInput : a folder is missing or empty, no name matches, grids differ, or a file cannot be read.
     """
+    if measures.needs_maps and maps is None:
+        fix = "Give --maps DIR, the folder `maps` that voxloom predict --maps writes"
+        raise BadInput("metrics of probabilities need their maps, which label maps do not hold", predictions, fix)
     found = label_files(Path(predictions))
     true: Mapping[str, Truth] = truths if isinstance(truths, Mapping) else {**label_files(Path(truths))}
     if not set(found) & set(true):
@@ -167,11 +212,14 @@ def evaluate_folders(
     chosen = labels or find_labels(true)
     missing = [case for case in true if case not in found]
     evaluation = Evaluation(chosen.names, missing=missing, measures=measures)
-    pairs = [(case, (found.get(case), path)) for case, path in true.items()]
-    scorer = PairScorer(chosen, measures)
+    pairs = [(case, (case, found.get(case), path)) for case, path in true.items()]
+    scorer = PairScorer(chosen, measures, None if maps is None else Path(maps))
     for case, outcome in map_outcomes(scorer, pairs, step="evaluating", workers=workers, progress=progress):
         if not isinstance(outcome, VoxloomError):
-            evaluation.add(case, outcome, patient=(patients or {}).get(case))
+            metrics, probed = outcome
+            evaluation.add(case, metrics, patient=(patients or {}).get(case))
+            if probed is not None:
+                evaluation.add_probed(case, probed)
         elif failed is None:
             raise outcome
         else:

@@ -6,7 +6,7 @@ After Metrics Reloaded (Maier-Hein, Reinke et al., Nature Methods 2024, 21:195).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -14,8 +14,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from voxloom.evaluation.lesions import LesionMatch, MatchRule, match_lesions
+from voxloom.errors import BadInput
+from voxloom.evaluation.lesions import LesionMatch, MatchRule, Pieces, match_pieces
 from voxloom.evaluation.surface import Mask, Spacing, SurfaceDistances, distance_to, surface
+from voxloom.own import is_own, own_part
 
 Goal = Literal["max", "min"]
 
@@ -66,9 +68,14 @@ class MaskPair:
         return SurfaceDistances(forward=to_theirs[ours], backward=to_ours[theirs])
 
     @cached_property
+    def pieces(self) -> tuple[Pieces, Pieces]:
+        """Connected pieces of prediction and truth."""
+        return Pieces.of(self.prediction), Pieces.of(self.truth)
+
+    @cached_property
     def lesions(self) -> LesionMatch:
         """Connected pieces of both masks, matched."""
-        return match_lesions(self.prediction, self.truth, self.rule)
+        return match_pieces(*self.pieces, self.rule)
 
 
 @dataclass(frozen=True)
@@ -166,10 +173,18 @@ def skeleton(mask: Mask) -> Mask:
     Erosion by 6 neighbors, dilation by 26, as the paper's soft skeleton has them. A voxel is lost at the erosion before it vanishes,
     where no neighbor lasts longer: the skeleton is the local maxima (26 neighbors) of the taxicab distance to the outside.
     """
-    from scipy.ndimage import distance_transform_cdt, maximum_filter
+    from scipy.ndimage import distance_transform_cdt
 
     depth = distance_transform_cdt(np.pad(mask, 1), metric="taxicab")
-    inner: Mask = (mask & (depth == maximum_filter(depth, 3))[1:-1, 1:-1, 1:-1]).astype(bool)
+    depth = depth.astype(np.min_scalar_type(int(depth.max(initial=0))))  # small numbers are compared several at a time
+    highest = depth.copy()
+    for axis in range(3):  # the largest of 26 neighbors, one axis after the other
+        before, line = highest.copy(), [slice(None)] * 3
+        for low, high in ((slice(None, -1), slice(1, None)), (slice(1, None), slice(None, -1))):
+            line[axis] = low
+            into, line[axis] = highest[tuple(line)], high
+            np.maximum(into, before[tuple(line)], out=into)
+    inner: Mask = (mask & (depth == highest)[1:-1, 1:-1, 1:-1]).astype(bool)
     return inner
 
 
@@ -198,3 +213,27 @@ FURTHER: dict[str, Further] = {
         lambda pair: pair.lesions.panoptic_quality,
     ),
 }
+
+
+#: Entry points under which packages offer metrics.
+OWN_METRICS = "voxloom.metrics"
+
+
+def further_named(name: str) -> Further:
+    """The metric of a name: one of ``FURTHER``, or a :class:`Further` of another package (``package.module:OBJECT``).
+
+    Raises
+    ------
+    BadInput : there is none, or the object of another package is something else.
+    """
+    if name in FURTHER:
+        return FURTHER[name]
+    found = own_part(name, OWN_METRICS, "evaluate.metrics")
+    if not isinstance(found, Further):
+        raise BadInput(f"{name} is not a voxloom.evaluation.further.Further", "`evaluate.metrics`", "Make it one")
+    return found
+
+
+def own_in(names: Iterable[str]) -> list[str]:
+    """Those that are metrics of other packages."""
+    return [name for name in names if is_own(name, OWN_METRICS)]

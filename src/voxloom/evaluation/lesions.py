@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from functools import cached_property
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,6 +65,25 @@ class LesionMatch:
         return sum(self.ious) / whole if whole else 1.0
 
 
+@dataclass(frozen=True)
+class Pieces:
+    """Numbered pieces of a mask: ``numbers`` (I, J, K), 0 outside, 1 to ``count`` inside."""
+
+    numbers: NDArray[Any]
+    count: int
+
+    @classmethod
+    def of(cls, mask: Mask) -> Pieces:
+        """The connected pieces of a boolean mask (26 neighbors)."""
+        found = connected(mask) if mask.any() else np.zeros(mask.shape, np.uint16)
+        return cls(found, int(found.max(initial=0)))
+
+    @cached_property
+    def sizes(self) -> NDArray[np.intp]:
+        """Voxels of each, (count,)."""
+        return np.bincount(self.numbers.ravel(), minlength=self.count + 1)[1:]
+
+
 def match_lesions(prediction: Mask, truth: Mask, rule: MatchRule) -> LesionMatch:
     """Pair the pieces of two masks one to one so that the sum of their IoU is largest.
 
@@ -71,41 +91,41 @@ def match_lesions(prediction: Mask, truth: Mask, rule: MatchRule) -> LesionMatch
     ----------
     prediction, truth : boolean (I, J, K).
     """
+    return match_pieces(Pieces.of(prediction), Pieces.of(truth), rule)
+
+
+def match_pieces(ours: Pieces, theirs: Pieces, rule: MatchRule) -> LesionMatch:
+    """As ``match_lesions``, of masks whose pieces are numbered already."""
     from scipy.optimize import linear_sum_assignment
 
-    ours, our_count = _pieces(prediction)
-    theirs, their_count = _pieces(truth)
-    table = np.zeros((our_count + 1, their_count + 1))
-    np.add.at(table, (ours.ravel(), theirs.ravel()), 1)
-    sizes = table.sum(axis=1)[1:, None] + table.sum(axis=0)[None, 1:]
-    shared = table[1:, 1:]
-    iou = shared / np.maximum(sizes - shared, 1)
-    allowed = _centers_in(ours, our_count, theirs, their_count) if rule.by == "center" else shared > 0
-    if rule.by == "iou":
-        allowed = allowed & (iou >= rule.least)
+    iou, allowed = overlaps(ours, theirs, rule)
     rows, columns = linear_sum_assignment(-np.where(allowed, 1 + iou, 0.0))  # as many pairs as can be, then the best
     pairs = [(r, c) for r, c in zip(rows, columns, strict=True) if allowed[r, c]]
     return LesionMatch(
-        len(pairs), their_count - len(pairs), our_count - len(pairs), tuple(float(iou[pair]) for pair in pairs)
+        len(pairs), theirs.count - len(pairs), ours.count - len(pairs), tuple(float(iou[pair]) for pair in pairs)
     )
 
 
-def _pieces(mask: Mask) -> tuple[NDArray[np.int64], int]:
-    found = connected(mask).astype(np.int64)
-    return found, int(found.max(initial=0))
+def overlaps(ours: Pieces, theirs: Pieces, rule: MatchRule) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """IoU of each of our pieces with each of theirs (ours, theirs), and whether the rule takes the one for the other."""
+    both = (ours.numbers > 0) & (theirs.numbers > 0)
+    place = ours.numbers[both].astype(np.int64) * (theirs.count + 1) + theirs.numbers[both]
+    counts = np.bincount(place, minlength=(ours.count + 1) * (theirs.count + 1))
+    shared = counts.reshape(ours.count + 1, theirs.count + 1)[1:, 1:].astype(np.float64)
+    iou = shared / np.maximum(ours.sizes[:, None] + theirs.sizes[None, :] - shared, 1)
+    allowed = _centers_in(ours, theirs) if rule.by == "center" else shared > 0
+    return iou, allowed & (iou >= rule.least) if rule.by == "iou" else allowed
 
 
-def _centers_in(
-    ours: NDArray[np.int64], our_count: int, theirs: NDArray[np.int64], their_count: int
-) -> NDArray[np.bool_]:
+def _centers_in(ours: Pieces, theirs: Pieces) -> NDArray[np.bool_]:
     """Whether the center of each of our pieces (its voxel nearest to the mean) lies in each of theirs."""
-    found = np.zeros((our_count, their_count), dtype=bool)
-    voxels = np.argwhere(ours)
-    of = ours[tuple(voxels.T)]
-    for n in range(1, our_count + 1):
-        own = voxels[of == n]
-        center = own[np.argmin(((own - own.mean(axis=0)) ** 2).sum(axis=1))]
-        hit = int(theirs[tuple(center)])
-        if hit:
-            found[n - 1, hit - 1] = True
+    found = np.zeros((ours.count, theirs.count), dtype=bool)
+    voxels = np.argwhere(ours.numbers)
+    of = ours.numbers[tuple(voxels.T)].astype(np.int64) - 1
+    means = np.stack([np.bincount(of, weights=axis, minlength=ours.count) for axis in voxels.T], axis=1)
+    away = ((voxels - (means / ours.sizes[:, None])[of]) ** 2).sum(axis=1)
+    order = np.lexsort((away, of))  # of equally near ones the first
+    first = np.searchsorted(of[order], np.arange(ours.count))
+    hit = theirs.numbers[tuple(voxels[order[first]].T)].astype(np.int64)
+    found[np.flatnonzero(hit), hit[hit > 0] - 1] = True
     return found

@@ -5,12 +5,43 @@ Knows names and numbers; the definitions are in ``further.py`` (Metrics Reloaded
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from voxloom.errors import BadInput
-from voxloom.evaluation.further import FURTHER
+from voxloom.evaluation.candidates import Confidence
+from voxloom.evaluation.further import FURTHER, Goal, further_named, own_in
+
+
+@dataclass(frozen=True)
+class Probable:
+    """A metric of probabilities: its definition, and whether large or small values are good."""
+
+    what: str
+    goal: Goal
+    unit: str = ""
+
+
+#: Metrics of every voxel's probability, one number per case and label; and what makes the table of lesion candidates.
+PROBABLE: dict[str, Probable] = {
+    "voxel_brier": Probable("mean squared distance of the label's probability from the truth, over voxels", "min"),
+    "voxel_ece": Probable(
+        "class-wise calibration error: mean distance of probability and share that is true, in 10 bins, over voxels",
+        "min",
+    ),
+    "voxel_auroc": Probable(
+        "chance that a voxel of the label has a larger probability than one outside, over all voxels", "max"
+    ),
+}
+FROC = "froc"
+#: All that may be asked for.
+KNOWN = (*FURTHER, *PROBABLE, FROC)
+_FROC_WHAT = (
+    "sensitivity to lesions over false positives per case, its mean at 1/8, 1/4, 1/2, 1, 2, 4 and 8, and average precision; "
+    "candidates are pieces of probability .5, .4, .3, .2 and .1 and above"
+)
 
 Empty = Literal["convention", "left_out", "penalty"]
 #: The rule for empty masks, in words for tables.
@@ -26,7 +57,7 @@ class Measures(BaseModel):
 
     Parameters
     ----------
-    metrics : further metrics beside the usual ones, names of ``FURTHER``.
+    metrics : further metrics beside the usual ones: names of ``FURTHER`` and ``PROBABLE``, "froc", or ``package.module:OBJECT``.
     hd95 : "directed", the larger of the two directed 95th percentiles (Metrics Reloaded, MONAI); or "pooled", the percentile of the
         distances of both directions together (MedPy, nnU-Net v1). They differ where the surfaces differ in size.
     empty : the rule for empty masks (``EMPTY_RULES``).
@@ -34,6 +65,9 @@ class Measures(BaseModel):
     beta : of ``f_beta``; 2 counts a missed voxel four times as much as a wrong one.
     match : when a predicted lesion is a true one: "overlap" (any voxel), "iou" (``match_iou``), "center" (its center lies in it).
     match_iou : least IoU of a match.
+    confidence : of a lesion candidate: the "mean" or the largest ("max") probability of its voxels.
+    calibration_margin_mm : only voxels in the box around all true labels, grown by so many mm, count for the calibration of
+        probabilities; None counts the whole image.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -45,14 +79,23 @@ class Measures(BaseModel):
     beta: float = Field(2.0, gt=0)
     match: Literal["overlap", "iou", "center"] = "iou"
     match_iou: float = Field(0.1, gt=0, le=1)
+    confidence: Confidence = "mean"
+    calibration_margin_mm: float | None = Field(None, ge=0)
 
     @field_validator("metrics")
     @classmethod
     def _known(cls, metrics: tuple[str, ...]) -> tuple[str, ...]:
         for name in metrics:
-            if name not in FURTHER:
-                raise ValueError(f"no metric {name!r}; choose of {', '.join(FURTHER)}")
+            if own_in([name]):
+                further_named(name)
+            elif name not in KNOWN:
+                raise ValueError(f"no metric {name!r}; choose of {', '.join(KNOWN)}, or name package.module:OBJECT")
         return metrics
+
+    @property
+    def needs_maps(self) -> bool:
+        """Whether something is measured of probabilities, which label maps do not hold."""
+        return any(name in PROBABLE or name == FROC for name in self.metrics)
 
     def tolerance(self, label: str) -> float:
         """mm for one label.
@@ -77,19 +120,27 @@ class Measures(BaseModel):
         return told
 
     def _definition(self, name: str) -> str:
-        text = FURTHER[name].what
+        if name == FROC:
+            return f"{_FROC_WHAT} (confidence: {self.confidence} probability; match: {self._match()}, one to one)"
+        if name in PROBABLE:
+            margin = self.calibration_margin_mm
+            where = "the whole image" if margin is None else f"the box around the truth and {margin:g} mm"
+            return f"{PROBABLE[name].what} (of {where})"
+        text = further_named(name).what
         if name in ("nsd", "boundary_iou"):
             text += f" (tolerance {self.tolerance_mm} mm)"
         if name == "f_beta":
             text += f" (beta {self.beta:g})"
         if name in ("lesion_f1", "lesion_recall", "lesion_precision", "panoptic_quality"):
-            rule = {
-                "overlap": "any overlap",
-                "iou": f"IoU of at least {self.match_iou:g}",
-                "center": "the predicted center in the true lesion",
-            }
-            text += f" (match: {rule[self.match]})"
+            text += f" (match: {self._match()})"
         return text
+
+    def _match(self) -> str:
+        return {
+            "overlap": "any overlap",
+            "iou": f"IoU of at least {self.match_iou:g}",
+            "center": "the predicted center in the true lesion",
+        }[self.match]
 
 
 #: The usual metrics and conventions.

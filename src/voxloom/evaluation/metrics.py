@@ -7,14 +7,13 @@ so that no figure hides them. Knows no labels and no files.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
 
-from voxloom.connected import connected
-from voxloom.evaluation.further import FURTHER, MaskPair
+from voxloom.evaluation.further import FURTHER, MaskPair, further_named, own_in
 from voxloom.evaluation.lesions import MatchRule
 from voxloom.evaluation.measures import USUAL, Measures
 from voxloom.evaluation.surface import Mask, Spacing, common_box, flat_axes
@@ -85,12 +84,20 @@ def kind_of(predicted: int, true: int) -> Kind:
     return "prediction_empty" if true else "truth_empty"
 
 
+@dataclass(frozen=True)
+class WholeImage:
+    """The image that two masks were cut out of: its shape, and how many of its voxels count."""
+
+    shape: tuple[int, ...]
+    voxels: int
+
+
 def mask_metrics(
     prediction: Mask,
     truth: Mask,
     spacing: Spacing,
     valid: Mask | None = None,
-    flat: Sequence[int] | None = None,
+    whole: WholeImage | None = None,
     unit: str = MM,
     measures: Measures = USUAL,
     label: str = "",
@@ -106,7 +113,7 @@ def mask_metrics(
     unit : of ``spacing``.
     measures : further metrics, and the conventions.
     label : whose mask this is, for a tolerance of its own.
-    flat : axes without faces, where the masks were cut out of a larger image; None takes the axes of length 1.
+    whole : the image, where the masks were cut out of a larger one; None where they are all of it.
 
     Raises
     ------
@@ -114,18 +121,20 @@ def mask_metrics(
     """
     if prediction.shape != truth.shape:
         raise ValueError(f"masks of different shape: {prediction.shape} and {truth.shape}")
-    without = flat_axes(truth.shape) if flat is None else flat
-    counted = truth.size if valid is None else int(np.count_nonzero(valid))
+    image = whole or WholeImage(truth.shape, truth.size if valid is None else int(np.count_nonzero(valid)))
     far = math.inf
     if measures.empty == "penalty":
-        far = float(np.linalg.norm(np.array(truth.shape) * np.array(spacing)))
+        far = float(np.linalg.norm(np.array(image.shape) * np.array(spacing)))
     box = common_box(prediction, truth) or (slice(0, 0),) * 3
-    prediction, truth = prediction[box], truth[box]
+    prediction, truth = (np.ascontiguousarray(mask[box]) for mask in (prediction, truth))
     if valid is not None:
         prediction, truth = prediction & valid[box], truth & valid[box]
+    flat = flat_axes(image.shape)
     rule = MatchRule(measures.match, measures.match_iou)
-    pair = MaskPair(prediction, truth, spacing, tuple(without), counted, measures.tolerance(label), measures.beta, rule)
-    both, predicted, true = (int(np.count_nonzero(m)) for m in (prediction & truth, prediction, truth))
+    tolerance = measures.tolerance(label)
+    pair = MaskPair(prediction, truth, spacing, flat, image.voxels, tolerance, measures.beta, rule)
+    both, wrong, missed, _ = pair.counts
+    predicted, true = both + wrong, both + missed
     kind = kind_of(predicted, true)
     apart = 0.0 if kind == "both_empty" else far
     hd, hd95, assd = apart, apart, apart
@@ -147,9 +156,11 @@ def mask_metrics(
         volume_error_ml=(predicted - true) * ml,
         kind=kind,
         unit=unit,
-        objects_prediction=count_objects(prediction),
-        objects_truth=count_objects(truth),
-        further={name: _further(name, pair, kind, far) for name in measures.metrics},
+        objects_prediction=float(pair.pieces[0].count),
+        objects_truth=float(pair.pieces[1].count),
+        further={
+            name: _further(name, pair, kind, far) for name in measures.metrics if name in FURTHER or own_in([name])
+        },
     )
     if measures.empty == "left_out" and not true:
         undefined = dict.fromkeys(("dice", "iou", "precision", "recall", "hd", "hd95", "assd"), math.nan)
@@ -159,15 +170,10 @@ def mask_metrics(
 
 def _further(name: str, pair: MaskPair, kind: Kind, far: float) -> float:
     """A further metric, by its own values where a mask is empty."""
-    metric = FURTHER[name]
+    metric = further_named(name)
     if kind == "ok":
         return float(metric.compute(pair))
     if kind != "both_empty" and name in ("lesion_recall", "lesion_precision"):
         return float(metric.compute(pair))  # defined by the side that has pieces
     value = metric.absent[kind != "both_empty"]
     return far if math.isinf(value) else value
-
-
-def count_objects(mask: Mask) -> float:
-    """Number of connected pieces of a boolean (I, J, K) mask; voxels that touch by a corner are of one piece."""
-    return float(connected(mask).max(initial=0)) if mask.any() else 0.0

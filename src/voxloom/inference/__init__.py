@@ -2,7 +2,7 @@
 
 from voxloom.inference.band import Slab
 from voxloom.inference.forward import Forward, NetworkFunction, Reading
-from voxloom.inference.labels import Stream, restore_labels, restore_probabilities
+from voxloom.inference.labels import Stream, restore_labels, restore_probabilities, source_planes
 from voxloom.inference.mend import Surroundings
 from voxloom.inference.postprocess import apply_step, keep_largest
 from voxloom.inference.precision import autocast_dtype
@@ -21,5 +21,6 @@ __all__ = [
     "predict_map",
     "restore_labels",
     "restore_probabilities",
+    "source_planes",
     "stream_map",
 ]

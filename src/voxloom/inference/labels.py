@@ -132,10 +132,23 @@ def restore_probabilities(
     ------
     BadInput : the networks give another number of maps than the labels need.
     """
-    for axis, start, stop, maps in _source_planes(_checked(slabs, labels), geometry, labels):
+    for axis, start, stop, maps in source_planes(slabs, geometry, labels):
         for n, values in enumerate(maps):
             np.moveaxis(out[n], axis, 0)[start:stop] = values
     return out
+
+
+def source_planes(
+    slabs: Iterable[Slab], geometry: Geometry, labels: Labels
+) -> Iterator[tuple[int, int, int, Iterator[NDArray[np.float32]]]]:
+    """Probabilities on the source grid, a few planes at a time: source axis, first plane, one beyond the last, and one map after the
+    other (planes first), which must be taken before the next planes.
+
+    Raises
+    ------
+    BadInput : as ``restore_probabilities``.
+    """
+    yield from _source_planes(_checked(slabs, labels), geometry, labels)
 
 
 def add_share(total: NDArray[np.float32], probabilities: NDArray[Any], share: float) -> None:

@@ -9,8 +9,9 @@ from typing import Any
 
 from voxloom.evaluation.paired import Drawn
 from voxloom.evaluation.statistics import Estimate, p_text
+from voxloom.files import file_stem
 from voxloom.report.pages import write_page
-from voxloom.report.parts import Part, file_stem, number, picture, table_of
+from voxloom.report.parts import Part, number, picture, table_of
 from voxloom.report.plots import differences_plot, scatter_with_marginals, violin_with_points
 from voxloom.report.plots.classes import curves_beside
 
@@ -85,7 +86,7 @@ def _table_part(comparison: Mapping[str, Any], root: Path, alpha: float) -> Part
         "Patients",
         "Tested",
     ]
-    text = comparison["text"]
+    text = " ".join([comparison["text"], *(f"{note}." for note in comparison.get("conventions", ()))])
     if overall := comparison["overall"]:
         text += (
             f" {overall['test']} over all runs, {rows[0]['label']}: {p_text(overall['p'])} ({overall['effect_name']} "

@@ -64,8 +64,3 @@ def number(value: float, digits: int = 3) -> str:
     if math.isnan(value):
         return "–"
     return "infinite" if math.isinf(value) else f"{value:.{digits}f}"
-
-
-def file_stem(*names: str) -> str:
-    """Names as a file name: letters, digits, dots and dashes stay, the rest becomes an underscore."""
-    return "_".join("".join(c if c.isalnum() or c in ".-" else "_" for c in name) for name in names)

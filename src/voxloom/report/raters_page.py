@@ -12,12 +12,14 @@ from typing import Any
 
 import numpy as np
 
+from voxloom.evaluation.measures import USUAL
 from voxloom.evaluation.raters.study import RaterStudy
 from voxloom.evaluation.raters.summary import PAIR_METRICS, paired_volumes
 from voxloom.evaluation.statistics import ICC_LEAST, LEAST_PATIENTS, interval_text, p_text
 from voxloom.evaluation.units import distance_unit, volume_unit
+from voxloom.files import file_stem
 from voxloom.report.pages import write_page
-from voxloom.report.parts import Part, file_stem, number, picture, table_of
+from voxloom.report.parts import Part, number, picture, table_of
 from voxloom.report.plots import bland_altman_plot, scatter_with_marginals, violin_with_points
 
 
@@ -53,7 +55,7 @@ def lead_sentence(figures: dict[str, Any]) -> str:
 def _label_parts(study: RaterStudy, label: str, found: dict[str, Any], root: Path) -> Iterator[Part]:
     yield Part(
         f"{label}: agreement of masks",
-        "Median (quartiles) over cases. An infinite distance (one mask empty) is never dropped.",
+        f"Median (quartiles) over cases. An infinite distance (one mask empty) is never dropped. {'. '.join(USUAL.notes())}.",
         _pair_table(found["pairs"], study.unit),
         _score_pictures(study, label, root),
     )
@@ -169,6 +171,8 @@ def _volume_parts(study: RaterStudy, label: str, found: dict[str, Any], root: Pa
     else:
         told = f"No ICC(A,1): it needs at least {ICC_LEAST} patients that two readers read, with volumes that differ."
         yield Part(f"{label}: intraclass correlation of volumes", told)
+    if found.get("repeated"):
+        yield _repeated_part(study, label, found["repeated"])
     if found["spearman"]:
         rows = [
             [
@@ -185,6 +189,29 @@ def _volume_parts(study: RaterStudy, label: str, found: dict[str, Any], root: Pa
         pictures = [_volume_picture(study, label, s["first"], s["second"], root) for s in found["spearman"]]
         head = ["Pair", "Patients", "ρ with Dice", "p", "p, Holm", "ρ with HD", "p", "p, Holm"]
         yield Part(f"{label}: Dice and volume", text, table_of(head, rows), pictures)
+
+
+def _repeated_part(study: RaterStudy, label: str, found: list[dict[str, Any]]) -> Part:
+    levels = list(found[0]["sd"])
+    rows = [
+        [", ".join(r["readers"]), r["frames"], r["patients"], _interval(r["single"]), _interval(r["within"])]
+        + [number(r["sd"][level], 2) for level in levels]
+        for r in found
+    ]
+    text = (
+        "Several scans of a patient, each by all readers. One scan: share of the variance of one reader's volume of one scan that is "
+        "the scan's own, these readers' shifts counted against it. Within patients: the same for what changes from scan to scan. "
+        f"Standard deviations in {volume_unit(study.unit)}; from mean squares, intervals by the jackknife over patients."
+    )
+    head = [
+        "Readers",
+        "Scans",
+        "Patients",
+        "One scan [95 % CI]",
+        "Within patients [95 % CI]",
+        *(f"SD, {n}" for n in levels),
+    ]
+    return Part(f"{label}: agreement on repeated scans", text, table_of(head, rows))
 
 
 def _interval(estimate: dict[str, float]) -> str:

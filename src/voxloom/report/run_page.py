@@ -17,7 +17,8 @@ from voxloom.dataset.labels import Labels
 from voxloom.dataset.records import recorded_case
 from voxloom.errors import VoxloomError
 from voxloom.evaluation import Evaluation
-from voxloom.evaluation.further import FURTHER
+from voxloom.evaluation.measures import Measures
+from voxloom.evaluation.scores import asked_in, asked_score
 from voxloom.evaluation.statistics import LEAST_PATIENTS
 from voxloom.evaluation.statistics.interval import NO_INTERVAL, TOO_FEW, interval_text
 from voxloom.evaluation.units import distance_unit, named, unit_of, volume_unit
@@ -35,6 +36,7 @@ from voxloom.report.look import Limits
 from voxloom.report.pages import write_page
 from voxloom.report.panels import STYLES
 from voxloom.report.parts import Part, number, table_of
+from voxloom.report.probe_part import probe_parts
 from voxloom.report.quality_part import quality_parts
 from voxloom.report.raw_part import raw_part
 from voxloom.report.slice_part import SLICES, slice_part
@@ -115,6 +117,7 @@ def held_out_set(run: Path, data: dict[str, Any]) -> CaseSet | None:
         evaluation.extend(Evaluation.read_csv(table))
     if not evaluation.rows:
         return None
+    evaluation.measures = measures_kept((_json(run / "summary.json") or {}).get("validation"))
     predictions = {p.name.removesuffix(".nii.gz"): p for p in run.glob("fold_*/predictions/*.nii.gz")}
     return CaseSet("Held-out cases", evaluation, predictions, {c["id"]: c for c in data["cases"]}, run)
 
@@ -122,28 +125,39 @@ def held_out_set(run: Path, data: dict[str, Any]) -> CaseSet | None:
 def test_set(run: Path) -> CaseSet | None:
     """The last test set that the run was evaluated on."""
     kept = (_json(run / "summary.json") or {}).get("test") or {}
-    return kept_set(run / "test", "Test cases", warnings=kept.get("warnings", ()))
+    return kept_set(run / "test", "Test cases", kept)
 
 
 def external_sets(run: Path) -> Iterator[CaseSet | None]:
     """The sets that were kept apart while the run was trained."""
     for name, kept in ((_json(run / "summary.json") or {}).get("external") or {}).items():
-        yield kept_set(
-            run / kept["folder"], f"External cases of {name}", external=True, warnings=kept.get("warnings", ())
-        )
+        yield kept_set(run / kept["folder"], f"External cases of {name}", kept, external=True)
 
 
-def kept_set(folder: Path, name: str, *, external: bool = False, warnings: Sequence[str] = ()) -> CaseSet | None:
-    """An evaluation that lies in a folder of a run: ``metrics.csv``, ``cases.json`` and ``predictions``."""
+def measures_kept(kept: Mapping[str, Any] | None) -> Measures:
+    """How the figures of a summary were measured; those of earlier versions by the usual conventions."""
+    return Measures.model_validate((kept or {}).get("measures", {}))
+
+
+def kept_set(folder: Path, name: str, kept: Mapping[str, Any], *, external: bool = False) -> CaseSet | None:
+    """An evaluation that lies in a folder of a run: ``metrics.csv``, ``cases.json`` and ``predictions``.
+
+    Parameters
+    ----------
+    kept : its entry of ``summary.json``.
+    """
     table = folder / "metrics.csv"
     if not table.is_file():
         return None
     evaluation = Evaluation.read_csv(table)
     if not evaluation.rows:
         return None
+    evaluation.measures = measures_kept(kept)
     predictions = {p.name.removesuffix(".nii.gz"): p for p in (folder / "predictions").glob("*.nii.gz")}
     cases = _json(folder / "cases.json") or []
-    return CaseSet(name, evaluation, predictions, {c["id"]: c for c in cases}, folder, external, warnings)
+    return CaseSet(
+        name, evaluation, predictions, {c["id"]: c for c in cases}, folder, external, kept.get("warnings", ())
+    )
 
 
 def lead_sentence(sets: list[CaseSet]) -> str:
@@ -180,7 +194,7 @@ def result_parts(cases: CaseSet) -> Iterator[Part]:
     summary = cases.evaluation.summary()
     unit = unit_of(summary)
     mm = distance_unit(unit)
-    further = [name for name in FURTHER if name in summary]
+    further = asked_in(summary)
     head = [
         "Label",
         "Dice mean",
@@ -192,7 +206,7 @@ def result_parts(cases: CaseSet) -> Iterator[Part]:
         f"volume error {volume_unit(unit)}",
         "one mask empty",
         "failed (Dice 0) [95 % CI]",
-        *(f"{name} {FURTHER[name].unit}".strip() for name in further),
+        *(f"{name} {asked_score(name).unit}".strip() for name in further),
     ]
     rows = []
     for label, dice in summary["dice"].items():
@@ -239,6 +253,7 @@ def study_tables(cases: CaseSet) -> Iterator[Part]:
     """What single studies ask for: before and after post-processing, slices, sources, volumes."""
     found = [raw_part(cases.name, cases.evaluation), slice_part(cases.name, cases.folder / SLICES)]
     yield from (part for part in found if part is not None)
+    yield from probe_parts(cases.name, cases.evaluation, ". ".join(cases.evaluation.measures.notes()))
     yield from source_parts(cases.name, cases.evaluation, cases.records)
     if (volumes := volume_part(cases.name, cases.evaluation)) is not None:
         yield volumes

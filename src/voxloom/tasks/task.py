@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
@@ -23,6 +22,7 @@ from voxloom.errors import BadInput
 from voxloom.evaluation.losses import CaseLoss
 from voxloom.evaluation.paired import Comparison
 from voxloom.formats.dicom.results.terms import Findings
+from voxloom.own import is_own, offered, own_part
 from voxloom.prepare import PreparedCase, Statistics
 from voxloom.recipe.recipe import Recipe
 from voxloom.run.matching import MatchedCases
@@ -48,6 +48,8 @@ TASKS = {
     "classification": "voxloom.tasks.classification.task:TASK",
     "regression": "voxloom.tasks.regression.task:TASK",
 }
+#: Entry points under which packages offer tasks.
+GROUP = "voxloom.tasks"
 
 Triple = tuple[str, str, str]
 
@@ -297,6 +299,10 @@ class Task(Protocol):
         """The answer for a scan, as it is written and scored."""
         ...
 
+    def features(self, predictor: Any, volume: Volume) -> NDArray[Any] | None:
+        """What a scan looks like to the networks, one row of numbers; None for a task whose networks have none to compare by."""
+        ...
+
     def focus(self, predictor: Any, volume: Volume, around: Path) -> Volume:
         """What of a scan is looked at, by the mask or point in a file (BadInput for a task that looks at all of it)."""
         ...
@@ -338,6 +344,10 @@ class Task(Protocol):
 
     def read_table(self, paths: Sequence[Path], run: Run) -> Table:
         """The rows of ``metrics.csv`` files of a run."""
+        ...
+
+    def measure_again(self, run: Run, wish: Wish) -> Table:
+        """The held-out cases of a run, measured as ``wish.measures`` says; asked only of a task that can "evaluate --metrics"."""
         ...
 
     def score(self, table: Any, case: Case, prediction: Any, predictor: Any, labels: Labels | None) -> list[str]:
@@ -466,25 +476,14 @@ def task_named(name: str) -> Task:
     ------
     BadInput : there is none.
     """
-    place = TASKS.get(name) or _entry_points().get(name) or name
-    module, _, attribute = place.partition(":")
-    if not attribute:
-        known = ", ".join([*TASKS, *_entry_points()])
+    place = TASKS.get(name) or name
+    if name not in TASKS and not is_own(name, GROUP):
+        known = ", ".join([*TASKS, *offered(GROUP)])
         raise BadInput(
             f"there is no task `{name}`", "`task:` of the recipe", f"Known: {known}; or package.module:OBJECT"
         )
-    try:
-        task: Task = getattr(import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        fix = "Install the package that has it, or correct the name"
-        raise BadInput(f"task `{name}` cannot be loaded ({error})", "`task:` of the recipe", fix) from error
+    task: Task = own_part(place, GROUP, "task")
     return task
-
-
-def _entry_points() -> dict[str, str]:
-    from importlib.metadata import entry_points
-
-    return {point.name: point.value for point in entry_points(group="voxloom.tasks")}
 
 
 def task_of(run: Run) -> Task:

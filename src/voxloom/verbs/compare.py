@@ -26,7 +26,7 @@ from voxloom.evaluation.statistics.interval import NO_INTERVAL
 from voxloom.evaluation.statistics.margins import MarginTest, Question, margin_test
 from voxloom.tasks.abilities import ask_folders
 from voxloom.verbs.caveats import caveats, with_caveats
-from voxloom.verbs.contenders import Cases, Contender, common_cases, read_contenders, tables_of
+from voxloom.verbs.contenders import Cases, Contender, common_cases, measures_of, read_contenders, tables_of
 
 #: p-values at or above this show no difference.
 ALPHA = 0.05
@@ -77,6 +77,7 @@ class Comparison:
     share : whether the metric is a share, where more is better.
     text : how differences and p-values come about.
     cases : whose figures are compared, "held-out" or "test".
+    conventions : how the figures were measured, such as the rule for empty masks; empty where nothing says so.
     patients_note : what was taken as a patient.
     overall : Friedman's test of the first label over three or more runs, one value per patient; None for two runs, or one patient.
     ranking : of three or more runs by the first label, with the uncertainty of ranks; None for two.
@@ -94,6 +95,7 @@ class Comparison:
     ranking: Ranking | None
     margins: tuple[tuple[str, MarginTest], ...]
     cases: str
+    conventions: tuple[str, ...]
     patients_note: str
     conclusions: tuple[str, ...]
     warnings: tuple[str, ...]
@@ -141,6 +143,8 @@ def compare_runs(
     found = [d for other in contenders[1:] for d in _differences(kind, reference, other, labels, common, metric)]
     differences = _corrected(found)
     warnings += few_patients(max(d.patients for d in differences), differences[0].test)
+    conventions, unlike = shared_conventions([Path(p) for p in paths], on)
+    warnings += unlike
     patients = {case: reference.patients[case] for case in common}
     who = patients_note(patients)
     if are_assumed(patients):
@@ -161,12 +165,24 @@ def compare_runs(
         ranking=_ranking(columns, score),
         margins=() if margin is None else _margins(columns, score, margin, question),
         cases=on,
+        conventions=conventions,
         patients_note=who,
         conclusions=tuple(
             with_caveats(conclusion(d, reference.name, score), added[d.name]) for d in main_rows(differences)
         ),
         warnings=tuple(warnings + [w for d in differences for w in doubts(d)]),
     )
+
+
+def shared_conventions(paths: Sequence[Path], cases: Cases) -> tuple[tuple[str, ...], list[str]]:
+    """How label maps were measured in all runs, in words, and a warning where they were measured in different ways."""
+    known = [found for path in paths if (found := measures_of(path, cases)) is not None]
+    if not known:
+        return (), []
+    notes = [found.notes() for found in known]
+    shared = tuple(note for note in notes[0] if all(note in other for other in notes))
+    apart = sorted({note for own in notes for note in own[:2]} - set(shared))
+    return shared, [f"The runs were not measured alike: {' / '.join(apart)}"] if apart else []
 
 
 def is_share(score: Score) -> bool:

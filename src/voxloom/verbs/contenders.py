@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from voxloom.errors import BadInput
+from voxloom.evaluation.measures import Measures
 from voxloom.evaluation.paired import Comparison
 from voxloom.files import read_json
 from voxloom.run.run import Run
@@ -82,6 +83,17 @@ def comparison_of(paths: Sequence[Path], tables: Sequence[Path]) -> Comparison:
         chosen = own
     assert chosen is not None
     return chosen
+
+
+def measures_of(path: Path, cases: Cases) -> Measures | None:
+    """How the figures of a path were measured; None where nothing says so (earlier versions, other tools)."""
+    folder = path.parent if path.is_file() else path
+    if (folder / "recipe.yaml").is_file():
+        kept = Run(folder).summary.get("test" if cases == "test" else "validation") or {}
+    else:
+        kept = read_json(folder / "statistics.json") if (folder / "statistics.json").is_file() else {}
+    found = kept.get("measures") if isinstance(kept, dict) else None
+    return None if found is None else Measures.model_validate(found)
 
 
 def short_names(paths: Sequence[Path]) -> list[str]:

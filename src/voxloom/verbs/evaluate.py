@@ -15,11 +15,14 @@ from typing import TYPE_CHECKING, Any
 from voxloom.dataset import Dataset, Labels
 from voxloom.dataset.leaks import describe_case
 from voxloom.errors import BadInput
+from voxloom.evaluation.measures import Measures
 from voxloom.files import plain, write_json, write_text
 from voxloom.progress import Progress
 from voxloom.report.notebook import html_table
+from voxloom.run.cases import other_set
 from voxloom.run.guard import refuse_leak
 from voxloom.run.run import Run
+from voxloom.tasks.abilities import need
 from voxloom.tasks.predicted import ROOT
 from voxloom.tasks.scoring import annotated_test, counter, pooled, predict_and_score, time_per_case
 from voxloom.tasks.study import Study
@@ -127,7 +130,12 @@ def validate_run(study: Study, outcomes: Mapping[str, Any], progress: Progress |
 
 
 def evaluate_run(
-    folder: Path, data: str | Path | Dataset | None = None, out: Path | None = None, *, device: str = "auto"
+    folder: Path,
+    data: str | Path | Dataset | None = None,
+    out: Path | None = None,
+    *,
+    device: str = "auto",
+    measures: Measures | None = None,
 ) -> RunEvaluation:
     """Score a run on another data set, or give the figures of its held-out cases.
 
@@ -138,21 +146,24 @@ def evaluate_run(
         differ. None: the held-out cases of the run.
     out : where ``metrics.csv``, ``statistics.json`` and predictions go; default: ``test`` in the run, and ``summary.json``. The
         held-out cases are written only where it is given.
+    measures : what is measured of label maps; None measures what the recipe says. Held-out cases are then measured anew.
 
     Raises
     ------
     BadInput : no case is annotated, the targets contradict the run's, or a case or patient is one of the run's own.
     """
     run = Run(folder)
-    task = task_of(run)
+    task, wish = task_of(run), Wish(device=device, measures=measures)
+    if measures is not None:
+        need(run, "evaluate --metrics")
     if data is None:
-        return held_out_evaluation(run, task, out)
-    dataset = (data if isinstance(data, Dataset) else Dataset(data)).with_series(run.recipe.data.series)
+        return held_out_evaluation(run, task, out, wish)
+    dataset = other_set(run, data)
     test = annotated_test(task, dataset)
     if not test:
         raise BadInput(f"no case with {task.needed} to evaluate on", dataset.root, task.remedy)
     warnings = refuse_leak(run, test)
-    predictor = task.open(run, Wish(device=device))
+    predictor = task.open(run, wish)
     matched = task.matched(run.recipe, labels_of(run), predictor.channels, dataset, test)
     place = out or folder / "test"
     scored = predict_and_score(task, predictor, matched.cases, place / "predictions", labels=matched.labels)
@@ -178,11 +189,13 @@ def evaluate_run(
     return found
 
 
-def held_out_evaluation(run: Run, task: Task, out: Path | None) -> RunEvaluation:
-    """The figures of the held-out cases, as they were when the run was trained; written only where asked for."""
+def held_out_evaluation(run: Run, task: Task, out: Path | None, wish: Wish) -> RunEvaluation:
+    """The figures of the held-out cases, as they were when the run was trained, or measured anew; written only where asked for."""
     kept = run.summary.get("validation", {})
     further = {name: kept[name] for name in FURTHER if name in kept}
-    found = RunEvaluation(run.folder, "validation", task.read_table(run.held_out_tables, run), further=further)
+    anew = wish.measures is not None
+    table = task.measure_again(run, wish) if anew else task.read_table(run.held_out_tables, run)
+    found = RunEvaluation(run.folder, "validation", table, further=further)
     if out is not None:
         found.evaluation.write_csv(out / "metrics.csv")
         write_json(out / STATISTICS, plain({"name": found.name, **found.summary()}))

@@ -19,12 +19,11 @@ from voxloom.attribution import Explainable, attribute
 from voxloom.attribution.maps import Explained
 from voxloom.errors import BadInput, VoxloomError
 from voxloom.evaluation.classification import ClassEvaluation
-from voxloom.files import write_json
+from voxloom.files import file_stem, write_json
 from voxloom.formats import write_volume
 from voxloom.pictures.batches import finish
 from voxloom.report.explained_part import FOLDER, INDEX
 from voxloom.report.map_slices import draw_map, map_slices
-from voxloom.report.parts import file_stem
 from voxloom.report.plots.classes import confusion_matrix
 from voxloom.report.style import INK, new_figure, write_picture
 from voxloom.run.listener import SILENT, Listener

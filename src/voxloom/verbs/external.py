@@ -11,10 +11,9 @@ from typing import Any
 from voxloom.dataset import Dataset
 from voxloom.dataset.join import set_names
 from voxloom.errors import BadInput
-from voxloom.files import write_json
+from voxloom.files import file_stem, write_json
 from voxloom.progress import Progress
 from voxloom.recipe.recipe import Recipe
-from voxloom.report.parts import file_stem
 from voxloom.run.cases import drawn_test, whole_cases
 from voxloom.run.run import Run
 from voxloom.tasks.scoring import counter, predict_and_score, time_per_case

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from voxloom.attribution import Method, MethodSettings
 from voxloom.dataset import Dataset
 from voxloom.evaluation.losses import CaseLoss
+from voxloom.evaluation.measures import Measures
 from voxloom.export.export import export_run
 from voxloom.pictures.batches import show_batch, show_results
 from voxloom.report.notebook import html_table
@@ -153,9 +154,9 @@ class Run(kept.Run):
         options = options_of(method, layer, (), {})
         return show_maps(self, Path(path) if path is not None else None, cases, options)
 
-    def evaluate(self, data: str | Path | Dataset | None = None) -> RunEvaluation:
-        """Figures on another data set, or on the validation cases of the run."""
-        return evaluate_run(self.folder, data)
+    def evaluate(self, data: str | Path | Dataset | None = None, *, measures: Measures | None = None) -> RunEvaluation:
+        """Figures on another data set, or on the validation cases of the run; ``measures`` instead of what the recipe says."""
+        return evaluate_run(self.folder, data, measures=measures)
 
     def report(self, path: str | Path | None = None) -> Path:
         """Write ``report.html``, self-contained."""

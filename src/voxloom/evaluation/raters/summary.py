@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from voxloom.errors import BadInput
+from voxloom.evaluation.measures import USUAL
 from voxloom.evaluation.patients import patients_note
 from voxloom.evaluation.raters.study import Pair, RaterStudy
 from voxloom.evaluation.statistics import (
@@ -31,6 +32,7 @@ from voxloom.evaluation.statistics import (
 )
 from voxloom.evaluation.statistics.arrays import rankable
 from voxloom.evaluation.statistics.association import BEYOND_FACTORS
+from voxloom.evaluation.statistics.mixed import repeated_agreement
 from voxloom.evaluation.summary import summarize
 from voxloom.evaluation.units import volume_unit
 
@@ -72,6 +74,7 @@ def summarize_raters(study: RaterStudy, factors: Mapping[str, Mapping[str, float
         "unit": study.unit,
         "patients": len(set(study.patients().values())),
         "patients_note": patients_note(study.patients()),
+        "conventions": USUAL.notes(),
         "icc_form": f"{ICC_DEFAULT}: {ICC_FORMS[ICC_DEFAULT]}",
         "labels": labels,
         "warnings": _warnings(study),
@@ -85,6 +88,7 @@ def _label_figures(study: RaterStudy, label: str) -> dict[str, Any]:
         "tests": [row for rater in study.raters for row in _tests(study, rater, label)],
         "bland_altman": _each_pair(study, label, _bland_altman),
         "icc": _iccs(study, label),
+        "repeated": _repeated(study, label),
         "spearman": _each_pair(study, label, _spearman),
         "friedman": _friedman(study, label),
     }
@@ -243,6 +247,20 @@ def _iccs(study: RaterStudy, label: str) -> list[dict[str, Any]]:
             if count >= ICC_LEAST and np.ptp(values) > 0:
                 found = {form: estimate.to_dict() for form, estimate in icc(values, groups=groups.tolist()).items()}
                 rows.append({"readers": list(names), "scale": scale, "n": count, **found[ICC_DEFAULT], "forms": found})
+    return rows
+
+
+def _repeated(study: RaterStudy, label: str) -> list[dict[str, Any]]:
+    """Agreement of the volumes where patients have several scans: of one scan, and on what changes from scan to scan."""
+    together: list[Sequence[str]] = [*study.pairs]
+    if len(study.readers) > 2:
+        together.append(study.readers)
+    rows = []
+    for names in together:
+        cases, volumes = paired_volumes(study, label, names)
+        patients = _patients_of(study, cases).tolist()
+        if 1 < len(set(patients)) < len(patients) and np.ptp(volumes) > 0:
+            rows.append({"readers": list(names), **repeated_agreement(volumes, patients).to_dict()})
     return rows
 
 

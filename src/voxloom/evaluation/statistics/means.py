@@ -104,9 +104,13 @@ def _between(deviations: Numbers, counts: Numbers) -> tuple[Numbers, float, floa
     squares = float(weight @ weight)
     left = 1 - 2 * weight + squares  # variance of a residual, in units of that of a patient
     influence = weight * deviations / np.sqrt(left)
-    scale = weight / np.sqrt(left)
-    covariance = np.outer(scale, scale) * (np.eye(len(counts)) - weight[:, None] - weight[None, :] + squares)
-    freedom = float(np.trace(covariance) ** 2 / (covariance**2).sum())
+    # Covariance of two residuals: scale_i scale_j (squares - weight_i - weight_j), and weight_i squared of one with itself. The sum of
+    # its squares over all pairs is taken from sums over patients, so that thousands of patients need no matrix.
+    scale = weight**2 / left
+    s0, s1, s2 = (float((scale * weight**power).sum()) for power in range(3))
+    pairs = squares**2 * s0**2 + 2 * s2 * s0 - 4 * squares * s1 * s0 + 2 * s1**2
+    pairs += float((weight**4).sum() - (scale**2 * (squares - 2 * weight) ** 2).sum())
+    freedom = squares**2 / pairs
     return influence, float(influence @ influence), freedom
 
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from voxloom.errors import BadInput
+from voxloom.files import file_stem
 from voxloom.formats import write_volume
 from voxloom.points import Point
-from voxloom.report.parts import file_stem
 from voxloom.tasks.landmarks.predictor import LandmarkPredictor
 from voxloom.volume import Volume
 

@@ -8,6 +8,7 @@ from voxloom.evaluation.measures import Measures
 CANNOT = {
     "predict --tta": "average over mirror images (--tta), since sides would change places",
     "predict --uncertainty": "write maps of uncertainty; its points carry a confidence each",
+    "evaluate --metrics": "be measured by metrics of label maps; its summary has every figure there is",
     **dict.fromkeys(
         (f"predict --format {name}" for name in ("seg", "seg-labelmap", "seg-fractional", "rtstruct")),
         "outline anything; its points go into a report: --format sr",
@@ -19,7 +20,7 @@ CANNOT = {
     "review": "be reviewed by Dice",
     "compare": "be compared by Dice; compare its points: voxloom points A/test/predictions B/test/predictions --truth POINTS",
     **dict.fromkeys(
-        ("fairness", "sample-size"),
+        ("fairness", "sample-size", "mixed"),
         "be read as figures of cases; its metrics.csv has a row per landmark for a table of yours",
     ),
     "stress": "be stressed by Dice",

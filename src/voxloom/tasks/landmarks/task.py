@@ -171,6 +171,10 @@ class Landmarks:
         listed = [{"name": p.name, "side": p.side, "confidence": p.confidence} for p in prediction.left_out]
         return f"left out as not sure enough: {named}", {"left_out": listed}
 
+    def features(self, predictor: Any, volume: Volume) -> None:
+        """None."""
+        return None
+
     def focus(self, predictor: Any, volume: Volume, around: Path) -> Volume:
         """All of it."""
         raise BadInput(f"--around is for runs that look at a crop, not for those on {self.trained_on}", around)
@@ -220,6 +224,10 @@ class Landmarks:
         """The rows of all folds."""
         within = settings_of(run.recipe).within
         return PointEvaluation([row for path in paths for row in PointEvaluation.read_csv(path).rows], within=within)
+
+    def measure_again(self, run: Run, wish: Wish) -> Any:
+        """Refused before."""
+        raise BadInput("has no label maps to measure", run.folder)
 
     def score(
         self, table: PointTable, case: Case, prediction: Judged, predictor: LandmarkPredictor, labels: Labels | None

@@ -29,6 +29,7 @@ from voxloom.inference import (
     keep_largest,
     restore_labels,
     restore_probabilities,
+    source_planes,
     stream_map,
 )
 from voxloom.inference.labels import add_share, decide
@@ -41,11 +42,14 @@ from voxloom.prepare import PLAIN_SLICES, PrepareSettings, SliceSettings, Statis
 from voxloom.run.mirroring import sided_axes
 from voxloom.run.run import Run
 from voxloom.run.scan_check import TrainedOn
-from voxloom.run.scans import read_channels, refuse_channels
+from voxloom.run.scans import admit, read_channels
 from voxloom.tasks.segmentation.postprocessing import Activations, Mending, used_mendings
 from voxloom.training.settings import InferenceSettings
 from voxloom.training.weights import load_weights
 from voxloom.volume import Volume
+
+#: Voxels of the planes that are handed out at a time.
+PLANE_VOXELS = 1 << 22
 
 
 @dataclass(frozen=True, eq=False)
@@ -194,16 +198,12 @@ class Predictor:
         Volume (1, I, J, K) of the data set's label values, on the grid of the scan.
         """
         volume = source if isinstance(source, Volume) else read_channels(source, resample_tilt)
-        refuse_channels(volume, self.channels, self.may_lack)
-        if self.trained_on is not None:
-            self.trained_on.warn(volume)
+        admit(volume, self.channels, self.may_lack, self.trained_on)
         return Volume(self._mended(volume, self._labels(volume))[None], volume.affine, dict(volume.meta))
 
     def predict_with_before(self, volume: Volume) -> Mended:
         """The label map of one scan, and the one before post-processing; see ``predict``."""
-        refuse_channels(volume, self.channels, self.may_lack)
-        if self.trained_on is not None:
-            self.trained_on.warn(volume)
+        admit(volume, self.channels, self.may_lack, self.trained_on)
         before = self._labels(volume)
         after = self._mended(volume, before)
         kept = before if self.largest or self.mendings else None
@@ -237,6 +237,22 @@ class Predictor:
             for into, values in zip(out, mean, strict=True):
                 into[...] = values
         return out
+
+    def planes(self, volume: Volume) -> Iterator[tuple[int, int, Iterator[np.ndarray]]]:
+        """Probabilities on the scan's own grid, a few planes at a time and never whole: see ``voxloom.inference.source_planes``.
+
+        Yields the axis that the planes lie across, the first of them, and one map after the other (background first, or one per
+        region), planes first; the maps must be taken before the next planes.
+        """
+        with self.views(volume) as seen:
+            if len(seen) == 1:
+                for axis, start, _, maps in source_planes(self.slabs(seen[0]), seen[0].geometry, self.labels):
+                    yield axis, start, maps
+                return
+            with self._mean(volume, seen) as mean:
+                step = max(1, PLANE_VOXELS // mean[0, :1].size)
+                for start in range(0, mean.shape[1], step):
+                    yield 0, start, iter(mean[:, start : start + step])
 
     @property
     def maps(self) -> int:

@@ -42,6 +42,8 @@ def settle(study: Study, scored: Mapping[str, Evaluation]) -> tuple[dict[str, Ta
     if scored is not raw:
         for name, table in scored.items():
             table.before = raw[name]
+            if raw[name].probes is not None:
+                table.take_probed(raw[name])
     return dict(scored), {"largest_component": list(largest), "postprocess": as_json(mendings)}
 
 

@@ -22,13 +22,13 @@ from voxloom.evaluation.compare_masks import MASKS
 from voxloom.evaluation.measures import Measures
 from voxloom.evaluation.paired import Comparison
 from voxloom.evaluation.scores import MASK_SCORES
+from voxloom.files import file_stem
 from voxloom.formats import read_label, write_volume
 from voxloom.formats.dicom.results.terms import Findings
 from voxloom.prepare import PreparedCase, Statistics
 from voxloom.recipe.recipe import Recipe
 from voxloom.report.dice_table import dice_rows, metric_rows
 from voxloom.report.panels import Overlay, Scene
-from voxloom.report.parts import file_stem
 from voxloom.run.matching import MatchedCases, matched_cases
 from voxloom.run.mirroring import without_sided_mirrors
 from voxloom.run.run import Run
@@ -38,7 +38,9 @@ from voxloom.tasks.plan_page import plan_page, plan_rows, under_budget
 from voxloom.tasks.predicted import PredictedCases
 from voxloom.tasks.segmentation.explained import explain_labels
 from voxloom.tasks.segmentation.facts import complete, gather_facts, reasons_of
+from voxloom.tasks.segmentation.features import scan_features
 from voxloom.tasks.segmentation.material import usable_cases
+from voxloom.tasks.segmentation.measured import measure_held_out, probe
 from voxloom.tasks.segmentation.predictor import Mended, Predictor
 from voxloom.tasks.segmentation.scores import read_scores
 from voxloom.tasks.segmentation.scoring import read_tables, settle
@@ -157,6 +159,8 @@ class Segmentation:
         if wish.abstain is not None:
             raise BadInput("--abstain is for runs on points or classes", run.folder, "Leave it out")
         predictor = Predictor.of(run, device=wish.device)
+        if wish.measures is not None:
+            predictor = replace(predictor, measures=wish.measures)
         return with_tta(predictor, wish.seed) if wish.tta else predictor
 
     def told(self, predictor: Any) -> dict[str, Any]:
@@ -167,6 +171,10 @@ class Segmentation:
     def remarks(self, prediction: Volume) -> tuple[str | None, dict[str, Any]]:
         """None."""
         return None, {}
+
+    def features(self, predictor: Predictor, volume: Volume) -> NDArray[np.float32] | None:
+        """The deepest features of the first network, pooled over the scan."""
+        return scan_features(predictor, volume)
 
     def focus(self, predictor: Any, volume: Volume, around: Path) -> Volume:
         """All of it."""
@@ -224,6 +232,10 @@ class Segmentation:
         table.measures = Measures.model_validate(run.recipe.evaluate)
         return table
 
+    def measure_again(self, run: Run, wish: Wish) -> Evaluation:
+        """By other metrics; networks predict again only where probabilities are measured."""
+        return measure_held_out(run, wish.measures or Measures.model_validate(run.recipe.evaluate), wish.device)
+
     def score(
         self, table: Evaluation, case: Case, prediction: Volume, predictor: Predictor, labels: Labels | None
     ) -> list[str]:
@@ -233,6 +245,8 @@ class Segmentation:
         if isinstance(prediction, Mended) and prediction.before is not None:
             raw = evaluate_case(prediction.with_data(prediction.before[None]), truth, meant, table.measures)
             table.add_before(case.id, raw, patient=case.patient)
+        if table.measures.needs_maps:
+            table.add_probed(case.id, probe(predictor, case, truth, meant, table.measures))
         told = "of the truth is not a label of the run and counts as background"
         return [f"value {value} {told}" for value in undeclared_values(truth, meant)]
 

@@ -29,6 +29,7 @@ from voxloom.report.panels import Scene
 from voxloom.run.cases import joined_cases
 from voxloom.run.matching import MatchedCases, ordered_cases
 from voxloom.run.run import Run
+from voxloom.run.scan_check import TrainedOn
 from voxloom.run.scans import Scan
 from voxloom.tasks.panels import Shown, gray_of, patch_scene
 from voxloom.tasks.plan_page import plan_page, plan_rows, under_budget
@@ -257,6 +258,10 @@ class WholeCaseTask(ABC):
         """With the covariates of the case, and the box that the run looks at."""
         return predictor.predict(cropped(case, predictor.networks.crop).read_image(), case.attributes)
 
+    def features(self, predictor: Any, volume: Volume) -> None:
+        """None."""
+        return None
+
     def focus(self, predictor: Any, volume: Volume, around: Path) -> Volume:
         """The box that the run looks at."""
         crop = predictor.networks.crop
@@ -267,6 +272,10 @@ class WholeCaseTask(ABC):
     def networks(self, folds: Sequence[Path], device: str, tta: bool) -> CasePredictor:
         """The networks of folds."""
         return CasePredictor.from_folds(folds, device=device, views=VIEWS if tta else 0)
+
+    def opened_networks(self, run: Run, wish: Wish) -> CasePredictor:
+        """All folds of a run; scans that are unlike its training cases are told."""
+        return replace(self.networks(run.folds, wish.device, wish.tta), trained_on=TrainedOn.of(run.data))
 
     def extras(
         self, predictor: Any, volume: Volume, prediction: Any, out: Path, name: str, wanted: Extras
@@ -323,6 +332,10 @@ class WholeCaseTask(ABC):
     @abstractmethod
     def read_table(self, paths: Sequence[Path], run: Run) -> Any:
         """The rows of tables; has ``words(case)``, truth and answer for people."""
+
+    def measure_again(self, run: Run, wish: Wish) -> Any:
+        """Refused before."""
+        raise BadInput("has no label maps to measure", run.folder)
 
     @abstractmethod
     def subject(self) -> Subject:
