@@ -327,6 +327,7 @@ SILENT = {
     "training.distances": "measured beside; where they decide, `training.monitor` says so",
     "training.workers": "who reads the patches; no number changes",
     "inference.batch": "windows at once; no number changes",
+    "dicom.codes": "codes of DICOM results; no number changes",
     "options": "named as it is (test_keys_of_another_package_are_named)",
 }
 FIXED_DIMS = ("encoder_unet", "fpn", "linknet", "pspnet", "dynamic_unet", "cnn", "timm")

@@ -144,6 +144,20 @@ class FoldSettings(BaseModel):
 
 Section = dict[str, Any]
 
+
+class DicomSettings(BaseModel):
+    """What results as DICOM say; recipe section ``dicom:``.
+
+    Parameters
+    ----------
+    codes : table (CSV) of codes and colors of labels, which goes before the one that comes with Voxloom; a run keeps a copy.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    codes: Path | None = None
+
+
 #: Recipe sections whose keys are the fields of a settings class; keys that are left out are chosen by the planner.
 PLANNED = ("prepare", "network", "training", "augment", "inference")
 
@@ -173,6 +187,7 @@ class Recipe(BaseModel):
         ``AugmentSettings`` and ``InferenceSettings``; the planner chooses those that are left out.
     landmarks, classification, regression : keys of the settings of the task of that name.
     options : keys of the settings of a task that another package has.
+    dicom : codes of labels in DICOM results.
 
     Raises
     ------
@@ -206,6 +221,7 @@ class Recipe(BaseModel):
     classification: Section = {}
     regression: Section = {}
     options: Section = {}
+    dicom: DicomSettings = DicomSettings()
 
     @field_validator("budget")
     @classmethod
@@ -317,6 +333,7 @@ def section_models(task: str | None = None) -> dict[str, type[BaseModel]]:
         "augment": AugmentSettings,
         "inference": InferenceSettings,
         "evaluate": Measures,
+        "dicom": DicomSettings,
         **{section: loaded(place) for section, (place, _) in OWN_SECTIONS.items()},
         **({"options": found} if (found := plugin_settings(task)) is not None else {}),
     }
