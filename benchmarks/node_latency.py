@@ -54,7 +54,7 @@ def trained(folder: Path) -> Path:
     from voxloom.verbs.train import train
 
     data = write_balls(folder / "data", 6)
-    recipe = Recipe.load("auto").changed({**FEW_STEPS, "prepare.spacing": [6.0, 6.0, 6.0], "training.patch": [8, 8, 8]})
+    recipe = Recipe.load("auto").changed({**FEW_STEPS, "prepare.spacing": [12.0, 12.0, 12.0]})
     train(Dataset(data), recipe, out=folder / "run")
     return folder / "run"
 

@@ -1,6 +1,6 @@
 """Where the real test data lie, and the seed of everything random. Knows nothing of any test.
 
-Tests run in random order (pytest-randomly): files, and tests within a file, whose fixtures are then still made once. The head
+Tests run in random order (pytest-randomly): files, and tests within a file, whose fixtures are then still made once. The end
 of the output names the seed of the order: ``--randomly-seed=N`` repeats it, and ``-p no:randomly`` keeps the order of the
 files. What a test draws never depends on the order.
 """
@@ -30,6 +30,13 @@ def pytest_configure(config: pytest.Config) -> None:
     """Leave the order to pytest-randomly, and the seeds to ``seed_everything``: its own differ from run to run."""
     if hasattr(config.option, "randomly_reset_seed"):
         config.option.randomly_reset_seed = False
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say the seed of the order at the end, since the quiet head says nothing: a failure must be repeatable."""
+    seed = getattr(config.option, "randomly_seed", None)
+    if seed is not None:
+        terminalreporter.write_line(f"order of the tests: --randomly-seed={seed}")
 
 
 def seed_everything() -> None:

@@ -111,6 +111,21 @@ def test_texts_stay_only_as_known_codes(keyword: str, given: Any, kept: Any) -> 
     assert (list(found) if isinstance(kept, list) else found or None) == kept
 
 
+def test_texts_within_functional_groups_stay_only_as_known_codes() -> None:
+    """Enhanced objects keep the same elements one level deeper, per frame and shared."""
+    content, timing, frame, dataset = Dataset(), Dataset(), Dataset(), Dataset()
+    content.StackID, content.InStackPositionNumber = "JANE DOE", 3
+    content.FrameComments = "JANE DOE"
+    timing.EchoTrainLength, timing.GradientOutputType = 8, "JANE DOE"
+    frame.FrameContentSequence, frame.MRTimingAndRelatedParametersSequence = [content], [timing]
+    dataset.PerFrameFunctionalGroupsSequence, dataset.SharedFunctionalGroupsSequence = [frame], [frame]
+    clean = deidentify(dataset, ME, "P1")
+    assert "DOE" not in str(clean)
+    kept = clean.PerFrameFunctionalGroupsSequence[0]
+    assert kept.FrameContentSequence[0].InStackPositionNumber == 3
+    assert kept.MRTimingAndRelatedParametersSequence[0].EchoTrainLength == 8
+
+
 def test_a_number_that_holds_words_goes() -> None:
     dataset = Dataset()
     dataset.KVP = 120

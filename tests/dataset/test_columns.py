@@ -183,3 +183,47 @@ def test_a_patient_column_joins_bids_subjects(tmp_path: Path, nifti: Make) -> No
     assert [(c.patient, c.group) for c in data] == [("p", "1.10"), ("p", "1.1"), ("sub-03", None)]
     assert "no row for sub-03" in data.summary()
     assert "participant_id: subject; patient: patient; group: group" in data.summary()
+
+
+def test_a_column_without_a_value_is_told(scans: Path) -> None:
+    rows = [",,", ",,  ", ",,", ",NA,", ",,", ",nan,"]
+    data = Dataset(table(scans, "Patient,age,", rows))
+    assert data.notes == ("2 columns are empty, and not used: Patient, age",)  # not the column that a last comma makes
+    assert "Patient, age" in data.summary()
+    alone = Dataset(table(scans, "site,age", [f"A,{'' if n else 7}" for n in range(6)]))
+    assert alone.notes == ()
+    (scans / "u.csv").write_text("case,note\na,\nb,\n")
+    assert read_table(scans / "u.csv").empty == ("note",)
+
+
+def test_an_empty_column_of_a_typed_or_joined_table_is_told(scans: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    files = {"case": [f"c{n}" for n in range(6)], "image": [f"i{n}.nii.gz" for n in range(6)]}
+    pq.write_table(pa.table({**files, "group": pa.array([None] * 6, pa.string())}), scans / "t.parquet")
+    assert Dataset(scans / "t.parquet").notes == ("the column group is empty, and not used",)
+    table(scans, "site", ["A"] * 6, "cases.csv")
+    assert read_table(scans / "cases.csv").empty == ()
+
+
+def test_columns_that_look_like_a_choice_of_cases_are_told(scans: Path) -> None:
+    data = Dataset(table(scans, "QC-pass,Exclude,use", [f"{n % 2},{'x' if n else ''},yes" for n in range(6)]))
+    assert [note for note in data.notes if "leaves no case out" in note and "data.exclude" in note]
+    assert any(note.startswith("the column QC-pass is an attribute") for note in data.notes)
+    assert not any("column use" in note for note in data.notes)  # the same for all: nothing to choose
+
+
+def test_further_names_of_patients(scans: Path) -> None:
+    for column in ("Hospital Number", "NHS-Number", "pseudonym", "Medical Record Number"):
+        data = Dataset(table(scans, column, [f"{n // 2}" for n in range(6)]))
+        assert len({case.patient for case in data}) == 3, column
+
+
+def test_decimal_commas_are_numbers_where_a_comma_keeps_no_cells_apart(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("case;age;code;dose;words\n1,5;40,5;1,5;1,5;1,5\n2;38;A1;1.234,5;2,5,3\n")
+    rows = read_table(tmp_path / "t.csv")
+    assert rows[0] == {"case": "1,5", "age": 40.5, "code": "1,5", "dose": "1,5", "words": "1,5"}
+    assert rows[1]["age"] == 38
+    (tmp_path / "u.csv").write_text('case,age\na,"40,5"\n')
+    assert read_table(tmp_path / "u.csv")[0]["age"] == "40,5"

@@ -148,6 +148,11 @@ def test_channels_on_different_grids_are_refused_with_the_difference(make_nnunet
         Dataset(root)["b"].read_label()
 
 
+def test_a_key_that_means_nothing_is_told(make_nnunet: Make) -> None:
+    root = make_nnunet(about={"ignore_label": 255, "description": "x"})
+    assert "dataset.json: not read: ignore_label" in Dataset(root).notes
+
+
 def test_a_half_copied_file_is_refused_when_it_is_read(make_nnunet: Make) -> None:
     root = make_nnunet()
     path = root / "imagesTr" / "a_0000.nii.gz"
@@ -162,6 +167,7 @@ def test_a_half_copied_file_is_refused_when_it_is_read(make_nnunet: Make) -> Non
         ({"channel_names": {"1": "T1"}}, "channel_names"),
         ({"channel_names": {}}, "channel_names"),
         ({"labels": {"background": 0, "cord": 0}}, "dataset.json: value 0 means both"),
+        ({"labels": {"background": 0, "cord": 1, "canal": 1}}, "dataset.json: value 1 means both cord and canal"),
         ({"labels": [1, 2]}, "`labels` is"),
         ({"file_ending": 5}, "`file_ending` is 5"),
         ({"channel_names": None, "modality": 7}, "channel_names"),

@@ -170,7 +170,12 @@ def test_a_segmentation_of_dcmqi_is_read(places: dict[str, Path], tmp_path: Path
     assert label.meta["label_names"] == {1: "liver"}
 
 
-def test_a_segmentation_is_no_image(places: dict[str, Path]) -> None:
+def test_a_segmentation_is_no_image(places: dict[str, Path], tmp_path: Path) -> None:
+    shutil.copytree(places["series"], tmp_path / "both")
+    for kind in ("seg", "rtstruct"):
+        shutil.copy(places[kind], tmp_path / "both" / f"{kind}.dcm")
+    assert read_volume(tmp_path / "both").same_grid(read_volume(places["series"]))
+    assert (read_label(tmp_path / "both" / "rtstruct.dcm").data > 0).any(), "its series lies in the same folder"
     with pytest.raises(BadInput, match="is a segmentation, not an image"):
         read_volume(places["seg"])
 

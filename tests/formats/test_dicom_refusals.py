@@ -14,6 +14,7 @@ from pydicom.uid import RLELossless, generate_uid
 
 from voxloom.errors import BadInput
 from voxloom.formats import read_header, read_volume, write_volume
+from voxloom.notes import collect
 from voxloom.volume import Volume
 
 Series = Callable[..., Path]
@@ -106,6 +107,33 @@ def test_several_echoes(series: Series) -> None:
         slice_.EchoTime = [4.92, 7.38][k % 2]
 
     refused(series(echo), r"mixes 2 echoes in one series: 4\.92 ms \(3 images\), 7\.38 ms \(3 images\)")
+
+
+def test_several_patients_and_parts_of_a_signal(series: Series) -> None:
+    def patient(k: int, slice_: Any) -> None:
+        slice_.PatientID = "Doe" if k else "Roe"
+
+    said = refused(series(patient, "patients"), "holds images of 2 patients under one series")
+    assert "Doe" not in said.replace(str(Path.cwd()), "")
+
+    def part(k: int, slice_: Any) -> None:
+        slice_.ImageType = ["ORIGINAL", "PRIMARY", "M" if k < 3 else "P", "ND"]
+
+    refused(series(part, "parts"), "mixes images of the kinds M and P")
+
+
+def test_what_a_reader_must_know_of_places_is_told(series: Series) -> None:
+    def detector(k: int, slice_: Any) -> None:
+        slice_.ImagerPixelSpacing = slice_.PixelSpacing
+        del slice_.PixelSpacing
+
+    def frame(k: int, slice_: Any) -> None:
+        slice_.FrameOfReferenceUID = f"1.2.{k // 3}"
+
+    for edit, told in ((detector, "the pixel size is that of the detector"), (frame, "name 2 frames of reference")):
+        with collect() as heard:
+            read_volume(series(edit, told[:9]))
+        assert [note.text for note in heard if told in note.text and note.is_warning]
 
 
 def test_duplicates(series: Series) -> None:

@@ -221,6 +221,7 @@ def odd(dataset: Any) -> None:
 MAY_LACK = (
     "PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyID", "StudyDate", "StudyTime", "AccessionNumber",
     "ReferringPhysicianName", "FrameOfReferenceUID", "StudyInstanceUID", "SliceThickness", "PositionReferenceIndicator",
+    "SOPClassUID", "Modality",
 )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from PIL import Image
 
 from voxloom.errors import BadInput
 from voxloom.formats import read_channels, read_header, read_label, read_volume, write_volume
+from voxloom.notes import collect
 from voxloom.volume import Volume
 
 PIXELS = np.arange(12, dtype=np.uint8).reshape(3, 4)
@@ -73,7 +74,14 @@ def test_one_bit_and_transparency(tmp_path: Path) -> None:
     assert read_volume(tmp_path / "bit.png").data.max() == 1
     colored = np.stack([PIXELS, PIXELS + 1, PIXELS * 0, PIXELS], -1)
     Image.fromarray(colored).save(tmp_path / "rgba.png")
-    assert (read_volume(tmp_path / "rgba.png").data[..., 0].transpose(2, 1, 0) == colored[..., :3]).all()
+    with collect() as heard:
+        assert (read_volume(tmp_path / "rgba.png").data[..., 0].transpose(2, 1, 0) == colored[..., :3]).all()
+    assert "transparency" in heard[0].text  # a mask may lie in it
+    colored[..., 3] = 255
+    Image.fromarray(colored).save(tmp_path / "opaque.png")
+    with collect() as heard:
+        read_volume(tmp_path / "opaque.png")
+    assert not heard
 
 
 def test_color_with_equal_channels_is_grey(tmp_path: Path) -> None:

@@ -152,6 +152,7 @@ def test_nrrd_slice_in_space(tmp_path: Path) -> None:
         ("Image\n", "Image\nElementNumberOfChannels = 0\n"),
         ("Image\n", "Image\nElementNumberOfChannels = 99999999\n"),
         ("Image\n", "Image\nElementSpacing = nan 1 1\n"),
+        ("Image\n", "Image\nElementSpacing = -1 1 2\n"),
         ("Image\n", "Image\nTransformMatrix = 1 0 0\n"),
         ("LOCAL", "/dev/zero"),
         ("LOCAL", "x" * 5000),

@@ -94,6 +94,7 @@ FLOORS = [
     ["points"],
     ["formats"],
     ["volume"],
+    ["own"],
     [
         "errors",
         "files",

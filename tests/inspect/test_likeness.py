@@ -10,7 +10,7 @@ import pytest
 
 from voxloom.dataset import Case, Dataset
 from voxloom.dataset.inspect import find_problems, fingerprint
-from voxloom.dataset.inspect.likeness import groups_of, in_ras_order, likeness
+from voxloom.dataset.inspect.likeness import groups_of, in_ras_order, likeness, same_scans
 from voxloom.dataset.inspect.masks import follows_label
 from voxloom.dataset.leaks import Identity, describe_case, find_leaks
 from voxloom.formats import write_volume
@@ -136,3 +136,57 @@ def test_follows_label_needs_one_value_per_label_and_more_than_one() -> None:
     assert not follows_label(np.array([[[5, 7, 9, 8]]]), label)
     assert not follows_label(np.array([[[5, 5, 5, 5]]]), label)
     assert not follows_label(np.array([[[1, 2, 3, 3]]]), np.zeros((1, 1, 4), int))
+
+
+def many(folder: Path, name: str, *kinds: str) -> Case:
+    """A case with channels t1, t2, ...: the scan of seed 0 saved in some way, another seed ("7"), a mask or a template."""
+    images = {}
+    for n, kind in enumerate(kinds, start=1):
+        path = folder / f"{name}_{n}.nii.gz"
+        if kind.isdigit() or kind == "template":
+            seed = 99 if kind == "template" else int(kind)
+            data = scan(seed)
+        elif kind == "mask":
+            data = (scan(3) > 300).astype(float)
+        else:
+            path = stored(kind, folder)
+            data = None
+        if data is not None:
+            image = nib.Nifti1Image(data.astype(np.float32), AFFINE)
+            image.header["descrip"] = name  # so that no two files are equal
+            nib.save(image, path)
+        images[f"t{n}"] = str(path)
+    return Case(name, name, images=images)
+
+
+def test_one_channel_of_several_is_recognized(tmp_path: Path) -> None:
+    known = many(tmp_path, "a", "int16", "7", "mask")
+    for copy in (many(tmp_path, "b", "float", "8", "mask"), many(tmp_path, "c", "8", "slope", "9")):
+        for one in (Identity.of(known, "training case"), Identity.of_record(describe_case(known), "training case")):
+            (leak,) = find_leaks([Identity.of(copy, "test case")], [one])
+            assert leak.kind == "image"
+            assert "have a channel with the same image, saved differently" in leak.sentence
+    alone = Case("d", "d", images={"t1": str(stored("flipped", tmp_path))})
+    assert [leak.kind for leak in find_leaks([Identity.of(alone, "test case")], [Identity.of(known, "case")])] == [
+        "image"
+    ]
+    other = many(tmp_path, "e", "5", "6", "mask")
+    assert find_leaks([Identity.of(other, "test case")], [Identity.of(known, "case")]) == []
+
+
+def test_a_template_that_all_cases_share_is_nobody(tmp_path: Path) -> None:
+    cases = [many(tmp_path, f"c{n}", str(n), "template") for n in range(4)]
+    likes = [likeness((image := case.read_image()).data, image.affine) for case in cases]
+    wholes = [(frozenset({like.digest}), like.sketch) for like in likes]
+    assert same_scans(wholes, [like.channels for like in likes]) == [-1] * 4
+    assert same_scans(wholes[:2], [like.channels for like in likes[:2]]) == [0, 0]
+
+
+def test_inspect_tells_a_channel_that_two_cases_share(tmp_path: Path) -> None:
+    data = Dataset.from_cases("x", [many(tmp_path, "a", "int16", "7"), many(tmp_path, "b", "slope", "8")], ["t1", "t2"])
+    assert any("a channel with the same image: a, b" in p.what for p in find_problems(data, fingerprint(data)))
+    missing = [
+        Case(n, n, images={"t1": many(tmp_path, n, s).images["t1"]}, missing=(1,)) for n, s in (("m", "5"), ("n", "6"))
+    ]
+    blank = Dataset.from_cases("y", missing, ["t1", "t2"])
+    assert not any("same image" in p.what or "copies" in p.what for p in find_problems(blank, fingerprint(blank)))

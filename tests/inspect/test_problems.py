@@ -175,8 +175,8 @@ def test_the_same_error_of_many_cases_is_one_line(make: Make) -> None:
     made = make(9, labels={f"c{n:02d}": block(3) for n in range(9)})
     told_once = [p for p in find_problems(made, fingerprint(made)) if "label value 3" in p.what]
     (problem,) = told_once
-    assert problem.what.startswith("9 cases with label value 3 not declared (declared: 0 to 1): c00, c01")
-    assert problem.what.endswith("more")
+    assert problem.what.startswith("in 9 cases (c00, c01")
+    assert problem.what.endswith("more): label value 3 not declared (declared: 0 to 1)")
     assert problem.cases == tuple(f"c{n:02d}" for n in range(9))
 
 
@@ -213,3 +213,17 @@ def test_real_sets(data_dir: Path, name: str) -> None:
     assert not [p for p in found if p.severity == "error"]
     if name == "spine-2d":
         assert any(p.cases == ("00", "05", "10") for p in found if "empty label map" in p.what)
+
+
+def test_one_label_map_of_several_cases_and_one_image_in_two_channels(make: Make, tmp_path: Path) -> None:
+    made = make(3)
+    first = made[0].label
+    shared = Dataset.from_cases("x", [replace(case, label=first) for case in made], made.channels)
+    told(shared, "error", "is that of 3 cases: c00, c01, c02")
+    twice = [
+        replace(case, images={"t1": next(iter(case.images.values())), "t2": next(iter(case.images.values()))})
+        for case in made
+    ]
+    told(Dataset.from_cases("x", twice, ["t1", "t2"]), "warning", "two channels hold the same image in 3 cases")
+    clean = find_problems(made, fingerprint(made))
+    assert not any("same image" in p.what or "is that of" in p.what for p in clean)

@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args, get_origin
 import pytest
 from pydantic import BaseModel
 
-from voxloom.losses import LossSettings
+from voxloom.losses import LossKind, LossSettings
 from voxloom.networks import network_kinds
 from voxloom.networks.case_settings import CASE_FAMILIES
 from voxloom.recipe.recipe import Recipe, section_models
@@ -128,6 +128,10 @@ SAID: dict[str, Said] = {
     "augment.batch_chance": (0.35, "in 35 % of the batches"),
     "augment.mirror": ([0, 2], "mirroring along axes i and k"),
     "augment.scale_axes": ("apart", "each axis for itself"),
+    "augment.own": (
+        [{"kind": "tests.own.parts:Darker", "options": {"most": 0.3}, "chance": 0.7}],
+        "tests.own.parts:Darker (most 0.3) with probability 0.7",
+    ),
     "augment.channel_dropout": (0.21, "dropping each channel with probability 0.21"),
     "augment.brightness": (0.31, "brightness (up to 0.31)"),
     "augment.contrast": (0.29, "contrast (up to 29 %)"),
@@ -161,6 +165,7 @@ SAID: dict[str, Said] = {
     "training.phases.rate": ([{"rate": 0.3}], "at 0.3 times the rate"),
     "training.phases.discriminative": ([{"discriminative": 0.05}], "fall to 0.05 times it at the first layers"),
     "training.loss.kind": ({"kind": "ce"}, "trained with cross-entropy"),
+    "training.loss.options": ({"kind": "tests.own.parts:Overlap", "options": {"power": 2}}, "Overlap (power 2)"),
     "training.loss.weights": ({"kind": "ce", "weights": [1, 2, 5]}, "outputs weighted 1, 2 and 5"),
     "training.loss.smooth": ({"kind": "dice", "smooth": 0.013}, "smooth 0.013"),
     "training.loss.alpha": ({"kind": "focal_tversky", "alpha": 0.77}, "alpha 0.77"),
@@ -324,6 +329,7 @@ SILENT = {
     "training.distances": "measured beside; where they decide, `training.monitor` says so",
     "training.workers": "who reads the patches; no number changes",
     "inference.batch": "windows at once; no number changes",
+    "dicom.codes": "codes of DICOM results; no number changes",
     "options": "named as it is (test_keys_of_another_package_are_named)",
 }
 FIXED_DIMS = ("encoder_unet", "fpn", "linknet", "pspnet", "dynamic_unet", "cnn", "timm")
@@ -455,7 +461,7 @@ def test_every_word_of_a_choice_has_a_text_of_its_own(tmp_path: Path, task: str)
             texts = {word: text_of(tmp_path, task, recipe_of(task, {**around, key: word})) for word in words}
             assert len(set(texts.values())) == len(words), (key, words)
     if task == "segmentation":
-        kinds = get_args(LossSettings.model_fields["kind"].annotation)
+        kinds = get_args(LossKind)
         texts = {kind: text_of(tmp_path, task, recipe_of(task, {"training.loss": {"kind": kind}})) for kind in kinds}
         assert len(set(texts.values())) == len(kinds)
         assert all(kind not in texts[kind] for kind in kinds if "_" in kind), "every loss has its name in words"

@@ -11,6 +11,7 @@ from voxloom.prepare.reorient import turn_to
 from voxloom.prepare.windows import HU_WINDOWS
 from voxloom.report.case_slices import case_slices
 from voxloom.report.look import Look, cut, gray_limits
+from voxloom.report.map_slices import map_slices
 from voxloom.report.panels import NAMED, STYLES, Panel, Scene, sheet, wrapped
 from voxloom.report.style import color_of, shown_range
 from voxloom.volume import Volume
@@ -173,3 +174,39 @@ def test_colors_are_those_of_the_labels() -> None:
     figure = case_slices(Volume(mask.astype(np.float32), np.eye(4)), [(Volume(mask, np.eye(4)), "-")], labels)
     (handle,) = figure.legends[0].get_lines()
     assert to_hex(handle.get_color()).upper() == color_of(1).upper()
+
+
+def chest(lung: int) -> np.ndarray:
+    """A CT of soft tissue in air, of whose 1,000 voxels of body so many are lung."""
+    image = np.full((20, 10, 10), -1000.0)
+    body = np.full(1000, 30.0)
+    body[:lung] = -820.0
+    image[5:15] = body.reshape(10, 10, 10)
+    return image
+
+
+@pytest.mark.parametrize(
+    ("lung", "part", "name"),
+    [
+        (300, "", "lung"), (100, "", "organ"), (100, "CHEST", "lung"), (300, "ABDOMEN", "lung"), (100, "ABDOMEN", "organ"),
+        (300, "HEAD", "organ"), (300, "CHEST_ABDOMEN", "lung"), (100, "CHEST_ABDOMEN", "organ"),
+    ],
+)  # fmt: skip
+def test_a_ct_of_the_chest_is_shown_in_the_window_of_the_lung(lung: int, part: str, name: str) -> None:
+    assert gray_limits(chest(lung), modality="CT", body_part=part) == HU_WINDOWS[name]
+
+
+def test_what_lies_in_the_lung_is_shown_in_its_window_and_the_heart_is_not() -> None:
+    image, nodule, heart = chest(500), np.zeros((20, 10, 10), bool), np.zeros((20, 10, 10), bool)
+    nodule[7:9, 4:6, 4:6] = True
+    heart[12:14, 4:6, 4:6] = True
+    image[nodule] = 30.0
+    assert gray_limits(image, nodule, modality="CT") == HU_WINDOWS["lung"]
+    assert gray_limits(image, heart, modality="CT") == HU_WINDOWS["organ"]
+
+
+def test_maps_of_a_chest_are_drawn_over_the_window_of_the_lung() -> None:
+    scan = Volume(chest(300)[None].astype(np.float32), np.eye(4), {"modality": "CT", "body_part": "CHEST"})
+    (panel, *_) = map_slices(scan, scan.with_data(np.ones((1, 20, 10, 10), np.float32)), "map").axes
+    assert panel.images[0].get_clim() == HU_WINDOWS["lung"]
+    assert Scene.of_volume(scan, [], None).limits == HU_WINDOWS["lung"]

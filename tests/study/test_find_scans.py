@@ -145,7 +145,7 @@ def test_one_of_several_series_is_chosen(tmp_path: Path) -> None:
     folder = slices(tmp_path / "p1", 1, SeriesDescription="T1 sag", SeriesNumber=3)
     slices(folder, 2, SeriesDescription="T2 sag", SeriesNumber=4)
     (scan,) = find_scans([folder], 1)
-    with pytest.raises(BadInput, match=r"holds 2 series: .*number 3, T1 sag.*Choose one: predict --series"):
+    with pytest.raises(BadInput, match=r"holds 2 series: .*number 3, T1 sag.*Choose one: --series"):
         read_scan(scan)
     for wanted, value in (("t2 SAG", 2), ("3", 1)):
         (scan,) = find_scans([folder], 1, series=["nothing", wanted])

@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from voxloom.archive import load_rules
 from voxloom.cli.app import run as voxloom
 from voxloom.errors import BadInput
-from voxloom.networks import NetworkSettings, fill_network
-from voxloom.recipe.recipe import Recipe, section_models
+from voxloom.networks import NetworkSettings, fill_network, network_settings
+from voxloom.recipe.keys import as_bad_input
+from voxloom.recipe.recipe import Recipe, section_models, section_of
 from voxloom.sweep import Sweep
 
 #: What pydantic says, and nobody who has not written the program understands.
@@ -29,7 +31,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"training.batch": 0}, "`training.batch`: must be at least 1 (got 0)"),
     ({"training.patch": [1, 2]}, "`training.patch.2`: is missing"),
     ({"training.monitor": "dice"}, "`training.monitor`: must be train_loss, val_loss, val_dice, or val_dice_LABEL"),
-    ({"training.loss.kind": "dicee"}, "`training.loss.kind`: must be 'dice_ce', 'dice',"),
+    ({"training.loss.kind": "dicee"}, "`training.loss.kind`: there is no such loss; choose of dice_ce, dice,"),
     ({"training.optimizer": "lion"}, "`training.optimizer`: must be 'adam', 'adamw', 'muon', 'ranger' or 'sgd' (got 'lion')"),
     ({"labels.merge.bone": "x"}, "`labels.merge.bone`: must be a list or 'all' (got 'x')"),
     ({"augment.scale": "a"}, "`augment.scale`: must be a number or a list (got 'a')"),
@@ -136,6 +138,22 @@ def test_what_has_one_entry_per_level_follows_what_was_set() -> None:
         NetworkSettings.model_validate(fill_network(PLANNED, {"features": [8, 16, 32, 64, 64]}))
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"network.features": [4, 8, 8], "network.strides": [[1, 1, 1], [2, 2, 2]]},
+        {"network.kind": "monai_unet", "network.strides": [2, 2, 2]},
+    ],
+)
+def test_what_does_not_fit_together_is_said_of_the_section(changes: dict[str, Any]) -> None:
+    """And not of pydantic's name for one of several kinds."""
+    kind = {"kind": changes.get("network.kind", "unet")}
+    given = {key.removeprefix("network."): value for key, value in changes.items()}
+    with pytest.raises(ValidationError) as caught:
+        network_settings(fill_network(PLANNED, {**kind, **given}))
+    assert str(as_bad_input(caught.value, section_of(caught.value), "here")).startswith("here: `network`: ")
+
+
 def test_too_many_levels_are_told_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from tests.study.conftest import write_balls
 
@@ -144,6 +162,6 @@ def test_too_many_levels_are_told_in_one_line(tmp_path: Path, capsys: pytest.Cap
     words = ["train", str(data), "-o", str(tmp_path / "run"), "--set", levels, "--set", "device=cpu"]
     assert voxloom(words) == 2
     said = capsys.readouterr().err.strip().splitlines()[-1]
-    assert "8 features" in said
+    assert "`network`: 8 features" in said
     assert len(said) < 400
     assert not LIBRARY.search(said)

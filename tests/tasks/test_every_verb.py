@@ -15,7 +15,7 @@ import pytest
 
 from tests.tasks.scans import write_scans
 from voxloom.cli.app import run as voxloom
-from voxloom.formats import read_volume, write_dicom_series
+from voxloom.formats import read_volume, write_dicom_series, write_volume
 from voxloom.tasks.abilities import TAKES_ANY, VERBS
 from voxloom.tasks.task import TASKS as SHIPPED
 from voxloom.tasks.task import task_named
@@ -207,3 +207,27 @@ def test_a_killed_training_ends_in_the_weights_of_one_that_was_not(
     ]
     assert len(hashes[0]) == 2
     assert hashes[0] == hashes[1]
+
+
+#: Verbs that read scans, beside those that every task has.
+READING = ("predict", "explain", "evaluate")
+READING_OF = {"segmentation": (*READING, "rank", "pseudo", "stress")}
+
+
+def test_a_scan_unlike_the_training_is_told_by_every_verb(
+    made: tuple[str, dict[str, str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    task, places = made
+    odd = tmp_path / "odd"
+    shutil.copytree(Path(places["DATA"]).parent, odd)
+    for path in odd.glob("s*.nii.gz"):
+        scan = read_volume(path)
+        write_volume(scan.with_data(scan.data + 20), path)
+    unlike = {**places, "DATA": str(odd), "SCAN": str(odd / "s40.nii.gz"), "SCAN2": str(odd / "s41.nii.gz")}
+    for verb in READING_OF.get(task, READING):
+        for known, told in ((places, 0), (unlike, 1)):
+            capsys.readouterr()
+            assert voxloom(filled(LINES[verb][0], known, tmp_path / verb / str(told))) == 0
+            said = [line for line in capsys.readouterr().err.splitlines() if "unlike the training scans" in line]
+            assert len(said) == told, (verb, said)
+            assert all("values from" in line for line in said)

@@ -10,10 +10,12 @@ import csv
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from voxloom.dataset import Case, Dataset, FileChannel, ImageSource, Labels
+from voxloom.dataset.case import in_series
 from voxloom.dataset.join import with_channels
 from voxloom.dataset.layouts import is_dataset
 from voxloom.dataset.leaks import Identity, find_leaks
@@ -22,6 +24,7 @@ from voxloom.dataset.write import nnunet_channels, write_images, write_participa
 from voxloom.errors import BadInput
 from voxloom.files import new_folder, write_json, write_text
 from voxloom.formats import write_volume
+from voxloom.notes import tell
 from voxloom.progress import Progress
 from voxloom.run.find_scans import find_scans
 from voxloom.run.guard import never_trained
@@ -81,6 +84,7 @@ def pseudo_label(
     out: Path,
     rule: Rule | None = None,
     *,
+    series: Sequence[str] = (),
     device: str = "auto",
     progress: Progress | None = None,
 ) -> list[Verdict]:
@@ -92,6 +96,7 @@ def pseudo_label(
     inputs : an unlabelled data set, or scans as ``voxloom predict`` takes them; ``participants.csv`` beside them names patients.
     out : of the data set; made, nothing is overwritten.
     rule : when a case is kept.
+    series : of each DICOM folder, read the series that any of these names; without it a data set's is that of the training.
 
     Raises
     ------
@@ -104,7 +109,7 @@ def pseudo_label(
     if out.exists():
         raise BadInput("exists already", out, "Give a new folder; nothing is overwritten")
     predictor = Predictor.of(run, device=device)
-    cases = unlabelled_cases(inputs, predictor.channels, predictor.may_lack)
+    cases = unlabelled_cases(inputs, predictor.channels, predictor.may_lack, series or run.recipe.data.series)
     reasons = leak_reasons(run, cases)
     verdicts = []
     with new_folder(out) as target:
@@ -126,26 +131,31 @@ def pseudo_label(
     return verdicts
 
 
-def unlabelled_cases(inputs: Sequence[str | Path], channels: Sequence[str], may_lack: bool) -> list[Case]:
-    """The cases without a label of a data set, or one case per scan.
+def unlabelled_cases(
+    inputs: Sequence[str | Path], channels: Sequence[str], may_lack: bool, series: Sequence[str] = ()
+) -> list[Case]:
+    """The cases without a label of a data set, or one case per scan; of each DICOM folder the series that is named.
 
     Raises BadInput when there is none, channels differ, or one is missing that the run does not learn to do without.
     """
     paths = [Path(path) for path in inputs]
     if len(paths) == 1 and is_dataset(paths[0]):
-        cases = [case for case in with_channels(Dataset(paths[0]), channels) if case.label is None]
+        cases = [
+            case for case in with_channels(Dataset(paths[0], series=tuple(series)), channels) if case.label is None
+        ]
         if not cases:
             raise BadInput("every case has a label", paths[0], "Give scans without labels")
         return cases
     cases = []
-    for scan in find_scans(paths, len(channels), may_lack):
+    for scan in find_scans(paths, len(channels), may_lack, series=series, tell=partial(tell, paths[0])):
         there = [name for n, name in enumerate(channels) if n not in scan.missing]
         files = [str(path) for path in scan.source]
         whole = len(files) == 1 < len(there)
         images: dict[str, ImageSource] = dict(zip(there, files, strict=False))
         if whole:
             images = {name: FileChannel(files[0], n) for n, name in enumerate(there)}
-        cases.append(Case(scan.name, scan.name, images=images, missing=scan.missing))
+        case = Case(scan.name, scan.name, images=images, missing=scan.missing)
+        cases.append(in_series(case, scan.series) if scan.series else case)
     table = find_table(paths[0], ("participants",)) if len(paths) == 1 and paths[0].is_dir() else None
     return cases if table is None else join(cases, table).cases
 

@@ -20,6 +20,7 @@ from voxloom.inference.grid import window_starts
 from voxloom.inference.views import Member
 from voxloom.prepare import PrepareSettings
 from voxloom.prepare.slices import Edges
+from voxloom.run.scan_check import TrainedOn
 from voxloom.volume import Volume
 
 Triple = tuple[int, int, int]
@@ -118,6 +119,7 @@ class Explainable:
     methods : that make sense for the task.
     focus : what of a scan is looked at, by the file of a mask or point; BadInput where the networks look at all of it.
     refuse : raises BadInput for a scan that the networks do not look at as a whole.
+    trained_on : what the training cases were like; scans that differ are told.
     edges : what networks see beyond the first and last slice: zeros, or that slice again.
     """
 
@@ -137,6 +139,7 @@ class Explainable:
     edges: Edges = "zero"
     focus: Callable[[Volume, Path], Volume] = looks_at_all
     refuse: Callable[[Volume], None] = takes_any
+    trained_on: TrainedOn | None = None
 
     def number_of(self, answer: str) -> int:
         """Place of an answer (BadInput naming those that there are)."""

@@ -21,7 +21,7 @@ from voxloom.attribution.layers import layer_of, places_of
 from voxloom.errors import VoxloomError
 from voxloom.inference.views import Member
 from voxloom.prepare import Geometry, prepare_image
-from voxloom.run.scans import refuse_channels
+from voxloom.run.scans import admit
 from voxloom.training.windows import InMemory, Triple, read_padded
 from voxloom.volume import Volume
 
@@ -69,7 +69,7 @@ def attribute(
     """
     number = explained.number_of(answer)
     explained.refuse_method(settings.method)
-    refuse_channels(volume, explained.channels, explained.may_lack)
+    admit(volume, explained.channels, explained.may_lack, explained.trained_on)
     explained.refuse(volume)
     total, seen = np.zeros(volume.shape, np.float32), False
     for member in explained.members:

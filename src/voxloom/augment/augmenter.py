@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from voxloom.augment import artifacts, contrast, intensity, spatial
+from voxloom.augment.own_changes import own_changes
 from voxloom.augment.parameters import AugmentParameters, draw_parameters
 from voxloom.augment.settings import AugmentSettings
 
@@ -27,6 +28,7 @@ class Augmenter:
 
     def __init__(self, settings: AugmentSettings, spacing: Sequence[float], channels: int = 1) -> None:
         self.settings, self.spacing, self.channels = settings, tuple(float(s) for s in spacing), channels
+        self.own = own_changes(settings, channels)
 
     def sample(
         self,
@@ -78,6 +80,7 @@ class Augmenter:
         image = intensity.gamma(image, parameters.ln_gamma)
         image = intensity.linear(image, parameters.factor, parameters.addition)
         image = intensity.add_noise(image, parameters.noise_sd, parameters.noise_seed)
+        image = self.own.apply(image, parameters.own, parameters.noise_seed)
         return image if there is None else image * there[:, :, None, None, None], label
 
     def _grid(self, p: AugmentParameters) -> Tensor:

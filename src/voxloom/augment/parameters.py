@@ -37,6 +37,7 @@ class AugmentParameters:
     kept : (B, C) whether a channel is there; None when none is dropped.
     spacing : (B, 3) mm of each patch's grid, which turns the millimetres above into voxels; None takes the augmenter's.
     ghosting, motion, spike, anisotropy : (B, ...) as ``artifacts`` takes them.
+    own : (B, n) which of the changes of other packages a patch gets; None where there are none.
     """
 
     moved: Tensor
@@ -61,6 +62,7 @@ class AugmentParameters:
     inverted: Tensor
     kept: Tensor | None = None
     spacing: Tensor | None = None
+    own: Tensor | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain lists and numbers, exact in JSON."""
@@ -144,6 +146,7 @@ def draw_parameters(
         inverted=draw.chosen(s.invert_chance),
         kept=_kept(s, draw, channels),
         spacing=grids.clone() if isinstance(spacing, Tensor) else None,
+        own=torch.stack([draw.chosen(change.chance) for change in s.own], 1) if s.own else None,
     )
 
 

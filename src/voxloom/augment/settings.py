@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from voxloom.own import own_part
+
+#: Entry points under which packages offer changes of patches.
+AUGMENTATIONS = "voxloom.augmentations"
 
 Range = tuple[float, float]
 
@@ -27,6 +32,34 @@ def _rising(deviations: Range) -> Range:
 
 #: Smallest and largest standard deviation.
 Deviations = Annotated[Range, AfterValidator(_rising)]
+
+
+class OwnChange(BaseModel):
+    """A change of intensities of another package; its name alone, or these keys.
+
+    Parameters
+    ----------
+    kind : ``package.module:CLASS``, or the short name under which an installed package offers it (``voxloom.augmentations``).
+    options : arguments of the class.
+    chance : that a patch is changed.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: str
+    options: dict[str, Any] = Field(default_factory=dict)
+    chance: float = Field(1.0, ge=0, le=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_name(cls, value: Any) -> Any:
+        return {"kind": value} if isinstance(value, str) else value
+
+    @field_validator("kind")
+    @classmethod
+    def _there(cls, kind: str) -> str:
+        own_part(kind, AUGMENTATIONS, "augment.own")
+        return kind
 
 
 class AugmentSettings(BaseModel):
@@ -66,6 +99,7 @@ class AugmentSettings(BaseModel):
     channel_dropout : chance that a channel is missing (0 throughout), for each channel of a patch; one always stays. Above 0 the
         network learns to do without, and cases that lack a channel may be trained on and predicted.
     anisotropy, anisotropy_chance : range of the factor by which one axis is sampled coarser (MR, TorchIO).
+    own : further changes of intensities of other packages, one after the other behind all others.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -118,11 +152,12 @@ class AugmentSettings(BaseModel):
     anisotropy: Range = (1.5, 5.0)
     anisotropy_chance: float = Field(0.0, ge=0, le=1)
     channel_dropout: float = Field(0.0, ge=0, lt=1)
+    own: tuple[OwnChange, ...] = ()
 
     def off(self) -> AugmentSettings:
         """The same settings with no change at all."""
         chances = [name for name in type(self).model_fields if name.endswith("_chance")]
-        return self.model_copy(update={**dict.fromkeys(chances, 0.0), "mirror": (), "channel_dropout": 0.0})
+        return self.model_copy(update={**dict.fromkeys(chances, 0.0), "mirror": (), "channel_dropout": 0.0, "own": ()})
 
     @property
     def changes_slices(self) -> bool:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
+from voxloom.cli.options import Series
+
 if TYPE_CHECKING:
     from voxloom.dataset import Dataset
 
@@ -16,6 +18,7 @@ def command(
     out: Annotated[
         Optional[Path], typer.Option("-o", "--out", help="Write the page here (.html, or a folder for inspect.html).")
     ] = None,
+    series: Series = None,
     workers: Annotated[Optional[int], typer.Option(help="Processes. [default: chosen by the work]")] = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
@@ -26,7 +29,7 @@ def command(
     from voxloom.dataset import Dataset
     from voxloom.dataset.inspect import find_problems, fingerprint, inspect_text, suggest
 
-    opened = Dataset(dataset)
+    opened = Dataset(dataset, series=tuple(series or ()))
     with output.progress_bar("Inspecting") as progress:
         found = fingerprint(opened, workers=workers, progress=progress)
     problems, suggestion = find_problems(opened, found), suggest(found)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from voxloom.cli.options import Series
+
 if TYPE_CHECKING:
     from voxloom.annotate.pseudo import Verdict
 
@@ -26,6 +28,7 @@ def command(
         float,
         typer.Option(min=0, max=1, help="Least Dice that the probabilities lead to expect, of the least sure label."),
     ] = 0.5,
+    series: Series = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
@@ -35,7 +38,15 @@ def command(
     from voxloom.run.run import Run
 
     with output.progress_bar("Labelling") as progress:
-        verdicts = pseudo_label(run, unlabelled, out, Rule(agreement, expected), device=device, progress=progress)
+        verdicts = pseudo_label(
+            run,
+            unlabelled,
+            out,
+            Rule(agreement, expected),
+            series=tuple(series or ()),
+            device=device,
+            progress=progress,
+        )
     kept = sum(verdict.kept for verdict in verdicts)
     output.table(rows(verdicts), title=f"{kept} of {len(verdicts)} cases kept")
     result = {"dataset": str(out), "kept": kept, "cases": [as_dict(verdict) for verdict in verdicts]}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
-from voxloom.cli.options import Scans
+from voxloom.cli.options import Scans, Series
 
 if TYPE_CHECKING:
     from voxloom.run.scans import Scan
@@ -32,6 +32,7 @@ def command(
         ),
     ] = None,
     diversity: Annotated[float, typer.Option(help="Weight of being unlike the scans above, 0 to 1.")] = 0.5,
+    series: Series = None,
     draws: Annotated[int, typer.Option(help="Draws with active dropout.")] = 8,
     seed: Annotated[int, typer.Option(help="Of noise and dropout.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
@@ -53,9 +54,9 @@ def command(
     predictor = Predictor.of(opened, device=device)
     chosen = members or ",".join(default_sources(predictor))
     sampling = Sampling.parse(chosen, draws, seed)
-    scans, known = without_known(
-        opened, find_scans(unlabelled, len(predictor.channels), predictor.may_lack, tell=output.note)
-    )
+    chosen_series = tuple(series or ())
+    found = find_scans(unlabelled, len(predictor.channels), predictor.may_lack, series=chosen_series, tell=output.note)
+    scans, known = without_known(opened, found)
     if known:
         output.note(
             f"{len(known)} scans are cases of the run and are left out: {', '.join(known[:5])}{', ...' * (len(known) > 5)}"

@@ -121,7 +121,7 @@ def read_factors(
         if factors is not None:
             raise BadInput("--factors names columns of a table", None, "Give it with --table FILE")
         return None, None
-    lines = read_table(table)
+    lines: list[dict[str, Any]] = read_table(table)
     key = next(iter(called(columns_of(lines), ("case", "caseid", "casename"))), None)
     if key is None:
         raise BadInput("has no column `case`", table, "Its cells are the names of the files without their ending")

@@ -22,7 +22,9 @@ PATIENT = (
     "patient", "patientid", "patientno", "patientnr", "patientnumber", "patientname", "patientcode", "patid", "pid",
     "subject", "subjectid", "subjectno", "subjectnr", "subjectnumber", "subjectname", "subjectcode", "subjectlabel",
     "subj", "subjid", "sub", "subid", "participant", "participantid", "participantno", "participantnumber",
-    "person", "personid", "proband", "probandid", "volunteer", "volunteerid", "mrn",
+    "person", "personid", "proband", "probandid", "volunteer", "volunteerid", "mrn", "hospitalno", "hospitalnumber", "nhsnumber",
+    "medicalrecordnumber", "pseudonym", "pseudoid", "pseudonymid", "anonid", "anonymizedid", "anonymisedid", "studysubject",
+    "studysubjectid", "usubjid",
 )  # fmt: skip
 GROUP = ("group",)
 SPLIT = ("split", "datasplit", "set", "subset", "partition", "trainvaltest", "usage")
@@ -54,6 +56,15 @@ def called(columns: Iterable[str], names: Sequence[str]) -> list[str]:
     """The columns with one of these names, in the order of the names."""
     found = [column for column in columns if plain(column) in names]
     return sorted(found, key=lambda column: (column != names[0], names.index(plain(column))))
+
+
+class Rows(list[dict[str, Any]]):
+    """Rows of a table, and ``empty``: its named columns without a filled cell, which no row can show."""
+
+    def __init__(self, rows: Iterable[dict[str, Any]], columns: Iterable[str]) -> None:
+        super().__init__(rows)
+        filled = {name for row in self for name in row}
+        self.empty: tuple[str, ...] = tuple(name for name in columns if name not in filled)
 
 
 @dataclass(frozen=True)
@@ -101,9 +112,32 @@ def find_roles(rows: Sequence[Mapping[str, Any]], where: Path | None, taken: Col
         for column in columns
         if column not in splits and _all_splits(rows, column)
     ]
-    return Roles(
-        patient, group, split, target, fold, (*notes, *_patient_notes(rows, patient), *_odd_ids(rows, columns))
-    )
+    told = (*notes, *_patient_notes(rows, patient), *_odd_ids(rows, columns), *_empty_notes(rows))
+    told = (*told, *_choosing_notes(rows, columns))
+    return Roles(patient, group, split, target, fold, told)
+
+
+#: Columns that people make to leave cases out, which Voxloom does by ``data.exclude`` alone.
+_CHOOSING = (
+    "exclude", "excluded", "exclusion", "include", "included", "inclusion", "use", "usable", "useable", "keep", "drop", "skip",
+    "ignore", "qc", "qcpass", "qcpassed", "passqc", "qualitycontrol", "valid", "invalid", "outlier", "reject", "rejected",
+)  # fmt: skip
+
+
+def _choosing_notes(rows: Sequence[Mapping[str, Any]], columns: Iterable[str]) -> list[str]:
+    """A note on columns that look like a choice of cases: an attribute leaves nobody out."""
+    odd = [c for c in called(columns, _CHOOSING) if len({str(row[c]) for row in rows if c in row}) > 1]
+    fix = "list the cases that are to be left out in data.exclude"
+    return [f"the column {c} is an attribute and leaves no case out; {fix}" for c in odd]
+
+
+def _empty_notes(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A note on the columns of a table that hold nothing; among them one may be meant to say who was scanned."""
+    empty = rows.empty if isinstance(rows, Rows) else ()
+    if not empty:
+        return []
+    one = f"the column {empty[0]} is empty, and not used"
+    return [one if len(empty) == 1 else f"{len(empty)} columns are empty, and not used: {', '.join(empty)}"]
 
 
 def _only(

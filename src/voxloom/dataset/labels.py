@@ -229,6 +229,11 @@ def _check(labels: Labels) -> None:
     for label in labels.foreground:
         if not label.values or len(set(label.values)) < len(label.values):
             raise BadInput(f"label {label.name!r} has no value or one twice: {list(label.values)}", None, "Correct it")
+    meaning: dict[tuple[int, ...], str] = {}
+    for label in labels.foreground:
+        if (other := meaning.setdefault(label.values, label.name)) != label.name:
+            shown = label.values[0] if len(label.values) == 1 else list(label.values)
+            raise BadInput(f"value {shown} means both {other} and {label.name}", None, "Give each a value of its own")
     if min(labels.declared) < 0:
         raise BadInput(f"label value {min(labels.declared)} is negative", None, "Use values from 0 up")
     for name, value in (("background", labels.background), ("ignore", labels.ignore)):

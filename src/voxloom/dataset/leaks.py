@@ -14,7 +14,7 @@ from typing import Any, Literal
 from voxloom.dataset.case import Case
 from voxloom.dataset.dataset import Dataset
 from voxloom.dataset.inspect.intensities import content_hash
-from voxloom.dataset.inspect.likeness import Likeness, groups_of, likeness
+from voxloom.dataset.inspect.likeness import Likeness, groups_of, likeness, same_scans
 from voxloom.dataset.records import sources_of
 from voxloom.digests import file_digests
 from voxloom.parallel import map_named
@@ -35,6 +35,7 @@ class Identity:
     files : SHA-256 of the files of its image; of an item of an array with its place.
     images : hashes of its voxels: in RAS order, and as stored (which runs of earlier versions kept); empty where nothing is known.
     sketch : of its voxels (``inspect.likeness``), which a copy with other rounding shares too.
+    channels : what recognizes single channels of several.
     """
 
     id: str
@@ -43,6 +44,7 @@ class Identity:
     files: frozenset[str] = frozenset()
     images: frozenset[str] = frozenset()
     sketch: str = ""
+    channels: tuple[Likeness, ...] = ()
 
     @classmethod
     def of(cls, case: Case, role: str) -> Identity:
@@ -52,7 +54,7 @@ class Identity:
         volume = case.read_image()
         like = likeness(volume.data, volume.affine)
         hashes = frozenset({like.digest, content_hash(volume.data)} if like.digest else ())
-        return cls(case.id, case.patient, role, files, hashes, like.sketch)
+        return cls(case.id, case.patient, role, files, hashes, like.sketch, like.channels)
 
     @classmethod
     def of_record(cls, record: Mapping[str, Any], role: str) -> Identity:
@@ -60,7 +62,8 @@ class Identity:
         known = dict(list(record["files"].items())[: record.get("images")])
         files = own_files(known, record.get("sources", {}).get("images", {}).values())
         images = frozenset({record["image"]} if record.get("image") else ())
-        return cls(record["id"], record["patient"], role, files, images, record.get("sketch", ""))
+        parts = tuple(Likeness(*part) for part in record.get("channel_images", ()))
+        return cls(record["id"], record["patient"], role, files, images, record.get("sketch", ""), parts)
 
     def keys(self, image: int) -> list[tuple[Kind, str]]:
         """What another case must not share; ``image`` is its number in ``same_images``."""
@@ -115,11 +118,18 @@ class Leak:
         """Both cases and what they share."""
         why = {
             "file": "have the same image file",
-            "image": "have the same image, saved differently",
+            "image": f"have {self._image}, saved differently",
             "patient": f"are of one patient ({self.one.patient})",
             "id": "have one id, and no patient tells them apart",
         }[self.kind]
         return f"{self.one.role} {self.one.id} and {self.other.role} {self.other.id} {why}"
+
+    @property
+    def _image(self) -> str:
+        """What two images have in common."""
+        both = (self.one, self.other)
+        whole = groups_of([one.images for one in both], [one.sketch for one in both])
+        return "the same image" if whole[0] >= 0 else "a channel with the same image"
 
     @property
     def fix(self) -> str:
@@ -146,8 +156,8 @@ def find_leaks(ones: Iterable[Identity], others: Iterable[Identity]) -> list[Lea
 
 
 def same_images(identities: Sequence[Identity]) -> list[int]:
-    """A number per case, equal for cases with the same image however it is stored; -1 where nobody else has it."""
-    return groups_of([one.images for one in identities], [one.sketch for one in identities])
+    """A number per case, equal for cases with an image or a channel in common however stored; -1 where nobody else has it."""
+    return same_scans([(one.images, one.sketch) for one in identities], [one.channels for one in identities])
 
 
 def describe_case(case: Case, image: Likeness | None = None) -> dict[str, Any]:
@@ -167,6 +177,7 @@ def describe_case(case: Case, image: Likeness | None = None) -> dict[str, Any]:
         "sources": sources_of(case),
         "image": like.digest,
         "sketch": like.sketch,
+        **({"channel_images": [[one.digest, one.sketch] for one in like.channels]} if like.channels else {}),
         **({"origin": case.origin} if case.origin is not None else {}),
         **({"pseudo": True} if case.is_pseudo else {}),
         **({"attributes": known} if known else {}),

@@ -9,8 +9,10 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from voxloom.dataset.columns import (
     SPLITS,
     Meanings,
     Roles,
+    Rows,
     called,
     find_roles,
     holds_names,
@@ -31,11 +34,13 @@ from voxloom.dataset.written import EMPTY, PERHAPS_EMPTY, as_number, is_empty
 from voxloom.errors import BadInput
 from voxloom.files import write_text
 
+#: A number with at most one decimal point, and no other separator.
+_DECIMAL = re.compile(r"[+-]?\d+(\.\d+)?")
 TABLE_ENDINGS = (".csv", ".tsv", ".parquet")
 Row = dict[str, Any]
 
 
-def read_table(path: str | Path) -> list[Row]:
+def read_table(path: str | Path) -> Rows:
     """Rows of a .csv, .tsv or .parquet file; empty cells are left out.
 
     Cells become int, float or text. Numbers turn into text as they were written (``voxloom.dataset.written``), and the cells of
@@ -64,7 +69,7 @@ def write_table(path: str | Path, columns: Sequence[str], rows: Iterable[Mapping
     return Path(path)
 
 
-def _text(path: Path) -> list[Row]:
+def _text(path: Path) -> Rows:
     with path.open(encoding="utf-8-sig", newline="") as f:
         first = f.readline()
         delimiter = max("\t;,", key=first.count)
@@ -75,23 +80,33 @@ def _text(path: Path) -> list[Row]:
     for number, line in enumerate(lines, start=2):
         if any(line[len(header) :]):
             raise BadInput(f"row {number} has {len(line)} cells, the header {len(header)}", path, "Correct the row")
+    named = [name for name in header if name]
     header = [name or f"column {n}" for n, name in enumerate(header, start=1)]
     if repeated := sorted({name for name in header if header.count(name) > 1}):
         raise BadInput(f"two columns are named {', '.join(repeated)}", path, "Rename one of them")
-    columns = {
-        name: _typed(name, [line[n] if n < len(line) else "" for line in lines]) for n, name in enumerate(header)
-    }
-    return [_row_of(columns, n) for n in range(len(lines))]
+    read = partial(_typed, comma=delimiter != ",")
+    columns = {name: read(name, [line[n] if n < len(line) else "" for line in lines]) for n, name in enumerate(header)}
+    return Rows((_row_of(columns, n) for n in range(len(lines))), named)
 
 
 def _row_of(columns: Mapping[str, Sequence[Any]], number: int) -> Row:
     return {name: cells[number] for name, cells in columns.items() if cells[number] is not None}
 
 
-def _typed(name: str, cells: Sequence[str]) -> list[Any]:
-    """The cells of a column as int, float or text; None for empty ones."""
+def _typed(name: str, cells: Sequence[str], comma: bool = False) -> list[Any]:
+    """The cells of a column as int, float or text; None for empty ones.
+
+    Parameters
+    ----------
+    comma : whether the table keeps its cells apart by something else, so that ``40,5`` may be a number: it is one in a column whose
+        filled cells all are numbers then.
+    """
     if holds_names(name):
         return [None if cell.lower() in EMPTY else cell for cell in cells]
+    if comma and any("," in cell for cell in cells):
+        pointed = [cell.replace(",", ".") for cell in cells if cell.lower() not in (*EMPTY, *PERHAPS_EMPTY)]
+        if all(_DECIMAL.fullmatch(cell) for cell in pointed):
+            cells = [cell.replace(",", ".") for cell in cells]
     found = [None if cell.lower() in EMPTY else _value(cell) for cell in cells]
     words = any(isinstance(v, str) and v.lower() not in PERHAPS_EMPTY for v in found)
     return found if words else [None if isinstance(v, str) else v for v in found]
@@ -102,17 +117,19 @@ def _value(cell: str) -> int | float | str:
     return cell if number is None else number
 
 
-def _parquet(path: Path) -> list[Row]:
+def _parquet(path: Path) -> Rows:
     import pyarrow.parquet as pq
     from pyarrow import ArrowException
 
     try:
-        rows = pq.read_table(path).to_pylist()
+        read = pq.read_table(path)
+        rows = read.to_pylist()
     except ArrowException as e:
         raise ValueError(e) from e
-    return [
+    kept = (
         {str(k): _name_of(v) if holds_names(str(k)) else v for k, v in row.items() if not _nothing(v)} for row in rows
-    ]
+    )
+    return Rows(kept, map(str, read.column_names))
 
 
 def _nothing(cell: Any) -> bool:

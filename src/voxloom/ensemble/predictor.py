@@ -23,7 +23,7 @@ from voxloom.ensemble.members import EnsembleMember, check_members, targets_firs
 from voxloom.ensemble.stack import StackNetwork, apply_stack, maps_of
 from voxloom.errors import BadInput
 from voxloom.inference.labels import add_share, decide
-from voxloom.run.scans import read_channels, refuse_channels
+from voxloom.run.scans import admit, read_channels
 from voxloom.tasks.segmentation.predictor import Predictor
 from voxloom.volume import Volume
 
@@ -95,9 +95,7 @@ class EnsemblePredictor:
     def predict(self, source: str | Path | Volume | Sequence[Path], *, resample_tilt: bool = False) -> Volume:
         """Label map (1, I, J, K) of one scan on its own grid; see ``Predictor.predict``."""
         volume = source if isinstance(source, Volume) else read_channels(source, resample_tilt)
-        refuse_channels(volume, self.channels, self.may_lack)
-        if (known := self.members[0].trained_on) is not None:
-            known.warn(volume)
+        admit(volume, self.channels, self.may_lack, self.members[0].trained_on)
         if self.rule == "vote":
             found = vote([member.predict(volume).data[0] for member in self.members], self.labels)
         else:

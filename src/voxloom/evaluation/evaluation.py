@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from voxloom.errors import BadInput
-from voxloom.evaluation.further import FURTHER
+from voxloom.evaluation.further import FURTHER, own_in
 from voxloom.evaluation.losses import CaseLoss, worst_first
 from voxloom.evaluation.measures import PROBABLE, USUAL, Measures
 from voxloom.evaluation.metrics import METRICS, MaskMetrics
@@ -289,7 +289,9 @@ def _parse(line: Mapping[str, str]) -> Row:
     unit = line.get("unit") or MM  # earlier versions wrote none
     known = [name for name in METRICS if name not in _LATER or name in line]
     numbers = {name: float(line[named(name, unit) if named(name, unit) in line else name]) for name in known}
-    further = {name: float(line[name]) for name in (*FURTHER, *PROBABLE) if line.get(name) not in (None, "")}
+    further = {
+        name: float(line[name]) for name in (*FURTHER, *PROBABLE, *own_in(line)) if line.get(name) not in (None, "")
+    }
     metrics = MaskMetrics(**numbers, kind=line["kind"], unit=unit, further=further)  # type: ignore[arg-type]
     return Row(line["case"], line["patient"], line["label"], metrics)
 

@@ -6,7 +6,7 @@ After Metrics Reloaded (Maier-Hein, Reinke et al., Nature Methods 2024, 21:195).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -14,8 +14,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from voxloom.errors import BadInput
 from voxloom.evaluation.lesions import LesionMatch, MatchRule, Pieces, match_pieces
 from voxloom.evaluation.surface import Mask, Spacing, SurfaceDistances, distance_to, surface
+from voxloom.own import is_own, own_part
 
 Goal = Literal["max", "min"]
 
@@ -211,3 +213,27 @@ FURTHER: dict[str, Further] = {
         lambda pair: pair.lesions.panoptic_quality,
     ),
 }
+
+
+#: Entry points under which packages offer metrics.
+OWN_METRICS = "voxloom.metrics"
+
+
+def further_named(name: str) -> Further:
+    """The metric of a name: one of ``FURTHER``, or a :class:`Further` of another package (``package.module:OBJECT``).
+
+    Raises
+    ------
+    BadInput : there is none, or the object of another package is something else.
+    """
+    if name in FURTHER:
+        return FURTHER[name]
+    found = own_part(name, OWN_METRICS, "evaluate.metrics")
+    if not isinstance(found, Further):
+        raise BadInput(f"{name} is not a voxloom.evaluation.further.Further", "`evaluate.metrics`", "Make it one")
+    return found
+
+
+def own_in(names: Iterable[str]) -> list[str]:
+    """Those that are metrics of other packages."""
+    return [name for name in names if is_own(name, OWN_METRICS)]

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from voxloom.errors import BadInput
 from voxloom.evaluation.candidates import Confidence
-from voxloom.evaluation.further import FURTHER, Goal
+from voxloom.evaluation.further import FURTHER, Goal, further_named, own_in
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Measures(BaseModel):
 
     Parameters
     ----------
-    metrics : further metrics beside the usual ones, names of ``FURTHER`` and ``PROBABLE``, and "froc".
+    metrics : further metrics beside the usual ones: names of ``FURTHER`` and ``PROBABLE``, "froc", or ``package.module:OBJECT``.
     hd95 : "directed", the larger of the two directed 95th percentiles (Metrics Reloaded, MONAI); or "pooled", the percentile of the
         distances of both directions together (MedPy, nnU-Net v1). They differ where the surfaces differ in size.
     empty : the rule for empty masks (``EMPTY_RULES``).
@@ -86,8 +86,10 @@ class Measures(BaseModel):
     @classmethod
     def _known(cls, metrics: tuple[str, ...]) -> tuple[str, ...]:
         for name in metrics:
-            if name not in KNOWN:
-                raise ValueError(f"no metric {name!r}; choose of {', '.join(KNOWN)}")
+            if own_in([name]):
+                further_named(name)
+            elif name not in KNOWN:
+                raise ValueError(f"no metric {name!r}; choose of {', '.join(KNOWN)}, or name package.module:OBJECT")
         return metrics
 
     @property
@@ -124,7 +126,7 @@ class Measures(BaseModel):
             margin = self.calibration_margin_mm
             where = "the whole image" if margin is None else f"the box around the truth and {margin:g} mm"
             return f"{PROBABLE[name].what} (of {where})"
-        text = FURTHER[name].what
+        text = further_named(name).what
         if name in ("nsd", "boundary_iou"):
             text += f" (tolerance {self.tolerance_mm} mm)"
         if name == "f_beta":

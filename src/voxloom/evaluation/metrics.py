@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from voxloom.evaluation.further import FURTHER, MaskPair
+from voxloom.evaluation.further import FURTHER, MaskPair, further_named, own_in
 from voxloom.evaluation.lesions import MatchRule
 from voxloom.evaluation.measures import USUAL, Measures
 from voxloom.evaluation.surface import Mask, Spacing, common_box, flat_axes
@@ -158,7 +158,9 @@ def mask_metrics(
         unit=unit,
         objects_prediction=float(pair.pieces[0].count),
         objects_truth=float(pair.pieces[1].count),
-        further={name: _further(name, pair, kind, far) for name in measures.metrics if name in FURTHER},
+        further={
+            name: _further(name, pair, kind, far) for name in measures.metrics if name in FURTHER or own_in([name])
+        },
     )
     if measures.empty == "left_out" and not true:
         undefined = dict.fromkeys(("dice", "iou", "precision", "recall", "hd", "hd95", "assd"), math.nan)
@@ -168,7 +170,7 @@ def mask_metrics(
 
 def _further(name: str, pair: MaskPair, kind: Kind, far: float) -> float:
     """A further metric, by its own values where a mask is empty."""
-    metric = FURTHER[name]
+    metric = further_named(name)
     if kind == "ok":
         return float(metric.compute(pair))
     if kind != "both_empty" and name in ("lesion_recall", "lesion_precision"):

@@ -6,13 +6,13 @@ Knows the names of ``metrics.csv``, of the summaries of label maps and of landma
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from voxloom.errors import BadInput
-from voxloom.evaluation.further import FURTHER
+from voxloom.evaluation.further import FURTHER, further_named, own_in
 from voxloom.evaluation.measures import PROBABLE
 from voxloom.evaluation.metrics import METRICS
 
@@ -88,6 +88,27 @@ LOSSES = ("train_loss", "val_loss")
 _FURTHER: dict[str, Score] = {**_scores("", "min", *LOSSES, "sd_cases", "sd_folds"), **_scores("s", "min", "seconds")}
 
 
+def asked_in(names: Iterable[str]) -> list[str]:
+    """The metrics among names that somebody asked for: Voxloom's in their own order, then those of other packages."""
+    given = list(names)
+    return [*(name for name in ASKED if name in given), *own_in(given)]
+
+
+def asked_score(name: str) -> Score:
+    """Unit and direction of a metric that somebody asked for."""
+    if name in ASKED:
+        return ASKED[name]
+    metric = further_named(name)
+    return Score(name, metric.unit, metric.goal)
+
+
+def split_score(name: str) -> tuple[str, str]:
+    """``metric`` and what follows its first dot; the dots of ``package.module:METRIC`` are its own."""
+    place, colon, rest = name.rpartition(":")
+    metric, _, further = rest.partition(".")
+    return f"{place}{colon}{metric}", further
+
+
 def score_of(name: str) -> Score | None:
     """The score that a column or key means; None for a name that is not known.
 
@@ -102,13 +123,14 @@ def score_of(name: str) -> Score | None:
     if plain.startswith("val_"):  # val_dice, val_dice_<label>: a label may be called anything, "loss" too
         every = (MASK_SCORES, POINT_SCORES, CLASS_SCORES, NUMBER_SCORES)
         return next((s for known in every for s in known.values() if _logged(plain, s.name)), None)
-    metric, _, rest = plain.partition(".")
+    metric, rest = split_score(plain)
     for known in (POINT_SCORES, CLASS_SCORES, NUMBER_SCORES):
         if metric in known and metric not in MASK_SCORES:
             return known[metric]
-    if metric not in MASK_SCORES:
+    if metric not in MASK_SCORES and not own_in([metric]):
         return None
-    own, figure = MASK_SCORES[metric], rest.rpartition(".")[2] if "." in rest else ""
+    own = MASK_SCORES[metric] if metric in MASK_SCORES else asked_score(metric)
+    figure = rest.rpartition(".")[2] if "." in rest else ""
     how = FIGURES.get(figure)
     if how is None:
         return own
@@ -151,8 +173,8 @@ def goal_of(name: str, given: Goal | None = None, where: str | Path | None = Non
 
 def check_score(name: str, known: Collection[str], where: str | Path | None = None) -> None:
     """Refuse a score whose metric is none of ``known``, or whose figure does not exist (BadInput with the nearest right one)."""
-    metric, _, rest = name.partition(".")
-    if metric not in known:
+    metric, rest = split_score(name)
+    if metric not in known and not own_in([metric]):
         raise BadInput(f"there is no score `{metric}`", where, _nearest(metric, known))
     figure = rest.rpartition(".")[2] if "." in rest else ""
     if figure and metric in MASK_SCORES and figure not in FIGURES:

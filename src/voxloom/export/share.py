@@ -34,7 +34,7 @@ TABLES = (
     "fold_*/metrics.csv", "fold_*/log.csv", "test/metrics.csv", "external/*/metrics.csv", "structures.csv",
     "test/structures.csv", "quality.csv", "test/quality.csv", "stress/stress.csv",
 )  # fmt: skip
-WHOLE = ("fold_*/model.safetensors", "author.yaml")
+WHOLE = ("fold_*/model.safetensors", "author.yaml", "codes.csv")
 RECIPES = ("recipe.yaml", "repeat.yaml")
 #: Keys of records that describe a patient or a place.
 PRIVATE = ("attributes", "group", "root", "path", "sources")
@@ -45,6 +45,7 @@ EMPTIED: Mapping[str, Any] = {
     "data.external": [],
     "data.series": [],
     "folds.file": None,
+    "dicom.codes": None,
     "init.run": None,
 }
 NOT_SHARED = "(the data set was not shared)"

@@ -79,7 +79,7 @@ def _understand(path: Path, fields: dict[str, str], end: int) -> TextHeader:
         if not 0 <= offset <= held:
             raise ValueError(f"HeaderSize is {skipped}")
     axes = grid if channels == 1 else (channels, *grid)
-    affine = _affine(fields, count, unit_mm(fields.get("DistanceUnits", ""), path))
+    affine = _affine(fields, count, unit_mm(fields.get("DistanceUnits", ""), path), path)
     return TextHeader(data, offset, axes, None if channels == 1 else 0, dtype, encoding, affine, _doubts(fields))
 
 
@@ -108,7 +108,7 @@ def _place(path: Path, name: str, end: int) -> tuple[Path, int]:
     return detached(path, name), 0
 
 
-def _affine(fields: dict[str, str], count: int, mm: float) -> NDArray[np.float64]:
+def _affine(fields: dict[str, str], count: int, mm: float, path: Path) -> NDArray[np.float64]:
     """RAS affine of lengths in units of ``mm``; a 2D image lies at z = 0 with 1 mm, axes beyond the third are left out."""
     directions, spacing, origin = np.eye(3), np.ones(3), np.zeros(3)
     n = min(count, 3)
@@ -118,6 +118,9 @@ def _affine(fields: dict[str, str], count: int, mm: float) -> NDArray[np.float64
         spacing[:n] = numbers(given, count)[:n]
     if given := next((fields[key] for key in _ORIGINS if key in fields), None):
         origin[:n] = numbers(given, count)[:n]
+    if (spacing < 0).any():
+        fix = "Save it again with positive sizes, and the direction in TransformMatrix"
+        raise BadInput(f"a voxel size is negative ({min(spacing):g})", path, fix)
     if any(key in fields for key in _SIZES):
         spacing[:n] *= mm
     return lps_affine(directions.T * spacing, origin * mm)

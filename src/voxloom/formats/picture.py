@@ -20,6 +20,7 @@ from voxloom.files import atomic_path
 from voxloom.formats import tiff
 from voxloom.formats.checks import check_bomb, check_file, check_finite, check_shape, format_shape
 from voxloom.formats.header import Header
+from voxloom.notes import tell
 from voxloom.volume import Volume
 
 #: Affine of every picture.
@@ -93,6 +94,7 @@ def _pixels(path: Path, *, palette: bool) -> tuple[NDArray[Any], str | None]:
     with opened as image:
         try:
             keep = palette and image.mode == "P"
+            _tell_transparency(image, path)
             array = np.array(image if keep else image.convert(_target(image)))
         except Exception as error:  # Pillow's decoders raise nearly anything on damaged bytes
             reason = f"the picture is damaged or cut ({error})"
@@ -155,6 +157,14 @@ def _check_jpeg(image: Any, path: Path) -> None:
         turn = 1
     if turn not in (0, 1):
         raise BadInput(f"is stored turned (EXIF orientation {turn})", path, "Save it upright, e.g. as .png")
+
+
+def _tell_transparency(image: Any, path: Path) -> None:
+    """Tell of a picture whose transparency differs from pixel to pixel, since it is not read."""
+    if image.mode in ("RGBA", "LA"):
+        low, high = image.getchannel("A").getextrema()
+        if low != high:
+            tell(path, "its transparency, which differs from pixel to pixel, is not read", warning=True)
 
 
 def _target(image: Any) -> str:

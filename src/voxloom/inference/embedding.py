@@ -23,7 +23,8 @@ def deepest_features(network: nn.Module) -> Iterator[list[NDArray[np.float32]]]:
     The list stays empty for a network whose encoder's last stage is no module that runs by itself.
     """
     seen: list[NDArray[np.float32]] = []
-    if not isinstance(network, SegmentationNetwork):
+    stages = network.encoder_stages() if isinstance(network, SegmentationNetwork) else []
+    if not stages:
         yield seen
         return
 
@@ -31,7 +32,7 @@ def deepest_features(network: nn.Module) -> Iterator[list[NDArray[np.float32]]]:
         flat = found.detach().float().flatten(2)
         seen.extend(torch.cat([flat.mean(2), flat.std(2, correction=0)], 1).cpu().numpy())
 
-    handle = network.encoder_stages()[-1][-1].register_forward_hook(keep)
+    handle = stages[-1][-1].register_forward_hook(keep)
     try:
         yield seen
     finally:

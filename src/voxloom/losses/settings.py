@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from voxloom.own import is_own, own_part
+
+#: Entry points under which packages offer losses.
+LOSSES = "voxloom.losses"
 
 LossKind = Literal[
     "dice_ce",
@@ -30,6 +35,8 @@ class LossSettings(BaseModel):
     kind : "dice_ce" (the sum), "dice" (1 - Dice), "negative_dice" (-Dice), "jaccard", "tanimoto", "focal_tversky"; "ce"
         (cross-entropy), "balanced_ce" (every class of the batch with equal weight), "bce" (binary cross-entropy of every
         label on its own), "focal"; "dice_focal" (the sum), "tanimoto_ce" (``mix`` says how).
+        Or a loss of another package: ``package.module:CLASS``, or the short name that it is offered by (``voxloom.losses``).
+    options : arguments of the class of another package.
     weights : importance of every output (background first, unless the labels are regions); "counts" takes the count of the
         rarest label divided by each label's own, over the training cases; None for equal importance.
     smooth : added to numerator and denominator of every overlap.
@@ -43,7 +50,8 @@ class LossSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    kind: LossKind = "dice_ce"
+    kind: LossKind | str = "dice_ce"
+    options: dict[str, Any] = Field(default_factory=dict)
     weights: tuple[float, ...] | Literal["counts"] | None = None
     smooth: float = Field(1e-5, gt=0)
     alpha: float = Field(0.7, gt=0)
@@ -58,6 +66,28 @@ class LossSettings(BaseModel):
     def _from_name(cls, value: Any) -> Any:
         """A name alone is the loss with its published constants."""
         return {"kind": value} if isinstance(value, str) else value
+
+    @field_validator("kind")
+    @classmethod
+    def _known(cls, kind: str) -> str:
+        """A name is one of Voxloom's, or can be loaded."""
+        if is_own(kind, LOSSES):
+            own_part(kind, LOSSES, "training.loss")
+        elif kind not in get_args(LossKind):
+            listed = ", ".join(get_args(LossKind))
+            raise ValueError(f"there is no such loss; choose of {listed}, or name package.module:CLASS")
+        return kind
+
+    @model_validator(mode="after")
+    def _options_of_own(self) -> LossSettings:
+        if self.options and not self.is_own:
+            raise ValueError("options are for a loss of another package")
+        return self
+
+    @property
+    def is_own(self) -> bool:
+        """Whether the loss is another package's."""
+        return is_own(self.kind, LOSSES)
 
     @model_validator(mode="after")
     def _positive(self) -> LossSettings:

@@ -13,6 +13,7 @@ from voxloom.networks.settings import (
     MixedScaleSettings,
     MonaiUNetSettings,
     NetworkSettings,
+    OwnNetworkSettings,
     PlainCnnSettings,
 )
 
@@ -53,6 +54,10 @@ def _network_of(settings: AnyNetworkSettings) -> SegmentationNetwork:
         from voxloom.networks.monai_unet import MonaiUNet
 
         return MonaiUNet(settings)
+    if isinstance(settings, OwnNetworkSettings):
+        from voxloom.networks.own_network import OwnNetwork
+
+        return OwnNetwork(settings)
     assert isinstance(settings, EncoderNetworkSettings)
     from voxloom.networks.encoder_network import EncoderNetwork
 

@@ -139,4 +139,6 @@ _BY_KIND = TypeAdapter[CaseNetworkSettings](Annotated[CaseNetworkSettings, Field
 
 def case_network_settings(values: dict[str, object]) -> CaseNetworkSettings:
     """The settings object of a mapping; without ``kind`` an "encoder" (pydantic.ValidationError where a key does not fit)."""
-    return _BY_KIND.validate_python({"kind": "encoder", **values})
+    named = {"kind": "encoder", **values}
+    family = CASE_FAMILIES.get(str(named["kind"]))
+    return _BY_KIND.validate_python(named) if family is None else family.model_validate(named)

@@ -10,7 +10,12 @@ import math
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Union, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, field_validator, model_validator
+
+from voxloom.own import is_own, own_part
+
+#: Entry points under which packages offer networks.
+NETWORKS = "voxloom.networks"
 
 
 class _Network(BaseModel):
@@ -197,7 +202,39 @@ class MonaiUNetSettings(_OneOutput):
         return tuple(math.prod(stride[axis] for stride in self._each) for axis in range(self.dims))
 
 
-AnyNetworkSettings = Union[
+class OwnNetworkSettings(_OneOutput):
+    """A network of another package, 2D or 3D; see ``docs/own.md``.
+
+    Parameters
+    ----------
+    kind : ``package.module:CLASS``, or the short name under which an installed package offers it (``voxloom.networks``).
+    options : further arguments of the class.
+    divisible : voxels per axis that an input's size must be a multiple of; one number holds for all axes.
+    """
+
+    kind: str
+    options: dict[str, Any] = Field(default_factory=dict)
+    divisible: int | tuple[int, ...] = 1
+
+    @field_validator("kind")
+    @classmethod
+    def _there(cls, kind: str) -> str:
+        own_part(kind, NETWORKS, "network.kind")
+        return kind
+
+    @model_validator(mode="after")
+    def _consistent(self) -> OwnNetworkSettings:
+        if min(self.multiple) < 1 or len(self.multiple) != self.dims:
+            raise ValueError(f"divisible has one number of at least 1, or {self.dims}")
+        return self
+
+    @property
+    def multiple(self) -> tuple[int, ...]:
+        """Voxels per axis that an input's size must be a multiple of."""
+        return (self.divisible,) * self.dims if isinstance(self.divisible, int) else self.divisible
+
+
+_Shipped = Union[
     NetworkSettings,
     EncoderNetworkSettings,
     DynamicUNetSettings,
@@ -205,16 +242,22 @@ AnyNetworkSettings = Union[
     PlainCnnSettings,
     MonaiUNetSettings,
 ]
-_FAMILIES: tuple[type[AnyNetworkSettings], ...] = (
+AnyNetworkSettings = Union[_Shipped, OwnNetworkSettings]
+_FAMILIES: tuple[type[_Shipped], ...] = (
     NetworkSettings, EncoderNetworkSettings, DynamicUNetSettings, MixedScaleSettings, PlainCnnSettings,
     MonaiUNetSettings,
 )  # fmt: skip
-_BY_KIND = TypeAdapter[AnyNetworkSettings](Annotated[AnyNetworkSettings, Field(discriminator="kind")])
+_BY_KIND = TypeAdapter[_Shipped](Annotated[_Shipped, Field(discriminator="kind")])
 
 
-def network_kinds() -> dict[str, type[AnyNetworkSettings]]:
-    """The settings class of every ``kind``."""
+def network_kinds() -> dict[str, type[_Shipped]]:
+    """The settings class of every ``kind`` that comes with Voxloom."""
     return {kind: family for family in _FAMILIES for kind in get_args(family.model_fields["kind"].annotation)}
+
+
+def family_of(kind: str) -> type[AnyNetworkSettings]:
+    """The settings class of a kind, which may be another package's (KeyError for one that is not known)."""
+    return OwnNetworkSettings if is_own(kind, NETWORKS) else network_kinds()[kind]
 
 
 def network_settings(values: Mapping[str, Any]) -> AnyNetworkSettings:
@@ -224,7 +267,11 @@ def network_settings(values: Mapping[str, Any]) -> AnyNetworkSettings:
     ------
     pydantic.ValidationError : a key or value does not fit.
     """
-    return _BY_KIND.validate_python({"kind": "unet", **values})
+    named = {"kind": "unet", **values}
+    kind = str(named["kind"])
+    if kind not in network_kinds() and not is_own(kind, NETWORKS):
+        return _BY_KIND.validate_python(named)  # says which kinds there are
+    return family_of(kind).model_validate(named)
 
 
 def fill_network(planned: NetworkSettings, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -235,7 +282,7 @@ def fill_network(planned: NetworkSettings, given: Mapping[str, Any]) -> dict[str
     given : keys of the recipe; ``kind`` says which family is wanted, and is known.
     """
     values = planned.model_dump(mode="json")
-    family = network_kinds()[given.get("kind", planned.kind)]
+    family = family_of(given.get("kind", planned.kind))
     if family is not NetworkSettings:
         values = {key: values[key] for key in ("in_channels", "out_channels", "dims")}
         full: dict[str, Any] = family.model_validate({**values, **given}).model_dump(mode="json")

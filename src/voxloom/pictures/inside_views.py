@@ -65,7 +65,9 @@ def first_kernels(run: Run, fold: int = 0) -> NDArray[np.float32]:
 
 
 def show_activations(run: Run, path: Path | None = None, *, fold: int = 0, case: str | None = None) -> Figure:
-    """What the layers answer to the window with the most foreground: a row per resolution, the channels that vary most.
+    """What the layers answer to the window with the most foreground, or to the scan that has one answer: a row per resolution.
+
+    Of every layer the channels are shown that vary most.
 
     Each picture is the middle slice of one channel, scaled on its own.
     """
@@ -97,20 +99,21 @@ def prepared_look(run: Run) -> Look:
 def layer_activations(run: Run, fold: int = 0, case: str | None = None) -> dict[str, NDArray[np.float32]]:
     """Name of a convolution -> its answer (channels, i, j[, k]), one layer per stretch of equal resolution.
 
-    The window shown is the one of the case (default: the first held-out, else the first) with the most probable foreground.
+    The window shown is the one of the case (default: the first held-out, else the first) with the most probable foreground; of
+    networks that answer for a whole case there is one.
     """
     from voxloom.tasks.study import open_study
 
     need(run, "show activations")
-    predictor = _predictor(run, fold)
+    task, predictor = task_of(run), _predictor(run, fold)
     study = open_study(run)
     cases = [c["id"] for c in run.data["cases"] if c["fold"] == fold] or [c["id"] for c in run.data["cases"]]
     if case is not None and case not in study.dataset:
         raise BadInput(f"there is no case {case}", run.folder, f"There are {', '.join(cases[:8])}")
-    recorder = _Recorder(predictor.members[0].network, predictor.labels.has_regions)
-    with predictor.views(study.dataset[case or cases[0]].read_image()) as (view,), recorder:
-        for _ in predictor.slabs(view):
-            pass
+    labels = study.material.labels
+    recorder = _Recorder(predictor.members[0].network, labels is not None and labels.has_regions)
+    with recorder:
+        task.predict_case(predictor, study.dataset[case or cases[0]])
     return recorder.best
 
 

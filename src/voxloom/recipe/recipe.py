@@ -15,6 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from voxloom.errors import BadInput
 from voxloom.files import write_text
+from voxloom.own import is_own
 from voxloom.prepare import PrepareSettings, SliceSettings
 from voxloom.recipe.assign import assign
 from voxloom.recipe.duration import seconds_of
@@ -143,6 +144,20 @@ class FoldSettings(BaseModel):
 
 Section = dict[str, Any]
 
+
+class DicomSettings(BaseModel):
+    """What results as DICOM say; recipe section ``dicom:``.
+
+    Parameters
+    ----------
+    codes : table (CSV) of codes and colors of labels, which goes before the one that comes with Voxloom; a run keeps a copy.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    codes: Path | None = None
+
+
 #: Recipe sections whose keys are the fields of a settings class; keys that are left out are chosen by the planner.
 PLANNED = ("prepare", "network", "training", "augment", "inference")
 
@@ -172,6 +187,7 @@ class Recipe(BaseModel):
         ``AugmentSettings`` and ``InferenceSettings``; the planner chooses those that are left out.
     landmarks, classification, regression : keys of the settings of the task of that name.
     options : keys of the settings of a task that another package has.
+    dicom : codes of labels in DICOM results.
 
     Raises
     ------
@@ -205,6 +221,7 @@ class Recipe(BaseModel):
     classification: Section = {}
     regression: Section = {}
     options: Section = {}
+    dicom: DicomSettings = DicomSettings()
 
     @field_validator("budget")
     @classmethod
@@ -316,9 +333,19 @@ def section_models(task: str | None = None) -> dict[str, type[BaseModel]]:
         "augment": AugmentSettings,
         "inference": InferenceSettings,
         "evaluate": Measures,
+        "dicom": DicomSettings,
         **{section: loaded(place) for section, (place, _) in OWN_SECTIONS.items()},
         **({"options": found} if (found := plugin_settings(task)) is not None else {}),
     }
+
+
+def section_of(error: ValidationError) -> str:
+    """The recipe section that a settings class refused; "" for what is none."""
+    from voxloom.networks import OwnNetworkSettings, network_kinds
+
+    networks = {family.__name__: "network" for family in (*network_kinds().values(), OwnNetworkSettings)}
+    known = {model.__name__: section for section, model in section_models().items()}
+    return {**known, **networks}.get(error.title, "")
 
 
 def default_network(values: Mapping[str, Any]) -> str:
@@ -329,10 +356,13 @@ def default_network(values: Mapping[str, Any]) -> str:
 
 def network_family(kind: Any, where: str | Path) -> type[BaseModel]:
     """The settings class of a kind of network."""
-    from voxloom.networks import network_kinds
+    from voxloom.networks import family_of, network_kinds
     from voxloom.networks.case_settings import CASE_FAMILIES
+    from voxloom.networks.settings import NETWORKS
 
     kinds: dict[str, type[BaseModel]] = {**network_kinds(), **CASE_FAMILIES}
+    if isinstance(kind, str) and kind not in kinds and is_own(kind, NETWORKS):
+        return family_of(kind)
     if not isinstance(kind, str) or kind not in kinds:
         hint = nearest(str(kind), list(kinds), f"Known: {', '.join(kinds)}")
         raise BadInput(f"unknown network `network.kind: {kind}`", where, hint)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,7 +73,7 @@ def draw_case(task: tuple[Case, Labels | None, tuple[str, ...]]) -> CasePicture:
         width=width,
         height=height,
         aspect=float(height * down / (width * across)),
-        images=_pictures(cuts, channels, data, inside, str(image.meta.get("modality", ""))),
+        images=_pictures(cuts, channels, data, inside, image.meta),
         contours=() if outer is None else _contours(lay(np.take(outer, index, axis=axis)), labels),
     )
 
@@ -104,19 +105,27 @@ def _axes_of(axis: int) -> tuple[int, int]:
 
 
 def _pictures(
-    cuts: NDArray[Any], channels: tuple[str, ...], data: NDArray[Any], inside: NDArray[np.bool_] | None, modality: str
+    cuts: NDArray[Any],
+    channels: tuple[str, ...],
+    data: NDArray[Any],
+    inside: NDArray[np.bool_] | None,
+    meta: Mapping[str, Any],
 ) -> tuple[str, ...]:
     if channels == RGB:
         return (_png(np.moveaxis(np.clip(cuts, 0, 255).astype(np.uint8), 0, -1)),)
     shown = list(zip(cuts, data, strict=True))[:_MOST_CHANNELS]
-    return tuple(_png(_gray(cut, whole, inside, modality)) for cut, whole in shown)
+    return tuple(_png(_gray(cut, whole, inside, meta)) for cut, whole in shown)
 
 
-def _gray(cut: NDArray[Any], whole: NDArray[Any], inside: NDArray[np.bool_] | None, modality: str) -> NDArray[np.uint8]:
+def _gray(
+    cut: NDArray[Any], whole: NDArray[Any], inside: NDArray[np.bool_] | None, meta: Mapping[str, Any]
+) -> NDArray[np.uint8]:
     """0..255 between the limits that the volume (every n-th voxel of it) asks for."""
     step = max(1, round((whole.size / 200_000) ** (1 / 3)))
     few = np.s_[::step, ::step, ::step]
-    low, high = gray_limits(whole[few], None if inside is None else inside[few], modality=modality)
+    labelled = None if inside is None else inside[few]
+    modality, part = str(meta.get("modality", "")), str(meta.get("body_part", ""))
+    low, high = gray_limits(whole[few], labelled, modality=modality, body_part=part)
     if not high > low:
         low, high = float(np.nanmin(cut)), float(np.nanmax(cut))
     scaled = (np.nan_to_num(cut.astype(np.float32)) - low) / max(high - low, 1e-12)

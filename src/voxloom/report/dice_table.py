@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from voxloom.evaluation.scores import ASKED
+from voxloom.evaluation.scores import asked_in, asked_score
 from voxloom.evaluation.statistics import interval_text
 from voxloom.evaluation.units import distance_unit, named, unit_of, volume_unit
 
@@ -25,7 +25,7 @@ def metric_rows(summary: Mapping[str, Any]) -> list[list[str]]:
     """A table for the screen: a row per label; infinite distances are shown and counted."""
     unit = unit_of(summary)
     mm, ml = distance_unit(unit), volume_unit(unit)
-    further = [name for name in ASKED if name in summary]
+    further = asked_in(summary)
     lines = [
         [
             "label",
@@ -36,7 +36,7 @@ def metric_rows(summary: Mapping[str, Any]) -> list[list[str]]:
             f"ASSD {mm}",
             f"volume error {ml}",
             "one mask empty",
-            *(f"{name} {ASKED[name].unit}".strip() for name in further),
+            *(f"{name} {asked_score(name).unit}".strip() for name in further),
         ]
     ]
     for label, dice in summary["dice"].items():

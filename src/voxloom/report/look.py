@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from voxloom.evaluation.units import PIXEL
 from voxloom.prepare.reorient import Turn, turn_to
@@ -26,6 +27,12 @@ SIDES = (("A", "P", "S", "I"), ("R", "L", "S", "I"), ("R", "L", "A", "P"))
 _AS_STORED = np.diag([-1.0, -1.0, 1.0, 1.0])
 #: Hounsfield units: air lies below, and something above, in every CT; no normalized image and no MR goes so low.
 _AIR, _TISSUE = -900.0, 100.0
+#: Lung lies between these; where it fills this share of what is not air, the scan is of a chest.
+_AERATED, _CHEST = (-950.0, -500.0), 0.2
+#: Words of a body part, of the chest and of more than it.
+_CHESTS, _MORE = ("CHEST", "LUNG", "THORAX"), ("ABD", "PELVIS", "NECK", "SPINE", "WHOLE")
+#: Voxels around a structure that tell whether it lies in the lung.
+_AROUND = 2
 #: Above this median a labelled structure is bone, below that it is lung.
 _BONE, _LUNG = 200.0, -400.0
 
@@ -130,23 +137,50 @@ def is_ct(image: Grid, modality: str = "") -> bool:
     return bool(np.nanmin(image) <= _AIR and np.nanmax(image) >= _TISSUE)
 
 
+def is_chest(image: Grid, body_part: str = "") -> bool:
+    """Whether a CT is of the chest: by the body part where that is plain, or because lung fills much of it."""
+    part = body_part.upper()
+    if part and not any(word in part for word in _MORE):
+        return any(word in part for word in _CHESTS)
+    lung = np.count_nonzero((image > _AERATED[0]) & (image < _AERATED[1]))
+    return bool(lung > _CHEST * (lung + np.count_nonzero(image >= _AERATED[1])))
+
+
+def _window_of(image: Grid, labelled: Grid | None, body_part: str) -> str:
+    """The name of the CT window: of what is labelled and what that lies in, else of the body part."""
+    if labelled is None or not labelled.any():
+        return "lung" if is_chest(image, body_part) else "organ"
+    middle = float(np.nanmedian(image[labelled]))
+    if middle > _BONE or middle < _LUNG:
+        return "bone" if middle > _BONE else "lung"
+    around = ndimage.binary_dilation(labelled, iterations=_AROUND) & ~labelled
+    return (
+        "lung"
+        if around.any() and float(np.nanmedian(image[around])) < _LUNG and is_chest(image, body_part)
+        else "organ"
+    )
+
+
 def gray_limits(
-    image: Grid, labelled: Grid | None = None, *, window: Limits | None = None, modality: str = ""
+    image: Grid,
+    labelled: Grid | None = None,
+    *,
+    window: Limits | None = None,
+    modality: str = "",
+    body_part: str = "",
 ) -> Limits:
     """Darkest and brightest value that is shown.
 
     Parameters
     ----------
     image : values of the whole scan.
-    labelled : bool of the same shape; in CT the window shows what is labelled: bone, lung, or soft tissue.
+    labelled : bool of the same shape; in CT the window shows what is labelled: bone, lung, what lies in the lung, or soft tissue.
     window : what the run itself clips to, which is shown then.
-    modality : of the scan or channel, where it is known.
+    modality, body_part : of the scan or channel, where they are known.
     """
     if window is not None:
         return window
     if is_ct(image, modality):
-        inside = image[labelled] if labelled is not None and labelled.any() else None
-        middle = 0.0 if inside is None else float(np.nanmedian(inside))
-        return HU_WINDOWS["bone" if middle > _BONE else "lung" if middle < _LUNG else "organ"]
+        return HU_WINDOWS[_window_of(image, labelled, body_part)]
     low, high = (float(v) for v in np.nanpercentile(image, [1, 99.5]))
     return (low, max(high, low + 1e-6))

@@ -42,7 +42,8 @@ def draw_map(figure: Figure, panels: Any, image: Volume, maps: Volume) -> None:
     look = Look.of(image)
     data, values = look.turned(image.present[0]), look.turned(maps.data[0])
     center = np.unravel_index(int(np.abs(values).argmax()), values.shape)
-    low, high = gray_limits(data, modality=str(image.meta.get("modality", "")))
+    about = {key: str(image.meta.get(key, "")) for key in ("modality", "body_part")}
+    low, high = gray_limits(data, modality=about["modality"], body_part=about["body_part"])
     limit = float(np.abs(values).max()) or 1.0
     signed = bool(values.min() < 0)
     colors = (

@@ -145,12 +145,14 @@ class Scene:
         *,
         window: Limits | None = None,
         modality: str = "",
+        body_part: str = "",
     ) -> Scene:
-        """Turn a scan (I, J, K) and its label maps; ``window`` and ``modality`` as in ``gray_limits``."""
+        """Turn a scan (I, J, K) and its label maps; ``window``, ``modality`` and ``body_part`` as in ``gray_limits``."""
         turned = tuple(Overlay(look.turned(one.outer), one.style) for one in maps)
         whole = look.turned(image)
         labelled = _inside(turned[0].outer, labels) if turned else None
-        return cls(look, whole, turned, labels, gray_limits(whole, labelled, window=window, modality=modality))
+        limits = gray_limits(whole, labelled, window=window, modality=modality, body_part=body_part)
+        return cls(look, whole, turned, labels, limits)
 
     @classmethod
     def of_volume(
@@ -165,7 +167,9 @@ class Scene:
         """The first channel that is not missing, with label maps (1, I, J, K) on its grid and their line styles."""
         overlays = [Overlay(volume.data[0], style) for volume, style in maps]
         modality = modality or str(image.meta.get("modality", ""))
-        return cls.of(Look.of(image), image.present[0], overlays, labels, window=window, modality=modality)
+        part = str(image.meta.get("body_part", ""))
+        shown = image.present[0]
+        return cls.of(Look.of(image), shown, overlays, labels, window=window, modality=modality, body_part=part)
 
     def planes(self) -> list[Panel]:
         """A sagittal, a coronal and an axial slice, each where the first map has most; of a single slice that one."""

@@ -18,7 +18,7 @@ from voxloom.dataset.records import recorded_case
 from voxloom.errors import VoxloomError
 from voxloom.evaluation import Evaluation
 from voxloom.evaluation.measures import Measures
-from voxloom.evaluation.scores import ASKED
+from voxloom.evaluation.scores import asked_in, asked_score
 from voxloom.evaluation.statistics import LEAST_PATIENTS
 from voxloom.evaluation.statistics.interval import NO_INTERVAL, TOO_FEW, interval_text
 from voxloom.evaluation.units import distance_unit, named, unit_of, volume_unit
@@ -195,7 +195,7 @@ def result_parts(cases: CaseSet) -> Iterator[Part]:
     summary = cases.evaluation.summary()
     unit = unit_of(summary)
     mm = distance_unit(unit)
-    further = [name for name in ASKED if name in summary]
+    further = asked_in(summary)
     head = [
         "Label",
         "Dice mean",
@@ -207,7 +207,7 @@ def result_parts(cases: CaseSet) -> Iterator[Part]:
         f"volume error {volume_unit(unit)}",
         "one mask empty",
         "failed (Dice 0) [95 % CI]",
-        *(f"{name} {ASKED[name].unit}".strip() for name in further),
+        *(f"{name} {asked_score(name).unit}".strip() for name in further),
     ]
     rows = []
     for label, dice in summary["dice"].items():

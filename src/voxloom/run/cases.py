@@ -24,6 +24,7 @@ from voxloom.dataset import (
 from voxloom.dataset.tables import name_some, read_table
 from voxloom.errors import BadInput
 from voxloom.recipe.recipe import Recipe
+from voxloom.run.run import Run
 
 
 def settled(recipe: Recipe) -> Recipe:
@@ -69,6 +70,11 @@ def whole_cases(dataset: Dataset, recipe: Recipe) -> Dataset:
     whole = whole.subset([case.id for case in whole if case.id not in left_out])
     refuse_missing(whole, recipe)
     return whole
+
+
+def other_set(run: Run, data: str | Path | Dataset) -> Dataset:
+    """Another data set that a run is tried on, read by the run's rules: of DICOM folders the series that it was trained on."""
+    return (data if isinstance(data, Dataset) else Dataset(data)).with_series(run.recipe.data.series)
 
 
 def refuse_missing(dataset: Dataset, recipe: Recipe) -> None:

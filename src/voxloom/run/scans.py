@@ -16,7 +16,22 @@ from voxloom.errors import BadInput
 from voxloom.formats import read_channels as read_frames
 from voxloom.formats import read_volume
 from voxloom.formats.dicom import choose_series
+from voxloom.run.scan_check import TrainedOn
 from voxloom.volume import Volume
+
+
+def admit(volume: Volume, channels: Sequence[str], may_lack: bool = False, trained_on: TrainedOn | None = None) -> None:
+    """Let a scan through to the networks of a run: refuse it as ``refuse_channels`` does, and tell how it is unlike the training.
+
+    Whatever the task and the verb, every scan passes here.
+
+    Parameters
+    ----------
+    trained_on : what the training cases were like; None compares nothing.
+    """
+    refuse_channels(volume, channels, may_lack)
+    if trained_on is not None:
+        trained_on.warn(volume)
 
 
 def refuse_channels(volume: Volume, channels: Sequence[str], may_lack: bool = False) -> None:

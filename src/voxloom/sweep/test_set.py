@@ -41,7 +41,7 @@ def check_test(sweep: Sweep, cases: Dataset) -> None:
     """
     if sweep.test is None:
         return
-    test = Dataset(sweep.test)
+    test = Dataset(sweep.test, series=sweep.base.data.series)
     task, recipe = chosen_task(Dataset(sweep.data), sweep.base)
     chosen = annotated_test(task, test)
     if not chosen:

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from voxloom.dataset import Case, Dataset, Labels
+from voxloom.dataset import Case, Labels
 from voxloom.errors import BadInput
+from voxloom.run.cases import other_set
 from voxloom.run.run import Run
 from voxloom.tasks.scoring import annotated_test
 from voxloom.tasks.study import open_study
@@ -71,7 +72,7 @@ def _test(run: Run) -> PredictedCases:
     root = run.summary.get("test", {}).get(ROOT)
     if root is None:
         raise BadInput("the run was not evaluated on a test set", run.folder, f"voxloom evaluate {run.folder} DATASET")
-    dataset, about, task = Dataset(root), run.data["dataset"], task_of(run)
+    dataset, about, task = other_set(run, root), run.data["dataset"], task_of(run)
     labels = Labels.from_nnunet(about["labels"], about["regions_order"]) if about["labels"] else None
     matched = task.matched(run.recipe, labels, about["channels"], dataset, annotated_test(task, dataset))
     cases = {case.id: case for case in matched.cases}

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
@@ -23,6 +22,7 @@ from voxloom.errors import BadInput
 from voxloom.evaluation.losses import CaseLoss
 from voxloom.evaluation.paired import Comparison
 from voxloom.formats.dicom.results.terms import Findings
+from voxloom.own import is_own, offered, own_part
 from voxloom.prepare import PreparedCase, Statistics
 from voxloom.recipe.recipe import Recipe
 from voxloom.run.matching import MatchedCases
@@ -48,6 +48,8 @@ TASKS = {
     "classification": "voxloom.tasks.classification.task:TASK",
     "regression": "voxloom.tasks.regression.task:TASK",
 }
+#: Entry points under which packages offer tasks.
+GROUP = "voxloom.tasks"
 
 Triple = tuple[str, str, str]
 
@@ -474,25 +476,14 @@ def task_named(name: str) -> Task:
     ------
     BadInput : there is none.
     """
-    place = TASKS.get(name) or _entry_points().get(name) or name
-    module, _, attribute = place.partition(":")
-    if not attribute:
-        known = ", ".join([*TASKS, *_entry_points()])
+    place = TASKS.get(name) or name
+    if name not in TASKS and not is_own(name, GROUP):
+        known = ", ".join([*TASKS, *offered(GROUP)])
         raise BadInput(
             f"there is no task `{name}`", "`task:` of the recipe", f"Known: {known}; or package.module:OBJECT"
         )
-    try:
-        task: Task = getattr(import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        fix = "Install the package that has it, or correct the name"
-        raise BadInput(f"task `{name}` cannot be loaded ({error})", "`task:` of the recipe", fix) from error
+    task: Task = own_part(place, GROUP, "task")
     return task
-
-
-def _entry_points() -> dict[str, str]:
-    from importlib.metadata import entry_points
-
-    return {point.name: point.value for point in entry_points(group="voxloom.tasks")}
 
 
 def task_of(run: Run) -> Task:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from voxloom.dataset import Case, Dataset
+from voxloom.dataset import Case
 from voxloom.dataset.tables import write_table
 from voxloom.errors import BadInput
 from voxloom.evaluation import Evaluation
@@ -30,6 +30,7 @@ from voxloom.evaluation.quality import (
 from voxloom.files import read_json, write_json
 from voxloom.formats import read_label
 from voxloom.progress import Progress
+from voxloom.run.cases import other_set
 from voxloom.run.run import Run
 from voxloom.tasks.abilities import need
 from voxloom.tasks.segmentation.predictor import Predictor
@@ -197,7 +198,7 @@ def calibrate_run(
 def _known_cases(run: Run) -> dict[Path, list[Case]]:
     """Fold -> the cases that it held out, with its predictions of them."""
     about = run.data
-    dataset = Dataset(run.data_root)
+    dataset = other_set(run, run.data_root)
     known = {case.id: case for case in dataset}
     found: dict[Path, list[Case]] = {}
     for fold in run.folds:

@@ -18,7 +18,7 @@ from voxloom.errors import BadInput
 from voxloom.inference.disagreement import Disagreement, Pass, disagreement
 from voxloom.inference.views import View
 from voxloom.networks.dropout import active_dropout, dropout_layers
-from voxloom.run.scans import refuse_channels
+from voxloom.run.scans import admit
 from voxloom.tasks.segmentation.predictor import Predictor
 from voxloom.tasks.segmentation.tta import refusal, varied_views
 from voxloom.trust.sampling import Sampling, Source
@@ -47,7 +47,7 @@ def scan_disagreement(
     ------
     BadInput : the sources give one member only, networks lack dropout, or an ensemble is asked without its members.
     """
-    refuse_channels(volume, predictors[0].channels)
+    admit(volume, predictors[0].channels, trained_on=predictors[0].trained_on)
     check_sources(predictors, sampling)
     shape = (volume.shape[0], volume.shape[1], volume.shape[2])
     with Eye(volume) as eye:

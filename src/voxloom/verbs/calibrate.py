@@ -13,6 +13,7 @@ from voxloom.dataset import Dataset
 from voxloom.errors import BadInput
 from voxloom.files import write_json
 from voxloom.progress import Progress
+from voxloom.run.cases import other_set
 from voxloom.run.guard import refuse_leak
 from voxloom.run.run import Run
 from voxloom.tasks.abilities import need
@@ -99,7 +100,7 @@ def _elsewhere(
     run: Run, task: Task, data: str | Path | Dataset, promise: float, device: str, progress: Progress | None
 ) -> Calibrated:
     """By cases of another data set, predicted by all folds without an earlier calibration."""
-    dataset = (data if isinstance(data, Dataset) else Dataset(data)).with_series(run.recipe.data.series)
+    dataset = other_set(run, data)
     cases = annotated_test(task, dataset)
     if not cases:
         raise BadInput(f"no case with {task.needed} to calibrate on", dataset.root, task.remedy)

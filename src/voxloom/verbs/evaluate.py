@@ -19,6 +19,7 @@ from voxloom.evaluation.measures import Measures
 from voxloom.files import plain, write_json, write_text
 from voxloom.progress import Progress
 from voxloom.report.notebook import html_table
+from voxloom.run.cases import other_set
 from voxloom.run.guard import refuse_leak
 from voxloom.run.run import Run
 from voxloom.tasks.abilities import need
@@ -157,7 +158,7 @@ def evaluate_run(
         need(run, "evaluate --metrics")
     if data is None:
         return held_out_evaluation(run, task, out, wish)
-    dataset = (data if isinstance(data, Dataset) else Dataset(data)).with_series(run.recipe.data.series)
+    dataset = other_set(run, data)
     test = annotated_test(task, dataset)
     if not test:
         raise BadInput(f"no case with {task.needed} to evaluate on", dataset.root, task.remedy)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from voxloom.run.find_scans import find_scans
 from voxloom.run.listener import SILENT, Listener
 from voxloom.run.outputs import Origin, claim_outputs
 from voxloom.run.run import Run
+from voxloom.run.scan_check import TrainedOn
 from voxloom.run.scans import Scan, read_channels, read_scan
 from voxloom.tasks.abilities import need
 from voxloom.tasks.task import task_of
@@ -113,7 +114,7 @@ def explain(
 def opened(run: Run, folds: Sequence[Path], options: ExplainOptions) -> Explainable:
     """The networks of some folds; what cannot be explained, or not so, is refused."""
     need(run, "explain")
-    explained = task_of(run).explainable(run, folds, options.device)
+    explained = replace(task_of(run).explainable(run, folds, options.device), trained_on=TrainedOn.of(run.data))
     explained.refuse_method(options.method.method)
     for answer in options.answers:
         explained.number_of(answer)

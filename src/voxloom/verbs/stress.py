@@ -24,9 +24,11 @@ from voxloom.evaluation.statistics import Estimate
 from voxloom.evaluation.stress import Stress, Stressed
 from voxloom.files import write_text
 from voxloom.progress import Progress
+from voxloom.run.cases import other_set
 from voxloom.run.guard import refuse_leak
 from voxloom.run.matching import MatchedCases
 from voxloom.run.run import Run
+from voxloom.run.scan_check import TrainedOn
 from voxloom.tasks.abilities import need
 from voxloom.tasks.scoring import annotated_test
 from voxloom.tasks.stressed import POINTS, Fall, StressTest
@@ -122,11 +124,13 @@ def stress_run(
     task = task_of(run)
     test = task.stress
     assert test is not None, "a task that has no stress test says so in `cannot`"
+    trained_on = None
     if data is None:
         groups, labels = _held_out(run), None
     else:
         unseen = _unseen(run, task, data, tell)
         groups, labels = [(run.folds, list(unseen.cases))], unseen.labels
+        trained_on = TrainedOn.of(run.data)
     chosen = evenly([case.id for _, cases in groups for case in cases], most)
     groups = [(members, [case for case in cases if case.id in chosen]) for members, cases in groups]
     total = len(chosen) * (1 + sum(len(s.levels) for s in stresses))
@@ -135,6 +139,8 @@ def stress_run(
     for members, kept in groups:
         predictor = test.predictor(run, members) if kept else None
         for case in kept:
+            if trained_on is not None:
+                trained_on.warn(case.read_image())  # as it is: what a stress changes is unlike the training on purpose
             for row in stress_case(test, predictor, case, labels, stresses, seed):
                 rows += row
                 done += 1
@@ -156,7 +162,7 @@ def _held_out(run: Run) -> list[tuple[list[Path], list[Case]]]:
 
 def _unseen(run: Run, task: Task, data: str | Path | Dataset, tell: Callable[[str], None]) -> MatchedCases:
     """The annotated cases of a data set that no fold saw, with the run's channels and label values."""
-    dataset = data if isinstance(data, Dataset) else Dataset(data)
+    dataset = other_set(run, data)
     test = annotated_test(task, dataset)
     if not test:
         raise BadInput(f"no case with {task.needed} to test on", dataset.root, task.remedy)

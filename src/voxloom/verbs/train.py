@@ -15,6 +15,7 @@ from voxloom.dataset.leaks import describe_cases
 from voxloom.dataset.nested import first_patients
 from voxloom.errors import BadInput
 from voxloom.files import write_json, write_text
+from voxloom.formats.dicom.results import read_codes
 from voxloom.inference.precision import pick_device
 from voxloom.recipe.recipe import Recipe
 from voxloom.run.cases import choose_folds, settled
@@ -31,6 +32,7 @@ from voxloom.tasks.task import Material, Task
 from voxloom.training.fit import fit
 from voxloom.training.loop import Outcome
 from voxloom.training.skipping import skipped_sentence
+from voxloom.verbs.dicom_results import CODES
 from voxloom.verbs.evaluate import report_run, validate_run
 from voxloom.verbs.examples import write_examples
 from voxloom.verbs.external import evaluate_external, kept_apart, open_external
@@ -105,6 +107,8 @@ def train(
 def start_study(dataset: Dataset, recipe: Recipe, folder: Path, listener: Listener) -> Study:
     """Inspect, plan and write the files that define the run."""
     device = pick_device(recipe.device)
+    if recipe.dicom.codes is not None:
+        read_codes(recipe.dicom.codes)  # refused before any work
     task, recipe = chosen_task(dataset, recipe)
     refuse_unused(recipe, task)
     material = task.material(dataset, recipe)
@@ -133,6 +137,8 @@ def start_study(dataset: Dataset, recipe: Recipe, folder: Path, listener: Listen
     write_splits(folds, folder / "splits_final.json")
     about = describe_data(task, material, dataset, folds, found, records, outside)
     write_json(folder / "data.json", {**about, "notes": notes, **({"settled": told} if told else {})})
+    if recipe.dicom.codes is not None:
+        write_text(folder / CODES, recipe.dicom.codes.read_text(encoding="utf-8-sig"))
     plan.recipe.save(folder / "recipe.yaml")
     return Study(folder, task, material, folds, task.resolve(plan.recipe), device)
 

@@ -84,12 +84,12 @@ class Peer:
     """
 
     def __init__(self, folder: Path, tls: Any = None) -> None:
-        from pynetdicom import AE, evt
+        from pynetdicom import AE, _config, evt
 
         folder.mkdir(parents=True, exist_ok=True)
         self.folder, self.refuse, self.offered = folder, 0, 0
         entity = AE("PEER")
-        entity.add_supported_context(SECONDARY_CAPTURE)
+        _config.UNRESTRICTED_STORAGE_SERVICE = True
         entity.add_supported_context("1.2.840.10008.1.1")
         self.server: Any = entity.start_server(
             ("127.0.0.1", 0), block=False, ssl_context=tls, evt_handlers=[(evt.EVT_C_STORE, self._stored)]

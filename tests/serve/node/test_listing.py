@@ -51,3 +51,23 @@ def test_destinations_that_do_not_answer_are_named(place: Place, capfd: pytest.C
     told = capfd.readouterr().err
     assert "away cannot be reached" in told
     assert "2 of 2 destinations cannot be reached" in told
+
+
+def test_a_peer_that_does_not_take_the_class_is_told_apart_from_one_that_is_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pynetdicom import AE, _config
+
+    from tests.archive.make import header, save
+    from voxloom.serve.node.sending import NotSentError, StoreScu
+    from voxloom.serve.node.settings import Destination
+
+    monkeypatch.setattr(_config, "UNRESTRICTED_STORAGE_SERVICE", False)
+    entity = AE("PEER")
+    entity.add_supported_context("1.2.840.10008.1.1")
+    server = entity.start_server(("127.0.0.1", 0), block=False)
+    assert server is not None
+    to = Destination(aet="PEER", host="127.0.0.1", port=server.server_address[1])
+    with pytest.raises(NotSentError, match=r"pacs takes none of the classes that are sent \(MR Image Storage\)"):
+        StoreScu("pacs", to, "VOXLOOM").send([save(header(), tmp_path / "one.dcm")])
+    server.shutdown()

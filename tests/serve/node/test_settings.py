@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from voxloom.errors import BadInput
 from voxloom.serve.node import load_settings
 from voxloom.serve.node.engine import check_runs
-from voxloom.serve.node.settings import Retry
+from voxloom.serve.node.settings import Format, Retry
 
 GOOD: dict[str, Any] = {
     "destinations": {"pacs": {"aet": "PACS", "host": "10.0.0.1", "port": 104}},
@@ -72,3 +72,9 @@ def test_rules_name_served_runs_of_one_channel(tmp_path: Path) -> None:
         check_runs(rules, {"livers": Info("CT")}, "node.yaml")
     with pytest.raises(BadInput, match="needs 2 series of one study"):
         check_runs(rules, {"liver": Info("T1", "T2")}, "node.yaml")
+
+
+def test_formats_are_those_that_predict_writes() -> None:
+    from voxloom.verbs.dicom_results import FORMATS
+
+    assert get_args(Format) == FORMATS

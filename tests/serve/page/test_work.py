@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from playwright.sync_api import Page, expect
-from voxloom.serve.service import Service
-from voxloom.serve.store import Store
 
 from tests.serve.conftest import Small
 from tests.serve.page.conftest import Site, at, drawn, open_case, serving
 from voxloom.serve.engine import Engine
+from voxloom.serve.service import Service
+from voxloom.serve.store import Store
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +38,11 @@ def annotate(page: Page, site: Site, author: str, u: int) -> None:
 def test_two_annotators_are_blind_and_then_compared(page: Page, site: Site) -> None:
     annotate(page, site, "EF", 8)
     first = drawn(page)
+    page.goto(f"{site.url}/#/cases")
+    page.evaluate("localStorage.removeItem('voxloom.author')")
+    page.reload()
+    open_case(page, site, "scan_a")
+    assert not drawn(page).any(), "nor does somebody without a name"
     page.goto(f"{site.url}/#/cases")
     page.evaluate("localStorage.setItem('voxloom.author', 'GH')")
     page.reload()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voxloom.dataset.inspect.fingerprint import Fingerprint
-from voxloom.dataset.inspect.likeness import groups_of
+from voxloom.dataset.inspect.likeness import groups_of, same_scans
 from voxloom.dataset.inspect.problem import Problem, about, counted, name_cases
 from voxloom.dataset.patients import suspected_patients, suspicion
 
@@ -30,7 +30,7 @@ def broken_cases(found: Fingerprint) -> Iterator[Problem]:
         if len(cases) == 1:
             yield Problem("error", cases[0].id, str(cases[0].problem), fix, ids)
         else:
-            yield Problem("error", None, f"{counted(len(cases))} with {reason}: {name_cases(ids)}", fix, ids)
+            yield Problem("error", None, f"in {counted(len(cases))} ({name_cases(ids)}): {reason}", fix, ids)
 
 
 def _reason(problem: str) -> str:
@@ -42,7 +42,9 @@ def _reason(problem: str) -> str:
 def duplicates(dataset: Dataset, found: Fingerprint) -> Iterator[Problem]:
     """Images of the same scan, however they were saved."""
     told = [case for case in found.readable if not case.is_constant]
-    groups = groups_of([frozenset({case.sha256}) for case in told], [case.sketch for case in told])
+    known = found.likenesses
+    wholes = [(frozenset({case.sha256}), case.sketch) for case in told]
+    groups = same_scans(wholes, [known[case.id].channels for case in told])
     same: dict[int, list[str]] = defaultdict(list)
     for case, group in zip(told, groups, strict=True):
         if group >= 0:
@@ -51,8 +53,7 @@ def duplicates(dataset: Dataset, found: Fingerprint) -> Iterator[Problem]:
         patients = {dataset[name].patient for name in ids}
         splits = {dataset[name].split for name in ids}
         facts = {f.id: f for f in found.cases if f.id in ids}
-        exact = len({facts[name].sha256 for name in ids}) == 1
-        what = "exact copies of one image" if exact else "copies of one image, saved differently"
+        what = _copies([facts[name] for name in ids])
         if len({tuple(sorted(facts[name].label_values.items())) for name in ids}) > 1:
             what += ", with different labels"
         if len({str(facts[name].target) for name in ids}) > 1:
@@ -63,6 +64,35 @@ def duplicates(dataset: Dataset, found: Fingerprint) -> Iterator[Problem]:
         what += f": {name_cases(ids)}"
         fix = "Remove all but one" if leaks else "Remove all but one, unless the repeat is meant"
         yield Problem("error" if leaks else "warning", None, what, fix, tuple(ids))
+
+
+def shared_labels(dataset: Dataset) -> Iterator[Problem]:
+    """One label map that stands for several cases with images of their own."""
+    cases_of: dict[str, list[str]] = defaultdict(list)
+    for case in dataset:
+        if isinstance(case.label, str):
+            cases_of[str(Path(case.label).resolve())].append(case.id)
+    for path, ids in cases_of.items():
+        if len(ids) > 1:
+            what = f"one label map, {Path(path).name}, is that of {counted(len(ids))}: {name_cases(ids)}"
+            yield Problem("error", None, what, "Give every case its own label map", tuple(ids))
+
+
+def equal_channels(found: Fingerprint) -> Iterator[Problem]:
+    """Cases of which two channels hold one image."""
+    ids = tuple(case.id for case in found.readable if len(set(case.parts)) < len(case.parts))
+    if ids:
+        what = f"two channels hold the same image in {counted(len(ids))}: {name_cases(ids)}"
+        yield Problem("warning", None, what, "Give every channel its own file, or leave one out", ids)
+
+
+def _copies(cases: Sequence[CaseFacts]) -> str:
+    """What cases that are alike have in common."""
+    if len({case.sha256 for case in cases}) == 1:
+        return "exact copies of one image"
+    if -1 in groups_of([frozenset({case.sha256}) for case in cases], [case.sketch for case in cases]):
+        return "a channel with the same image"
+    return "copies of one image, saved differently"
 
 
 def split_patients(dataset: Dataset) -> Iterator[Problem]:

@@ -67,6 +67,7 @@ class CaseFacts:
     sha256 : of the voxel values on the grid in RAS order (not of the file: a copy with other compression, number type or axes has the
         same); "" for an image that is constant.
     sketch : some values of the image, by which a copy with other slope or rounding is recognized (``likeness``).
+    parts : hash and sketch of every channel that recognizes somebody, where there are several.
     channels : facts by channel name.
     label_values : voxels per outer value in the label map, background included.
     label_voxels, components : voxels and connected pieces (26 neighbors) per label name.
@@ -87,6 +88,7 @@ class CaseFacts:
     orientation: str = ""
     sha256: str = ""
     sketch: str = ""
+    parts: tuple[tuple[str, str], ...] = ()
     channels: Mapping[str, ChannelFacts] = field(default_factory=dict)
     label_values: Mapping[int, int] = field(default_factory=dict)
     label_voxels: Mapping[str, int] = field(default_factory=dict)
@@ -149,6 +151,7 @@ class CaseFacts:
         known["shape"], known["spacing"] = tuple(known["shape"]), tuple(known["spacing"])
         known["label_channels"] = tuple(known.get("label_channels", ()))
         known["segments"] = {int(v): name for v, name in known.get("segments", {}).items()}
+        known["parts"] = tuple((digest, sketch) for digest, sketch in known.get("parts", ()))
         known["notes"] = tuple(known.get("notes", ()))
         known["label_values"] = {int(v): n for v, n in known["label_values"].items()}
         known["channels"] = {name: _channel(c) for name, c in known["channels"].items()}

@@ -73,7 +73,9 @@ class Fingerprint:
     def likenesses(self) -> dict[str, Likeness]:
         """What recognizes the image of each case; empty for images that cannot be read or are constant."""
         return {
-            case.id: Likeness(case.sha256, case.sketch) if case.readable and not case.is_constant else Likeness()
+            case.id: Likeness(case.sha256, case.sketch, tuple(Likeness(*part) for part in case.parts))
+            if case.readable and not case.is_constant
+            else Likeness()
             for case in self.cases
         }
 

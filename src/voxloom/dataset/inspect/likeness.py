@@ -2,7 +2,8 @@
 
 Knows what storage may change: the order and direction of the axes with their affine, number type and rounding, slope and intercept.
 The digest is of the exact values on the grid in RAS order; the sketch is of some hundred values and of the profiles along the axes,
-scaled to 0 to 255, and is compared with a tolerance. Knows arrays and affines only.
+scaled to 0 to 255, and is compared with a tolerance. Of several channels each is recognized by itself too, since one of them may
+have been exchanged or registered anew. Knows arrays and affines only.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from voxloom.dataset.inspect.intensities import content_hash
+from voxloom.dataset.inspect.intensities import content_hash, few_values
 from voxloom.volume import closest_axes
 
 _SAMPLES, _BLOCKS = 768, 32
@@ -28,10 +29,14 @@ _GOLDEN = 0x9E3779B97F4A7C15
 
 @dataclass(frozen=True)
 class Likeness:
-    """Hash of the voxels in RAS order, and the sketch; both "" for an image that recognizes nobody."""
+    """Hash of the voxels in RAS order, and the sketch; both "" for an image that recognizes nobody.
+
+    ``channels`` has those of each channel, where there are several; masks, constant and missing channels are left out.
+    """
 
     digest: str = ""
     sketch: str = ""
+    channels: tuple[Likeness, ...] = ()
 
 
 def likeness(data: NDArray[Any], affine: NDArray[np.float64]) -> Likeness:
@@ -39,7 +44,16 @@ def likeness(data: NDArray[Any], affine: NDArray[np.float64]) -> Likeness:
     if all((channel == channel.flat[0]).all() for channel in data):
         return Likeness()
     turned = in_ras_order(data, affine)
-    return Likeness(content_hash(turned), _sketch(turned))
+    channels = (turned[n : n + 1] for n in range(len(turned))) if len(turned) > 1 else ()
+    alone = tuple(Likeness(content_hash(one), _sketch(one)) for one in channels if _tells_somebody(one))
+    return Likeness(content_hash(turned), _sketch(turned), alone)
+
+
+def _tells_somebody(channel: NDArray[Any]) -> bool:
+    """Whether a channel is no mask, not missing (NaN) and not constant."""
+    first = channel.flat[0]
+    blank = np.isnan(channel).all() if np.isnan(first) else (channel == first).all()
+    return not blank and not few_values(channel)
 
 
 def in_ras_order(data: NDArray[Any], affine: NDArray[np.float64]) -> NDArray[Any]:
@@ -79,25 +93,71 @@ def _scaled(values: NDArray[np.float64], low: float, high: float) -> NDArray[np.
     return np.round(np.clip((values - low) / (high - low), 0, 1) * 255).astype(np.uint8)
 
 
-def groups_of(digests: Sequence[frozenset[str]], sketches: Sequence[str]) -> list[int]:
-    """A number per image, equal for images that share a digest or have the same sketch; -1 for those that share with nobody."""
-    parent = list(range(len(digests)))
+def same_scans(wholes: Sequence[tuple[frozenset[str], str]], channels: Sequence[Sequence[Likeness]]) -> list[int]:
+    """A number per case, equal for cases that share an image or a channel; -1 for those that share with nobody.
 
-    def root(n: int) -> int:
-        while parent[n] != n:
-            parent[n] = parent[parent[n]]
-            n = parent[n]
+    A channel that more than two cases and more than half of them have is no scan of anybody, but a template or an atlas.
+
+    Parameters
+    ----------
+    wholes : digests and sketch of the whole image of every case.
+    channels : of every case, see :class:`Likeness`.
+    """
+    parts = [(n, likes) for n, own in enumerate(channels) for likes in own]
+    owners = [*range(len(wholes)), *(n for n, _ in parts)]
+    digests = [*(own for own, _ in wholes), *(frozenset({likes.digest}) for _, likes in parts)]
+    sketches = [*(sketch for _, sketch in wholes), *(likes.sketch for _, likes in parts)]
+    cases = _Union(len(wholes))
+    for items in _members(groups_of(digests, sketches)):
+        own = {owners[n] for n in items}
+        common = all(n >= len(wholes) for n in items) and len(own) > max(2, len(wholes) / 2)
+        for one in () if common else own:
+            cases.join(one, min(own))
+    return cases.numbers()
+
+
+def _members(groups: Sequence[int]) -> list[list[int]]:
+    """Places by group, without those of none."""
+    found: dict[int, list[int]] = defaultdict(list)
+    for place, group in enumerate(groups):
+        if group >= 0:
+            found[group].append(place)
+    return list(found.values())
+
+
+class _Union:
+    """Things that are put together by and by."""
+
+    def __init__(self, count: int) -> None:
+        self._parent = list(range(count))
+
+    def _root(self, n: int) -> int:
+        while self._parent[n] != n:
+            self._parent[n] = self._parent[self._parent[n]]
+            n = self._parent[n]
         return n
 
+    def join(self, one: int, other: int) -> None:
+        """From now on both are one."""
+        self._parent[self._root(one)] = self._root(other)
+
+    def numbers(self) -> list[int]:
+        """A number per thing, equal for those that are together; -1 for those alone."""
+        roots = [self._root(n) for n in range(len(self._parent))]
+        counts = Counter(roots)
+        return [r if counts[r] > 1 else -1 for r in roots]
+
+
+def groups_of(digests: Sequence[frozenset[str]], sketches: Sequence[str]) -> list[int]:
+    """A number per image, equal for images that share a digest or have the same sketch; -1 for those that share with nobody."""
+    images = _Union(len(digests))
     first: dict[str, int] = {}
     for n, own in enumerate(digests):
         for digest in own:
-            parent[root(n)] = root(first.setdefault(digest, n))
+            images.join(n, first.setdefault(digest, n))
     for one, other in _near(sketches):
-        parent[root(other)] = root(one)
-    roots = [root(n) for n in range(len(digests))]
-    counts = Counter(roots)
-    return [r if counts[r] > 1 else -1 for r in roots]
+        images.join(other, one)
+    return images.numbers()
 
 
 def _near(sketches: Sequence[str]) -> list[tuple[int, int]]:

@@ -87,6 +87,7 @@ def _add_image(facts: CaseFacts, image: Volume, names: dict[int, str], inside: N
         orientation=image.orientation,
         sha256=like.digest,
         sketch=like.sketch,
+        parts=tuple((one.digest, one.sketch) for one in like.channels),
         channels={name: describe_channel(image.data[n], inside) for n, name in names.items()},
     )
 

@@ -7,7 +7,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from voxloom.dataset.inspect.check_cases import broken_cases, duplicates, few_cases, split_patients, unlabeled_cases
+from voxloom.dataset.inspect.check_cases import (
+    broken_cases,
+    duplicates,
+    equal_channels,
+    few_cases,
+    shared_labels,
+    split_patients,
+    unlabeled_cases,
+)
 from voxloom.dataset.inspect.check_headers import header_notes, mixed_units, segment_names, values_apart
 from voxloom.dataset.inspect.check_images import (
     bright_specks,
@@ -44,6 +52,8 @@ def find_problems(dataset: Dataset, found: Fingerprint) -> list[Problem]:
     problems = [
         *broken_cases(found),
         *duplicates(dataset, found),
+        *shared_labels(dataset),
+        *equal_channels(found),
         *split_patients(dataset),
         *unlabeled_cases(dataset),
         *nonfinite_values(found),

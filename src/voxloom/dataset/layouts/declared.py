@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from voxloom.dataset.labels import Label, Labels
+from voxloom.dataset.tables import name_some
 from voxloom.errors import BadInput
+
+#: Keys of ``dataset.json`` that mean something to Voxloom, or describe the set to people.
+_KNOWN_KEYS = {
+    "labels", "modality", "channel_names", "file_ending", "regions_class_order", "numTraining", "numTest", "training", "test",
+    "validation", "dataset", "name", "dataset_name", "description", "reference", "references", "licence", "license", "release",
+    "relase", "tensorImageSize", "tensorImagesize", "converted_by", "conversion_date", "citation", "author", "authors", "url",
+    "version", "overwrite_image_reader_writer", "task", "contact", "doi", "copyright",
+}  # fmt: skip
+
+
+def unread_keys(about: Mapping[str, Any]) -> list[str]:
+    """A note on keys that mean nothing to Voxloom; among them one may have been meant to change something."""
+    unknown = [str(key) for key in about if key not in _KNOWN_KEYS]
+    return [f"dataset.json: not read: {name_some(unknown)}"] if unknown else []
 
 
 def declared_labels(declared: Any, where: Path, order: Any = None) -> Labels | None:

@@ -24,7 +24,7 @@ from voxloom.dataset.layouts.contents import (
 )
 from voxloom.dataset.listing import images_by_stem, labels_by_stem, list_folder
 from voxloom.dataset.names import is_clutter
-from voxloom.dataset.tables import TABLE_ENDINGS, Row, columns_of, describe, name_some, read_table
+from voxloom.dataset.tables import TABLE_ENDINGS, Row, Rows, columns_of, describe, name_some, read_table
 from voxloom.errors import BadInput
 
 NAME = "folder pair"
@@ -125,7 +125,7 @@ def _masks(folder: Path, images: set[str]) -> tuple[dict[str, str], list[str]]:
     return masks, notes
 
 
-def _tables(root: Path) -> tuple[list[tuple[Path, str, list[Row]]], list[str]]:
+def _tables(root: Path) -> tuple[list[tuple[Path, str, Rows]], list[str]]:
     """Tables of the folder with the name of their column of files or cases, and notes on the tables without one."""
     found, notes = [], []
     for path in sorted(p for p in root.iterdir() if p.suffix.lower() in TABLE_ENDINGS and p.is_file()):
@@ -140,7 +140,7 @@ def _tables(root: Path) -> tuple[list[tuple[Path, str, list[Row]]], list[str]]:
     return found, notes
 
 
-def _describe(cases: list[Case], tables: list[tuple[Path, str, list[Row]]]) -> tuple[list[Case], list[str], Meanings]:
+def _describe(cases: list[Case], tables: list[tuple[Path, str, Rows]]) -> tuple[list[Case], list[str], Meanings]:
     notes: list[str] = []
     told: list[tuple[str, str]] = []
     for path, key, rows in tables:

@@ -26,7 +26,7 @@ from voxloom.dataset.layouts.contents import (
     unique_names,
     unlabeled_notes,
 )
-from voxloom.dataset.layouts.declared import declared_labels, modality_names
+from voxloom.dataset.layouts.declared import declared_labels, modality_names, unread_keys
 from voxloom.dataset.listing import images_by_stem
 from voxloom.dataset.names import composed
 from voxloom.dataset.sources import FileChannel, ImageSource
@@ -61,7 +61,7 @@ def read(root: Path) -> Contents:
     kinds = tuple(kind_of(name) for name in names)
     columns = meanings_of(columns_of(rows), {**_not_used(rows), **roles.meanings})
     told = (f"`{key}` of the cases is {why}" for key, why in _not_used(rows).items())
-    notes = (*unlabeled_notes(cases), *_unlisted_notes(cases), *roles.notes, *told)
+    notes = (*unlabeled_notes(cases), *_unlisted_notes(cases), *roles.notes, *told, *unread_keys(about))
     contents = Contents(str(about.get("name") or root.resolve().name), tuple(cases), channels, labels, kinds, notes)
     joined = join_participants(contents, root)
     return replace(joined, columns=(*columns, *joined.columns))

@@ -30,7 +30,7 @@ from voxloom.dataset.layouts.contents import (
     unique_names,
     unlabeled_notes,
 )
-from voxloom.dataset.layouts.declared import declared_labels, modality_names
+from voxloom.dataset.layouts.declared import declared_labels, modality_names, unread_keys
 from voxloom.dataset.listing import images_by_stem, is_picture, labels_by_stem
 from voxloom.dataset.names import NO_NUMBER, number_channels
 from voxloom.dataset.sources import ImageSource
@@ -74,7 +74,7 @@ def read(root: Path) -> Contents:
     cases = tuple(_case(root, name, found, label, split, channels) for name, found, label, split in files)
     refuse_absent_channels(cases, channels, root)
     kinds = tuple(kind_of(name) for name in found_names)
-    told = (*_undeclared_notes(about, names), *notes, *_count_note(about, cases))
+    told = (*_undeclared_notes(about, names), *notes, *_count_note(about, cases), *unread_keys(about))
     contents = join_points(Contents(_name(root, about), cases, channels, labels, kinds, told), root)
     contents = replace(contents, notes=(*told, *unlabeled_notes(contents.cases)))
     return join_participants(contents, root)

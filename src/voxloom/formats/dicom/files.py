@@ -28,7 +28,7 @@ _DICOMDIR = "1.2.840.10008.1.3.10"
 _TAGS = [
     "SOPClassUID", "SOPInstanceUID", "Modality", "PatientID", "StudyInstanceUID", "SeriesInstanceUID",
     "SeriesDescription", "SeriesNumber", "FrameOfReferenceUID", "InstanceNumber", "ImageType", "Manufacturer", "StudyDate",
-    "PatientSex", "PatientAge", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing",
+    "PatientSex", "PatientAge", "BodyPartExamined", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing",
     "ImagerPixelSpacing", "SliceThickness", "Rows", "Columns", "SamplesPerPixel", "PhotometricInterpretation",
     "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "PixelPaddingValue", "PixelPaddingRangeLimit",
     "NumberOfFrames", "GridFrameOffsetVector", "DoseGridScaling", "DoseUnits", "DoseSummationType", "Units",

@@ -25,6 +25,7 @@ from voxloom.volume import Volume
 
 _META = {
     "modality": "Modality",
+    "body_part": "BodyPartExamined",
     "patient_id": "PatientID",
     "study_uid": "StudyInstanceUID",
     "series_uid": "SeriesInstanceUID",
@@ -125,9 +126,7 @@ def open_series(
     Raises BadInput as ``read``, but for faults of pixels.
     """
     where = name_of(source)
-    found = find_images(source)
-    _refuse_labels(found, where)
-    images = one_series(found, where, series)
+    images = one_series(_without_labels(find_images(source), where), where, series)
     frames = [frame for image in images for frame in frames_of(image)]
     check_one_contrast(frames, where)
     stack = stack_up(frames, where)
@@ -138,10 +137,12 @@ def open_series(
     return Series(tuple(images), stack, where), fault
 
 
-def _refuse_labels(images: Sequence[Found], where: str) -> None:
-    """Refuse a segmentation where an image is needed (BadInput); beside an image the series are told apart."""
-    if {str(image.header.get("SOPClassUID") or "") for image in images} <= _SEGMENTATIONS:
+def _without_labels(found: Sequence[Found], where: str) -> list[Found]:
+    """The images, segmentations that lie beside them left out (BadInput where there is nothing else)."""
+    images = [one for one in found if str(one.header.get("SOPClassUID") or "") not in _SEGMENTATIONS]
+    if not images:
         raise BadInput("is a segmentation, not an image", where, "Give it as a label, and its series as the image")
+    return images
 
 
 def _meta(series: Series, notes: Sequence[str]) -> dict[str, Any]:

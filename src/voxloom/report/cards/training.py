@@ -47,11 +47,17 @@ def loss_words(loss: Any) -> str:
     told = [f"{name.replace('_', ' ')} {keys[name]:g}" for name in CONSTANTS.get(keys["kind"], ()) if name in keys]
     if keys.get("kind") == "tanimoto_ce" and keys.get("mix"):
         told.append(f"mixed as {MIXES[keys['mix']]}")
+    told += options_told(keys.get("options"))
     if keys.get("weights") == "counts":
         told.append("outputs weighted by the count of the rarest label over their own")
     elif keys.get("weights"):
         told.append(f"outputs weighted {listed(f'{w:g}' for w in keys['weights'])}")
     return named(LOSSES, keys.get("kind", "")) + (f" ({', '.join(told)})" if told else "")
+
+
+def options_told(options: Mapping[str, Any] | None) -> list[str]:
+    """Arguments of a part of another package, as they were written."""
+    return [f"{name} {value}" for name, value in (options or {}).items()]
 
 
 #: Kind of a loss -> constants that it uses.

@@ -78,8 +78,8 @@ def duration(seconds: float) -> str:
 
 
 def named(names: Mapping[str, str], value: Any) -> str:
-    """The words for a setting; an unknown one is its own name."""
-    return names.get(str(value), str(value).replace("_", " "))
+    """The words for a setting; an unknown one is its own name, one of another package as it is written."""
+    return names.get(str(value), str(value) if ":" in str(value) else str(value).replace("_", " "))
 
 
 def shown(figures: Mapping[str, Any], digits: int = 3) -> str:
@@ -158,6 +158,10 @@ def augmentations(settings: Mapping[str, Any]) -> list[str]:
         told.append(f"inverted brightness with probability {settings['invert_chance']:g}")
     if settings.get("channel_dropout"):
         told.append(f"dropping each channel with probability {settings['channel_dropout']:g}, never all of them")
+    for entry in settings.get("own", ()):
+        own: Mapping[str, Any] = {"kind": entry} if isinstance(entry, str) else entry
+        keys = ", ".join(f"{name} {value}" for name, value in own.get("options", {}).items())
+        told.append(f"{own['kind']}{f' ({keys})' if keys else ''} with probability {own.get('chance', 1):g}")
     if settings.get("mirror"):
         told.append(f"mirroring along axes {listed('ijk'[axis] for axis in settings['mirror'])}")
     return told

@@ -109,8 +109,7 @@ class StoreScu:
         except (OSError, RuntimeError) as error:
             raise NotSentError(f"{self._name} cannot be reached ({type(error).__name__})") from None
         if not association.is_established:
-            why = "rejected the association" if association.is_rejected else "cannot be reached"
-            raise NotSentError(f"{self._name} {why}")
+            raise NotSentError(f"{self._name} {_why_not(association)}")
         return association
 
     def _store(self, association: Any, path: Path, header: Any, number: int) -> None:
@@ -130,6 +129,15 @@ class StoreScu:
             raise NotSentError(f"{self._name} gave no answer")
         if answer.Status not in _STORED:
             raise NotSentError(f"{self._name} refused it with status {answer.Status:04X}")
+
+
+def _why_not(association: Any) -> str:
+    """Why there is no association."""
+    if association.is_rejected:
+        return "rejected the association"
+    if refused := {str(context.abstract_syntax.name) for context in association.rejected_contexts}:
+        return f"takes none of the classes that are sent ({', '.join(sorted(refused))})"
+    return "cannot be reached"
 
 
 def _without_delay(event: Any) -> None:

@@ -111,7 +111,7 @@ class Classification(WholeCaseTask):
 
     def open(self, run: Run, wish: Wish = PLAIN) -> ClassPredictor:
         """All folds at the temperature of the held-out cases."""
-        networks = self.networks(run.folds, wish.device, wish.tta)
+        networks = self.opened_networks(run, wish)
         predictor = ClassPredictor.load(networks, run.folds, ClassCalibration.of(run.folder))
         if wish.abstain is not None and predictor.meaning.kind == "findings":
             raise BadInput("--abstain is for runs with one answer per case", run.folder, "Leave it out")

@@ -22,7 +22,8 @@ from voxloom.networks import NetworkSettings
 from voxloom.points import Point
 from voxloom.prepare import PrepareSettings, prepare_image
 from voxloom.run.run import Run
-from voxloom.run.scans import read_channels, refuse_channels
+from voxloom.run.scan_check import TrainedOn
+from voxloom.run.scans import admit, read_channels
 from voxloom.tasks.landmarks.reading import predict_maps, read_points
 from voxloom.tasks.landmarks.training import build_landmark_network
 from voxloom.training.settings import InferenceSettings
@@ -51,6 +52,7 @@ class LandmarkPredictor:
     device : where the networks live.
     calibration : from raw confidences to chances; None leaves them.
     may_lack : whether the networks learned to do without a channel.
+    trained_on : what the training cases were like; scans that differ are told.
     """
 
     networks: tuple[nn.Module, ...]
@@ -64,6 +66,7 @@ class LandmarkPredictor:
     device: torch.device
     calibration: Calibration | None
     may_lack: bool = False
+    trained_on: TrainedOn | None = None
 
     @property
     def modules(self) -> tuple[nn.Module, ...]:
@@ -76,7 +79,8 @@ class LandmarkPredictor:
         path = run.folder / CALIBRATION
         learned = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
         calibration = Calibration(learned["slope"], learned["offset"]) if learned else None
-        return cls.from_folds(run.folds, device=device, calibration=calibration)
+        found = cls.from_folds(run.folds, device=device, calibration=calibration)
+        return replace(found, trained_on=TrainedOn.of(run.data))
 
     @classmethod
     def from_folds(
@@ -156,7 +160,7 @@ class LandmarkPredictor:
         Parameters and errors as of ``raw_points``.
         """
         volume = source if isinstance(source, Volume) else read_channels(source, resample_tilt)
-        refuse_channels(volume, self.channels, self.may_lack)
+        admit(volume, self.channels, self.may_lack, self.trained_on)
         image, geometry = prepare_image(volume, self.prepare)
         found = predict_maps(
             self.networks,

@@ -76,7 +76,7 @@ class Regression(WholeCaseTask):
     def open(self, run: Run, wish: Wish = PLAIN) -> NumberPredictor:
         """All folds with the intervals of the held-out cases."""
         self.refuse_abstain(run, wish)
-        networks = self.networks(run.folds, wish.device, wish.tta)
+        networks = self.opened_networks(run, wish)
         return NumberPredictor.load(networks, run.folds, NumberCalibration.of(run.folder))
 
     def measure(self, run: Run, predictor: Any, predictions: Sequence[Path], out: Path) -> list[Path]:

@@ -17,9 +17,9 @@ from voxloom.augment import AugmentSettings
 from voxloom.dataset import Dataset, Labels
 from voxloom.dataset.inspect import Fingerprint, ras_order
 from voxloom.errors import BadInput
-from voxloom.networks import AnyNetworkSettings, NetworkSettings, fill_network, network_kinds, network_settings
+from voxloom.networks import AnyNetworkSettings, NetworkSettings, family_of, fill_network, network_settings
 from voxloom.recipe.keys import as_bad_input
-from voxloom.recipe.recipe import PLANNED, Recipe
+from voxloom.recipe.recipe import PLANNED, Recipe, section_of
 from voxloom.training.grid_plan import Spacing
 from voxloom.training.planner import DataFacts, Plan, StepTimer, Wishes, build_plan
 from voxloom.training.settings import USUAL_RATES, TrainingSettings
@@ -30,7 +30,7 @@ MachineTimer = Callable[[AnyNetworkSettings, TrainingSettings, AugmentSettings, 
 
 def wishes_of(recipe: Recipe) -> Wishes:
     """What the recipe fixes of the network's input (BadInput when it asks for slices and for a network that has none)."""
-    field = network_kinds()[recipe.network.get("kind", "unet")].model_fields["dims"]
+    field = family_of(recipe.network.get("kind", "unet")).model_fields["dims"]
     dims = recipe.network.get("dims", None if field.is_required() else field.default)  # some families are 2D alone
     given = recipe.training.get("patch")
     patch = None if given is None else (int(given[0]), int(given[1]), int(given[2]))
@@ -88,7 +88,8 @@ def complete(
     try:
         return _completed(recipe, facts, device, seconds, time_step)
     except ValidationError as error:
-        raise as_bad_input(error, "", f"recipe {recipe.name}, together with what the planner chose") from error
+        where = f"recipe {recipe.name}, together with what the planner chose"
+        raise as_bad_input(error, section_of(error), where) from error
 
 
 def _completed(
@@ -125,7 +126,7 @@ def learned_as(planned: TrainingSettings, recipe: Recipe) -> TrainingSettings:
 
 def _is_planned_kind(recipe: Recipe) -> bool:
     kind = recipe.network.get("kind", "unet")
-    return issubclass(network_kinds()[kind], NetworkSettings)
+    return issubclass(family_of(kind), NetworkSettings)
 
 
 def resized(facts: DataFacts, recipe: Recipe) -> DataFacts:

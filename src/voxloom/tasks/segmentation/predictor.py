@@ -42,7 +42,7 @@ from voxloom.prepare import PLAIN_SLICES, PrepareSettings, SliceSettings, Statis
 from voxloom.run.mirroring import sided_axes
 from voxloom.run.run import Run
 from voxloom.run.scan_check import TrainedOn
-from voxloom.run.scans import read_channels, refuse_channels
+from voxloom.run.scans import admit, read_channels
 from voxloom.tasks.segmentation.postprocessing import Activations, Mending, used_mendings
 from voxloom.training.settings import InferenceSettings
 from voxloom.training.weights import load_weights
@@ -198,16 +198,12 @@ class Predictor:
         Volume (1, I, J, K) of the data set's label values, on the grid of the scan.
         """
         volume = source if isinstance(source, Volume) else read_channels(source, resample_tilt)
-        refuse_channels(volume, self.channels, self.may_lack)
-        if self.trained_on is not None:
-            self.trained_on.warn(volume)
+        admit(volume, self.channels, self.may_lack, self.trained_on)
         return Volume(self._mended(volume, self._labels(volume))[None], volume.affine, dict(volume.meta))
 
     def predict_with_before(self, volume: Volume) -> Mended:
         """The label map of one scan, and the one before post-processing; see ``predict``."""
-        refuse_channels(volume, self.channels, self.may_lack)
-        if self.trained_on is not None:
-            self.trained_on.warn(volume)
+        admit(volume, self.channels, self.may_lack, self.trained_on)
         before = self._labels(volume)
         after = self._mended(volume, before)
         kept = before if self.largest or self.mendings else None

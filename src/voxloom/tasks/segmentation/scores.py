@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from voxloom.errors import BadInput
+from voxloom.evaluation.scores import split_score
 from voxloom.tasks.scoring import held_out
 
 
@@ -16,7 +17,8 @@ def read_scores(summary: dict[str, Any], score: str) -> dict[str, float | None]:
     BadInput : the run held out no case, or has no such metric, label or figure.
     """
     validation = held_out(summary)
-    metric, label, figure = (*score.split("."), "", "")[:3]
+    metric, rest = split_score(score)
+    label, figure = (*rest.split("."), "")[:2]
     by_label = validation.get(metric) if isinstance(validation.get(metric), dict) else None
     if by_label is None:
         metrics = [

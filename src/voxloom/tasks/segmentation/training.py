@@ -16,7 +16,7 @@ import torch
 from voxloom.augment import Augmenter, AugmentSettings
 from voxloom.dataset.labels import Labels
 from voxloom.errors import BadInput
-from voxloom.losses import DeepSupervisionLoss, SegmentationLoss
+from voxloom.losses import DeepSupervisionLoss, OwnLoss, SegmentationLoss
 from voxloom.networks import AnyNetworkSettings, SegmentationNetwork, build_network
 from voxloom.prepare import PLAIN_SLICES, SliceSettings
 from voxloom.tasks.segmentation.feed import PatchFeed
@@ -88,14 +88,22 @@ class SegmentationTraining:
     def build_loss(self) -> torch.nn.Module:
         """The loss of the recipe on every head, each head half the weight of the finer one."""
         labels, kind = self.labels, self.training.loss
-        loss = SegmentationLoss(
-            kind,
-            count=labels.count if labels.has_regions else labels.count + 1,
-            ignore_index=labels.ignore_index,
-            membership=labels.membership() if labels.has_regions else None,
-            batch_dice=self.training.batch_dice,
-            weights=count_weights(labels, self.train.values()) if kind.weights == "counts" else None,
-        )
+        count = labels.count if labels.has_regions else labels.count + 1
+        membership = labels.membership() if labels.has_regions else None
+        weights = count_weights(labels, self.train.values()) if kind.weights == "counts" else None
+        loss: torch.nn.Module
+        if kind.is_own:
+            ignored = labels.ignore_index
+            loss = OwnLoss(kind, count=count, ignore_index=ignored, membership=membership, weights=weights)
+        else:
+            loss = SegmentationLoss(
+                kind,
+                count=count,
+                ignore_index=labels.ignore_index,
+                membership=membership,
+                batch_dice=self.training.batch_dice,
+                weights=weights,
+            )
         return DeepSupervisionLoss(loss, [0.5**n for n in range(max(1, self.network.deep_supervision))])
 
     def build_feed(self) -> PatchFeed:

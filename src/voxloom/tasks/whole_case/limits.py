@@ -15,7 +15,6 @@ CANNOT = {
         "outline anything; its answers go into a report: --format sr",
     ),
     "show slices": "be drawn slice by slice by Dice; draw whole cases: show results",
-    "show activations": "show activations of a window with foreground; its kernels can be shown",
     "review": "be reviewed by Dice; report.html lists its top losses",
     "pseudo": "give pseudo-labels",
     "rank": "rank scans by the disagreement of label maps",

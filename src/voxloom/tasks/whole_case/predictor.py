@@ -21,7 +21,8 @@ from voxloom.inference.views import Member
 from voxloom.networks.case_networks import build_case_network
 from voxloom.networks.case_settings import CaseNetworkSettings, case_network_settings
 from voxloom.prepare import PrepareSettings, Statistics, prepare_image
-from voxloom.run.scans import read_channels, refuse_channels
+from voxloom.run.scan_check import TrainedOn
+from voxloom.run.scans import admit, read_channels
 from voxloom.tasks.whole_case.crop import refuse_whole
 from voxloom.tasks.whole_case.material import scaled
 from voxloom.tasks.whole_case.settings import CropSettings
@@ -48,6 +49,7 @@ class CasePredictor:
     views : changed views of test-time augmentation; 0 sees the scan as it is alone.
     may_lack : whether the networks learned to do without a channel.
     crop : what of a scan they look at.
+    trained_on : what the training cases were like; scans that differ are told.
     """
 
     members: tuple[Member, ...]
@@ -61,6 +63,7 @@ class CasePredictor:
     views: int = 0
     may_lack: bool = False
     crop: CropSettings | None = None
+    trained_on: TrainedOn | None = None
 
     @classmethod
     def from_folds(cls, folders: Sequence[Path], *, device: str = "auto", views: int = 0) -> CasePredictor:
@@ -103,7 +106,7 @@ class CasePredictor:
         attributes : of the case, for covariates; those that are unknown count as average.
         """
         volume = source if isinstance(source, Volume) else read_channels(source, resample_tilt)
-        refuse_channels(volume, self.channels, self.may_lack)
+        admit(volume, self.channels, self.may_lack, self.trained_on)
         refuse_whole(volume, self.crop)
         numbers = torch.from_numpy(scaled(attributes or {}, self.covariates))[None].to(self.device)
         found = []

@@ -29,6 +29,7 @@ from voxloom.report.panels import Scene
 from voxloom.run.cases import joined_cases
 from voxloom.run.matching import MatchedCases, ordered_cases
 from voxloom.run.run import Run
+from voxloom.run.scan_check import TrainedOn
 from voxloom.run.scans import Scan
 from voxloom.tasks.panels import Shown, gray_of, patch_scene
 from voxloom.tasks.plan_page import plan_page, plan_rows, under_budget
@@ -269,6 +270,10 @@ class WholeCaseTask(ABC):
     def networks(self, folds: Sequence[Path], device: str, tta: bool) -> CasePredictor:
         """The networks of folds."""
         return CasePredictor.from_folds(folds, device=device, views=VIEWS if tta else 0)
+
+    def opened_networks(self, run: Run, wish: Wish) -> CasePredictor:
+        """All folds of a run; scans that are unlike its training cases are told."""
+        return replace(self.networks(run.folds, wish.device, wish.tta), trained_on=TrainedOn.of(run.data))
 
     def extras(
         self, predictor: Any, volume: Volume, prediction: Any, out: Path, name: str, wanted: Extras

@@ -18,6 +18,8 @@ _TYPE_2 = (
 )  # fmt: skip
 #: Identification and patient: what results take over from their source.
 _GROUPS = (0x0008, 0x0010)
+_CLASSES = {"CT": "1.2.840.10008.5.1.4.1.1.2", "MR": "1.2.840.10008.5.1.4.1.1.4", "PT": "1.2.840.10008.5.1.4.1.1.128"}
+_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 _AGE = re.compile(r"(\d{1,3})\s*([DWMY]?)", re.IGNORECASE)
 _SEX = {"M": "M", "F": "F", "O": "O", "MALE": "M", "FEMALE": "F", "OTHER": "O"}
 _CODE = re.compile(r"[A-Z0-9 _]{0,16}")
@@ -42,6 +44,9 @@ def completed(header: Any) -> tuple[Any, list[str]]:
     )
     if removed and not copy.get("DeidentificationMethod"):
         copy.DeidentificationMethod = "not told by the source"
+    if not copy.get("Modality"):
+        copy.Modality = "OT"
+    notes += identified(copy)
     if not copy.get("StudyInstanceUID"):
         copy.StudyInstanceUID = generate_uid(entropy_srcs=["study", str(copy.get("SeriesInstanceUID", ""))])
         notes.append("the source names no study: one was made up, and a PACS will not file the results beside it")
@@ -50,9 +55,31 @@ def completed(header: Any) -> tuple[Any, list[str]]:
         copy.FrameOfReferenceUID = generate_uid(entropy_srcs=["frame", str(copy.get("SeriesInstanceUID", ""))])
         notes.append("the source names no frame of reference: one was made up for the results (FrameOfReferenceUID)")
     copy.PositionReferenceIndicator = str(copy.get("PositionReferenceIndicator") or "")
-    if not copy.get("Modality"):
-        copy.Modality = "OT"
     return copy, notes
+
+
+def identified(header: Any) -> list[str]:
+    """Fill class and UIDs of an object in place: from its meta group, else by modality and content; notes on what was made up."""
+    from pydicom.uid import generate_uid
+
+    meta = getattr(header, "file_meta", None)
+    said = {k: meta.get(f"MediaStorage{k}") if meta is not None else None for k in ("SOPClassUID", "SOPInstanceUID")}
+    if not header.get("SOPClassUID"):
+        header.SOPClassUID = said["SOPClassUID"] or _CLASSES.get(str(header.get("Modality")), _CAPTURE)
+    places = [
+        str(header.get(k, ""))
+        for k in ("StudyInstanceUID", "ImagePositionPatient", "InstanceNumber", "AcquisitionTime")
+    ]
+    made_up = []
+    for keyword, own in (("SeriesInstanceUID", None), ("SOPInstanceUID", said["SOPInstanceUID"])):
+        if not header.get(keyword):
+            setattr(
+                header,
+                keyword,
+                own or generate_uid(entropy_srcs=[keyword, *places[: 1 if keyword == "SeriesInstanceUID" else 4]]),
+            )
+            made_up += [] if own else [keyword]
+    return [f"the source has no {' and no '.join(made_up)}: made up, so nothing can be referred to"] if made_up else []
 
 
 def _mend_all(dataset: Any) -> None:

@@ -66,7 +66,7 @@ def _volume(dataset: Any, grid: Grid, path: Path) -> Volume:
         raise BadInput("describes no region", path, "Export it again")
     value_of = {number: number + (lower == 0) for number in names}  # 0 is background
     whole = np.zeros(grid.shape, smallest_integer(0, max(value_of.values()), path))
-    into = np.linalg.inv(LPS_RAS @ grid.affine)
+    into: NDArray[np.float64] = np.asarray(np.linalg.inv(LPS_RAS @ grid.affine), np.float64)
     order = _planes_last(dataset, into)
     data, into = whole.transpose(order), into[[*order, 3]]  # a view: contours fill planes of its first two axes
     left: list[str] = []

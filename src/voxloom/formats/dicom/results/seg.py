@@ -134,7 +134,7 @@ def _on_planes(pixels: NDArray[Any], source: SourceSeries) -> tuple[list[Any], l
     from highdicom import Volume as Placed
 
     affine = source.lps[:, [2, 1, 0, 3]]
-    channels = {ChannelDescriptor("SegmentNumber"): range(1, pixels.shape[3] + 1)} if pixels.ndim == 4 else None
+    channels: Any = {ChannelDescriptor("SegmentNumber"): range(1, pixels.shape[3] + 1)} if pixels.ndim == 4 else None
     uid = source.header.FrameOfReferenceUID
     volume = Placed(pixels, affine, coordinate_system="PATIENT", frame_of_reference_uid=uid, channels=channels)
     single = source.header.get("NumberOfFrames") in (None, "", 0, 1)

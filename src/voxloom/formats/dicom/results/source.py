@@ -19,7 +19,7 @@ from voxloom.errors import BadInput
 from voxloom.formats.checks import format_shape
 from voxloom.formats.dicom.files import read_dataset
 from voxloom.formats.dicom.read import open_series
-from voxloom.formats.dicom.results.complete import completed
+from voxloom.formats.dicom.results.complete import completed, identified
 from voxloom.formats.dicom.stack import Stack
 from voxloom.formats.dicom.tilt import upright_grid
 from voxloom.formats.itk import LPS_RAS
@@ -148,6 +148,8 @@ def _others(headers: dict[Path, Any], stack: Stack, first: Any) -> list[Any]:
         for keyword in _ALIKE:
             if keyword in first:
                 setattr(header, keyword, first.get(keyword))
+        header.Modality = first.Modality
+        identified(header)
         others.append(header)
     return others
 
