@@ -8,7 +8,7 @@ STAMP := .venv/.ready
 # dependencies (torch with CUDA, pydicom 2) are not wanted. The client imports cgi, which left Python with 3.13.
 MONAILABEL := 'monailabel==0.8.5' 'legacy-cgi==2.6.4; python_version >= "3.13"'
 
-.PHONY: demo test lint docs bench unit clean clinic-tools
+.PHONY: demo demo-clinic test lint docs bench unit clean clinic-tools
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(or $(PYTHON),python3) -c 'import ensurepip, venv' 2>/dev/null || { \
@@ -21,6 +21,9 @@ $(STAMP): pyproject.toml constraints.txt
 
 demo: $(STAMP)
 	$(BIN)/voxloom demo -o demo
+
+demo-clinic: $(STAMP) clinic-tools
+	$(BIN)/python -m tests.serve.clinic demo/clinic
 
 test: lint docs unit
 

@@ -155,6 +155,8 @@ SAID: dict[str, Said] = {
     "evaluate.tolerance_mm": (2.5, "tolerance 2.5 mm", {"evaluate.metrics": ["nsd"]}),
     "evaluate.beta": (3.0, "beta 3", {"evaluate.metrics": ["f_beta"]}),
     "evaluate.match": ("center", "predicted center", {"evaluate.metrics": ["lesion_f1"]}),
+    "evaluate.confidence": ("max", "confidence: max probability", {"evaluate.metrics": ["froc"]}),
+    "evaluate.calibration_margin_mm": (20.0, "the box around the truth and 20 mm", {"evaluate.metrics": ["voxel_ece"]}),
     "evaluate.match_iou": (0.3, "IoU of at least 0.3", {"evaluate.metrics": ["lesion_f1"]}),
     "inference.instances": (["liver"], "Single structures of liver"),
     "training.phases.share": ([{"share": 1}, {"share": 4}], "20 % of the steps, then 80 %"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -15,7 +16,9 @@ from voxloom.tasks.whole_case.plan import LEAST_PASSES, SMALLEST, Asked, WholeCa
 ASKED = Asked(("zscore",), 2, 0, "val_loss")
 
 
-def planned(cases: int, seconds: float | None, recipe: dict[str, Any] | None = None) -> WholeCasePlan:
+def planned(
+    cases: int, seconds: float | None, recipe: dict[str, Any] | None = None, asked: Asked = ASKED
+) -> WholeCasePlan:
     """A plan for cases of 64 x 64 x 64 voxels of 1 mm, where a million voxels take a sixth of a second."""
     facts = [SimpleNamespace(problem="", orientation="RAS", shape=(64, 64, 64), spacing=(1.0, 1.0, 1.0))] * cases
     found = cast(Fingerprint, SimpleNamespace(cases=facts))
@@ -23,7 +26,7 @@ def planned(cases: int, seconds: float | None, recipe: dict[str, Any] | None = N
     def time_step(network: Any, training: Any, augment: Any, spacing: Any) -> float:
         return float(np.prod(training.patch) * training.batch / 6e6)
 
-    return plan_whole_case(Recipe.load("auto").changed(recipe or {}), found, ASKED, "cpu", seconds, time_step)
+    return plan_whole_case(Recipe.load("auto").changed(recipe or {}), found, asked, "cpu", seconds, time_step)
 
 
 def patch_of(plan: WholeCasePlan) -> tuple[int, ...]:
@@ -60,3 +63,21 @@ def test_the_cases_own_grid_stays_where_time_suffices_or_the_recipe_says_so(
     plan = planned(cases, seconds, recipe)
     assert patch_of(plan) == (64, 64, 64)
     assert not [row for row in plan.rows if row[0] == "coarser"]
+
+
+@pytest.mark.parametrize(
+    ("targets", "recipe", "axes"),
+    [
+        (("benign", "malignant"), {}, [0]),
+        (("benign", "malignant"), {"prepare.orientation": "ALS"}, [1]),
+        (("benign", "malignant"), {"augment.mirror": []}, []),
+        (("knee_left", "knee_right"), {}, []),
+        (("volume", "left_ventricle_mass"), {}, []),
+    ],
+)
+def test_cases_are_mirrored_unless_a_target_names_a_side(
+    targets: tuple[str, ...], recipe: dict[str, Any], axes: list[int]
+) -> None:
+    plan = planned(100, None, recipe, replace(ASKED, targets=targets))
+    assert list(plan.recipe.augment["mirror"]) == axes
+    assert bool([row for row in plan.rows if row[0] == "mirrored"]) == (bool(axes) and "augment.mirror" not in recipe)

@@ -13,6 +13,7 @@ import typer
 
 if TYPE_CHECKING:
     from voxloom.serve.engine import Engine
+    from voxloom.serve.http.app import Part
     from voxloom.serve.http.guard import Security
     from voxloom.serve.http.server import Listening
     from voxloom.serve.service import Service
@@ -53,6 +54,17 @@ def command(
     ] = False,
     max_upload: Annotated[int, typer.Option(help="MiB of an upload at most.", min=1)] = 4096,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    pacs: Annotated[
+        Optional[str], typer.Option(help="DICOMweb address of a PACS, whose series 3D Slicer and OHIF then see too.")
+    ] = None,
+    pacs_auth: Annotated[
+        Optional[Path], typer.Option(help="File with one line for the PACS: user:password or Bearer TOKEN.")
+    ] = None,
+    pacs_modality: Annotated[
+        Optional[list[str]],
+        typer.Option("--pacs-modality", help="Only list series of this modality, e.g. CT; may be repeated."),
+    ] = None,
+    ohif: Annotated[Optional[Path], typer.Option(help="Folder of a build of the OHIF viewer, shown at /ohif/.")] = None,
     dicom: Annotated[
         Optional[int],
         typer.Option(
@@ -70,7 +82,7 @@ def command(
     from voxloom.serve.http.server import Listening, check_listening
     from voxloom.serve.service import Service
 
-    if dicom is not None and http is None and data is None and state is None:
+    if dicom is not None and all(given is None for given in (http, data, state, pacs, ohif)):
         serve_dicom(runs or [], device, DicomPort(dicom, aet, node, host))
         return
     where = Listening(host, PORT if http is None else http, tls_cert, tls_key, insecure)
@@ -82,9 +94,14 @@ def command(
     except BaseException:
         engine.close()
         raise
+    try:
+        parts = [clients_part(service, pacs, pacs_auth, pacs_modality or (), ohif)]
+    except BaseException:
+        service.close()
+        raise
     engine.warm()
     with node_beside(engine, None if dicom is None and node is None else DicomPort(dicom, aet, node, host)):
-        serve_http(service, security, where)
+        serve_http(service, security, where, parts)
 
 
 @dataclass(frozen=True)
@@ -173,7 +190,21 @@ def opened_store(engine: Engine, data: Path | None, state: Path | None, max_uplo
     )  # fmt: skip
 
 
-def serve_http(service: Service, security: Security, where: Listening) -> None:
+def clients_part(
+    service: Service, pacs: str | None, auth: Path | None, modalities: Sequence[str], ohif: Path | None
+) -> Part:
+    """What the plug-ins of 3D Slicer and OHIF ask for (BadInput for a wrong address, secret or folder)."""
+    from voxloom.errors import BadInput
+    from voxloom.serve.http.monailabel import Desk, monailabel_part
+    from voxloom.serve.pacs import Pacs, headers_of
+
+    if pacs is None and (auth is not None or modalities):
+        raise BadInput("--pacs-auth and --pacs-modality are for a PACS", None, "Give --pacs ADDRESS")
+    archive = None if pacs is None else Pacs(pacs, headers=headers_of(auth))
+    return monailabel_part(Desk(service, archive, tuple(modalities)), ohif)
+
+
+def serve_http(service: Service, security: Security, where: Listening, parts: Sequence[Part] = ()) -> None:
     """Serve until Ctrl-C or SIGTERM, and then stop in order."""
     from voxloom.cli import output
     from voxloom.serve.http.app import create_app
@@ -189,4 +220,4 @@ def serve_http(service: Service, security: Security, where: Listening) -> None:
     shown = "localhost" if where.host in ("127.0.0.1", "0.0.0.0") else where.host
     typer.echo(f"Serving {'https' if where.tls else 'http'}://{shown}:{port}/ (Ctrl-C stops)")
     output.note(f"All that is written lies in {service.store.state}")
-    server_of(create_app(service, security), where).run(sockets=[listening])
+    server_of(create_app(service, security, parts), where).run(sockets=[listening])

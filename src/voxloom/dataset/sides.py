@@ -24,6 +24,11 @@ def side_pairs(names: Iterable[str]) -> tuple[tuple[str, str], ...]:
     return tuple(pairs)
 
 
+def names_a_side(names: Iterable[str]) -> bool:
+    """Whether any name says left or right, e.g. "left knee"; a mirror image then shows something else."""
+    return any(word in _OTHER for name in names for word in _words(name))
+
+
 def left_right_axes(orientation: str | None) -> tuple[int, ...]:
     """The axes that may run from left to right: one of axis codes such as "RAS"; any where every case keeps its own."""
     if orientation is None or orientation == "slices":

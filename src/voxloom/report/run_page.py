@@ -117,7 +117,7 @@ def held_out_set(run: Path, data: dict[str, Any]) -> CaseSet | None:
         evaluation.extend(Evaluation.read_csv(table))
     if not evaluation.rows:
         return None
-    evaluation.measures = measures_kept((_json(run / "summary.json") or {}).get("validation"))
+    evaluation.measures = measures_kept(run, (_json(run / "summary.json") or {}).get("validation"))
     predictions = {p.name.removesuffix(".nii.gz"): p for p in run.glob("fold_*/predictions/*.nii.gz")}
     return CaseSet("Held-out cases", evaluation, predictions, {c["id"]: c for c in data["cases"]}, run)
 
@@ -125,21 +125,22 @@ def held_out_set(run: Path, data: dict[str, Any]) -> CaseSet | None:
 def test_set(run: Path) -> CaseSet | None:
     """The last test set that the run was evaluated on."""
     kept = (_json(run / "summary.json") or {}).get("test") or {}
-    return kept_set(run / "test", "Test cases", kept)
+    return kept_set(run, run / "test", "Test cases", kept)
 
 
 def external_sets(run: Path) -> Iterator[CaseSet | None]:
     """The sets that were kept apart while the run was trained."""
     for name, kept in ((_json(run / "summary.json") or {}).get("external") or {}).items():
-        yield kept_set(run / kept["folder"], f"External cases of {name}", kept, external=True)
+        yield kept_set(run, run / kept["folder"], f"External cases of {name}", kept, external=True)
 
 
-def measures_kept(kept: Mapping[str, Any] | None) -> Measures:
-    """How the figures of a summary were measured; those of earlier versions by the usual conventions."""
-    return Measures.model_validate((kept or {}).get("measures", {}))
+def measures_kept(run: Path, kept: Mapping[str, Any] | None) -> Measures:
+    """How the figures of a summary were measured; of a run of an earlier version, which does not keep it, as its recipe says."""
+    found = (kept or {}).get("measures")
+    return Measures.model_validate(RunFacts.of(run).section("evaluate") if found is None else found)
 
 
-def kept_set(folder: Path, name: str, kept: Mapping[str, Any], *, external: bool = False) -> CaseSet | None:
+def kept_set(run: Path, folder: Path, name: str, kept: Mapping[str, Any], *, external: bool = False) -> CaseSet | None:
     """An evaluation that lies in a folder of a run: ``metrics.csv``, ``cases.json`` and ``predictions``.
 
     Parameters
@@ -152,7 +153,7 @@ def kept_set(folder: Path, name: str, kept: Mapping[str, Any], *, external: bool
     evaluation = Evaluation.read_csv(table)
     if not evaluation.rows:
         return None
-    evaluation.measures = measures_kept(kept)
+    evaluation.measures = measures_kept(run, kept)
     predictions = {p.name.removesuffix(".nii.gz"): p for p in (folder / "predictions").glob("*.nii.gz")}
     cases = _json(folder / "cases.json") or []
     return CaseSet(

@@ -7,7 +7,6 @@ import logging
 import os
 import shutil
 import socket
-import ssl
 import subprocess
 import sys
 import time
@@ -354,27 +353,23 @@ def test_a_port_that_is_taken_is_told() -> None:
 
 
 def test_the_command_listens_on_loopback_serves_and_stops(tmp_path: Path) -> None:
-    """The whole command without a run: bound to 127.0.0.1, answers over TLS to a token, and ends in order on SIGTERM."""
-    cert, key = certificate(tmp_path)
+    """The whole command without a run: bound to 127.0.0.1, answers, and ends in order on SIGTERM."""
     line = [sys.executable, "-m", "voxloom", "serve", "--http", "0", "--state", str(tmp_path / "state")]
-    line += ["--tls-cert", str(cert), "--tls-key", str(key), "--token-file", str(token_file(tmp_path))]
     process = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path)
     assert process.stdout is not None
     said = process.stdout.readline()
     port = int(said.split("localhost:")[1].split("/")[0])
     for _ in range(100):
         try:
-            context = ssl.create_default_context(cafile=str(cert))
-            answer = httpx.get(f"https://localhost:{port}/api/info", timeout=30, verify=context, headers=bearer("ben"))
+            answer = httpx.get(f"http://127.0.0.1:{port}/api/info", timeout=5)
             break
         except httpx.ConnectError:
             time.sleep(0.05)
-    assert (answer.json()["user"], answer.json()["can"]["train"]) == ("ben", False)
+    assert answer.json()["can"]["annotate"] is True
     assert listening_on(port) == {"0100007F"}
     process.terminate()
     _, err = process.communicate(timeout=30)
     assert "GET /api/info 200" in err
-    assert TOKENS["ben"] not in err
     assert "Traceback" not in err, err
     assert process.returncode in (0, -15, 130), (process.returncode, err)
 

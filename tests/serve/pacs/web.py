@@ -13,12 +13,13 @@ JSON = "application/dicom+json"
 
 @dataclass
 class Answer:
-    """A status, a body and its type; ``cut`` closes the connection before the last half of the body."""
+    """A status, a body and its type; ``cut`` closes the connection before the last half of the body, ``location`` sends elsewhere."""
 
     status: int = 200
     body: bytes = b"[]"
     kind: str = JSON
     cut: bool = False
+    location: str = ""
 
 
 @dataclass
@@ -42,6 +43,8 @@ def _handler(web: Web) -> type[BaseHTTPRequestHandler]:
             answer = web.answers.pop(0) if len(web.answers) > 1 else web.answers[0]
             self.send_response(answer.status)
             self.send_header("Content-Type", answer.kind)
+            if answer.location:
+                self.send_header("Location", answer.location)
             self.send_header("Content-Length", str(len(answer.body)))
             self.end_headers()
             self.wfile.write(answer.body[: len(answer.body) // 2] if answer.cut else answer.body)

@@ -39,6 +39,11 @@ def test_two_annotators_are_blind_and_then_compared(page: Page, site: Site) -> N
     annotate(page, site, "EF", 8)
     first = drawn(page)
     page.goto(f"{site.url}/#/cases")
+    page.evaluate("localStorage.removeItem('voxloom.author')")
+    page.reload()
+    open_case(page, site, "scan_a")
+    assert not drawn(page).any(), "nor does somebody without a name"
+    page.goto(f"{site.url}/#/cases")
     page.evaluate("localStorage.setItem('voxloom.author', 'GH')")
     page.reload()
     open_case(page, site, "scan_a")

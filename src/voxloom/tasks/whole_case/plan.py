@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from voxloom.augment import AugmentSettings
 from voxloom.dataset.inspect import Fingerprint, ras_order
+from voxloom.dataset.sides import left_right_axes, names_a_side
 from voxloom.errors import BadInput
 from voxloom.networks.case_settings import CaseNetworkSettings, case_network_settings
 from voxloom.prepare import PrepareSettings
@@ -40,12 +41,13 @@ Timer = Callable[[CaseNetworkSettings, TrainingSettings, AugmentSettings, Spacin
 
 @dataclass(frozen=True)
 class Asked:
-    """What the data and the task fix: channels, their kinds, answers of the network, covariates, default monitor."""
+    """What the data and the task fix: kinds of the channels, answers of the network, covariates, default monitor, names of targets."""
 
     kinds: tuple[str, ...]
     outputs: int
     covariates: int
     monitor: str
+    targets: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -150,7 +152,12 @@ def draft_of(recipe: Recipe, extents: Extents, asked: Asked, device: str, larges
     network = checked(
         case_network_settings, {**shared, **network_defaults(recipe, patch, dims), **recipe.network}, "network"
     )
-    augment = checked(AugmentSettings.model_validate, {**augment_defaults(dims), **recipe.augment}, "augment")
+    mirror = () if flat or names_a_side(asked.targets) else left_right_axes(prepare.orientation)
+    mirror = mirror if len(mirror) == 1 else ()
+    changes = {**augment_defaults(dims), "mirror": mirror, **recipe.augment}
+    augment = checked(AugmentSettings.model_validate, changes, "augment")
+    if mirror and "mirror" not in recipe.augment:
+        rows += (("mirrored", "left and right", "no target names a side, and twice the cases are seen"),)
     training = training_of(recipe, patch, dims, extents.cases, asked)
     if "precision" not in recipe.training and device == "cpu":
         bf16 = training.model_copy(update={"precision": "bf16"})

@@ -169,7 +169,9 @@ class WholeCaseTask(ABC):
         """A grid on which whole scans fit, and as many steps as the time allows."""
         m, settings = own(material), self.own_settings(recipe)
         objective = self.objective(m.meaning, settings)
-        asked = Asked(tuple(m.dataset.channel_kinds), m.meaning.outputs, len(m.covariates), self.monitor)
+        targets = (*objective.names, *(column for column in m.meaning.columns if column is not None))
+        kinds = tuple(m.dataset.channel_kinds)
+        asked = Asked(kinds, m.meaning.outputs, len(m.covariates), self.monitor, targets)
         timer = step_timer(objective, len(next(iter(m.targets.values()))), device)
         plan = plan_whole_case(recipe, found, asked, device, seconds, timer)
         assert self.section is not None

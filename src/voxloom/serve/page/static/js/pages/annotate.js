@@ -320,7 +320,7 @@ export function annotatePanel(shown, host) {
   }
 
   async function showVersions() {
-    const versions = await api.annotations(item.id);
+    const versions = author.get() ? await api.annotations(item.id) : []; // who has no name yet sees nobody's
     fill(parts.versions, h("h2", {}, "Versions"), versions.length
       ? h("ul", { class: "versions" }, [...versions].reverse().map(versionLine)) : h("p", { class: "quiet" }, "None of yours yet."));
     return versions;
