@@ -130,7 +130,7 @@ def shift_report(
         if features
         else (None, "not asked for")
     )
-    told = {}
+    told: dict[str, str] = {}
     for case in cases:
         try:
             sentence = known.compare(case.read_image())
