@@ -83,7 +83,8 @@ def check_mask(mask: NDArray[Any], ordered: Sequence[Segment], source: SourceSer
     if int(mask.min(initial=0)) < 0:
         raise BadInput("the mask holds negative values", source.where, "Number the labels from 1, with 0 for none")
     top = int(mask.max(initial=0))
-    present = np.flatnonzero(np.bincount(mask.ravel(order="K"))).tolist() if top <= _MOST else [top]
+    inside = mask[mask != 0]  # few voxels of a scan: counting all of them would take longer than writing the object
+    present = np.flatnonzero(np.bincount(inside)).tolist() if top <= _MOST else [top]
     if lost := sorted(set(present) - {0, *values}):
         what = f"the mask holds values without a label ({', '.join(map(str, lost[:5]))})"
         raise BadInput(what, source.where, "Name every value of the mask")
