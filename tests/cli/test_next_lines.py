@@ -30,8 +30,8 @@ PLACEHOLDERS = {
     "RECIPE.yaml",
     "my-recipe.yaml",
 }
-#: Forms that cannot end well here: a download from nowhere, and a demo that trains.
-NOT_RUN = ("get", "demo")
+#: Forms that cannot end well here: a download from nowhere, a demo that trains, and a service, which ends when it is told to.
+NOT_RUN = ("get", "demo", "serve")
 #: Forms whose line in ``LINES`` names right kinds of things that do not go together; here they do.
 RIGHT = {
     "points": "{points} {scans of points/points} --truth {scans of points} -o <a.csv>",
