@@ -40,6 +40,7 @@ RIGHT = {
     "phantom": "knee-mr -n 1 -o <a>",
     "rank": "{run} {unseen} -o <a.csv>",
     "evaluate": "{run} {unseen set} -o <a>",
+    "export-dicom": "{mask.nii.gz} --source {series} --labels {good codes.csv} -o <a>",
     "sweep": "{good sweep.yaml} -o <a> --data {data}",
     "raters": "R1={masks} R2={masks} --labels {dataset.json} -o <a> --workers 1",
     "select": "{archive.parquet} -r {good rules.yaml} -o <a> --workers 1",
@@ -86,6 +87,8 @@ def write_unseen(world: Path) -> None:  # noqa: F811
         next((whole / "imagesTr").glob(f"ball0{n}*")).unlink()
         (whole / "labelsTr" / f"ball0{n}.nii.gz").unlink()
     shutil.copytree(whole / "imagesTr", world / "unseen")
+    codes = "value,label,type,meaning\n3,ball,52988006,Lesion\n207,bright ball,52988006,Lesion\n"
+    (world / "good codes.csv").write_text(codes)
     (world / "good rules.yaml").write_text("channels: {MR: {where: {modality: MR}}}\n")
     over = "over: {training.learning_rate: [0.01]}"
     (world / "good sweep.yaml").write_text(f"data: '{world / 'data'}'\nrecipe: '{world / 'recipe.yaml'}'\n{over}\n")
