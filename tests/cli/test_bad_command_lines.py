@@ -33,6 +33,9 @@ LINES = {
     "sweep": "{sweep.yaml} -o <a> --data {data} --test {data2}",
     "evaluate": "{run} {data} -o <a>",
     "evaluate masks": "--pred {masks} --truth {masks} --labels {dataset.json} --table {table.csv} -o <a> --workers 1",
+    "evaluate maps": "--pred {masks} --truth {masks} --maps {maps} --metrics voxel_brier --labels {dataset.json} -o <a> --workers 1",
+    "shift": "{run} {data} --no-features -o <a> --workers 1",
+    "mixed": "{run} --table {table.csv} -o <a.json>",
     "raters": "{masks} {masks} --model {masks} --labels {dataset.json} --table {table.csv} -o <a> --workers 1",
     "compare": "{run} {run} -o <a>",
     "review": "{run} -o <a>",
@@ -58,7 +61,9 @@ LINES = {
     "ensemble": "{run} {run} -o <a>",
     "serve": "{run} --data {data} --state <a> --http 0 --token-file {tokens} --tls-cert {cert.pem} --tls-key {key.pem}",
     "serve node": "{run} --dicom 0 --node {node.yaml}",
-    "show": "batch {run} -o <a.png>",
+    "serve pacs": "{run} --http 0 --pacs http://127.0.0.1:9/dicom-web --pacs-auth {secret} --ohif {viewer}",
+    "node": "check {node.yaml}",
+    "show": "batch {run} --data {data} -o <a.png>",
     "export": "{run} -o <a>",
     "export-dicom": "{mask.nii.gz} --source {series} --labels {codes.csv} -o <a>",
     "phantom": "abdomen-ct -n 1 --shapes {masks} -o <a>",
@@ -75,6 +80,10 @@ HARMLESS = {
     ("prepare {recipe.yaml}", "cut"): "a recipe of fewer keys",
     ("train {recipe.yaml}", "cut"): "a recipe of fewer keys",
     ("serve node {node.yaml}", "cut"): "settings of fewer keys",
+    ("node {node.yaml}", "cut"): "settings of fewer keys",
+    ("serve pacs {secret}", "cut"): "another password",
+    ("serve pacs {secret}", "text"): "another user and password",
+    ("predict dicom {codes.csv}", "cut"): "a name without a code",
 }
 
 
@@ -112,6 +121,11 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("cert.pem", "key.pem"):
         shutil.copy(Path(__file__).parents[1] / "serve" / f"test-{name}", root / name)
     (root / "node.yaml").write_text("rules: []\n")
+    (root / "secret").write_text("anna:0123456789\n")
+    (root / "viewer").mkdir()
+    (root / "viewer" / "index.html").write_text("<title>OHIF</title>\n")
+    assert run(["predict", str(root / "run"), str(data / "imagesTr"), "--maps", "-o", str(root / "predicted")]) == 0
+    (root / "predicted" / "maps").rename(root / "maps")
     (root / "sets").mkdir()
     (root / "sets" / "hippocampus").symlink_to(data)
     for name in ("points", "points again"):

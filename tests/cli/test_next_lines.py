@@ -30,8 +30,9 @@ PLACEHOLDERS = {
     "RECIPE.yaml",
     "my-recipe.yaml",
 }
-#: Forms that cannot end well here: a download from nowhere, a demo that trains, and a service, which ends when it is told to.
-NOT_RUN = ("get", "demo", "serve")
+#: Forms that cannot end well here: a download from nowhere, a demo that trains, a service, which ends when it is told to, and a
+#: question to a PACS that is not there.
+NOT_RUN = ("get", "demo", "serve", "node")
 #: Forms whose line in ``LINES`` names right kinds of things that do not go together; here they do.
 RIGHT = {
     "points": "{points} {scans of points/points} --truth {scans of points} -o <a.csv>",
@@ -41,6 +42,7 @@ RIGHT = {
     "rank": "{run} {unseen} -o <a.csv>",
     "evaluate": "{run} {unseen set} -o <a>",
     "export-dicom": "{mask.nii.gz} --source {series} --labels {good codes.csv} -o <a>",
+    "shift": "{run} {unseen set} --no-features -o <a> --workers 1",
     "sweep": "{good sweep.yaml} -o <a> --data {data}",
     "raters": "R1={masks} R2={masks} --labels {dataset.json} -o <a> --workers 1",
     "select": "{archive.parquet} -r {good rules.yaml} -o <a> --workers 1",
@@ -121,6 +123,7 @@ def test_the_next_step_can_be_taken(
         "explain",
         "predict crop",
         "sample-size",
+        "mixed",
     ):  # the tiny run has one fold and one patient, and looks at whole scans; what they say is checked below
         assert code in (0, 2)
     else:

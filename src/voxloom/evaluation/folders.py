@@ -202,6 +202,8 @@ def evaluate_folders(
     if measures.needs_maps and maps is None:
         fix = "Give --maps DIR, the folder `maps` that voxloom predict --maps writes"
         raise BadInput("metrics of probabilities need their maps, which label maps do not hold", predictions, fix)
+    if maps is not None and not Path(maps).is_dir():
+        raise BadInput("no such folder", maps, "Name the folder `maps` that voxloom predict --maps wrote")
     found = label_files(Path(predictions))
     true: Mapping[str, Truth] = truths if isinstance(truths, Mapping) else {**label_files(Path(truths))}
     if not set(found) & set(true):
