@@ -251,7 +251,7 @@ def test_a_scheduler_ends_a_command_in_order() -> None:
         "import os, signal, sys, threading, time\n"
         "import voxloom.dataset\n"
         "from voxloom.cli import app\n"
-        "def slow(path):\n"
+        "def slow(path, series=()):\n"
         "    threading.Timer(0.1, lambda: os.kill(os.getpid(), signal.SIGTERM)).start()\n"
         "    time.sleep(60)\n"
         "voxloom.dataset.Dataset = slow\n"
@@ -276,10 +276,10 @@ def test_one_case_without_memory_is_told_by_evaluate_and_the_others_are_scored(
 
     real, labels = folders.read_label, str(data / "labelsTr")
 
-    def short(path: Path) -> Volume:
+    def short(path: Path, like: Volume | None = None) -> Volume:
         if Path(path).name.startswith("ball02"):
             raise MemoryError
-        return real(path)
+        return real(path, like=like)
 
     monkeypatch.setattr(folders, "read_label", short)
     arguments = ["evaluate", "--pred", labels, "--truth", labels, "--labels", "bright=3,dark=207", "--workers", "1"]

@@ -124,6 +124,11 @@ def test_two_runs_are_compared(made: tuple[str, Path], tmp_path: Path, capsys: p
     assert (tmp_path / "out" / "compare.html").is_file()
 
 
+def rounded(values: object) -> object:
+    """JSON-able values with five digits of every number: answers that are read back from a table differ in the sixth."""
+    return json.loads(json.dumps(values), parse_float=lambda text: round(float(text), 5))
+
+
 def test_a_run_is_calibrated_for_another_site(
     made: tuple[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -135,7 +140,9 @@ def test_a_run_is_calibrated_for_another_site(
     before = json.loads((run / "calibration.json").read_text())
     assert voxloom(["calibrate", str(run), "--json"]) == 0
     again = json.loads(capsys.readouterr().out)
-    assert {key: again[key] for key in before if key != "on"} == {k: v for k, v in before.items() if k != "on"}
+    assert rounded({key: again[key] for key in before if key != "on"}) == rounded(
+        {key: value for key, value in before.items() if key != "on"}
+    )
     assert voxloom(["calibrate", str(run), "--data", data, "--promise", "0.8", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["on"] == "cases"

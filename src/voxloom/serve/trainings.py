@@ -101,7 +101,7 @@ class Trainings:
         with self._lock:
             if self._at_work == name and self._process is not None:
                 self._stopping = True
-                self._process.send_signal(signal.SIGINT)
+                self._process.send_signal(signal.SIGTERM)  # SIGINT is ignored by what a script starts with &
                 return True
         return self.board.cancel(name, "Stopped before it began; it can be resumed")
 
@@ -132,7 +132,7 @@ class Trainings:
         with self._lock:
             process, self._stopping, self._closing = self._process, True, True
             if process is not None:
-                process.send_signal(signal.SIGINT)
+                process.send_signal(signal.SIGTERM)
         if process is not None:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(PATIENCE)

@@ -112,7 +112,7 @@ if "--resume" in sys.argv:
 if mode == "bad":
     print("Error: /data/DOE: two few cases. Annotate more", file=sys.stderr)
     sys.exit(2)
-signal.signal(signal.SIGINT, lambda *_: sys.exit(130))
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(130))
 (run / "fold_0" / "log.csv").write_text("step,seconds,epoch,lr,train_loss,val_dice\\n10,3,1,0.1,0.5,0.25\\n")
 time.sleep(600)
 """
