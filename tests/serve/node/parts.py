@@ -100,13 +100,15 @@ class Peer:
         self.offered += 1
         if self.refuse:
             return self.refuse
-        (self.folder / f"{event.request.AffectedSOPInstanceUID}.dcm").write_bytes(event.encoded_dataset())
+        coming = self.folder / f"{event.request.AffectedSOPInstanceUID}.part"
+        coming.write_bytes(event.encoded_dataset())
+        coming.rename(coming.with_suffix(".dcm"))  # whole before it is looked at
         return 0
 
     def results(self) -> dict[str, list[str]]:
         """By the source series: descriptions of the results for it."""
         found: dict[str, list[str]] = {}
-        for path in self.folder.iterdir():
+        for path in self.folder.glob("*.dcm"):
             one = pydicom.dcmread(path, stop_before_pixels=True)
             found.setdefault(one.DerivationDescription, []).append(one.SeriesDescription)
         return found

@@ -125,7 +125,7 @@ def test_results_that_come_back_are_not_predicted_again(place: Place, tmp_path: 
     node = place.node()
     send(node.port, series(tmp_path / "s", "loop"))
     until(lambda: place.states() == ["sent"])
-    back = list(place.peer.folder.iterdir())
+    back = list(place.peer.folder.glob("*.dcm"))
     assert send(node.port, back) == [0]
     until(lambda: place.audit().count('"series matches no rule"') == 1)
     assert place.states() == ["sent"]
