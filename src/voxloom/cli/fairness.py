@@ -3,38 +3,30 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, Optional, cast
+from typing import Annotated, Any, Optional
 
 import typer
 
+from voxloom.cli.options import AttributeTable, CaseMetric, FiguresRun, On, cases_of, names_of
+
 
 def command(
-    run: Annotated[Path, typer.Argument(help="A run, or a folder with a metrics.csv.")],
+    run: FiguresRun,
     by: Annotated[
         Optional[str], typer.Option(help="Attributes, e.g. sex,age,site. [default: all that divide the cases]")
     ] = None,
-    table: Annotated[
-        Optional[Path],
-        typer.Option(help="Table with a column case and the attributes. [default: those the run kept]"),
-    ] = None,
-    metric: Annotated[
-        Optional[str], typer.Option(help="dice, nsd ... of label maps, mae of numbers. [default: the first]")
-    ] = None,
-    on: Annotated[Optional[str], typer.Option(help="test or held-out. [default: test where there is one]")] = None,
+    table: AttributeTable = None,
+    metric: CaseMetric = None,
+    on: On = None,
     out: Annotated[Optional[Path], typer.Option("-o", "--out", help="JSON file.")] = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """A metric of RUN by attribute: mean and interval of every group, and whether the groups differ (Holm-corrected)."""
     from voxloom.cli import output
-    from voxloom.errors import BadInput
     from voxloom.files import write_json
     from voxloom.verbs.fairness import run_fairness
 
-    if on not in (None, "test", "held-out"):
-        raise BadInput(f"--on {on} is not known", None, "Choose test or held-out")
-    cases = cast("Literal['test', 'held-out'] | None", on)
-    names = [name.strip() for name in by.split(",")] if by is not None else []
-    found = run_fairness(run, by=names, table=table, metric=metric, cases=cases)
+    found = run_fairness(run, by=names_of(by), table=table, metric=metric, cases=cases_of(on))
     for label, attributes in found.items():
         output.table(rows(attributes), title=f"{metric or 'Figures'} of {label}")
     output.note(

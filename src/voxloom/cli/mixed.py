@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, Optional, cast
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
+
+from voxloom.cli.options import AttributeTable, CaseMetric, FiguresRun, On, cases_of, names_of
 
 if TYPE_CHECKING:
     from voxloom.evaluation.statistics.mixed import MixedModel
 
 
 def command(
-    run: Annotated[Path, typer.Argument(help="A run, or a folder with a metrics.csv.")],
+    run: FiguresRun,
     site: Annotated[
         Optional[str],
         typer.Option(help="Attribute that names the site or scanner, 5 or more. [default: no such level]"),
@@ -22,28 +24,18 @@ def command(
         Optional[str],
         typer.Option(help="Attributes that may move the score, e.g. age,thickness: numbers, or two words."),
     ] = None,
-    table: Annotated[
-        Optional[Path],
-        typer.Option(help="Table with a column case and the attributes. [default: those the run kept]"),
-    ] = None,
-    metric: Annotated[
-        Optional[str], typer.Option(help="dice, nsd ... of label maps, mae of numbers. [default: the first]")
-    ] = None,
-    on: Annotated[Optional[str], typer.Option(help="test or held-out. [default: test where there is one]")] = None,
+    table: AttributeTable = None,
+    metric: CaseMetric = None,
+    on: On = None,
     out: Annotated[Optional[Path], typer.Option("-o", "--out", help="JSON file.")] = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """A metric of RUN by a mixed model: the mean, how much sites, patients and cases differ, and what moves it."""
     from voxloom.cli import output
-    from voxloom.errors import BadInput
     from voxloom.files import write_json
     from voxloom.verbs.mixed import corrected, run_mixed
 
-    if on not in (None, "test", "held-out"):
-        raise BadInput(f"--on {on} is not known", None, "Choose test or held-out")
-    cases = cast("Literal['test', 'held-out'] | None", on)
-    names = [name.strip() for name in factors.split(",")] if factors is not None else []
-    found = run_mixed(run, site=site, factors=names, table=table, metric=metric, cases=cases)
+    found = run_mixed(run, site=site, factors=names_of(factors), table=table, metric=metric, cases=cases_of(on))
     held = corrected(found)
     output.table(rows(found, held), title=f"Mixed model of {metric or 'the main metric'}")
     output.table(

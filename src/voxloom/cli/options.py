@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated, Literal, Optional, cast
 
 import typer
+
+
+class PlaneName(StrEnum):
+    """Anatomical planes."""
+
+    sagittal = "sagittal"
+    coronal = "coronal"
+    axial = "axial"
+
 
 ResampleTilt = Annotated[
     bool, typer.Option("--resample-tilt", help="Read CT with gantry tilt or uneven slices onto an upright grid.")
@@ -21,3 +31,25 @@ Series = Annotated[
     ),
 ]
 Scans = Annotated[list[Path], typer.Argument(help="Scans: files, DICOM folders, or folders of files.")]
+FiguresRun = Annotated[Path, typer.Argument(help="A run, or a folder with a metrics.csv.")]
+AttributeTable = Annotated[
+    Optional[Path], typer.Option(help="Table with a column case and the attributes. [default: those the run kept]")
+]
+CaseMetric = Annotated[
+    Optional[str], typer.Option(help="dice, nsd ... of label maps, mae of numbers. [default: the first]")
+]
+On = Annotated[Optional[str], typer.Option(help="test or held-out. [default: test where there is one]")]
+
+
+def cases_of(on: str | None) -> Literal["test", "held-out"] | None:
+    """Which cases ``On`` means (BadInput for another word)."""
+    from voxloom.errors import BadInput
+
+    if on not in (None, "test", "held-out"):
+        raise BadInput(f"--on {on} is not known", None, "Choose test or held-out")
+    return cast("Literal['test', 'held-out'] | None", on)
+
+
+def names_of(text: str | None) -> list[str]:
+    """The names of a list with commas; none where it was left out."""
+    return [name.strip() for name in text.split(",")] if text is not None else []

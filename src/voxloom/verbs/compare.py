@@ -26,7 +26,15 @@ from voxloom.evaluation.statistics.interval import NO_INTERVAL
 from voxloom.evaluation.statistics.margins import MarginTest, Question, margin_test
 from voxloom.tasks.abilities import ask_folders
 from voxloom.verbs.caveats import caveats, with_caveats
-from voxloom.verbs.contenders import Cases, Contender, common_cases, measures_of, read_contenders, tables_of
+from voxloom.verbs.contenders import (
+    Cases,
+    Contender,
+    common_cases,
+    known_metric,
+    measures_of,
+    read_contenders,
+    tables_of,
+)
 
 #: p-values at or above this show no difference.
 ALPHA = 0.05
@@ -135,7 +143,7 @@ def compare_runs(
     BadInput : fewer than two, runs of different tasks, no common case or label, or figures that cannot be read.
     """
     kind, contenders, on = _chosen(paths, cases)
-    metric = _checked(metric, kind)
+    metric = known_metric(kind, metric, kind.default)
     reference = contenders[0]
     common, warnings = common_cases(contenders)
     labels, apart = kind.labels({c.name: c.evaluation for c in contenders}, metric)
@@ -190,12 +198,6 @@ def is_share(score: Score) -> bool:
     return score.goal == "max" and not score.unit
 
 
-def _checked(metric: str | None, kind: Kind) -> str:
-    if metric is not None and metric not in kind.metrics:
-        raise BadInput(f"no metric {metric!r}", None, f"Choose one of {', '.join(kind.metrics)}")
-    return metric or kind.default
-
-
 def _chosen(paths: Sequence[str | Path], cases: Cases | None) -> tuple[Kind, list[Contender], Cases]:
     """The figures to compare, and of which cases; the test's where all runs have one and nothing else was asked for."""
     ask_folders("compare", paths)
@@ -219,7 +221,7 @@ def case_values(
 ) -> dict[str, LabelValues]:
     """Label -> values of every common case, as ``compare_runs`` compares them; empty for figures that only many cases have."""
     kind, contenders, _ = _chosen(paths, cases)
-    metric = _checked(metric, kind)
+    metric = known_metric(kind, metric, kind.default)
     common, _ = common_cases(contenders)
     labels, _ = kind.labels({c.name: c.evaluation for c in contenders}, metric)
     patient = contenders[0].patients
@@ -238,7 +240,7 @@ def curves(
 ) -> dict[str, dict[str, Drawn]]:
     """Label -> run -> the curve that stands behind the figure, over the common cases; empty for figures that have none."""
     kind, contenders, _ = _chosen(paths, cases)
-    metric = _checked(metric, kind)
+    metric = known_metric(kind, metric, kind.default)
     common, _ = common_cases(contenders)
     labels, _ = kind.labels({c.name: c.evaluation for c in contenders}, metric)
     every = {n: {c.name: kind.curve(c.evaluation, metric, n, common) for c in contenders} for n in labels}

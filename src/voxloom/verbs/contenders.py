@@ -85,6 +85,14 @@ def comparison_of(paths: Sequence[Path], tables: Sequence[Path]) -> Comparison:
     return chosen
 
 
+def known_metric(kind: Comparison, metric: str | None, usual: str) -> str:
+    """The metric that was asked for, else the usual one (BadInput for one that figures of this kind do not have)."""
+    chosen = metric or usual
+    if chosen not in kind.metrics:
+        raise BadInput(f"no metric {chosen!r}", None, f"Choose one of {', '.join(kind.metrics)}")
+    return chosen
+
+
 def measures_of(path: Path, cases: Cases) -> Measures | None:
     """How the figures of a path were measured; None where nothing says so (earlier versions, other tools)."""
     folder = path.parent if path.is_file() else path

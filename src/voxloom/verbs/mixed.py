@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,8 +10,8 @@ from voxloom.dataset.tables import name_some
 from voxloom.errors import BadInput
 from voxloom.evaluation.statistics import holm
 from voxloom.evaluation.statistics.mixed import MixedModel, mixed_model
-from voxloom.verbs.contenders import Cases, read_contenders, tables_of
-from voxloom.verbs.fairness import attributes_of, table_attributes
+from voxloom.verbs.case_figures import CaseFigures
+from voxloom.verbs.contenders import Cases
 
 
 def run_mixed(
@@ -39,27 +38,15 @@ def run_mixed(
     ------
     BadInput : unknown metric or attribute, a case without one, values that are not finite, or as ``mixed_model``.
     """
-    folder = Path(path)
-    on: Cases = cases or ("test" if tables_of(folder, "test") else "held-out")
-    kind, (found,) = read_contenders([folder], on)
-    metric = metric or kind.case_default
-    if metric not in kind.metrics:
-        raise BadInput(f"no metric {metric!r}", None, f"Choose one of {', '.join(kind.metrics)}")
-    known = attributes_of(folder, on) if table is None else table_attributes(Path(table), list(found.patients))
-    where = table or path
-    patients = {case: str(known.get(case, {}).get("patient") or own) for case, own in found.patients.items()}
-    sites = None if site is None else {c: str(v) for c, v in _column(site, known, list(patients), where).items()}
-    columns = {name: _numbers(name, _column(name, known, list(patients), where), where) for name in factors}
-    labels, _ = kind.labels({found.name: found.evaluation}, metric)
-    models = {}
+    figures = CaseFigures.of(path, table=table, metric=metric, cases=cases)
+    patients = {
+        case: str(figures.known.get(case, {}).get("patient") or own) for case, own in figures.found.patients.items()
+    }
+    sites = None if site is None else {case: str(value) for case, value in _column(site, figures).items()}
+    columns = {name: _numbers(name, _column(name, figures), figures.where) for name in factors}
+    models, labels = {}, figures.labels
     for label in labels:
-        values = kind.values(found.evaluation, metric, label, labels)
-        if not values:
-            raise BadInput(f"{metric} is not a figure of single cases", path, "Choose another metric")
-        lost = [case for case, value in values.items() if not math.isfinite(value)]
-        if lost:
-            fix = "Choose a metric that every case has, such as dice"
-            raise BadInput(f"{metric} of {label} is infinite or undefined for {name_some(lost)}", path, fix)
+        values = figures.values(label, labels)
         models[label] = mixed_model(
             list(values.values()),
             [patients[case] for case in values],
@@ -76,19 +63,16 @@ def corrected(models: Mapping[str, MixedModel]) -> dict[str, list[float]]:
     return {label: [p for (own, _), p in zip(ps, held, strict=True) if own == label] for label in models}
 
 
-def _column(
-    name: str, known: Mapping[str, Mapping[str, Any]], cases: Sequence[str], where: str | Path
-) -> dict[str, Any]:
-    """An attribute of every case."""
-    if not any(name in values for values in known.values()):
-        there = sorted({key for values in known.values() for key in values})
-        raise BadInput(f"no attribute {name}", where, f"There are {', '.join(there) or 'none'}; or give --table")
-    column = {case: known.get(case, {}).get(name) for case in cases}
+def _column(name: str, figures: CaseFigures) -> dict[str, Any]:
+    """An attribute that every case has (BadInput where one has none)."""
+    if not figures.knows(name):
+        fix = f"There are {', '.join(figures.attributes) or 'none'}; or give --table"
+        raise BadInput(f"no attribute {name}", figures.where, fix)
+    column = figures.column(name)
     lost = [case for case, value in column.items() if value in (None, "") or value != value]
     if lost:
-        raise BadInput(
-            f"{name} is not known for {name_some(lost)}", where, "Name another attribute, or complete the table"
-        )
+        fix = "Name another attribute, or complete the table"
+        raise BadInput(f"{name} is not known for {name_some(lost)}", figures.where, fix)
     return column
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from voxloom.errors import BadInput
 from voxloom.evaluation.paired import Comparison
 from voxloom.evaluation.statistics import SampleSize, size_for_difference, size_for_width
-from voxloom.verbs.contenders import Contender, common_cases, read_contenders, tables_of
+from voxloom.verbs.contenders import Contender, common_cases, known_metric, read_contenders, tables_of
 
 
 def sample_sizes(
@@ -40,9 +40,7 @@ def sample_sizes(
     folders = [Path(path) for path in paths]
     tested = all(tables_of(path, "test") for path in folders)
     kind, contenders = read_contenders(folders, "test" if tested else "held-out")
-    metric = metric or kind.case_default
-    if metric not in kind.metrics:
-        raise BadInput(f"no metric {metric!r}", None, f"Choose one of {', '.join(kind.metrics)}")
+    metric = known_metric(kind, metric, kind.case_default)
     labels, _ = kind.labels({c.name: c.evaluation for c in contenders}, metric)
     cases = common_cases(contenders)[0] if wanted == 2 else list(contenders[0].patients)
     found = {}
