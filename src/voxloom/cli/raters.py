@@ -96,7 +96,7 @@ def chosen_method(text: str | None) -> Method | None:
 
 def _labels(text: str | None, people: dict[str, Path]) -> Labels:
     """Labels as asked for, else every value that a rater used."""
-    from voxloom.cli.evaluate import parse_labels
+    from voxloom.cli.evaluate_folders import parse_labels
     from voxloom.evaluation.folders import find_labels, label_files
 
     if text is not None:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
+from voxloom.cli.options import PlaneName
+
 if TYPE_CHECKING:
     from voxloom.run.run import Run
 
@@ -22,14 +24,6 @@ class What(StrEnum):
     gallery = "gallery"
     kernels = "kernels"
     activations = "activations"
-
-
-class PlaneName(StrEnum):
-    """Anatomical planes."""
-
-    sagittal = "sagittal"
-    coronal = "coronal"
-    axial = "axial"
 
 
 class OnName(StrEnum):
