@@ -12,17 +12,15 @@ What is served is only read. All that is written lies in one state folder::
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from voxloom.dataset import Case, Dataset, Labels
 from voxloom.dataset.case import grid_difference
-from voxloom.dataset.sources import FileChannel
 from voxloom.errors import BadInput
 from voxloom.evaluation.case import evaluate_case
 from voxloom.files import read_json, write_json
@@ -32,34 +30,11 @@ from voxloom.points import Point, read_points
 from voxloom.serve.refusals import NotThere
 from voxloom.serve.store.ids import safe_id
 from voxloom.serve.store.images import Images
+from voxloom.serve.store.predicted import Predicted, Prediction, kind_of
 from voxloom.serve.store.sources import declared, served_dataset, with_id
-from voxloom.serve.store.uploads import USUAL, Limits, Sent, discard, unpack
+from voxloom.serve.store.uploads import USUAL, Limits, Sent, copied, discard, unpack, upload_case
 from voxloom.serve.store.versions import Drawings, Kind, Version
 from voxloom.volume import spacing_of
-
-#: Ending of what a run predicts, by kind.
-PREDICTED: Mapping[str, str] = {"label": ".nii.gz", "points": ".mrk.json", "answer": ".answer.json"}
-#: Maps beside a prediction.
-MAPS = ("uncertainty", "activation")
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What is kept of a prediction.
-
-    Parameters
-    ----------
-    kind : "label", "points" or "answer" (a class or numbers).
-    weights : hash of the run's weights.
-    dice : label -> Dice against the truth, and ``mean``; none without truth.
-    quality : "dice" and "bound" that the run itself expects; none of a run that is not calibrated.
-    """
-
-    kind: str
-    weights: str
-    seconds: float | None = None
-    dice: Mapping[str, float] = field(default_factory=dict)
-    quality: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -99,6 +74,7 @@ class Store:
         self.state, self.dataset, self.limits = state, dataset, limits
         self.channels = tuple(dataset.channels if dataset is not None else channels)
         self.images = Images(state / "images")
+        self._predicted = Predicted(state / "predictions")
         self._lock = threading.RLock()
         self._cases: dict[str, Case] = {}
         for case in dataset.cases if dataset is not None else ():
@@ -229,7 +205,7 @@ class Store:
         waiting = Path(tempfile.mkdtemp(prefix=".upload-", dir=self._made("uploads")))
         try:
             found = unpack(
-                _copied(sent, waiting / "sent") if isinstance(sent, Path) else sent, waiting / "in", self.limits
+                copied(sent, waiting / "sent") if isinstance(sent, Path) else sent, waiting / "in", self.limits
             )
             wish = name or found.stem or f"case-{waiting.name[-6:]}"
             return [self._keep(files, wish, found.left_out) for files in found.scans]
@@ -261,31 +237,15 @@ class Store:
 
     def predictions(self, name: str) -> dict[str, Prediction]:
         """What is known of the predictions of a case, by run."""
-        found = {}
-        for folder in sorted(self._made("predictions").iterdir()):
-            about = folder / f"{name}.json"
-            if about.is_file():
-                found[folder.name] = Prediction(**read_json(about))
-        return found
+        return self._predicted.all(name)
 
     def prediction(self, name: str, run: str) -> Path:
         """The file of a prediction (NotThere where there is none)."""
-        found = self.predictions(self.case(name).id).get(run)
-        if found is None:
-            raise NotThere("there is no such prediction", "prediction", "Ask for it: POST /api/predict")
-        return self.state / "predictions" / run / f"{name}{PREDICTED[found.kind]}"
+        return self._predicted.file(self.case(name).id, run)
 
     def prediction_map(self, name: str, run: str, kind: str, answer: str = "") -> Path:
         """A map beside a prediction: "uncertainty" or "activation" (of an answer; the first where none is named)."""
-        folder = self.state / "predictions" / safe_id(run)
-        stem = f"{self.case(name).id}.{kind}"
-        files = sorted(folder.glob(f"{stem}*.nii.gz")) if kind in MAPS else []
-        if answer:
-            files = [path for path in files if path.name == f"{stem}.{safe_id(answer)}.nii.gz"]
-        if not files:
-            fix = "Ask for it: POST /api/predict with uncertainty, or POST /api/explain"
-            raise NotThere("there is no such map", "prediction", fix)
-        return files[0]
+        return self._predicted.map(self.case(name).id, run, kind, answer)
 
     def keep_prediction(
         self,
@@ -306,22 +266,15 @@ class Store:
         file, uncertainty : are moved.
         labels : of the run; None for other tasks.
         """  # fmt: skip
-        kind = next((k for k, ending in PREDICTED.items() if file.name.endswith(ending)), "answer")
-        folder = self._made(f"predictions/{safe_id(run)}")
-        target = folder / f"{self.case(name).id}{PREDICTED[kind]}"
+        kind = kind_of(file)
         dice = self._dice(name, file, labels) if kind == "label" and labels is not None else {}
-        shutil.move(file, target)
-        if uncertainty is not None:
-            shutil.move(uncertainty, folder / f"{name}.uncertainty.nii.gz")
         found = Prediction(kind, weights, seconds, dice, dict(quality or {}))
-        write_json(folder / f"{name}.json", {**vars(found), "dice": dict(dice), "quality": dict(quality or {})})
+        self._predicted.keep(self.case(name).id, run, file, found, uncertainty)
         return found
 
     def keep_maps(self, name: str, run: str, maps: Mapping[str, Path]) -> None:
         """Take maps of class activation into the store, by answer."""
-        folder = self._made(f"predictions/{safe_id(run)}")
-        for answer, path in maps.items():
-            shutil.move(path, folder / f"{self.case(name).id}.activation.{safe_id(answer)}.nii.gz")
+        self._predicted.keep_maps(self.case(name).id, run, maps)
 
     def _dice(self, name: str, file: Path, labels: Labels) -> dict[str, float]:
         """Dice per label against the truth, and their mean; none where the truth is another kind of thing."""
@@ -424,25 +377,3 @@ def _beside(path: Path) -> Path:
 def _kind_of(dataset: Dataset | None) -> str:
     """Modality by the kind of the first channel: "CT", or nothing."""
     return "CT" if dataset is not None and dataset.channel_kinds and dataset.channel_kinds[0] == "CT" else ""
-
-
-def _copied(path: Path, folder: Path) -> list[Sent]:
-    """Files of this machine as if they had been sent."""
-    folder.mkdir(parents=True)
-    files = sorted(p for p in path.iterdir() if p.is_file()) if path.is_dir() else [path]
-    sent = []
-    for number, file in enumerate(files):
-        shutil.copyfile(file, folder / str(number))
-        sent.append(Sent(file.name, folder / str(number)))
-    return sent
-
-
-def upload_case(name: str, files: Sequence[Path], channels: Sequence[str]) -> Case:
-    """A case of files that were sent: one per channel, or one that holds all (BadInput for another number)."""
-    if len(files) == len(channels):
-        return Case(id=name, patient=name, images=dict(zip(channels, map(str, files), strict=True)))
-    if len(files) == 1:
-        parts = {channel: FileChannel(str(files[0]), number) for number, channel in enumerate(channels)}
-        return Case(id=name, patient=name, images=parts)
-    what = f"{len(files)} files were sent for {len(channels)} channel(s)"
-    raise BadInput(what, "file", f"Send one per channel, in the order {', '.join(channels)}")

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from voxloom.dataset import Case
+from voxloom.dataset.sources import FileChannel
 from voxloom.errors import BadInput
 from voxloom.serve.refusals import TooLarge
 
@@ -232,3 +234,25 @@ def _stem(name: str) -> str:
     """The last part of a client's name without its ending, as a wish for an id."""
     last = name.replace("\\", "/").rsplit("/", 1)[-1]
     return last[: len(last) - len(ending_of(last))]
+
+
+def copied(path: Path, folder: Path) -> list[Sent]:
+    """Files of this machine as if they had been sent."""
+    folder.mkdir(parents=True)
+    files = sorted(p for p in path.iterdir() if p.is_file()) if path.is_dir() else [path]
+    sent = []
+    for number, file in enumerate(files):
+        shutil.copyfile(file, folder / str(number))
+        sent.append(Sent(file.name, folder / str(number)))
+    return sent
+
+
+def upload_case(name: str, files: Sequence[Path], channels: Sequence[str]) -> Case:
+    """A case of files that were sent: one per channel, or one that holds all (BadInput for another number)."""
+    if len(files) == len(channels):
+        return Case(id=name, patient=name, images=dict(zip(channels, map(str, files), strict=True)))
+    if len(files) == 1:
+        parts = {channel: FileChannel(str(files[0]), number) for number, channel in enumerate(channels)}
+        return Case(id=name, patient=name, images=parts)
+    what = f"{len(files)} files were sent for {len(channels)} channel(s)"
+    raise BadInput(what, "file", f"Send one per channel, in the order {', '.join(channels)}")
