@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from voxloom.errors import BadInput
 from voxloom.evaluation.scores import CLASS_SCORES, MASK_SCORES, NUMBER_SCORES, POINT_SCORES
 from voxloom.files import read_json
 from voxloom.report.style import color_of
+from voxloom.run.identity import one_of, weights_id
 from voxloom.run.run import Run
 
 #: Scores that a list of runs shows.
@@ -42,7 +42,7 @@ class RunInfo:
     classes : that are told apart, or names of predicted numbers.
     channels, kinds : names and kinds ("CT", "zscore", ...) of the channels of a scan.
     scores : of the held-out cases: name -> figure.
-    weights : SHA-256 over the weights; what an annotation names as its origin.
+    weights : ``run.identity.weights_id``, as results in DICOM name it too; what an annotation names as its origin.
     known : SHA-256 of every file that the run was trained or validated on.
     """
 
@@ -81,7 +81,6 @@ def run_info(name: str, folder: Path) -> RunInfo:
     if (folder / "ensemble.json").is_file():
         return _ensemble_info(name, folder)
     run = Run(folder)
-    weights = [fold / "model.safetensors" for fold in run.folds]
     about = run.data.get("dataset", {})
     given = about.get("labels") or {}
     labels = Labels.from_nnunet(given, about.get("regions_order")) if given else None
@@ -97,7 +96,7 @@ def run_info(name: str, folder: Path) -> RunInfo:
         channels=channels,
         kinds=tuple(map(str, about.get("channel_kinds", ()))) or channels,
         scores=dict(_scores(run.summary.get("validation") or {})),
-        weights=_digest(weights),
+        weights=weights_id(run),
         known=frozenset(digest for case in run.data.get("cases", ()) for digest in case["files"].values()),
     )
 
@@ -119,7 +118,7 @@ def _ensemble_info(name: str, folder: Path) -> RunInfo:
     except (KeyError, TypeError, IndexError) as error:
         raise BadInput("is no description of an ensemble", folder / "ensemble.json", "Build it anew") from error
     others = [run_info(name, member) for member in members[1:]]
-    weights = hashlib.sha256("".join(info.weights for info in (first, *others)).encode()).hexdigest()
+    weights = one_of([info.weights for info in (first, *others)])
     figures = (about.get("validation") or {}).get("ensemble") or {}
     known = frozenset().union(*(info.known for info in (first, *others)))
     return RunInfo(
@@ -150,13 +149,3 @@ def _number(found: Any) -> float | None:
         if key in found:
             return _number(found[key])
     return _number(next(iter(found.values()))) if len(found) == 1 else None
-
-
-def _digest(files: list[Path]) -> str:
-    """SHA-256 over the content of files in their order."""
-    digest = hashlib.sha256()
-    for path in files:
-        with path.open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-    return digest.hexdigest()
