@@ -149,10 +149,9 @@ def test_the_report_can_be_written_again(made: tuple[str, dict[str, str]], tmp_p
     assert page.read_text().startswith("<!")
 
 
+@pytest.mark.parametrize("made", ["segmentation"], indirect=True)
 def test_a_recipe_measures_probabilities_of_held_out_cases(made: tuple[str, dict[str, str]], tmp_path: Path) -> None:
     """A training on label maps asks for them; the report says by which rules, and a test set is measured by the same."""
-    if made[0] != "segmentation":
-        pytest.skip("label maps only")
     run = Path(places_of(made)["RUN"])
     assert {"candidates.csv", "reliability.csv"} <= {path.name for path in (run / "fold_0").iterdir()}
     page = (run / "report.html").read_text()

@@ -39,10 +39,9 @@ from voxloom.run.identity import files_id, weights_id
 from voxloom.run.run import Run
 from voxloom.run.scans import Scan, read_scan
 from voxloom.tasks.abilities import need
+from voxloom.verbs.options import FORMATS
 from voxloom.volume import Volume
 
-#: Formats of DICOM results, as ``--format`` names them.
-FORMATS = ("seg", "seg-labelmap", "seg-fractional", "rtstruct", "sr", "sc")
 _KINDS: dict[str, Literal["BINARY", "LABELMAP"]] = {"seg": "BINARY", "seg-labelmap": "LABELMAP"}
 #: A user's table of codes in the folder of a run.
 CODES = "codes.csv"

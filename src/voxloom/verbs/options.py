@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, get_args
 
 from voxloom.tasks.wish import Wish
 from voxloom.trust.sampling import Sampling
+
+#: Formats of DICOM results, as ``--format`` and the rules of a node name them.
+Format = Literal["seg", "seg-labelmap", "seg-fractional", "rtstruct", "sr", "sc"]
+FORMATS: tuple[str, ...] = get_args(Format)
 
 
 @dataclass(frozen=True)
@@ -24,7 +29,7 @@ class PredictOptions:
     resample_tilt : read a CT with gantry tilt or uneven slices onto an upright grid instead of refusing it.
     maps : write the networks' probability maps too, into ``maps``.
     cutouts : side in mm of a small volume that is cut out around every predicted point, into ``cutouts``; None cuts none.
-    formats : DICOM results that are written beside the predictions, of ``voxloom.verbs.dicom_results.FORMATS``; the scans must
+    formats : DICOM results that are written beside the predictions, of ``FORMATS``; the scans must
         be series.
     labels : table of codes (and colors) of labels for them, CSV.
     device : "auto", "cpu" or "cuda".

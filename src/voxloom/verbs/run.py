@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -84,12 +85,12 @@ class Run(kept.Run):
         opened: Any = task.open(self, Wish(device, tta, seed, abstain))
         return [opened.predict(scan) for scan in source] if isinstance(source, list) else opened.predict(source)
 
-    @property
+    @cached_property
     def networks(self) -> tuple[nn.Module, ...]:
-        """The trained torch modules, one per fold, ready to answer (evaluation mode, on the CPU)."""
+        """The trained torch modules, one per fold, ready to answer (evaluation mode, on the CPU); read once."""
         return task_of(self).load(self.folds, device="cpu").modules
 
-    @property
+    @cached_property
     def network(self) -> nn.Module:
         """The trained torch module of the first fold; see ``networks``."""
         return task_of(self).load(self.folds[:1], device="cpu").modules[0]

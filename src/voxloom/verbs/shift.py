@@ -5,7 +5,7 @@ Knows the run's fingerprint and its networks' features. The comparison is in ``v
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -130,13 +130,6 @@ def shift_report(
         if features
         else (None, "not asked for")
     )
-    told: dict[str, str] = {}
-    for case in cases:
-        try:
-            sentence = known.compare(case.read_image())
-        except VoxloomError as error:
-            sentence = str(error)
-        told |= {case.id: sentence} if sentence else {}
     counts = len(found.readable), len({theirs[case.id] for case in found.readable})
     return ShiftReport(
         whole.name,
@@ -145,8 +138,20 @@ def shift_report(
         tuple(compare_sides(ours, other)),
         embedding,
         why,
-        told,
+        remarks_of(known, cases),
     )
+
+
+def remarks_of(known: TrainedOn, cases: Iterable[Case]) -> dict[str, str]:
+    """Case -> what the check at ``predict`` says of it, or why it cannot be read; nothing of the others."""
+    told: dict[str, str] = {}
+    for case in cases:
+        try:
+            sentence = known.compare(case.read_image())
+        except VoxloomError as error:
+            sentence = str(error)
+        told |= {case.id: sentence} if sentence else {}
+    return told
 
 
 def _renamed(case: CaseFacts, channel: str) -> CaseFacts:

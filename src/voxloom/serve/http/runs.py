@@ -15,10 +15,9 @@ from voxloom.serve.http.models import ChangedAnswer, InfoAnswer, LabelAnswer, Lo
 from voxloom.serve.http.people import SESSION
 from voxloom.serve.refusals import NotThere
 from voxloom.serve.run_info import labels_told
+from voxloom.verbs.options import FORMATS
 
 router = APIRouter(prefix="/api", responses=REFUSALS)
-#: DICOM results that a prediction of a series can be asked for.
-FORMATS = ("seg", "seg-labelmap", "seg-fractional", "rtstruct", "sr", "sc")
 #: A report runs its own scripts and can reach nothing: no cookie, no address of the service.
 REPORT_POLICY = (
     "sandbox allow-scripts; default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"

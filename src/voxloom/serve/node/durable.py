@@ -40,7 +40,7 @@ def write_json(path: Path, value: Any) -> None:
     """Write a value as JSON in the place of ``path``; on return it is on the disk."""
     part = write_part(path.parent, [json.dumps(value, ensure_ascii=False).encode()])
     part.replace(path)
-    flush_folder(path.parent)
+    flush(path.parent)
 
 
 def make_folder(folder: Path) -> None:
@@ -48,20 +48,11 @@ def make_folder(folder: Path) -> None:
     missing = [one for one in (folder, *folder.parents) if not one.is_dir()]
     for one in reversed(missing):
         one.mkdir(mode=0o700, exist_ok=True)
-        flush_folder(one.parent)
+        flush(one.parent)
 
 
-def flush_folder(folder: Path) -> None:
-    """Bring the names in a folder to the disk."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def flush_file(path: Path) -> None:
-    """Bring a file's bytes to the disk."""
+def flush(path: Path) -> None:
+    """Bring a file's bytes, or the names in a folder, to the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

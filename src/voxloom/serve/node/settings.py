@@ -8,7 +8,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, get_args
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ByteSize, ConfigDict, Field, ValidationError
 
@@ -16,11 +16,10 @@ from voxloom.archive.rules import Where
 from voxloom.errors import BadInput
 from voxloom.recipe.duration import seconds_of
 from voxloom.recipe.keys import as_bad_input, check_keys, nearest
+from voxloom.verbs.options import Format
 from voxloom.yamltext import read_text, read_yaml
 
 _STRICT = ConfigDict(extra="forbid", frozen=True)
-#: What a result may be written as; the words of ``voxloom predict --format``.
-Format = Literal["seg", "seg-labelmap", "seg-fractional", "rtstruct", "sr", "sc"]
 
 
 def _seconds(value: Any) -> Any:

@@ -20,7 +20,7 @@ from filelock import FileLock, Timeout
 
 from voxloom.errors import BadInput
 from voxloom.files import read_json
-from voxloom.serve.node.durable import PART, flush_file, flush_folder, make_folder, write_json, write_part
+from voxloom.serve.node.durable import PART, flush, make_folder, write_json, write_part
 from voxloom.serve.node.instance import Instance, key_of, private_values, same_content
 from voxloom.serve.node.state import SeriesState, Task
 
@@ -185,7 +185,7 @@ class Store:
             target = series.folder / "apart" / f"{key}-{instance.digest[:16]}.dcm"
         if kept != "known":
             part.replace(target)
-        flush_folder(target.parent)
+        flush(target.parent)
         if kept == "new":
             series.instances.add(key)
             series.last = at
@@ -211,18 +211,18 @@ class Store:
                 self._known.pop(series.key, None)
             aside = self.folder / "incoming" / f"{uuid4().hex}{PART}"
             series.folder.rename(aside)
-            flush_folder(series.folder.parent)
+            flush(series.folder.parent)
         shutil.rmtree(aside, ignore_errors=True)
 
 
 def place_result(made: Path, folder: Path) -> None:
     """Give a folder of results its name; on return all of it is on the disk."""
     for path in made.iterdir():
-        flush_file(path)
-    flush_folder(made)
+        flush(path)
+    flush(made)
     shutil.rmtree(folder, ignore_errors=True)
     made.rename(folder)
-    flush_folder(folder.parent)
+    flush(folder.parent)
 
 
 def states_in(folder: Path) -> Iterator[Series]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from voxloom.evaluation.measures import Measures
+from voxloom.formats.dicom.results.objects import LABEL_MAPS
 
 #: Verb of ``voxloom.tasks.abilities`` -> what such a run cannot do, and what to do instead.
 CANNOT = {
@@ -10,7 +11,7 @@ CANNOT = {
     "predict --uncertainty": "write maps of uncertainty; its points carry a confidence each",
     "evaluate --metrics": "be measured by metrics of label maps; its summary has every figure there is",
     **dict.fromkeys(
-        (f"predict --format {name}" for name in ("seg", "seg-labelmap", "seg-fractional", "rtstruct")),
+        (f"predict --format {name}" for name in LABEL_MAPS),
         "outline anything; its points go into a report: --format sr",
     ),
     **dict.fromkeys(

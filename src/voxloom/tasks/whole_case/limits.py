@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from voxloom.evaluation.measures import Measures
+from voxloom.formats.dicom.results.objects import LABEL_MAPS
 
 #: Verb of ``voxloom.tasks.abilities`` -> what such a run cannot do, and what to do instead.
 CANNOT = {
@@ -11,7 +12,7 @@ CANNOT = {
     "predict --cutouts": "cut volumes out around points",
     "evaluate --metrics": "be measured by other metrics of label maps; its summary has every figure there is",
     **dict.fromkeys(
-        (f"predict --format {name}" for name in ("seg", "seg-labelmap", "seg-fractional", "rtstruct")),
+        (f"predict --format {name}" for name in LABEL_MAPS),
         "outline anything; its answers go into a report: --format sr",
     ),
     "show slices": "be drawn slice by slice by Dice; draw whole cases: show results",

@@ -39,9 +39,9 @@ def _class_of(path: Path) -> str:
     return str(header.get("SOPClassUID") or "")
 
 
-#: What a result's name ends with before ``.dcm``, the first goes before the later ones where several are of one case.
+#: What the name of a label map ends with before ``.dcm``; the first goes before the later ones where several are of one case.
+LABEL_MAPS = ("seg", "seg-labelmap", "rtstruct", "seg-fractional")
 _KIND_IN_NAME = re.compile(r"\.(seg-labelmap|seg-fractional|seg|rtstruct)$", re.IGNORECASE)
-_ORDER = ("seg", "seg-labelmap", "rtstruct", "seg-fractional")
 
 
 def objects_in(folder: Path, taken: Collection[str] = ()) -> dict[str, Path]:
@@ -58,7 +58,7 @@ def objects_in(folder: Path, taken: Collection[str] = ()) -> dict[str, Path]:
         case = case_of(path.name)
         if case in taken or find_object(path) is None:
             continue
-        rank = _ORDER.index(match[1].lower()) if match else len(_ORDER)
+        rank = LABEL_MAPS.index(match[1].lower()) if match else len(LABEL_MAPS)
         if case not in found or rank < found[case][0]:
             found[case] = (rank, path)
     return {case: path for case, (_, path) in found.items()}
