@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.spatial.distance import cdist
 
 from voxloom.errors import BadInput
 from voxloom.evaluation.statistics import holm, mann_whitney, same_shares
@@ -184,7 +185,7 @@ def embedding_shift(
     spread = known.std(axis=0)
     varied = spread > 1e-9 * np.abs(known).max(axis=0, initial=1e-30)
     scaled = [(rows[:, varied] - known[:, varied].mean(axis=0)) / spread[varied] for rows in (known, kept_out, new)]
-    own, far = (_apart(rows, scaled[0]).min(axis=1) for rows in scaled[1:])
+    own, far = (cdist(rows, scaled[0]).min(axis=1) for rows in scaled[1:])
     unit = float(np.median(own)) or 1.0
     who = [test_patients[case] for case in test]
     tested = mann_whitney(far, own, first_groups=who, second_groups=list(held_out_patients))
@@ -197,10 +198,3 @@ def embedding_shift(
         len(known),
         len(own),
     )
-
-
-def _apart(a: Numbers, b: Numbers) -> Numbers:
-    """Distances (n, m) of rows."""
-    squares = (a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1)[None, :] - 2 * a @ b.T
-    found: Numbers = np.sqrt(np.maximum(squares, 0))
-    return found

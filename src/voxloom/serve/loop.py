@@ -16,10 +16,9 @@ from typing import Any
 
 from voxloom.dataset import Case, Labels
 from voxloom.errors import BadInput
-from voxloom.evaluation.case import evaluate_case
 from voxloom.files import write_text
-from voxloom.formats import read_label
 from voxloom.points import write_points
+from voxloom.serve.dice import dice_of
 from voxloom.serve.run_info import RunInfo
 from voxloom.serve.store import Store, Version
 from voxloom.serve.store.versions import Kind
@@ -34,6 +33,15 @@ class Next:
 
     case: str | None
     reason: str
+
+
+def drawing_labels(store: Store, runs: Mapping[str, RunInfo], run: str | None = None) -> Labels | None:
+    """What values of drawings mean: the data set's labels, else those of the named run, else of the first run that has any."""
+    if store.labels is not None:
+        return store.labels
+    if (found := runs.get(run or "")) is not None:
+        return found.declared
+    return next((info.declared for info in runs.values() if info.declared is not None), None)
 
 
 def next_case(store: Store, run: str | None, strategy: str, author: str | None) -> Next:
@@ -148,7 +156,8 @@ def progress_of(store: Store, runs: Iterable[RunInfo], trained: Mapping[str, int
     """
     infos = {info.name: info for info in runs}
     names = [name for name in store.ids() if not truth_known(store, name)]
-    versions = sorted(((v, name) for name in store.ids() for v in store.versions(name)), key=lambda pair: pair[0].time)
+    drawn = {name: store.versions(name) for name in store.ids()}
+    versions = sorted(((v, name) for name, own in drawn.items() for v in own), key=lambda pair: pair[0].time)
     curve = [
         {"run": name, "cases": cases, "dice": infos[name].scores.get("dice")}
         for name, cases in trained.items()
@@ -166,7 +175,7 @@ def progress_of(store: Store, runs: Iterable[RunInfo], trained: Mapping[str, int
     ]
     kinds = {kind: [row["seconds"] for row in seconds if row["from"] == kind] for kind in ("prediction", "nothing")}
     return {
-        "annotated": sum(bool(store.versions(name)) for name in names),
+        "annotated": sum(bool(drawn[name]) for name in names),
         "total": len(names),
         "curve": curve,
         "corrections": [found for v, name in versions if (found := correction(store, infos, name, v)) is not None],
@@ -185,16 +194,10 @@ def correction(store: Store, infos: Mapping[str, RunInfo], name: str, version: V
     if labels is None:
         return None
     try:
-        dice = mean_dice(store.prediction(name, run), store.drawings(name).file(version), labels)
+        dice = dice_of(store.prediction(name, run), store.drawings(name).file(version), labels)["mean"]
     except BadInput:
         return None
     return {"case": name, "version": version.version, "run": run, "time": version.time, "dice": dice}
-
-
-def mean_dice(first: Path, second: Path, labels: Labels) -> float:
-    """Mean Dice over labels of two label maps on one grid."""
-    found = evaluate_case(read_label(first), read_label(second), labels)
-    return sum(metrics.dice for metrics in found.values()) / len(found)
 
 
 def kind_of_runs(infos: Sequence[RunInfo]) -> Kind:

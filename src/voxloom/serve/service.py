@@ -16,7 +16,7 @@ from voxloom.errors import BadInput
 from voxloom.recipe.duration import seconds_of
 from voxloom.serve.engine import Engine
 from voxloom.serve.jobs import Job
-from voxloom.serve.loop import kind_of_runs, unlabelled, write_training_table
+from voxloom.serve.loop import drawing_labels, kind_of_runs, unlabelled, write_training_table
 from voxloom.serve.orders import ExplainOrder, Order, RankOrder
 from voxloom.serve.refusals import NotThere
 from voxloom.serve.run_info import RunInfo
@@ -64,8 +64,7 @@ class Service:
 
     def labels(self) -> Labels | None:
         """Labels that drawings are measured by: the data set's, else those of the first run that has some."""
-        runs = (info.declared for info in self.engine.runs.values())
-        return self.store.labels or next((labels for labels in runs if labels is not None), None)
+        return drawing_labels(self.store, self.engine.runs)
 
     def landmarks(self) -> tuple[str, ...]:
         """Landmarks that are marked, as ``L1 left``: those of the data set's points, else of the first run that has some."""

@@ -22,11 +22,11 @@ from typing import Any
 from voxloom.dataset import Case, Dataset, Labels
 from voxloom.dataset.case import grid_difference
 from voxloom.errors import BadInput
-from voxloom.evaluation.case import evaluate_case
 from voxloom.files import read_json, write_json
 from voxloom.formats import read_label
 from voxloom.formats.header import Header
 from voxloom.points import Point, read_points
+from voxloom.serve.dice import dice_of
 from voxloom.serve.refusals import NotThere
 from voxloom.serve.store.ids import safe_id
 from voxloom.serve.store.images import Images
@@ -281,11 +281,9 @@ class Store:
         if self.case(name).label is None:
             return {}
         try:
-            found = evaluate_case(read_label(file), read_label(self.truth(name)), labels)
+            return dice_of(file, self.truth(name), labels)
         except BadInput:
             return {}
-        each = {label: float(metrics.dice) for label, metrics in found.items()}
-        return {**each, "mean": sum(each.values()) / len(each)}
 
     # Drawings
 

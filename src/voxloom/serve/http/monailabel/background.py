@@ -8,11 +8,11 @@ from datetime import datetime
 from typing import Any, Literal
 
 from voxloom.errors import VoxloomError
+from voxloom.serve.dice import dice_of
 from voxloom.serve.http.monailabel.desk import Desk
 from voxloom.serve.http.monailabel.kept import FINAL, ORIGINAL
 from voxloom.serve.http.people import Person
 from voxloom.serve.jobs import Job
-from voxloom.serve.loop import mean_dice
 from voxloom.serve.refusals import Conflict
 from voxloom.serve.scrub import told_of_job
 
@@ -94,7 +94,7 @@ def score(desk: Desk, person: Person) -> Job:
     def each(job: Job, case: str) -> None:
         found = desk.labels.of(case, person)
         if labels is not None and FINAL in found and ORIGINAL in found:
-            scores[case] = mean_dice(found[ORIGINAL].file, found[FINAL].file, labels)
+            scores[case] = dice_of(found[ORIGINAL].file, found[FINAL].file, labels)["mean"]
 
     return in_background(desk, "scoring", {"method": "dice"}, desk.service.store.ids(), each, lambda: {"dice": scores})
 

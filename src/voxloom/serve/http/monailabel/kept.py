@@ -24,12 +24,14 @@ from voxloom.serve.exports import seg_bytes
 from voxloom.serve.http.monailabel.drawn import values_of
 from voxloom.serve.http.monailabel.masks import MaskWish, indices_of, renumbered, write_mask
 from voxloom.serve.http.people import Person
+from voxloom.serve.loop import FINAL, drawing_labels
 from voxloom.serve.refusals import NotThere
 from voxloom.serve.run_info import RunInfo, RunLabel, labels_told
 from voxloom.serve.store import Store, Version
 from voxloom.volume import Volume, orientation_of
 
-ORIGINAL, FINAL = "original", "final"
+#: Tag of a prediction; ``FINAL`` is that of a drawing that its author stands for.
+ORIGINAL = "original"
 
 
 @dataclass(frozen=True)
@@ -84,11 +86,7 @@ class KeptLabels:
 
     def declared(self, run: str | None = None) -> Labels | None:
         """Labels of drawings: the data set's, else those of the run, or of the first run that has any."""
-        if self.store.labels is not None:
-            return self.store.labels
-        if (found := self.runs.get(run or "")) is not None:
-            return found.declared
-        return next((info.declared for info in self.runs.values() if info.declared is not None), None)
+        return drawing_labels(self.store, self.runs, run)
 
     def meaning(self, run: str | None = None) -> tuple[RunLabel, ...]:
         """What values of drawings mean."""
