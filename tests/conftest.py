@@ -39,6 +39,11 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         terminalreporter.write_line(f"order of the tests: --randomly-seed={seed}")
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Name a case by its argument where the value is bytes: archives hold the time, and workers must agree on the names."""
+    return argname if isinstance(val, bytes) else None
+
+
 def seed_everything() -> None:
     """Seed what draws from global generators; torch and NumPy only where something has imported them."""
     random.seed(SEED)
