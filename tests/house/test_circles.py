@@ -106,6 +106,7 @@ FLOORS = [
         "yamltext",
         "complaints",
         "connected",
+        "boxes",
     ],
 ]
 FLOOR = {f"voxloom.{room}": number for number, rooms in enumerate(FLOORS) for room in rooms}

@@ -203,3 +203,11 @@ def until(true: object, seconds: float = 60) -> None:
     while not true():
         assert time.monotonic() < end, "it took too long"
         time.sleep(0.01)
+
+
+def test_a_closed_engine_takes_nothing_more(small: Small, tmp_path: Path) -> None:
+    closed = Engine({"balls": small.run})
+    closed.close()
+    with pytest.raises(BadInput, match="the service is stopping"):
+        closed.submit(order(small, tmp_path / "out"))
+    assert closed.jobs() == []

@@ -17,10 +17,16 @@ ASKED = Asked(("zscore",), 2, 0, "val_loss")
 
 
 def planned(
-    cases: int, seconds: float | None, recipe: dict[str, Any] | None = None, asked: Asked = ASKED
+    cases: int,
+    seconds: float | None,
+    recipe: dict[str, Any] | None = None,
+    asked: Asked = ASKED,
+    values: tuple[float, ...] = (),
 ) -> WholeCasePlan:
     """A plan for cases of 64 x 64 x 64 voxels of 1 mm, where a million voxels take a sixth of a second."""
-    facts = [SimpleNamespace(problem="", orientation="RAS", shape=(64, 64, 64), spacing=(1.0, 1.0, 1.0))] * cases
+    channels = {"CT": SimpleNamespace(few_values=values)}
+    one = SimpleNamespace(problem="", orientation="RAS", shape=(64, 64, 64), spacing=(1.0, 1.0, 1.0), channels=channels)
+    facts = [one] * cases
     found = cast(Fingerprint, SimpleNamespace(cases=facts))
 
     def time_step(network: Any, training: Any, augment: Any, spacing: Any) -> float:
@@ -81,3 +87,22 @@ def test_cases_are_mirrored_unless_a_target_names_a_side(
     plan = planned(100, None, recipe, replace(ASKED, targets=targets))
     assert list(plan.recipe.augment["mirror"]) == axes
     assert bool([row for row in plan.rows if row[0] == "mirrored"]) == (bool(axes) and "augment.mirror" not in recipe)
+
+
+@pytest.mark.parametrize(
+    ("values", "recipe", "chances"),
+    [
+        ((), {}, (0.5, 0.8)),
+        ((0.0, 255.0), {}, (0.0, 0.0)),
+        ((0.0, 255.0), {"augment.noise_chance": 0.3}, (0.3, 0.0)),
+    ],
+)
+def test_intensities_of_masks_are_not_changed(
+    values: tuple[float, ...], recipe: dict[str, Any], chances: tuple[float, float]
+) -> None:
+    plan = planned(100, None, recipe, values=values)
+    augment = plan.recipe.augment
+    assert (augment["noise_chance"], augment["intensity_chance"]) == chances
+    assert [row[2] for row in plan.rows if row[0] == "intensities"] == (
+        ["the images are masks: their shape is all that can be learned"] if values else []
+    )

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from voxloom.boxes import bounding_box
 from voxloom.dataset.labels import Labels
 from voxloom.errors import BadInput
 from voxloom.evaluation.candidates import CaseCandidates, SparseMap, case_candidates
@@ -24,7 +25,6 @@ from voxloom.evaluation.detection import DetectionRow, DetectionTable
 from voxloom.evaluation.lesions import MatchRule
 from voxloom.evaluation.measures import FROC, Measures
 from voxloom.evaluation.summary import summarize
-from voxloom.evaluation.surface import bounding_box
 from voxloom.evaluation.voxel_probabilities import BINS, NO_VOXELS, Bins, Calibration
 from voxloom.files import write_text
 from voxloom.volume import Volume

@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from voxloom.boxes import bounding_box
 from voxloom.connected import connected
 from voxloom.dataset.labels import Labels
-from voxloom.evaluation.surface import Mask, Spacing, bounding_box, surface
+from voxloom.evaluation.surface import Mask, Spacing, surface
 from voxloom.volume import Volume
 
 #: Answers: a structure of fewer voxels in its median case is small, of fewer voxels across thin.

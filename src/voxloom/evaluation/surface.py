@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from voxloom.boxes import Box, bounding_box
+
 Mask = NDArray[np.bool_]
 Spacing = tuple[float, float, float]
 
@@ -42,21 +44,6 @@ class SurfaceDistances:
         """Average symmetric surface distance: the mean over the voxels of both surfaces."""
         total = self.forward.sum(dtype=np.float64) + self.backward.sum(dtype=np.float64)
         return float(total / (len(self.forward) + len(self.backward)))
-
-
-Box = tuple[slice, slice, slice]
-
-
-def bounding_box(values: NDArray[Any]) -> Box | None:
-    """Slices that hold all true voxels, or those that are not 0, of (I, J, K); None where there are none."""
-    flat = np.asarray(values.any(axis=2))  # one pass over the volume; the rest is cheap
-    rows, columns = np.flatnonzero(flat.any(axis=1)), np.flatnonzero(flat.any(axis=0))
-    if not len(rows):
-        return None
-    part = values[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    depth = np.flatnonzero(part.any(axis=(0, 1)))
-    ends = [(int(n[0]), int(n[-1]) + 1) for n in (rows, columns, depth)]
-    return (slice(*ends[0]), slice(*ends[1]), slice(*ends[2]))
 
 
 def common_box(a: NDArray[Any], b: NDArray[Any]) -> Box | None:

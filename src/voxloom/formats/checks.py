@@ -134,12 +134,18 @@ def rescale(data: NDArray[Any], slope: float, intercept: float) -> NDArray[Any]:
 
 
 def _rescale_integers(data: NDArray[Any], slope: int, intercept: int, kind: np.dtype[Any]) -> NDArray[Any]:
-    narrow = np.promote_types(np.promote_types(data.dtype, kind), np.int32)
-    scaled = data.astype(narrow if abs(slope) == 1 else np.int64)
+    """Reckoned modulo 2**bits of ``kind``, which holds the result: exact, and nothing wider is in memory."""
+    bits = 8 * kind.itemsize
+    scaled = data.astype(kind)
     if slope != 1:
-        scaled *= slope
-    scaled += intercept
-    return scaled.astype(kind)
+        scaled *= _wrapped(slope, bits, kind)
+    scaled += _wrapped(intercept, bits, kind)
+    return scaled
+
+
+def _wrapped(number: int, bits: int, kind: np.dtype[Any]) -> Any:
+    """The number of ``kind`` that equals ``number`` modulo 2**bits."""
+    return np.array(number % (1 << bits), np.uint64).astype(kind)
 
 
 def format_shape(shape: Sequence[int]) -> str:

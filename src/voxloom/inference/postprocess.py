@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from voxloom.boxes import bounding_box
 from voxloom.connected import connected
 from voxloom.dataset.labels import Labels
 from voxloom.errors import BadInput
@@ -41,7 +42,7 @@ def keep_largest(outer: NDArray[Any], labels: Labels, names: Iterable[str]) -> N
             raise BadInput(f"no label is called {name!r}; there are {', '.join(labels.names)}")
         number = labels.names.index(name)
         mask = np.isin(out, labels.foreground[number].values)
-        box = _bounding_box(mask)
+        box = bounding_box(mask)
         if box is not None:
             out[box][_scraps(mask[box])] = _enclosing_value(labels, number)
     return out
@@ -85,16 +86,6 @@ def _scraps(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     sizes[0] = 0
     scraps: NDArray[np.bool_] = mask & (numbered != sizes.argmax())
     return scraps
-
-
-def _bounding_box(mask: NDArray[np.bool_]) -> tuple[slice, ...] | None:
-    sides = []
-    for axis in range(mask.ndim):
-        hits = np.flatnonzero(mask.any(axis=tuple(a for a in range(mask.ndim) if a != axis)))
-        if not len(hits):
-            return None
-        sides.append(slice(int(hits[0]), int(hits[-1]) + 1))
-    return tuple(sides)
 
 
 def _enclosing_value(labels: Labels, number: int) -> int:

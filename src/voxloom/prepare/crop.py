@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from voxloom.boxes import bounding_box
+
 Box = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
 
 _COARSE_VOXELS = 64
@@ -25,7 +27,7 @@ def whole_box(shape: tuple[int, ...]) -> Box:
 
 def nonzero_box(data: NDArray[Any]) -> Box:
     """Smallest box of (C, I, J, K) that holds every voxel that differs from 0 in some channel; all of it when none does."""
-    return _bounding_box((data != 0).any(axis=0)) or whole_box(data.shape[1:])
+    return _ends_of((data != 0).any(axis=0)) or whole_box(data.shape[1:])
 
 
 def body_box(data: NDArray[Any], spacing: tuple[float, float, float]) -> Box:
@@ -37,7 +39,7 @@ def body_box(data: NDArray[Any], spacing: tuple[float, float, float]) -> Box:
     """
     shape = data.shape[1:]
     step = [int(np.ceil(size / _COARSE_VOXELS)) for size in shape]
-    boxes = [box for channel in data if (box := _bounding_box(_largest_bright(_coarse(channel, step))))]
+    boxes = [box for channel in data if (box := _ends_of(_largest_bright(_coarse(channel, step))))]
     if not boxes:
         return whole_box(shape)
     sides = []
@@ -87,11 +89,9 @@ def otsu_threshold(values: NDArray[np.float32], bins: int = 256) -> float:
     return float(edges[1:][np.nanargmax(between)])
 
 
-def _bounding_box(mask: NDArray[np.bool_]) -> Box | None:
-    sides = []
-    for axis in range(3):
-        hits = np.flatnonzero(mask.any(axis=tuple(other for other in range(3) if other != axis)))
-        if not len(hits):
-            return None
-        sides.append((int(hits[0]), int(hits[-1]) + 1))
-    return (sides[0], sides[1], sides[2])
+def _ends_of(mask: NDArray[np.bool_]) -> Box | None:
+    """The bounding box as first and last + 1 voxel of every axis."""
+    if (box := bounding_box(mask)) is None:
+        return None
+    i, j, k = ((side.start, side.stop) for side in box)
+    return (i, j, k)

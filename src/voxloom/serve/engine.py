@@ -29,6 +29,8 @@ __all__ = ["Engine", "ExplainOrder", "Job", "Order", "RankOrder"]
 After = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 #: Networks of so many runs stay open.
 KEEP = 4
+#: What the jobs say that a stop ended.
+STOPPED = "The service was stopped"
 
 
 class Engine:
@@ -82,13 +84,17 @@ class Engine:
 
         Raises
         ------
-        BadInput : there is no such run.
+        BadInput : there is no such run, or the engine was closed.
         """
+        if self._closed:
+            raise BadInput("the service is stopping and takes nothing more", None, "Start it again")
         if order.run not in self._infos:
             raise BadInput(f"there is no run {order.run!r}", "run", f"There are: {', '.join(self._infos) or 'none'}")
         job = self.board.add(order.kind, {**about_of(order), **(about or {})})
         self._after[job.id] = after
         self._waiting.put((job.id, order))
+        if self._closed:  # while this was queued: nobody will take it up
+            self.board.cancel(job.id, STOPPED)
         return job
 
     def warm(self) -> None:
@@ -122,7 +128,7 @@ class Engine:
         self._closed = True
         self._waiting.put(None)
         for job in self.board.all():
-            self.board.cancel(job.id, "The service was stopped")
+            self.board.cancel(job.id, STOPPED)
         with self._lock:
             if self._worker is not None:
                 self._worker.stop()

@@ -67,8 +67,7 @@ def find_images(source: str | Path | Sequence[str | Path]) -> list[Found]:
             if not looks_like_dicom(path):
                 raise BadInput("is not a DICOM file", path, "Leave it out of the list")
     images, others, unknown = [], Counter[str](), None
-    for path in paths:
-        header = read_dataset(path, headers_only=True)
+    for path, header in zip(paths, _headers(paths), strict=True):
         if _is_image(header, path):
             _check_size(header, path)
             images.append(Found(path, header))
@@ -82,6 +81,21 @@ def find_images(source: str | Path | Sequence[str | Path]) -> list[Found]:
         kinds = ", ".join(f"{n} x {kind}" for kind, n in others.most_common(5))
         raise BadInput(f"holds no pixel data ({kinds})", name_of(source), "Give the series of images")
     return images
+
+
+#: The headers that were parsed last, by their files and when these were written.
+_LAST: tuple[tuple[tuple[str, int, int, int], ...], list[Any]] = ((), [])
+
+
+def _headers(paths: Sequence[Path]) -> list[Any]:
+    """The reader's elements of every file. A series that was just read is not parsed again: results refer to its headers."""
+    global _LAST
+    stamps = tuple((str(path), stat.st_ino, stat.st_size, stat.st_mtime_ns) for path in paths for stat in [path.stat()])
+    known, headers = _LAST
+    if known != stamps:
+        headers = [read_dataset(path, headers_only=True) for path in paths]
+        _LAST = (stamps, headers)
+    return headers
 
 
 def name_of(source: str | Path | Sequence[str | Path]) -> str:

@@ -34,6 +34,8 @@ MOST_PASSES = 200
 #: Without a budget.
 DEFAULT_PASSES = 60
 MULTIPLE = 16
+#: Changes of intensities, which turn a mask into something that no case is.
+INTENSITY = tuple(f"{name}_chance" for name in ("noise", "blur", "intensity", "gamma", "low_resolution", "bias_field"))
 
 #: Seconds of one step with these settings on this machine.
 Timer = Callable[[CaseNetworkSettings, TrainingSettings, AugmentSettings, Spacing], float]
@@ -101,11 +103,15 @@ def plan_whole_case(
 
 @dataclass(frozen=True)
 class Extents:
-    """Sizes of the cases: (n, 3) voxels and mm along right, front and head, and whether each is a single slice."""
+    """Sizes of the cases: (n, 3) voxels and mm along right, front and head, and what they are like.
+
+    ``flat``: each is a single slice; ``outlines``: their images are masks, so that shape is all there is to see.
+    """
 
     shapes: Any
     spacings: Any
     flat: bool
+    outlines: bool
 
     @classmethod
     def of(cls, found: Fingerprint, recipe: Recipe) -> Extents:
@@ -117,7 +123,8 @@ class Extents:
         shapes = np.array([[c.shape[o] for o in axes] for c, axes in zip(readable, order, strict=True)], dtype=float)
         spacings = [[c.spacing[o] for o in axes] for c, axes in zip(readable, order, strict=True)]
         flat = int(recipe.network.get("dims", 2 if shapes[:, 2].max() == 1 else 3)) == 2
-        return cls(shapes, np.array(spacings, dtype=float), flat)
+        outlines = all(channel.few_values for case in readable for channel in case.channels.values())
+        return cls(shapes, np.array(spacings, dtype=float), flat, outlines)
 
     @property
     def cases(self) -> int:
@@ -154,10 +161,13 @@ def draft_of(recipe: Recipe, extents: Extents, asked: Asked, device: str, larges
     )
     mirror = () if flat or names_a_side(asked.targets) else left_right_axes(prepare.orientation)
     mirror = mirror if len(mirror) == 1 else ()
-    changes = {**augment_defaults(dims), "mirror": mirror, **recipe.augment}
+    unlit = dict.fromkeys(INTENSITY, 0.0) if extents.outlines else {}
+    changes = {**augment_defaults(dims), **unlit, "mirror": mirror, **recipe.augment}
     augment = checked(AugmentSettings.model_validate, changes, "augment")
     if mirror and "mirror" not in recipe.augment:
         rows += (("mirrored", "left and right", "no target names a side, and twice the cases are seen"),)
+    if unlit:
+        rows += (("intensities", "not changed", "the images are masks: their shape is all that can be learned"),)
     training = training_of(recipe, patch, dims, extents.cases, asked)
     if "precision" not in recipe.training and device == "cpu":
         bf16 = training.model_copy(update={"precision": "bf16"})

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from voxloom.boxes import bounding_box
 from voxloom.errors import BadInput
 from voxloom.formats.dicom.results.colors import color_of
 from voxloom.formats.dicom.results.source import SourceSeries
@@ -52,7 +53,11 @@ def write_seg(
     numbers = [one.value if kind == "LABELMAP" else n for n, one in enumerate(ordered, start=1)]
     table = np.zeros(ordered[-1].value + 1, np.uint8 if max(numbers) < 256 else np.uint16)
     table[[one.value for one in ordered]] = numbers
-    pixels = np.ascontiguousarray(table[mask.transpose(2, 1, 0)])
+    pixels = np.zeros(mask.shape[::-1], table.dtype)
+    if (
+        box := bounding_box(mask)
+    ) is not None:  # turning all of a large scan over would take longer than writing the object
+        pixels[box[::-1]] = table[mask[box]].transpose(2, 1, 0)
     return _write(pixels, list(zip(numbers, ordered, strict=True)), source, path, author, kind)
 
 
@@ -80,10 +85,12 @@ def check_mask(mask: NDArray[Any], ordered: Sequence[Segment], source: SourceSer
     values = [one.value for one in ordered]
     if values[0] < 1 or values[-1] > _MOST:
         raise BadInput(f"label values must lie between 1 and {_MOST}", source.where, "Number the labels anew")
-    if int(mask.min(initial=0)) < 0:
+    box = bounding_box(mask)
+    held = mask[box] if box is not None else mask[:0]  # few voxels of a scan
+    if int(held.min(initial=0)) < 0:
         raise BadInput("the mask holds negative values", source.where, "Number the labels from 1, with 0 for none")
-    top = int(mask.max(initial=0))
-    inside = mask[mask != 0]  # few voxels of a scan: counting all of them would take longer than writing the object
+    top = int(held.max(initial=0))
+    inside = held[held != 0]
     present = np.flatnonzero(np.bincount(inside)).tolist() if top <= _MOST else [top]
     if lost := sorted(set(present) - {0, *values}):
         what = f"the mask holds values without a label ({', '.join(map(str, lost[:5]))})"

@@ -144,7 +144,7 @@ def _others(headers: dict[Path, Any], stack: Stack, first: Any) -> list[Any]:
     for path in dict.fromkeys(frame.path for frame in stack.frames[1:]):
         if path == stack.frames[0].path:
             continue
-        header = headers[path]
+        header = _copy_of(headers[path])
         for keyword in _ALIKE:
             if keyword in first:
                 setattr(header, keyword, first.get(keyword))
@@ -152,6 +152,16 @@ def _others(headers: dict[Path, Any], stack: Stack, first: Any) -> list[Any]:
         identified(header)
         others.append(header)
     return others
+
+
+def _copy_of(header: Any) -> Any:
+    """The same elements in a data set of their own: what the reader keeps stays as it is in the file."""
+    import pydicom
+
+    copied = pydicom.Dataset()
+    copied.update(header)
+    copied.file_meta = header.file_meta
+    return copied
 
 
 def _turned(volume: Volume, affine: NDArray[np.float64]) -> tuple[NDArray[Any], NDArray[np.float64]]:
