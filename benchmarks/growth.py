@@ -61,7 +61,7 @@ def predict(cases: int, factor: int, labels: int) -> Callable[[], object]:
     import torch
 
     from voxloom.dataset.labels import Labels
-    from voxloom.inference import restore_labels, stream_map
+    from voxloom.inference import Windowing, restore_labels, stream_map
     from voxloom.prepare.geometry import plan_geometry
     from voxloom.prepare.reorient import Turn
 
@@ -74,7 +74,7 @@ def predict(cases: int, factor: int, labels: int) -> Callable[[], object]:
 
     def work() -> None:
         for _ in range(cases):
-            stream = partial(stream_map, network, image, patch=(32, 32, 32), overlap=0.5, batch=2)
+            stream = partial(stream_map, network, image, Windowing((32, 32, 32), overlap=0.5, batch=2))
             names.decode(restore_labels(stream, geometry, names))
 
     return work

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from voxloom.dataset.labels import Labels
-from voxloom.inference import restore_labels, stream_map
+from voxloom.inference import Windowing, restore_labels, stream_map
 from voxloom.prepare.geometry import plan_geometry
 from voxloom.prepare.reorient import Turn
 
@@ -39,7 +39,9 @@ def measure(
     image = np.random.default_rng(0).standard_normal((1, *geometry.shape), dtype=np.float32)
     started = time.perf_counter()
     names = Labels.from_values(range(1, labels + 1))
-    found = names.decode(restore_labels(partial(stream_map, network, image, patch=patch, overlap=0.5), geometry, names))
+    found = names.decode(
+        restore_labels(partial(stream_map, network, image, Windowing(patch, overlap=0.5)), geometry, names)
+    )
     assert found.shape == size
     return {
         "size": list(size),

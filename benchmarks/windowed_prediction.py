@@ -61,7 +61,7 @@ def volume(options: argparse.Namespace) -> np.ndarray:
 
 def voxloom(options: argparse.Namespace, channels_last: bool = True) -> Work:
     from voxloom.dataset.labels import Label, Labels
-    from voxloom.inference import restore_labels, stream_map
+    from voxloom.inference import Windowing, restore_labels, stream_map
     from voxloom.prepare.geometry import plan_geometry
     from voxloom.prepare.reorient import Turn
 
@@ -69,7 +69,9 @@ def voxloom(options: argparse.Namespace, channels_last: bool = True) -> Work:
     labels = Labels((Label("a", (1,)), Label("b", (2,))))
     box = tuple((0, n) for n in options.size)
     own = plan_geometry(tuple(options.size), np.eye(4), Turn(), box, None, None)  # type: ignore[arg-type]
-    stream = partial(stream_map, network, image, patch=PATCH, overlap=0.5, batch=BATCH, channels_last=channels_last)
+    stream = partial(
+        stream_map, network, image, Windowing(PATCH, overlap=0.5, batch=BATCH, channels_last=channels_last)
+    )
 
     def work() -> dict[str, float]:
         out = restore_labels(stream, own, labels)

@@ -9,7 +9,7 @@ import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from voxloom.processors import set_thread_policy
+from voxloom.cpu import set_thread_policy
 
 if TYPE_CHECKING:
     from voxloom.dataset import Labels as Labels

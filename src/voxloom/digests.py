@@ -16,9 +16,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from voxloom.cpu import usable_cores
 from voxloom.errors import BadInput
 from voxloom.files import read_json, sha256_file, write_json
-from voxloom.processors import usable_cores
 
 #: A file that changed less than this many seconds before it was read is read anew next time.
 SETTLED_SECONDS = 5.0

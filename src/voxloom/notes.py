@@ -51,11 +51,16 @@ def heard() -> list[Note]:
     return list(_listening[-1]) if _listening else []
 
 
+def without_numbers(text: str) -> str:
+    """The same for texts that differ in their numbers only."""
+    return re.sub(r"\d+(\.\d+)?", "#", text)
+
+
 def grouped(notes: Iterable[Note]) -> list[tuple[str, list[str]]]:
     """The remarks with their sources; those that differ in their numbers only are one (the first one's numbers are shown)."""
     groups: dict[str, tuple[str, list[str]]] = {}
     for note in notes:
-        groups.setdefault(re.sub(r"\d+(\.\d+)?", "#", note.text), (note.text, []))[1].append(note.source)
+        groups.setdefault(without_numbers(note.text), (note.text, []))[1].append(note.source)
     return list(groups.values())
 
 

@@ -23,9 +23,9 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any, Generic, TypeVar, cast
 
+from voxloom.cpu import usable_cores
 from voxloom.errors import BadInput, VoxloomError
 from voxloom.notes import Note, collect, pass_on
-from voxloom.processors import usable_cores
 from voxloom.progress import Progress
 
 T = TypeVar("T")

@@ -88,6 +88,24 @@ def test_nnunet_summary(tmp_path: Path) -> None:
     assert set(read) == {"metric_per_case", "mean", "foreground_mean"}
     assert read["metric_per_case"][0]["metrics"]["5"]["Dice"] == 1.0
     assert read["mean"]["5"]["Dice"] == pytest.approx(2 / 3)
+    pairs = [(label_map(1, 5), label_map(1, 5)), (label_map(1), label_map(1, 5)), (label_map(1, 1), label_map(1))]
+    for entry, (predicted, true) in zip(read["metric_per_case"], pairs, strict=True):
+        found, truth = predicted.data, true.data
+        for value, key in ((1, "1"), (5, "5")):
+            m, t, p = entry["metrics"][key], truth == value, found == value
+            assert (m["TP"], m["FP"], m["FN"], m["TN"]) == (
+                (t & p).sum(),
+                (~t & p).sum(),
+                (t & ~p).sum(),
+                (~t & ~p).sum(),
+            )
+            assert (m["n_pred"], m["n_ref"]) == (p.sum(), t.sum())
+    assert read["mean"]["1"]["n_ref"] == np.mean([e["metrics"]["1"]["n_ref"] for e in read["metric_per_case"]])
+    table = Evaluation.read_csv(evaluation.write_csv(tmp_path / "metrics.csv"))
+    again = json.loads(
+        table.write_nnunet_summary(tmp_path / "again.json", files, {"organ": "1", "lesion": "5"}).read_text()
+    )
+    assert "TP" not in again["metric_per_case"][0]["metrics"]["1"], "a table holds no counts"
 
 
 def test_other_grids_are_refused_with_the_difference() -> None:

@@ -20,7 +20,7 @@ from torch import Tensor
 from voxloom.dataset import Label, Labels
 from voxloom.errors import BadInput
 from voxloom.formats import read_label, read_volume, write_dicom_series, write_volume
-from voxloom.inference import restore_labels, stream_map
+from voxloom.inference import Windowing, restore_labels, stream_map
 from voxloom.prepare import PrepareSettings, prepare_image
 from voxloom.volume import Volume
 
@@ -99,7 +99,7 @@ def carry(folder: Path, random: np.random.Generator) -> str | None:
     image, geometry = prepare_image(scan, settings)
     labels = Labels(tuple(Label(f"l{n}", (n,)) for n in range(1, int(true.max()) + 1)))
     network = Identity(labels.count + 1)
-    stream = partial(stream_map, network, image, patch=(8, 8, 8), channels_last=False)
+    stream = partial(stream_map, network, image, Windowing((8, 8, 8), channels_last=False))
     found = labels.decode(restore_labels(stream, geometry, labels))
     ending_out = str(random.choice([e for e in ENDINGS if e != "dicom"]))
     result = read_label(write_volume(Volume(found[None], scan.affine), folder / f"found{ending_out}"))

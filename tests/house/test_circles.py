@@ -98,10 +98,11 @@ FLOORS = [
     [
         "errors",
         "files",
+        "runfiles",
         "notes",
         "progress",
         "parallel",
-        "processors",
+        "cpu",
         "digests",
         "yamltext",
         "complaints",

@@ -6,7 +6,7 @@ import torch
 
 from voxloom.dataset.labels import Label, Labels
 from voxloom.errors import BadInput
-from voxloom.inference import predict_map, restore_labels, stream_map
+from voxloom.inference import Windowing, predict_map, restore_labels, stream_map
 from voxloom.inference.labels import decide, most_likely
 from voxloom.prepare import PrepareSettings, prepare_image
 from voxloom.volume import Volume
@@ -32,7 +32,7 @@ def smooth_volume(orientation_signs=(1, 1, 1), shape=(19, 26, 23), spacing=(2.0,
 def predicted(volume, settings, labels=PLAIN, network=three_way):
     image, geometry = prepare_image(volume, settings, None)
     activation = "sigmoid" if labels.has_regions else "softmax"
-    stream = partial(stream_map, network, image, patch=(12, 12, 12), activation=activation)
+    stream = partial(stream_map, network, image, Windowing((12, 12, 12), activation=activation))
     return image, geometry, labels.decode(restore_labels(stream, geometry, labels))
 
 
@@ -40,7 +40,7 @@ def predicted(volume, settings, labels=PLAIN, network=three_way):
 def test_without_resampling_the_labels_are_those_of_the_probabilities(signs):
     volume = smooth_volume(signs)
     image, geometry, found = predicted(volume, PrepareSettings(spacing=None, normalize="none"))
-    maps = predict_map(three_way, image, patch=(12, 12, 12))
+    maps = predict_map(three_way, image, Windowing((12, 12, 12)))
     expected = PLAIN.decode(geometry.restore_labels(maps.argmax(axis=0).astype(np.uint8)))
     assert found.shape == volume.shape
     assert set(np.unique(found)) == {0, 4, 9}
@@ -56,7 +56,7 @@ def test_streamed_resampling_equals_resampling_whole_maps(signs, pad_to, monkeyp
     image, geometry, found = predicted(
         volume, PrepareSettings(spacing=(1.3, 1.3, 1.3), normalize="none", pad_to=pad_to)
     )
-    maps = predict_map(three_way, image, patch=(12, 12, 12), out_dtype=np.float32)
+    maps = predict_map(three_way, image, Windowing((12, 12, 12)), out_dtype=np.float32)
     whole = [next(geometry.restore_map(one, 10**9, float(n == 0))) for n, one in enumerate(maps)]
     np.testing.assert_array_equal(found, PLAIN.decode(decide(whole, PLAIN)))
 
@@ -69,7 +69,7 @@ def test_streaming_along_any_axis_of_turned_axes(axis, monkeypatch):
     volume = smooth_volume(shape=tuple(shape))
     turned = Volume(np.moveaxis(volume.data, 1, 3), volume.affine[:, [1, 2, 0, 3]][:, [1, 0, 2, 3]])
     image, geometry, found = predicted(turned, PrepareSettings(spacing=(1.4, 1.4, 1.4), normalize="none"))
-    maps = predict_map(three_way, image, patch=(12, 12, 12), out_dtype=np.float32)
+    maps = predict_map(three_way, image, Windowing((12, 12, 12)), out_dtype=np.float32)
     whole = [next(geometry.restore_map(one, 10**9, float(n == 0))) for n, one in enumerate(maps)]
     np.testing.assert_array_equal(found, PLAIN.decode(decide(whole, PLAIN)))
 
@@ -104,9 +104,9 @@ def test_a_network_with_too_few_maps_is_refused():
 def test_labels_of_an_ensemble_are_those_of_its_mean_probability():
     image = smooth_volume().data
     networks = (three_way, lambda x: 3 * three_way(x.flip(-1)))
-    stream = partial(stream_map, networks, image, patch=(12, 12, 12), tta_axes=(1,))
+    stream = partial(stream_map, networks, image, Windowing((12, 12, 12), tta_axes=(1,)))
     geometry = prepare_image(smooth_volume(), PrepareSettings(spacing=None, normalize="none"), None)[1]
-    maps = predict_map(networks, image, patch=(12, 12, 12), tta_axes=(1,), out_dtype=np.float32)
+    maps = predict_map(networks, image, Windowing((12, 12, 12), tta_axes=(1,)), out_dtype=np.float32)
     np.testing.assert_array_equal(restore_labels(stream, geometry, PLAIN), decide(maps, PLAIN))
 
 

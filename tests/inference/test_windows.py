@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voxloom.errors import BadInput
-from voxloom.inference import predict_map, stream_map
+from voxloom.inference import Windowing, predict_map, stream_map
 from voxloom.inference.grid import window_starts, window_weights
 from voxloom.prepare import SliceStack
 
@@ -32,7 +32,7 @@ def sigmoid(x):
 def test_identity_network_gives_its_input_back(shape, patch, overlap, batch):
     image = image_of(shape)
     found = predict_map(
-        identity, image, patch=patch, overlap=overlap, batch=batch, activation="sigmoid", out_dtype=np.float32
+        identity, image, Windowing(patch, overlap=overlap, batch=batch, activation="sigmoid"), out_dtype=np.float32
     )
     assert found.shape == image.shape
     np.testing.assert_allclose(found, sigmoid(image), atol=1e-3)
@@ -53,7 +53,7 @@ def test_windows_cover_and_weights_sum_to_one(size, patch, overlap):
 
 def test_slabs_come_in_order_and_together_are_the_volume():
     image = image_of((9, 50, 11))
-    slabs = list(stream_map(identity, image, patch=(8, 8, 8), activation="sigmoid"))
+    slabs = list(stream_map(identity, image, Windowing((8, 8, 8), activation="sigmoid")))
     assert {slab.axis for slab in slabs} == {1}
     assert [slab.start for slab in slabs[1:]] == [slab.stop for slab in slabs[:-1]]
     whole = np.concatenate([slab.values for slab in slabs], axis=2)
@@ -69,7 +69,10 @@ def shifted(windows):
 def test_mirror_images_are_turned_back(axes):
     image = image_of((8, 8, 8))
     found = predict_map(
-        shifted, image, patch=(8, 8, 8), tta_axes=axes, activation="sigmoid", channels_last=False, out_dtype=np.float32
+        shifted,
+        image,
+        Windowing((8, 8, 8), tta_axes=axes, activation="sigmoid", channels_last=False),
+        out_dtype=np.float32,
     )
     one, other = sigmoid(np.roll(image, 1, axis=1)), sigmoid(np.roll(image, -1, axis=1))
     expected = (one + other) / 2 if 0 in axes else one
@@ -79,7 +82,7 @@ def test_mirror_images_are_turned_back(axes):
 def test_an_ensemble_is_the_mean_of_its_probabilities():
     image = image_of((20, 9, 9))
     found = predict_map(
-        [identity, lambda x: -3 * x], image, patch=(8, 8, 8), activation="sigmoid", out_dtype=np.float32
+        [identity, lambda x: -3 * x], image, Windowing((8, 8, 8), activation="sigmoid"), out_dtype=np.float32
     )
     np.testing.assert_allclose(found, (sigmoid(image) + sigmoid(-3 * image)) / 2, atol=1e-3)
 
@@ -88,7 +91,9 @@ def test_the_batch_changes_nothing():
     torch.manual_seed(0)
     network = torch.nn.Conv3d(2, 3, 3, padding=1).eval()
     image = image_of((21, 17, 13))
-    one, five = (predict_map(network, image, patch=(8, 8, 8), batch=batch, out_dtype=np.float32) for batch in (1, 5))
+    one, five = (
+        predict_map(network, image, Windowing((8, 8, 8), batch=batch), out_dtype=np.float32) for batch in (1, 5)
+    )
     np.testing.assert_allclose(one, five, atol=1e-4)
     np.testing.assert_allclose(one.sum(axis=0), 1, atol=1e-3)
 
@@ -115,7 +120,7 @@ def test_a_single_network_blends_its_logits(monkeypatch, bytes_of_float32, chann
     monkeypatch.setattr("voxloom.inference.band._FLOAT32_BYTES", bytes_of_float32)
     image = image_of((21, 6, 7))
     network = uneven if channels_last else lambda x: uneven(x).contiguous()
-    found = predict_map(network, image, patch=(8, 6, 7), batch=2, out_dtype=np.float32)
+    found = predict_map(network, image, Windowing((8, 6, 7), batch=2), out_dtype=np.float32)
     logits = blended_by_hand(image, 8, window_starts(21, 8, 0.5))
     expected = torch.softmax(torch.from_numpy(logits), 0).numpy()
     np.testing.assert_allclose(found, expected, atol=1e-5 if bytes_of_float32 else 3e-3)
@@ -123,7 +128,7 @@ def test_a_single_network_blends_its_logits(monkeypatch, bytes_of_float32, chann
 
 def test_logits_beyond_float16_stay_finite(monkeypatch):
     monkeypatch.setattr("voxloom.inference.band._FLOAT32_BYTES", 0)
-    found = predict_map(lambda x: x * 1e6, image_of((21, 6, 7)), patch=(8, 6, 7), out_dtype=np.float32)
+    found = predict_map(lambda x: x * 1e6, image_of((21, 6, 7)), Windowing((8, 6, 7)), out_dtype=np.float32)
     assert np.isfinite(found).all()
 
 
@@ -131,7 +136,7 @@ def test_flat_patches_run_a_2d_network_on_slices():
     torch.manual_seed(0)
     network = torch.nn.Conv2d(2, 3, 3, padding=1).eval()
     image = image_of((16, 12, 5))
-    found = predict_map(network, image, patch=(16, 12, 1), batch=2, out_dtype=np.float32)
+    found = predict_map(network, image, Windowing((16, 12, 1), batch=2), out_dtype=np.float32)
     with torch.inference_mode():
         slices = torch.softmax(network(torch.from_numpy(np.moveaxis(image, 3, 0).copy())), dim=1)
     np.testing.assert_allclose(found, np.moveaxis(slices.numpy(), 0, 3), atol=1e-4)
@@ -139,9 +144,9 @@ def test_flat_patches_run_a_2d_network_on_slices():
 
 def test_windows_that_cannot_be_are_refused():
     with pytest.raises(BadInput, match="overlap"):
-        predict_map(identity, image_of((4, 4, 4)), patch=(4, 4, 4), overlap=1.0)
+        predict_map(identity, image_of((4, 4, 4)), Windowing((4, 4, 4), overlap=1.0))
     with pytest.raises(BadInput, match="C, I, J, K"):
-        predict_map(identity, np.zeros((4, 4, 4), np.float32), patch=(4, 4, 4))
+        predict_map(identity, np.zeros((4, 4, 4), np.float32), Windowing((4, 4, 4)))
 
 
 def test_three_slices_in_the_middle_slice_out():
@@ -150,10 +155,7 @@ def test_three_slices_in_the_middle_slice_out():
     found = predict_map(
         lambda x: x[:, [1, 4]],
         image,
-        patch=(5, 7, 1),
-        batch=4,
-        activation="sigmoid",
-        stack=SliceStack(1),
+        Windowing((5, 7, 1), batch=4, activation="sigmoid", stack=SliceStack(1)),
         out_dtype="f4",
     )
     np.testing.assert_allclose(found, sigmoid(image), atol=1e-3)
@@ -161,4 +163,4 @@ def test_three_slices_in_the_middle_slice_out():
 
 def test_neighbors_are_refused_for_windows_of_many_slices():
     with pytest.raises(BadInput, match="windows of one slice"):
-        predict_map(identity, image_of((9, 7, 6)), patch=(5, 7, 3), stack=SliceStack(1))
+        predict_map(identity, image_of((9, 7, 6)), Windowing((5, 7, 3), stack=SliceStack(1)))

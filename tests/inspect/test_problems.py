@@ -49,6 +49,14 @@ def test_half_copied_file(make: Make) -> None:
     assert [case.readable for case in found.cases].count(False) == 1
 
 
+def test_ids_that_differ_by_case_only(make: Make) -> None:
+    made = make(6)
+    assert not [p for p in problems(made) if "upper and lower case" in p.what]
+    twin = replace(made["c01"], id="C01")
+    problem = told(Dataset.from_cases("x", [*made, twin], ["MR"]), "warning", "upper and lower case")
+    assert set(problem.cases) == {"c01", "C01"}
+
+
 def test_label_of_another_shape(make: Make) -> None:
     made = make(6, labels={"c01": np.ones((12, 10, 7), np.uint8)})
     assert "shape 12 x 10 x 7 against 12 x 10 x 8" in told(made, "error", "does not lie on its image").what

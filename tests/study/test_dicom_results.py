@@ -34,6 +34,8 @@ from voxloom.formats.dicom.results import (
 )
 from voxloom.formats.dicom.results.codes import checked
 from voxloom.formats.dicom.results.terms import Code
+from voxloom.notes import collect
+from voxloom.run.scans import Scan
 from voxloom.verbs.dicom_results import DicomWriter, codes_of, parse_formats, with_sizes, write_objects
 from voxloom.volume import Volume
 
@@ -268,6 +270,25 @@ def test_a_table_of_codes_goes_before_the_shipped_one(tmp_path: Path) -> None:
             with pytest.raises(BadInput, match=said):
                 read_codes(tmp_path / "bad.csv")
     assert checked(Code("10200004", "SCT", "Hepar"), "x").value == "10200004", "another word for it is allowed"
+
+
+def test_rows_of_a_table_that_no_label_of_the_run_has_are_told(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine.csv").write_text(
+        "label,also,type,meaning\nkidny,,64033007,Kidney\nliver,hepar,10200004,Liver\nspleen,,78961009,Spleen\n"
+    )
+    table = codes_of(None, tmp_path / "mine.csv")
+    assert table.unused(["kidney_left", "Hepar 2", "left spleen"]) == ["kidny"]
+    assert codes_of(None, None).unused(["kidney"]) == [], "the shipped table speaks of more labels than any run has"
+    writer = DicomWriter(("seg",), RUN, table)
+    scan = Scan("s", (root / "series",), ".nii.gz")
+    findings, volume = Findings(np.load(root / "mask.npy"), NAMES), read_volume(root / "series")
+    with collect() as heard:
+        writer.write(findings, volume, scan, tmp_path)
+    (note,) = heard
+    assert (
+        note.text
+        == "the table of codes has rows for kidny, spleen, which the run does not label; it labels liver, kidney_left"
+    )
 
 
 def test_a_report_without_segmentation_names_the_labels(root: Path, tmp_path: Path) -> None:

@@ -230,7 +230,7 @@ def test_the_documented_commands_work_and_give_the_dice(kind: str, trained: Trai
         shutil.copy(trained.unseen / "labelsTr" / f"ball{n}.nii.gz", bundle / "labels" / f"ball{n}.nii.gz")
         found = run.predict(bundle / "images" / f"ball{n}.nii.gz").data[0]
         truth = read_label(bundle / "labels" / f"ball{n}.nii.gz").data[0]
-        labels = Labels.from_nnunet(read_json(run.folds[0] / "model.json")["labels"])
+        labels = Labels.from_nnunet(read_json(run.folds[0].folder / "model.json")["labels"])
         pairs = zip(labels.masks(found), labels.masks(truth), strict=True)
         scores.append(np.mean([dice_score(one, true) for (_, one), (_, true) in pairs]))
     for config in configs:

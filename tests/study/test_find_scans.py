@@ -106,6 +106,26 @@ def test_slices_with_a_preview_are_the_series(tmp_path: Path) -> None:
     assert told == [f"{folder}: left out, beside other images: thumbnail.png"]
 
 
+def test_a_slice_that_is_lost_is_not_called_left_out(tmp_path: Path) -> None:
+    """One line says what is wrong: reading refuses the empty slice, so nothing was left out."""
+    folder = slices(tmp_path / "dcm", 7)
+    sorted(folder.iterdir())[-1].with_name("IM0099.dcm").write_bytes(b"")
+    (folder / "notes.txt").write_text("words")
+    told: list[str] = []
+    (scan,) = find_scans([folder], 1, tell=told.append)
+    assert told == [f"{folder}: left out, not images by their ending: notes.txt"]
+    with pytest.raises(BadInput, match="is empty .0 bytes."):
+        read_scan(scan)
+
+
+def test_names_that_differ_by_case_only_are_told(put: Callable[..., Path]) -> None:
+    folder, told = put("in", "Scan.nii.gz", "scan.nii.gz", "other.nii.gz"), list[str]()
+    assert len(find_scans([folder], 1, tell=told.append)) == 3
+    (text,) = told
+    assert "differ by upper and lower case only" in text
+    assert "other" not in text.split(" and others")[0]
+
+
 def test_folders_of_slices_beside_files(tmp_path: Path, put: Callable[..., Path]) -> None:
     mixed = put("mixed", "p1.nii.gz", "P3.NII.GZ")
     slices(mixed / "p2", 7)

@@ -11,6 +11,7 @@ from voxloom.dataset import Dataset
 from voxloom.evaluation import Evaluation
 from voxloom.formats import read_label, read_volume
 from voxloom.recipe.recipe import Recipe
+from voxloom.runfiles import folders_of
 from voxloom.tasks.segmentation.postprocessing import Mending, mean_volumes, planned_mendings, used_mendings
 from voxloom.tasks.segmentation.predictor import Predictor
 from voxloom.training.settings import InferenceSettings
@@ -85,7 +86,7 @@ def test_a_step_that_helps_is_taken_and_raises_the_figures(run: Run, tmp_path: P
 
 
 def test_probabilities_on_the_scans_grid_give_the_label_map(run: Run) -> None:
-    predictor = Predictor.from_folds(run.folds)
+    predictor = Predictor.from_folds(folders_of(run.folds))
     scan = read_volume(Path(run.data["dataset"]["root"]) / "imagesTr" / "ball01_0000.nii.gz")
     found = predictor.probabilities(scan)
     assert found.shape == (3, *scan.shape)

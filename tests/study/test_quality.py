@@ -62,9 +62,9 @@ def test_calibration_sees_held_out_cases_alone(calibrated: Calibrated) -> None:
     rows = {row["case"]: row for row in read_table(folder / "quality.csv")}
     assert len(rows) == 10
     for fold in calibrated.run.folds:
-        for case, dice in Evaluation.read_csv(fold / "metrics.csv").case_means("dice").items():
+        for case, dice in Evaluation.read_csv(fold.held_out.table).case_means("dice").items():
             assert rows[case]["true_dice"] == pytest.approx(dice)
-            alone = Predictor.from_folds([fold])
+            alone = Predictor.from_folds([fold.folder])
             with quality.scan_disagreement([alone], _scan(calibrated, case), Sampling(("tta",))) as (found, count):
                 assert count == 5
                 expected = found.figures()["entropy"]

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from voxloom.augment import Augmenter, AugmentSettings
+from voxloom.inference import Windowing
 from voxloom.landmarks import LandmarkSettings, Layout
 from voxloom.networks import NetworkSettings
 from voxloom.networks.initial import expect_rarely
@@ -164,9 +165,8 @@ def test_a_softmax_output_is_trained_by_dice_and_predicted_alike() -> None:
     torch.manual_seed(0)
     network = SlabNet(single_net(channels=2, outputs=2)).eval()
     image = Block((17, 17, 4), 0).image()
-    maps = {
-        s.chosen_output: predict_maps([network], 50 * image, s, patch=(17, 17, 3), overlap=0.0) for s in (soft, plain)
-    }
+    windowing = Windowing((17, 17, 3), overlap=0.0)
+    maps = {s.chosen_output: predict_maps([network], 50 * image, s, windowing) for s in (soft, plain)}
     assert maps["softmax"].sum(0).max() <= 1 + 1e-3
     assert not np.allclose(maps["softmax"], maps["sigmoid"], atol=1e-2)
     logits = torch.randn(2, 2, 9, 9, 1, requires_grad=True)

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from voxloom.augment import AugmentSettings, changes_batch
-from voxloom.inference import predict_map
+from voxloom.inference import Windowing, predict_map
 from voxloom.prepare import SliceSettings
 from voxloom.training.sampling import PatchSampler
 
@@ -79,7 +79,7 @@ def test_training_and_prediction_see_the_same_stacks(edges: str, neighbors: int)
         seen.append(x.clone())
         return x[:, :1]
 
-    predict_map(network, case.image(), patch=(6, 5, 1), batch=3, stack=settings.stack, channels_last=False)
+    predict_map(network, case.image(), Windowing((6, 5, 1), batch=3, stack=settings.stack, channels_last=False))
     predicted = torch.cat(seen).numpy()
     s = PatchSampler([case], (6, 5, 1), (6, 5, 1), 1, 0.0, 3, settings)
     found = set()

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from voxloom.augment import AugmentSettings
 from voxloom.errors import BadInput
-from voxloom.inference import predict_map
+from voxloom.inference import Windowing, predict_map
 from voxloom.prepare import SliceSettings, SliceStack
 from voxloom.prepare.slices import spread_slices
 from voxloom.recipe.recipe import Recipe
@@ -78,7 +78,10 @@ def test_a_prediction_puts_every_slice_back_in_its_place(depth: int) -> None:
         return windows
 
     found = predict_map(
-        network, image, patch=(9, 7, depth), activation="sigmoid", stack=SliceStack(spread=True), out_dtype=np.float32
+        network,
+        image,
+        Windowing((9, 7, depth), activation="sigmoid", stack=SliceStack(spread=True)),
+        out_dtype=np.float32,
     )
     np.testing.assert_allclose(found, 1 / (1 + np.exp(-image)), atol=1e-3)
     assert set(sizes) == {depth}

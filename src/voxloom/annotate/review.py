@@ -81,7 +81,6 @@ def suspects(run: Run, threshold: float, label: str | None, verdicts: dict[str, 
     figures = held_out_figures(run)
     if label is not None and label not in figures.labels:
         raise BadInput(f"the run has no label {label!r}", run.folder, f"It has {', '.join(figures.labels)}")
-    fold_of = {record["id"]: record["fold"] for record in run.data["cases"]}
     means = figures.case_means("dice")
     listed = []
     for case in figures.cases:
@@ -90,7 +89,9 @@ def suspects(run: Run, threshold: float, label: str | None, verdicts: dict[str, 
         dice = means[case] if label is None else next(row.metrics.dice for row in rows if row.label == label)
         if dice < threshold:
             verdict = verdicts.get(case, "keep")
-            listed.append(Suspect(case, worst.patient, fold_of[case], dice, worst.label, worst.metrics.dice, verdict))
+            listed.append(
+                Suspect(case, worst.patient, run.fold_of[case].number, dice, worst.label, worst.metrics.dice, verdict)
+            )
     return sorted(listed, key=lambda suspect: (suspect.dice, suspect.case))
 
 
@@ -101,7 +102,7 @@ def draw(run: Run, found: Sequence[Suspect], folder: Path, tick: Callable[[int, 
         return pictures
     study = open_study(run)
     for done, suspect in enumerate(found, start=1):
-        prediction = run.folder / f"fold_{suspect.fold}" / "predictions" / f"{suspect.case}.nii.gz"
+        prediction = run.fold(suspect.fold).held_out.prediction(suspect.case)
         if not prediction.is_file():
             raise BadInput(f"the prediction of {suspect.case} is gone", prediction, "Train the run again")
         case = study.dataset[suspect.case]

@@ -20,7 +20,7 @@ def connect(scratch: Path | None = None) -> Iterator[DuckDBPyConnection]:
     """An empty database in memory, which spills into ``scratch`` (default: the system's temporary folder)."""
     import duckdb
 
-    from voxloom.processors import usable_cores
+    from voxloom.cpu import usable_cores
 
     with tempfile.TemporaryDirectory(prefix="voxloom-", dir=scratch) as folder:
         settings: dict[str, str | bool | int | float | list[str]] = {

@@ -19,6 +19,7 @@ from voxloom.cli.figures import (
     tables_beside,
 )
 from voxloom.cli.options import PlaneName, names_of
+from voxloom.runfiles import TABLE, test_in
 
 if TYPE_CHECKING:
     from voxloom.evaluation.measures import Measures
@@ -133,8 +134,8 @@ def _evaluate_run(
 def _kept(run: Path, dataset: Path | None, out: Path | None) -> list[Path]:
     """The tables that an evaluation of a run wrote."""
     if out is None:
-        return [] if dataset is None else [run / "test" / "metrics.csv", *tables_beside(run / "test")]
-    return [out / "metrics.csv", *tables_beside(out), out / "statistics.json"]
+        return [] if dataset is None else [test_in(run).table, *tables_beside(test_in(run).folder)]
+    return [out / TABLE, *tables_beside(out), out / "statistics.json"]
 
 
 def measures_of(

@@ -14,6 +14,7 @@ from voxloom.cli.figures import (
     structure_title,
     tables_beside,
 )
+from voxloom.runfiles import SUMMARY, TABLE
 
 if TYPE_CHECKING:
     from voxloom.cli.options import PlaneName
@@ -99,9 +100,9 @@ def _write_scores(evaluation: Evaluation, pred: Path, true: Truths, labels: Labe
     }
     write_json(out / "statistics.json", output.plain(evaluation.summary()))
     return [
-        evaluation.write_csv(out / "metrics.csv"),
+        evaluation.write_csv(out / TABLE),
         *tables_beside(out),
-        evaluation.write_nnunet_summary(out / "summary.json", files, values),
+        evaluation.write_nnunet_summary(out / SUMMARY, files, values),
         out / "statistics.json",
     ]
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
+from voxloom.runfiles import test_in
+
 if TYPE_CHECKING:
     from voxloom.evaluation.point_tests import PairTest
     from voxloom.evaluation.points import PointEvaluation
@@ -98,7 +100,7 @@ def scored_runs(paths: Sequence[Path], on: OnName) -> dict[str, PointEvaluation]
             fix = "Give --truth to compare folders of points, or --scans to compare two annotators"
             raise BadInput("is no run", folder, fix)
         run = Run(folder)
-        tables = list(run.held_out_tables) if on == OnName.held_out else [folder / "test" / "metrics.csv"]
+        tables = list(run.held_out_tables) if on == OnName.held_out else [test_in(folder).table]
         if not tables or not tables[0].is_file():
             what = "has no scored points of " + ("held-out cases" if on == OnName.held_out else "a test set")
             raise BadInput(what, folder, "Train with a hold-out, or evaluate the run on a test set first")

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
+from voxloom.runfiles import SUMMARY
+
 if TYPE_CHECKING:
     from voxloom.recipe.recipe import Recipe
 
@@ -102,7 +104,7 @@ def command(
     if run.summary.get("postprocess"):
         output.table(mending_rows(run.summary), title="Post-processing")
     output.done(
-        [run.folder / "report.html", run.folder / "summary.json"],
+        [run.folder / "report.html", run.folder / SUMMARY],
         ["voxloom", "predict", run.folder, "SCAN", "-o", "OUT"],
         {"run": str(run.folder), "summary": run.summary} if json_output else None,
     )

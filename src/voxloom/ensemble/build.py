@@ -34,6 +34,7 @@ from voxloom.errors import BadInput
 from voxloom.evaluation import Evaluation, evaluate_case, robustness
 from voxloom.files import atomic_path, write_json
 from voxloom.progress import Progress
+from voxloom.runfiles import TABLE, RunFold, names_of
 from voxloom.tasks.segmentation.predictor import Predictor
 from voxloom.tasks.segmentation.truth import truth_of
 from voxloom.volume import Volume
@@ -118,7 +119,7 @@ class _Voices:
 
     def __init__(self, members: list[EnsembleMember], alike: int, labels: Labels, folder: Path, device: str) -> None:
         self.members, self.alike, self.labels, self.folder, self.device = members, alike, labels, folder, device
-        self.loaded: dict[tuple[int, str], Predictor] = {}
+        self.loaded: dict[tuple[int, RunFold], Predictor] = {}
         self.files: dict[str, Path] = {}
 
     def predictor(self, n: int, case: str) -> Predictor:
@@ -146,7 +147,7 @@ class _Voices:
 
         Otherwise a division of our own, by patients.
         """
-        parts: dict[tuple[str, ...], list[str]] = {}
+        parts: dict[tuple[RunFold, ...], list[str]] = {}
         for case in cases:
             parts.setdefault(tuple(member.held_out[case.id] for member in self.members), []).append(case.id)
         everyone = {case.patient for case in cases}
@@ -225,16 +226,16 @@ def _write(
     together = scored["ensemble"]
     cases = len(together.cases)
     figures: dict[str, Any] = {name: evaluation.summary() for name, evaluation in scored.items()} if cases else {}
-    listed = [{"run": os.path.relpath(m.run, out.resolve()), "folds": list(m.folds)} for m in voices.members]
+    listed = [{"run": os.path.relpath(m.run, out.resolve()), "folds": names_of(m.folds)} for m in voices.members]
     if stacks is not None:
         _save(stacks.whole, out / STACK)
         for number, stack in enumerate(stacks.per_fold):
-            _save(stack, out / f"fold_{number}" / STACK)
+            _save(stack, RunFold(number, out).folder / STACK)
         figures["ensemble"]["robustness"] = robustness(
-            {f"fold_{n}": _part(together, ids) for n, ids in enumerate(stacks.folds)}
+            {RunFold(n, out).name: _part(together, ids) for n, ids in enumerate(stacks.folds)}
         )
     if cases:
-        scored["ensemble"].write_csv(out / "metrics.csv")
+        scored["ensemble"].write_csv(out / TABLE)
     about = {"format": 1, "rule": rule, "alike": voices.alike, "members": listed, "validation": figures}
     write_json(out / DESCRIPTION, about)
     return BuiltEnsemble(out, cases, figures)

@@ -18,6 +18,7 @@ from voxloom.dataset.label_match import labels_text
 from voxloom.errors import BadInput
 from voxloom.evaluation import Evaluation
 from voxloom.run.run import Run
+from voxloom.runfiles import RunFold
 from voxloom.tasks.abilities import ask_folders
 from voxloom.tasks.segmentation.material import usable_cases
 from voxloom.tasks.segmentation.predictor import Predictor
@@ -25,39 +26,38 @@ from voxloom.tasks.segmentation.predictor import Predictor
 
 @dataclass(frozen=True)
 class EnsembleMember:
-    """One voice of an ensemble.
+    """One member of an ensemble.
 
     Parameters
     ----------
     run : folder of the run.
-    folds : its folds that take part, e.g. "fold_0".
+    folds : those that take part.
     """
 
     run: Path
-    folds: tuple[str, ...]
+    folds: tuple[RunFold, ...]
 
     @property
     def name(self) -> str:
         """``run``, or ``run/fold_2`` for a single fold of several."""
-        return self.run.name if len(self.folds) != 1 else f"{self.run.name}/{self.folds[0]}"
+        return self.run.name if len(self.folds) != 1 else f"{self.run.name}/{self.folds[0].name}"
 
-    def predictor(self, fold: str | None = None, device: str = "auto") -> Predictor:
+    def predictor(self, fold: RunFold | None = None, device: str = "auto") -> Predictor:
         """The networks of all its folds, or of one, with the post-processing of the run."""
         run = Run(self.run)
-        folders = [self.run / name for name in ((fold,) if fold else self.folds)]
+        folders = [one.folder for one in ((fold,) if fold else self.folds)]
         largest = tuple(run.summary.get("largest_component", ()))
         return Predictor.from_folds(folders, device=device, largest=largest).with_run(run)
 
     @cached_property
-    def held_out(self) -> dict[str, str]:
+    def held_out(self) -> dict[str, RunFold]:
         """Case -> the fold of this member that never saw it."""
-        cases = Run(self.run).data["cases"]
-        return {c["id"]: f"fold_{c['fold']}" for c in cases if f"fold_{c['fold']}" in self.folds}
+        return {case: fold for case, fold in Run(self.run).fold_of.items() if fold in self.folds}
 
     @cached_property
     def held_out_dice(self) -> float:
         """Mean Dice over labels and the cases that it held out."""
-        tables = [path for name in self.folds if (path := self.run / name / "metrics.csv").is_file()]
+        tables = [fold.held_out.table for fold in self.folds if fold.held_out.table.is_file()]
         if not tables:
             raise BadInput("held out no case, so it has no score to choose by", self.run, "Leave --best out")
         means = [Evaluation.read_csv(path).case_means("dice") for path in tables]
@@ -83,10 +83,10 @@ def find_members(paths: Sequence[Path], *, each_fold: bool = False) -> list[Ense
     ask_folders("ensemble", paths)
     members: list[EnsembleMember] = []
     for path in (path.resolve() for path in paths):
-        if path.name.startswith("fold_") and (path / "model.safetensors").is_file():
-            members.append(EnsembleMember(path.parent, (path.name,)))
+        if (one := RunFold.at(path)) is not None and one.weights.is_file():
+            members.append(EnsembleMember(path.parent, (one,)))
         else:
-            folds = [folder.name for folder in Run(path).folds]
+            folds = Run(path).folds
             members += (
                 [EnsembleMember(path, (f,)) for f in folds] if each_fold else [EnsembleMember(path, tuple(folds))]
             )

@@ -24,6 +24,7 @@ from voxloom.ensemble.stack import StackNetwork, apply_stack, maps_of
 from voxloom.errors import BadInput
 from voxloom.inference.labels import add_share, decide
 from voxloom.run.scans import admit, read_channels
+from voxloom.runfiles import RunFold, folds_named
 from voxloom.tasks.segmentation.predictor import Predictor
 from voxloom.volume import Volume
 
@@ -82,7 +83,8 @@ class EnsemblePredictor:
         BadInput : the folder is no ensemble, or a member is no longer where it was.
         """
         about = read_description(folder)
-        members = [EnsembleMember((folder / m["run"]).resolve(), tuple(m["folds"])) for m in about["members"]]
+        runs = [((folder / member["run"]).resolve(), member["folds"]) for member in about["members"]]
+        members = [EnsembleMember(run, tuple(folds_named(run, folds))) for run, folds in runs]
         predictors = tuple(member.predictor(device=device) for member in members)
         alike = int(about.get("alike", len(members)))
         if about["rule"] != "stack":
@@ -156,10 +158,10 @@ def read_description(folder: Path) -> dict[str, Any]:
         raise BadInput(f"the description is damaged ({error})", path, "Build the ensemble anew") from error
 
 
-def member_folds(folder: Path) -> list[Path]:
-    """Folders of the folds of all members of an ensemble, in their order."""
+def member_folds(folder: Path) -> list[RunFold]:
+    """The folds of all members of an ensemble, in their order."""
     members = read_description(folder)["members"]
-    return [(folder / member["run"]).resolve() / fold for member in members for fold in member["folds"]]
+    return [fold for member in members for fold in folds_named((folder / member["run"]).resolve(), member["folds"])]
 
 
 def load_stack(folder: Path, predictors: Sequence[Predictor], alike: int) -> StackNetwork:

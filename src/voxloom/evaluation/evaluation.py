@@ -262,7 +262,9 @@ class Evaluation:
     def write_nnunet_summary(
         self, path: str | Path, files: Mapping[str, tuple[str, str]], values: Mapping[str, str]
     ) -> Path:
-        """Write a ``summary.json`` as nnU-Net does.
+        """Write a ``summary.json`` as nnU-Net does: Dice, IoU and counts of voxels per case and label, and their means.
+
+        Counts (TP, FP, FN, TN, n_pred, n_ref) are left out where the rows were read from a table, which does not hold them.
 
         Parameters
         ----------
@@ -297,7 +299,12 @@ def _parse(line: Mapping[str, str]) -> Row:
 
 
 def _nnunet_metrics(m: MaskMetrics) -> dict[str, float]:
-    return {"Dice": m.dice, "IoU": m.iou, "HD95": m.hd95, "ASSD": m.assd}
+    """nnU-Net's own keys in its spelling, and distances beside them."""
+    figures = {"Dice": m.dice, "IoU": m.iou, "HD95": m.hd95, "ASSD": m.assd}
+    if (n := m.counts) is None:
+        return figures
+    counted = {"TP": n.true_positive, "FP": n.false_positive, "FN": n.false_negative, "TN": n.true_negative}
+    return {**figures, **counted, "n_pred": n.predicted, "n_ref": n.true}
 
 
 def _mean_of(entries: Iterable[Mapping[str, float]]) -> dict[str, float]:

@@ -29,6 +29,26 @@ METRICS = (
 
 
 @dataclass(frozen=True)
+class VoxelCounts:
+    """Voxels of a mask by truth (positive, negative) and by whether the prediction is right."""
+
+    true_positive: int
+    false_positive: int
+    false_negative: int
+    true_negative: int
+
+    @property
+    def predicted(self) -> int:
+        """Of the prediction."""
+        return self.true_positive + self.false_positive
+
+    @property
+    def true(self) -> int:
+        """Of the truth."""
+        return self.true_positive + self.false_negative
+
+
+@dataclass(frozen=True)
 class MaskMetrics:
     """Agreement of a predicted mask with the truth.
 
@@ -41,6 +61,7 @@ class MaskMetrics:
         not a number where they were not counted.
     kind : which of the masks were empty.
     further : the metrics of ``Measures.metrics`` by name.
+    counts : of voxels; None where the figures were read from a table, which does not hold them.
     unit : of distances, ``"mm"``; ``"pixel"`` where the images have no voxel size.
     """
 
@@ -59,6 +80,7 @@ class MaskMetrics:
     objects_prediction: float = math.nan
     objects_truth: float = math.nan
     further: Mapping[str, float] = field(default_factory=dict)
+    counts: VoxelCounts | None = field(default=None, compare=False)
 
     def value(self, name: str) -> float:
         """A metric by its name, usual or further; KeyError for one that was not measured."""
@@ -133,8 +155,8 @@ def mask_metrics(
     rule = MatchRule(measures.match, measures.match_iou)
     tolerance = measures.tolerance(label)
     pair = MaskPair(prediction, truth, spacing, flat, image.voxels, tolerance, measures.beta, rule)
-    both, wrong, missed, _ = pair.counts
-    predicted, true = both + wrong, both + missed
+    counts = VoxelCounts(*pair.counts)
+    both, predicted, true = counts.true_positive, counts.predicted, counts.true
     kind = kind_of(predicted, true)
     apart = 0.0 if kind == "both_empty" else far
     hd, hd95, assd = apart, apart, apart
@@ -158,6 +180,7 @@ def mask_metrics(
         unit=unit,
         objects_prediction=float(pair.pieces[0].count),
         objects_truth=float(pair.pieces[1].count),
+        counts=counts,
         further={
             name: _further(name, pair, kind, far) for name in measures.metrics if name in FURTHER or own_in([name])
         },

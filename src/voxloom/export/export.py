@@ -59,7 +59,7 @@ def export_run(run: Run, out: Path, to: str = "monai") -> Path:
     need(run, "export --to monai")
     if out.exists() and any(out.iterdir()):
         raise BadInput("the folder is not empty", out, "Choose another with -o")
-    described = [load_weights(folder)[1] for folder in run.folds]
+    described = [load_weights(fold.folder)[1] for fold in run.folds]
     with new_folder(out) as building:
         try:
             write_plain(run, building, described)
@@ -87,7 +87,7 @@ def write_plain(run: Run, building: Path, described: list[dict[str, Any]]) -> No
     copies = Copies.of(described)
     transforms = preprocessing(PrepareSettings.model_validate(about["prepare"]), about, copies)
     network = network_config(about, copies)
-    names = [save_model(folder, building, number, copies) for number, folder in enumerate(run.folds)]
+    names = [save_model(fold.folder, building, number, copies) for number, fold in enumerate(run.folds)]
     write_json(building / "configs" / "metadata.json", describe(run, about, copies))
     write_json(building / "configs" / "inference.json", inference_config(run, about, names, transforms, network))
     write_json(building / "configs" / "evaluate.json", evaluate_config(run, about, len(names)))

@@ -6,6 +6,7 @@ from voxloom.inference.labels import Stream, restore_labels, restore_probabiliti
 from voxloom.inference.mend import Surroundings
 from voxloom.inference.postprocess import apply_step, keep_largest
 from voxloom.inference.precision import autocast_dtype
+from voxloom.inference.windowing import Windowing
 from voxloom.inference.windows import predict_map, stream_map
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "Slab",
     "Stream",
     "Surroundings",
+    "Windowing",
     "apply_step",
     "autocast_dtype",
     "keep_largest",

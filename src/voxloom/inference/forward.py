@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Literal
 
 import torch
 from torch import Tensor
 
+from voxloom.inference.windowing import Windowing
+
 #: Windows (B, C, i, j, k) to logits (B, L, i, j, k); a 2D network has no k.
 NetworkFunction = Callable[[Tensor], Tensor]
-Activation = Literal["softmax", "sigmoid"]
 #: Blended scores, float32 (L, ...), to what is wanted of them, (M, ...).
 Reading = Callable[[Tensor], Tensor]
 
@@ -26,20 +26,11 @@ class Forward:
 
     Parameters
     ----------
-    networks : at least one, in evaluation mode, on ``device``; all give the same number of maps.
-    device : where windows are sent.
-    activation : "softmax" over the maps, or "sigmoid" of each.
-    autocast_dtype : lower precision of the network, None for its own.
-    tta_axes : axes 0, 1, 2 (i, j, k); the mean is taken over every combination of their mirror images (none included).
-    channels_last : whether windows have PyTorch's channels-last memory format.
+    networks : at least one, in evaluation mode, on the device of ``windowing``; all give the same number of maps.
     """
 
     networks: tuple[NetworkFunction, ...]
-    device: torch.device
-    activation: Activation = "softmax"
-    autocast_dtype: torch.dtype | None = None
-    tta_axes: tuple[int, ...] = ()
-    channels_last: bool = True
+    windowing: Windowing
 
     def scores(self, windows: Tensor, flat: bool = False) -> Tensor:
         """What is blended where windows overlap: the logits of a single network, else the mean of the probabilities.
@@ -54,8 +45,8 @@ class Forward:
         (B, L, i, j, k) of a floating type on ``device``, of which :meth:`finished` makes probabilities afterwards.
         """
         if self._alone:
-            return self._logits(self.networks[0], windows.to(self.device), flat)
-        return self._mean(windows.to(self.device), flat)
+            return self._logits(self.networks[0], windows.to(self.windowing.device), flat)
+        return self._mean(windows.to(self.windowing.device), flat)
 
     def finished(self, blended: Tensor) -> Tensor:
         """Probabilities from blended :meth:`scores`, both float32 (L, ...)."""
@@ -63,7 +54,7 @@ class Forward:
 
     @property
     def _alone(self) -> bool:
-        return len(self.networks) == 1 and not self.tta_axes
+        return len(self.networks) == 1 and not self.windowing.tta_axes
 
     def _mean(self, windows: Tensor, flat: bool) -> Tensor:
         total: Tensor | None = None
@@ -79,22 +70,23 @@ class Forward:
         return total.div_(count) if count > 1 else total
 
     def _mirrors(self) -> Iterator[tuple[int, ...]]:
-        for number in range(len(self.tta_axes) + 1):
-            for axes in combinations(self.tta_axes, number):
+        for number in range(len(self.windowing.tta_axes) + 1):
+            for axes in combinations(self.windowing.tta_axes, number):
                 yield tuple(axis + 2 for axis in axes)
 
     def _logits(self, network: NetworkFunction, windows: Tensor, flat: bool) -> Tensor:
         seen = windows.squeeze(-1) if flat else windows
-        if self.channels_last:
+        if self.windowing.channels_last:
             seen = seen.contiguous(memory_format=torch.channels_last if flat else torch.channels_last_3d)
-        with torch.autocast(self.device.type, dtype=self.autocast_dtype, enabled=self.autocast_dtype is not None):
+        place, dtype = self.windowing.device.type, self.windowing.autocast_dtype
+        with torch.autocast(place, dtype=dtype, enabled=dtype is not None):
             logits = network(seen)
         return logits.unsqueeze(-1) if flat else logits
 
     def _activated(self, logits: Tensor, axis: int) -> Tensor:
         """Probabilities, float32, of logits whose maps lie along ``axis``."""
         logits = logits.float()
-        return softmax(logits, axis) if self.activation == "softmax" else torch.sigmoid(logits)
+        return softmax(logits, axis) if self.windowing.activation == "softmax" else torch.sigmoid(logits)
 
 
 def softmax(logits: Tensor, axis: int) -> Tensor:

@@ -19,27 +19,17 @@ from torch import Tensor
 
 from voxloom.errors import BadInput
 from voxloom.inference.band import Band, Slab, gather, ring_planes
-from voxloom.inference.forward import Activation, Forward, NetworkFunction, Reading
+from voxloom.inference.forward import Forward, NetworkFunction, Reading
 from voxloom.inference.grid import Triple, WindowGrid
+from voxloom.inference.windowing import SINGLE, Windowing
 from voxloom.prepare.slices import SliceStack, spread_slices
-
-#: One slice, no neighbors.
-SINGLE = SliceStack()
 
 
 def stream_map(
     networks: NetworkFunction | Sequence[NetworkFunction],
     image: NDArray[np.float32],
+    windowing: Windowing,
     *,
-    patch: Triple,
-    overlap: float = 0.5,
-    batch: int = 1,
-    device: torch.device | str = "cpu",
-    autocast_dtype: torch.dtype | None = None,
-    activation: Activation = "softmax",
-    tta_axes: tuple[int, ...] = (),
-    channels_last: bool = True,
-    stack: SliceStack = SINGLE,
     reading: Reading | None = None,
 ) -> Iterator[Slab]:
     """Probabilities of a prepared image, or what is read in their place, finished slab by slab.
@@ -47,13 +37,8 @@ def stream_map(
     Parameters
     ----------
     networks : one network or an ensemble (the mean of the probabilities is taken), see :class:`Forward`.
-    image : (C, I, J, K) float32 on the prepared grid; where it is smaller than ``patch`` it is padded with 0 and cut.
-    patch : window size (i, j, k); k = 1 runs a 2D network on slices (B, C, i, j).
-    overlap : share of a window that its neighbor covers again, from 0 to below 1.
-    batch : windows per forward pass.
-    device, autocast_dtype, activation, tta_axes, channels_last : see :class:`Forward`.
-    stack : neighboring slices that a 2D network sees as further channels; or slices spread over the volume for a 3D network,
-        every slice among others at equal distances: then the whole volume comes as one slab.
+    image : (C, I, J, K) float32 on the prepared grid; where it is smaller than a window it is padded with 0 and cut.
+    windowing : size and overlap of windows, device, precision, mirror images.
     reading : what to make of blended scores (see :meth:`Forward.scores`) instead of probabilities, e.g. :func:`most_likely`.
 
     Yields
@@ -62,63 +47,35 @@ def stream_map(
 
     Raises
     ------
-    BadInput : an image that is not (C, I, J, K), a patch below 1, an overlap outside [0, 1), or neighboring slices for windows
-        of more than one slice.
+    BadInput : an image that is not (C, I, J, K).
     """
     if image.ndim != 4:
         raise BadInput(f"expected an image of shape (C, I, J, K), got {image.shape}")
-    if min(patch) < 1 or not 0 <= overlap < 1:
-        raise BadInput(f"patch {patch} and overlap {overlap} make no windows", None, "Use an overlap from 0 to below 1")
-    if stack.neighbors and patch[2] != 1:
-        raise BadInput(f"neighboring slices go with windows of one slice, not of {patch[2]}", "slices.neighbors")
-    place = torch.device(device)
-    members = (networks,) if callable(networks) else tuple(networks)
-    forward = Forward(members, place, activation, autocast_dtype, tta_axes, channels_last)
+    forward, w = Forward((networks,) if callable(networks) else tuple(networks), windowing), windowing
     read = forward.finished if reading is None else reading
 
     def stream(part: NDArray[np.float32], of: SliceStack) -> Iterator[Slab]:
-        padded, inside = _pad(part, patch)
-        grid = WindowGrid.plan(_size(padded), patch, overlap, place)
-        for slab in _run(forward, read, _stacks(padded, of), grid, batch):
+        padded, inside = _pad(part, w.patch)
+        grid = WindowGrid.plan(_size(padded), w.patch, w.overlap, w.device)
+        for slab in _run(forward, read, _stacks(padded, of), grid, w.batch):
             if (cut := _cut(slab, inside)) is not None:
                 yield cut
 
-    if stack.spread:
-        yield _spread(image, patch[2], lambda part: stream(part, SINGLE))
+    if w.stack.spread:
+        yield _spread(image, w.patch[2], lambda part: stream(part, SINGLE))
     else:
-        yield from stream(image, stack)
+        yield from stream(image, w.stack)
 
 
 def predict_map(
-    network: NetworkFunction | Sequence[NetworkFunction],
+    networks: NetworkFunction | Sequence[NetworkFunction],
     image: NDArray[np.float32],
+    windowing: Windowing,
     *,
-    patch: Triple,
-    overlap: float = 0.5,
-    batch: int = 1,
-    device: torch.device | str = "cpu",
-    autocast_dtype: torch.dtype | None = None,
-    activation: Activation = "softmax",
-    tta_axes: tuple[int, ...] = (),
-    channels_last: bool = True,
-    stack: SliceStack = SINGLE,
     out_dtype: DTypeLike = np.float16,
 ) -> NDArray[Any]:
     """All probabilities at once, (L, I, J, K) of ``out_dtype`` on the prepared grid; see :func:`stream_map`."""
-    slabs = stream_map(
-        network,
-        image,
-        patch=patch,
-        overlap=overlap,
-        batch=batch,
-        device=device,
-        autocast_dtype=autocast_dtype,
-        activation=activation,
-        tta_axes=tta_axes,
-        channels_last=channels_last,
-        stack=stack,
-    )
-    return gather(slabs, image.shape[1:], out_dtype)
+    return gather(stream_map(networks, image, windowing), image.shape[1:], out_dtype)
 
 
 def _spread(image: NDArray[np.float32], depth: int, stream: Callable[[NDArray[np.float32]], Iterator[Slab]]) -> Slab:
@@ -160,7 +117,7 @@ class _Cutter:
 def _run(forward: Forward, read: Reading, stacks: Tensor, grid: WindowGrid, batch: int) -> Iterator[Slab]:
     indices = grid.indices()
     flat = grid.patch[2] == 1
-    cut = _Cutter(stacks, grid, min(batch, len(indices)), forward.channels_last)
+    cut = _Cutter(stacks, grid, min(batch, len(indices)), forward.windowing.channels_last)
     if len(indices) == 1:
         with torch.inference_mode():
             whole = read(forward.scores(cut(indices), flat)[0].float()).cpu().numpy()

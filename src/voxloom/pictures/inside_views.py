@@ -19,6 +19,7 @@ from voxloom.report.figures import new_figure
 from voxloom.report.look import Look, cut, lay
 from voxloom.report.panels import Panel, sheet
 from voxloom.run.run import Run
+from voxloom.runfiles import names_of
 from voxloom.tasks.abilities import need
 from voxloom.tasks.task import task_of
 
@@ -162,9 +163,6 @@ def _convolutions(network: nn.Module) -> list[tuple[str, Any]]:
 
 
 def _predictor(run: Run, fold: int) -> Any:
-    folder = run.folder / f"fold_{fold}"
-    if folder not in run.folds:
-        raise BadInput(
-            f"there is no trained fold {fold}", run.folder, f"There are {', '.join(f.name for f in run.folds)}"
-        )
-    return task_of(run).load([folder], device="cpu")
+    if (chosen := run.fold(fold)) not in run.folds:
+        raise BadInput(f"there is no trained fold {fold}", run.folder, f"There are {', '.join(names_of(run.folds))}")
+    return task_of(run).load([chosen], device="cpu")

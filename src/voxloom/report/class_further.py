@@ -17,6 +17,7 @@ from voxloom.files import read_json
 from voxloom.report.class_table import METRICS, number_text
 from voxloom.report.parts import Part, picture, table_of
 from voxloom.report.plots.classes import confusion_matrix
+from voxloom.runfiles import SUMMARY
 
 Figures = Mapping[str, Any]
 #: Entries of a set in ``summary.json`` beside what its table comes to.
@@ -30,7 +31,7 @@ def further_of(run: Path, name: str | None) -> dict[str, Any]:
     ----------
     name : "validation", "test", or "external" with the name of the set behind a colon.
     """
-    summary = read_json(run / "summary.json") if (run / "summary.json").is_file() else {}
+    summary = read_json(run / SUMMARY) if (run / SUMMARY).is_file() else {}
     kind, _, which = (name or "").partition(":")
     about = summary.get(kind) or {}
     about = about.get(which, {}) if which else about

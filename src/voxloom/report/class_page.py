@@ -32,6 +32,7 @@ from voxloom.report.plots.classes import (
     roc_curves,
 )
 from voxloom.report.run_page import provenance, stress_part
+from voxloom.runfiles import SUMMARY, CaseFiles, held_out_tables, test_in, trained_folds
 
 #: What a table comes to; it takes a thousand resamples, so it is reckoned once per table.
 Figures = dict[str, Any]
@@ -61,17 +62,17 @@ def tables(run: Path, read: Callable[[Path], Any]) -> Iterator[tuple[str, Any, F
 
 
 def _tables(run: Path, read: Callable[[Path], Any]) -> Iterator[tuple[str, str, Any]]:
-    folds = [read(path) for path in sorted(run.glob("fold_*/metrics.csv"))]
+    folds = [read(path) for path in held_out_tables(run)]
     if folds:
         whole = folds[0]
         for other in folds[1:]:
             whole.extend(other)
         yield "held-out cases", "validation", whole
-    summary = read_json(run / "summary.json") if (run / "summary.json").is_file() else {}
+    summary = read_json(run / SUMMARY) if (run / SUMMARY).is_file() else {}
     for name, kept in summary.get("external", {}).items():
-        yield f"external cases of {name}", f"external:{name}", read(run / kept["folder"] / "metrics.csv")
-    if (run / "test" / "metrics.csv").is_file():
-        yield "test cases", "test", read(run / "test" / "metrics.csv")
+        yield f"external cases of {name}", f"external:{name}", read(CaseFiles(run / kept["folder"]).table)
+    if (test := test_in(run).table).is_file():
+        yield "test cases", "test", read(test)
 
 
 def write(run: Path, lead: str, parts: list[Part]) -> Path:
@@ -81,7 +82,7 @@ def write(run: Path, lead: str, parts: list[Part]) -> Path:
     values = {
         "name": f"{data['dataset']['name']} · {run.name}",
         "lead": lead,
-        "subtitle": f"{len(data['cases'])} cases, {len(list(run.glob('fold_*/model.safetensors')))} trained fold(s)",
+        "subtitle": f"{len(data['cases'])} cases, {len(trained_folds(run))} trained fold(s)",
         "parts": [*parts, *explained_parts(run), *calibration_parts(run), *stress_parts(run), *curve_parts(run, drawn)],
         "plan": read_json(plan) if plan.is_file() else [],
         "provenance": provenance(run, data),

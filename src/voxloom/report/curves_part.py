@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxloom.report.parts import Part
+from voxloom.runfiles import logged_folds
 
 #: Columns of ``log.csv``.
 Columns = dict[str, NDArray[np.float64]]
@@ -23,10 +24,10 @@ def curve_parts(run: Path, draw: Callable[[Columns, str], dict[str, str]]) -> li
     draw : a picture of the columns of a log, with a caption.
     """
     pictures = []
-    for path in sorted(run.glob("fold_*/log.csv")):
-        with path.open(encoding="utf-8", newline="") as f:
+    for fold in logged_folds(run):
+        with fold.log.open(encoding="utf-8", newline="") as f:
             rows = list(csv.DictReader(f))
         if rows:
             columns = {name: np.array([float(row[name]) for row in rows]) for name in rows[0]}
-            pictures.append(draw(columns, path.parent.name))
+            pictures.append(draw(columns, fold.title))
     return [Part("Training", "", None, pictures)] if pictures else []

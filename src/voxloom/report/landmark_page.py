@@ -23,6 +23,7 @@ from voxloom.report.point_pictures import Marked, best_rows, point_slices, worst
 from voxloom.report.points_table import point_rows
 from voxloom.report.run_page import provenance
 from voxloom.report.style import INK, data_uri
+from voxloom.runfiles import POINTS, SUMMARY, CaseFiles, held_out_predictions, held_out_tables, test_in, trained_folds
 
 #: Landmarks that are drawn as the worst.
 SHOWN = 8
@@ -36,7 +37,7 @@ def write_landmark_report(run_dir: str | Path) -> Path:
     values = {
         "name": f"{data['dataset']['name']} · {run.name}",
         "lead": lead_sentence(sets),
-        "subtitle": f"{len(data['cases'])} cases with points, {len(list(run.glob('fold_*/model.safetensors')))} trained fold(s)",
+        "subtitle": f"{len(data['cases'])} cases with points, {len(trained_folds(run))} trained fold(s)",
         "parts": [
             *(part for name, found in sets for part in set_parts(name, found, abstained_in(run, name))),
             *(part for name, found in sets for part in picture_parts(run, data, name, found)),
@@ -57,20 +58,20 @@ def _json(path: Path) -> Any:
 
 def point_sets(run: Path) -> list[tuple[str, PointEvaluation]]:
     """The held-out cases of all folds, the external sets, and the last test set."""
-    summary = _json(run / "summary.json") or {}
+    summary = _json(run / SUMMARY) or {}
     reach = float(next((summary[k]["within_mm"] for k in ("validation", "test") if k in summary), 5.0))
-    held_out = [row for path in sorted(run.glob("fold_*/metrics.csv")) for row in PointEvaluation.read_csv(path).rows]
+    held_out = [row for path in held_out_tables(run) for row in PointEvaluation.read_csv(path).rows]
     sets = [("held-out cases", PointEvaluation(held_out, within=reach))] if held_out else []
     for name, figures in summary.get("external", {}).items():
-        table = run / figures["folder"] / "metrics.csv"
+        table = CaseFiles(run / figures["folder"]).table
         sets.append((f"external cases of {name}", PointEvaluation.read_csv(table, within=reach)))
-    test = run / "test" / "metrics.csv"
+    test = test_in(run).table
     return [*sets, *([("test cases", PointEvaluation.read_csv(test, within=reach))] if test.is_file() else [])]
 
 
 def abstained_in(run: Path, name: str) -> Mapping[str, Any] | None:
     """What was left out of a set of ``point_sets``."""
-    summary = _json(run / "summary.json") or {}
+    summary = _json(run / SUMMARY) or {}
     of_name = {
         "held-out cases": summary.get("validation"),
         "test cases": summary.get("test"),
@@ -133,16 +134,14 @@ def set_parts(name: str, evaluation: PointEvaluation, left_out: Mapping[str, Any
 def picture_parts(run: Path, data: Mapping[str, Any], name: str, evaluation: PointEvaluation) -> list[Part]:
     """The landmarks that went most wrong, and the nearest, on their slices; nothing where scans or truth are gone."""
     root, predictions = {
-        "held-out cases": (data["dataset"].get("root"), sorted(run.glob("fold_*/predictions/*.csv"))),
+        "held-out cases": (data["dataset"].get("root"), held_out_predictions(run, POINTS)),
         "test cases": (
-            ((_json(run / "summary.json") or {}).get("test") or {}).get("root"),
-            sorted((run / "test" / "predictions").glob("*.csv")),
+            ((_json(run / SUMMARY) or {}).get("test") or {}).get("root"),
+            test_in(run).found(POINTS),
         ),
-    }.get(name, (None, []))
+    }.get(name, (None, {}))
     rows = {"worst": worst_rows(evaluation.rows, SHOWN), "nearest": best_rows(evaluation.rows, SHOWN // 2)}
-    scans = scans_of(
-        root, {path.stem: path for path in predictions}, {row.case for some in rows.values() for row in some}
-    )
+    scans = scans_of(root, predictions, {row.case for some in rows.values() for row in some})
     if not scans:
         return []
     text = (

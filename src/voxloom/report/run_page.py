@@ -45,6 +45,15 @@ from voxloom.report.stress_page import figure_title
 from voxloom.report.structure_part import structure_parts
 from voxloom.report.style import write_picture
 from voxloom.report.volume_part import volume_part
+from voxloom.runfiles import (
+    SUMMARY,
+    CaseFiles,
+    held_out_predictions,
+    held_out_tables,
+    logged_folds,
+    test_in,
+    trained_folds,
+)
 
 #: Pictures of the best, of the median and of the worst cases.
 SHOWN = 2
@@ -86,7 +95,7 @@ def write_run_report(run_dir: str | Path) -> Path:
     shades = gray_of(run, data)
     parts += [part for s in sets for part in case_parts(s, labels, *shades)]
     parts += [part for s in sets for part in study_tables(s)]
-    parts += structure_parts(_json(run / "summary.json") or {}, run)
+    parts += structure_parts(_json(run / SUMMARY) or {}, run)
     parts += quality_parts(run)
     parts += study_parts(run)
     parts += curve_parts(run)
@@ -109,7 +118,7 @@ def _json(path: Path) -> Any:
 
 def held_out_set(run: Path, data: dict[str, Any]) -> CaseSet | None:
     """The held-out cases of all folds."""
-    tables = sorted(run.glob("fold_*/metrics.csv"))
+    tables = held_out_tables(run)
     if not tables:
         return None
     evaluation = Evaluation.read_csv(tables[0])
@@ -117,21 +126,21 @@ def held_out_set(run: Path, data: dict[str, Any]) -> CaseSet | None:
         evaluation.extend(Evaluation.read_csv(table))
     if not evaluation.rows:
         return None
-    evaluation.measures = measures_kept(run, (_json(run / "summary.json") or {}).get("validation"))
-    predictions = {p.name.removesuffix(".nii.gz"): p for p in run.glob("fold_*/predictions/*.nii.gz")}
+    evaluation.measures = measures_kept(run, (_json(run / SUMMARY) or {}).get("validation"))
+    predictions = held_out_predictions(run)
     return CaseSet("Held-out cases", evaluation, predictions, {c["id"]: c for c in data["cases"]}, run)
 
 
 def test_set(run: Path) -> CaseSet | None:
     """The last test set that the run was evaluated on."""
-    kept = (_json(run / "summary.json") or {}).get("test") or {}
-    return kept_set(run, run / "test", "Test cases", kept)
+    kept = (_json(run / SUMMARY) or {}).get("test") or {}
+    return kept_set(run, test_in(run), "Test cases", kept)
 
 
 def external_sets(run: Path) -> Iterator[CaseSet | None]:
     """The sets that were kept apart while the run was trained."""
-    for name, kept in ((_json(run / "summary.json") or {}).get("external") or {}).items():
-        yield kept_set(run, run / kept["folder"], f"External cases of {name}", kept, external=True)
+    for name, kept in ((_json(run / SUMMARY) or {}).get("external") or {}).items():
+        yield kept_set(run, CaseFiles(run / kept["folder"]), f"External cases of {name}", kept, external=True)
 
 
 def measures_kept(run: Path, kept: Mapping[str, Any] | None) -> Measures:
@@ -140,25 +149,23 @@ def measures_kept(run: Path, kept: Mapping[str, Any] | None) -> Measures:
     return Measures.model_validate(RunFacts.of(run).section("evaluate") if found is None else found)
 
 
-def kept_set(run: Path, folder: Path, name: str, kept: Mapping[str, Any], *, external: bool = False) -> CaseSet | None:
-    """An evaluation that lies in a folder of a run: ``metrics.csv``, ``cases.json`` and ``predictions``.
+def kept_set(
+    run: Path, place: CaseFiles, name: str, kept: Mapping[str, Any], *, external: bool = False
+) -> CaseSet | None:
+    """An evaluation that a run keeps.
 
     Parameters
     ----------
     kept : its entry of ``summary.json``.
     """
-    table = folder / "metrics.csv"
-    if not table.is_file():
+    if not place.table.is_file():
         return None
-    evaluation = Evaluation.read_csv(table)
+    evaluation = Evaluation.read_csv(place.table)
     if not evaluation.rows:
         return None
     evaluation.measures = measures_kept(run, kept)
-    predictions = {p.name.removesuffix(".nii.gz"): p for p in (folder / "predictions").glob("*.nii.gz")}
-    cases = _json(folder / "cases.json") or []
-    return CaseSet(
-        name, evaluation, predictions, {c["id"]: c for c in cases}, folder, external, kept.get("warnings", ())
-    )
+    known = {c["id"]: c for c in _json(place.cases) or []}
+    return CaseSet(name, evaluation, place.found(), known, place.folder, external, kept.get("warnings", ()))
 
 
 def lead_sentence(sets: list[CaseSet]) -> str:
@@ -185,7 +192,7 @@ def figure_sentence(chosen: CaseSet) -> str:
 
 def subtitle(run: Path, data: dict[str, Any]) -> str:
     """What was trained on."""
-    folds = len(list(run.glob("fold_*/model.safetensors")))
+    folds = len(trained_folds(run))
     patients = len({case["patient"] for case in data["cases"]})
     return f"{len(data['cases'])} cases of {patients} patients, {folds} trained network{'s' if folds != 1 else ''}"
 
@@ -276,15 +283,13 @@ def box_pictures(evaluation: Evaluation) -> list[dict[str, str]]:
 def curve_parts(run: Path) -> Iterator[Part]:
     """Loss and Dice while training, a picture per fold; also written as ``curves.png`` beside the log."""
     pictures = []
-    for log in sorted(run.glob("fold_*/log.csv")):
-        columns = read_log(log)
+    for fold in logged_folds(run):
+        columns = read_log(fold.log)
         if not columns or len(columns["step"]) == 0:
             continue
-        figure = figures.curves(columns, log.parent.name.replace("_", " "))
-        write_picture(figure, log.parent / "curves.png", dpi=110)
-        pictures.append(
-            {"caption": f"Training of {log.parent.name.replace('_', ' ')}", "data": figures.data_uri(figure, "svg")}
-        )
+        figure = figures.curves(columns, fold.title)
+        write_picture(figure, fold.folder / "curves.png", dpi=110)
+        pictures.append({"caption": f"Training of {fold.title}", "data": figures.data_uri(figure, "svg")})
     if pictures:
         text = (
             "Loss on training patches (after augmentation, mean since the row before) and on the whole held-out cases of each fold, "

@@ -17,6 +17,7 @@ from voxloom.dataset.tables import name_some
 from voxloom.errors import BadInput, VoxloomError
 from voxloom.formats import ENDINGS, read_header
 from voxloom.formats.dicom import first_series_uid
+from voxloom.formats.dicom.strangers import DICOM_ENDINGS
 from voxloom.run.scans import Scan
 
 _PACKED = (".zip", ".tar", ".tgz", ".tar.gz", ".7z", ".rar")
@@ -61,6 +62,11 @@ def find_scans(
         listed = " and ".join(str(s.source[0]) for s in unique if composed(s.name) == twice[0])
         what = f"several inputs would be written as {', '.join(twice)}: {listed}"
         raise BadInput(what, None, "Predict them into different folders")
+    spelt = {name.casefold(): name for name in names}
+    if torn := [name for name in names if spelt[name.casefold()] != name]:
+        tell(
+            f"{name_some(torn)} and others differ by upper and lower case only: Windows and macOS keep one file for both"
+        )
     return unique
 
 
@@ -150,7 +156,8 @@ class _Finder:
         return Scan(name, ordered, ending, missing, series=self.series)
 
     def _tell_left_out(self, listing: Listing, slices: Sequence[str], previews: Sequence[str]) -> None:
-        others = tuple(name for name in listing.others if name not in slices and name.upper() != "DICOMDIR")
+        passed = (*slices, *(name for name in listing.others if slices and name.lower().endswith(DICOM_ENDINGS)))
+        others = tuple(name for name in listing.others if name not in passed and name.upper() != "DICOMDIR")
         for note in left_out_notes(str(listing.folder), previews, listing.with_others(others)):
             self.tell(note)
 

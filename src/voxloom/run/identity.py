@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from pathlib import Path
 
 from voxloom.digests import file_digests
 from voxloom.run.run import Run
+from voxloom.runfiles import RunFold
 
 
 def weights_id(run: Run) -> str:
@@ -22,9 +22,9 @@ def weights_id(run: Run) -> str:
     return one_of(hashes) if all(hashes) else files_id(run.folds)
 
 
-def files_id(folds: Sequence[Path]) -> str:
+def files_id(folds: Sequence[RunFold]) -> str:
     """SHA-256 over the weights' files of some folds, which need not be of one run."""
-    files = [fold / "model.safetensors" for fold in folds]
+    files = [fold.weights for fold in folds]
     digests = file_digests(files)
     return one_of([digests[file] for file in files])
 

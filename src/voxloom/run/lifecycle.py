@@ -12,7 +12,7 @@ from pathlib import Path
 
 from voxloom.errors import BadInput
 from voxloom.files import PART
-from voxloom.training.checkpoint import CHECKPOINT
+from voxloom.runfiles import folds_in
 
 #: Held while a process works in a run.
 LOCK = ".lock"
@@ -34,7 +34,7 @@ def discard_unstarted(folder: Path) -> None:
 
 def checkpoints_of(folder: Path) -> list[Path]:
     """What the folds of a run would be taken up from."""
-    return list(folder.glob(f"fold_*/{CHECKPOINT}"))
+    return [fold.checkpoint for fold in folds_in(folder) if fold.checkpoint.is_file()]
 
 
 def free_folder(parent: Path, name: str) -> Path:

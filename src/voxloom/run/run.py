@@ -12,6 +12,7 @@ from typing import Any
 from voxloom.errors import BadInput
 from voxloom.files import read_json
 from voxloom.recipe.recipe import Recipe
+from voxloom.runfiles import SUMMARY, CaseFiles, RunFold, held_out_tables, test_in, trained_folds
 
 
 def cache_folder(run: Path) -> Path:
@@ -63,15 +64,14 @@ class Run:
         return Path(about["dataset"]["root"])
 
     @property
-    def folds(self) -> list[Path]:
-        """Folders of the folds that have trained weights, in order.
+    def folds(self) -> list[RunFold]:
+        """The folds that have trained weights, by number.
 
         Raises
         ------
         BadInput : no fold has been trained yet.
         """
-        folders = sorted(self.folder.glob("fold_*"), key=lambda p: int(p.name.split("_")[1]))
-        trained = [f for f in folders if (f / "model.safetensors").is_file()]
+        trained = trained_folds(self.folder)
         if not trained:
             raise BadInput(
                 "no fold has trained weights yet",
@@ -79,6 +79,20 @@ class Run:
                 f"Go on with: voxloom train DATASET --resume -o {self.folder}",
             )
         return trained
+
+    def fold(self, number: int) -> RunFold:
+        """A fold by its number, trained or not."""
+        return RunFold(number, self.folder)
+
+    @property
+    def fold_of(self) -> dict[str, RunFold]:
+        """Case -> the fold that held it out, of the cases that one did."""
+        return {case["id"]: self.fold(case["fold"]) for case in self.data["cases"] if case["fold"] is not None}
+
+    @property
+    def test(self) -> CaseFiles:
+        """Where the last test set lies that the run was evaluated on."""
+        return test_in(self.folder)
 
     @property
     def task(self) -> str:
@@ -94,7 +108,7 @@ class Run:
         ------
         BadInput : none did.
         """
-        files = sorted(self.folder.glob("fold_*/metrics.csv"))
+        files = held_out_tables(self.folder)
         if not files:
             fix = f"Give a data set: voxloom evaluate {self.folder} DATASET"
             raise BadInput("the run has no held-out cases", self.folder, fix)
@@ -103,7 +117,7 @@ class Run:
     @property
     def summary(self) -> dict[str, Any]:
         """``summary.json``: the figures on the validation cases, and on test sets that were evaluated."""
-        path = self.folder / "summary.json"
+        path = self.folder / SUMMARY
         return _object(path) if path.is_file() else {}
 
 

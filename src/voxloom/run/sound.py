@@ -6,6 +6,7 @@ Knows the fingerprint. The checks are those of ``voxloom.dataset.inspect``.
 from __future__ import annotations
 
 from voxloom.dataset.inspect import Fingerprint
+from voxloom.dataset.inspect.check_cases import ids_alike
 from voxloom.dataset.inspect.check_headers import mixed_units, segment_names, values_apart
 from voxloom.errors import BadInput
 from voxloom.notes import tell
@@ -21,7 +22,7 @@ def refuse_unsound(found: Fingerprint) -> None:
     for case in found.cases:
         for text in case.notes:
             tell(case.id, text)
-    for problem in (*values_apart(found), *segment_names(found), *mixed_units(found)):
+    for problem in (*values_apart(found), *segment_names(found), *mixed_units(found), *ids_alike(found)):
         if problem.severity == "error":
             raise BadInput(problem.what, found.name, problem.fix)
         if problem.severity == "warning":

@@ -25,6 +25,7 @@ from voxloom.errors import BadInput
 from voxloom.files import read_json, write_json, write_text
 from voxloom.recipe.duration import seconds_of
 from voxloom.recipe.shipped import recipe_names
+from voxloom.runfiles import SUMMARY, logged_folds
 from voxloom.serve.jobs import Board, Job
 from voxloom.serve.refusals import Conflict
 from voxloom.yamltext import read_text, read_yaml
@@ -116,7 +117,7 @@ class Trainings:
 
     def log(self, name: str) -> list[dict[str, Any]]:
         """Rows of ``log.csv`` of every fold: fold, step, seconds, loss, score and whatever else was logged."""
-        return [row for fold, path in logs_of(self._order(name).out) for row in log_rows(fold, path)]
+        return [row for fold in logged_folds(self._order(name).out) for row in log_rows(fold.number, fold.log)]
 
     def is_training(self, name: str) -> bool:
         """Whether a job is one of the trainings."""
@@ -164,7 +165,7 @@ class Trainings:
             places = Path(about["data"]), Path(about["out"])
             order = TrainingOrder(about["name"], *places, about["budget"], tuple(about["words"]), about["cases"])
             job = self._listed(order)
-            if (order.out / "summary.json").is_file():
+            if (order.out / SUMMARY).is_file():
                 self.board.finish(job.id, {"run": order.name})
                 self._trained(order.name, order.out)
             else:
@@ -210,11 +211,11 @@ class Trainings:
 
 def how_far(order: TrainingOrder) -> tuple[float, str]:
     """Share of the budget that is used, and a sentence."""
-    logs = logs_of(order.out)
-    rows = [row for fold, path in logs for row in log_rows(fold, path)]
+    folds = logged_folds(order.out)
+    rows = [row for fold in folds for row in log_rows(fold.number, fold.log)]
     if not rows:
         return 0.0, "Preparing"
-    used = sum(max((row["seconds"] for row in rows if row["fold"] == fold), default=0.0) for fold, _ in logs)
+    used = sum(max((row["seconds"] for row in rows if row["fold"] == fold.number), default=0.0) for fold in folds)
     last = rows[-1]
     scores = [f"{key.removeprefix('val_')} {last[key]:.3f}" for key in last if key.startswith("val_")][:1]
     text = ", ".join([f"Fold {last['fold']}", f"step {int(last['step'])}", f"loss {last['train_loss']:.3f}", *scores])
@@ -227,12 +228,6 @@ def how_far(order: TrainingOrder) -> tuple[float, str]:
 def finished_folds(run: Path) -> bool:
     """Whether every fold has been trained: then the run is evaluated."""
     return (run / "repeat.yaml").is_file()
-
-
-def logs_of(run: Path) -> list[tuple[int, Path]]:
-    """Number and ``log.csv`` of every fold that has one, in order."""
-    found = [(int(path.parent.name.split("_")[1]), path) for path in run.glob("fold_*/log.csv")]
-    return sorted(found)
 
 
 def log_rows(fold: int, path: Path) -> list[dict[str, Any]]:

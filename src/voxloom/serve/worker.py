@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, cast
 from voxloom.errors import BadInput, VoxloomError
 from voxloom.files import plain
 from voxloom.run.listener import Listener
+from voxloom.runfiles import trained_folds
 from voxloom.serve.orders import AnyOrder, ExplainOrder, Order, RankOrder, WarmOrder
 from voxloom.trust.sampling import Sampling
 from voxloom.verbs.options import PredictOptions
@@ -171,7 +172,8 @@ class Shelf:
 
 def weights_of(folder: Path) -> tuple[tuple[str, int, int], ...]:
     """What changes when a run is trained on: name, size and time of its weights and calibration."""
-    files = sorted([*folder.glob("fold_*/model.safetensors"), *folder.glob("*.json"), *folder.glob("*.safetensors")])
+    others = sorted([*folder.glob("*.json"), *folder.glob("*.safetensors")])
+    files = [*(fold.weights for fold in trained_folds(folder)), *others]
     stats = [(path, path.stat()) for path in files]
     return tuple((f"{path.parent.name}/{path.name}", stat.st_size, stat.st_mtime_ns) for path, stat in stats)
 

@@ -13,7 +13,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from typing import Protocol
 
-from voxloom.processors import usable_cores
+from voxloom.cpu import usable_cores
 from voxloom.sweep.trial import Job, run_trial
 
 #: How long an orphan may take to save its trial.

@@ -12,6 +12,7 @@ from typing import Any
 from voxloom.errors import BadInput
 from voxloom.recipe.recipe import Recipe, section_models
 from voxloom.run.run import Run
+from voxloom.runfiles import TABLE, RunFold
 from voxloom.tasks.task import Task, task_of
 
 #: Verbs that a task may lack; one with ``--`` is an option of a command.
@@ -79,7 +80,7 @@ def run_near(path: Path) -> Path | None:
     """The run that a path is, or lies in (a fold, a test, a table of figures); None for other paths."""
     whole = path.absolute()
     near = [place for place in (whole, *whole.parents[:2]) if (place / "recipe.yaml").is_file()]
-    inside = path.name == "metrics.csv" or path.name.startswith(("fold_", "test"))
+    inside = path.name == TABLE or path.name.startswith("test") or RunFold.at(path) is not None
     return near[0] if near and (near[0] == whole or inside) else None
 
 

@@ -14,6 +14,7 @@ from voxloom.dataset import Case, Labels
 from voxloom.errors import BadInput
 from voxloom.run.cases import other_set
 from voxloom.run.run import Run
+from voxloom.runfiles import held_out_predictions
 from voxloom.tasks.scoring import annotated_test
 from voxloom.tasks.study import open_study
 from voxloom.tasks.task import task_of
@@ -63,7 +64,7 @@ def predicted_cases(run: Run, on: On = "held-out") -> PredictedCases:
 
 def _held_out(run: Run) -> PredictedCases:
     study = open_study(run)
-    found = _files(run, "fold_*/predictions")
+    found = held_out_predictions(run.folder, task_of(run).ending)
     cases = {name: study.dataset[name] for name in found}
     return PredictedCases(run, cases, found, study.material.labels, tuple(run.held_out_tables))
 
@@ -76,10 +77,5 @@ def _test(run: Run) -> PredictedCases:
     labels = Labels.from_nnunet(about["labels"], about["regions_order"]) if about["labels"] else None
     matched = task.matched(run.recipe, labels, about["channels"], dataset, annotated_test(task, dataset))
     cases = {case.id: case for case in matched.cases}
-    shown = {name: path for name, path in _files(run, "test/predictions").items() if name in cases}
-    return PredictedCases(run, cases, shown, matched.labels or labels, (run.folder / "test" / "metrics.csv",))
-
-
-def _files(run: Run, where: str) -> dict[str, Path]:
-    ending = task_of(run).ending
-    return {path.name.removesuffix(ending): path for path in sorted(run.folder.glob(f"{where}/*{ending}"))}
+    shown = {name: path for name, path in run.test.found(task.ending).items() if name in cases}
+    return PredictedCases(run, cases, shown, matched.labels or labels, (run.test.table,))

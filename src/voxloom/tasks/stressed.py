@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
 from voxloom.dataset import Case, Labels
 from voxloom.evaluation.stress import Stressed
 from voxloom.run.run import Run
+from voxloom.runfiles import RunFold
 from voxloom.volume import Volume
 
 
@@ -53,7 +53,7 @@ class StressTest(Protocol):
         """Name of what is measured per case."""
         ...
 
-    def predictor(self, run: Run, folds: Sequence[Path]) -> Any:
+    def predictor(self, run: Run, folds: Sequence[RunFold]) -> Any:
         """The networks of folds, with what the run decided."""
         ...
 

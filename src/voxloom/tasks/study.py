@@ -15,6 +15,7 @@ from voxloom.prepare import Cache, Statistics, measure_statistics
 from voxloom.progress import Progress
 from voxloom.recipe.recipe import Recipe
 from voxloom.run.run import Run, cache_folder
+from voxloom.runfiles import RunFold
 from voxloom.tasks.settings import Settings
 from voxloom.tasks.task import Material, Task, task_of
 from voxloom.training.job import Job
@@ -30,6 +31,10 @@ class Study:
     folds: list[Fold]
     settings: Settings
     device: str
+
+    def place(self, number: int) -> RunFold:
+        """Where the files of a fold lie."""
+        return RunFold(number, self.folder)
 
     @property
     def dataset(self) -> Dataset:

@@ -28,6 +28,7 @@ from voxloom.recipe.recipe import Recipe
 from voxloom.run.matching import MatchedCases
 from voxloom.run.run import Run
 from voxloom.run.scans import Scan
+from voxloom.runfiles import RunFold
 from voxloom.tasks.panels import Shown
 from voxloom.tasks.settings import Settings
 from voxloom.tasks.stressed import StressTest
@@ -279,7 +280,7 @@ class Task(Protocol):
         """The training of one fold."""
         ...
 
-    def load(self, folds: Sequence[Path], *, device: str = "auto") -> Predictor:
+    def load(self, folds: Sequence[RunFold], *, device: str = "auto") -> Predictor:
         """The networks of folds alone, without what a run decided after its validation."""
         ...
 
@@ -376,7 +377,7 @@ class Task(Protocol):
         """Entries of the validation's summary on how the folds differ; empty where that is not measured."""
         ...
 
-    def explainable(self, run: Run, folds: Sequence[Path], device: str = "auto") -> Explainable:
+    def explainable(self, run: Run, folds: Sequence[RunFold], device: str = "auto") -> Explainable:
         """The networks of some folds, and what of their answers can be explained; not asked of a task that cannot "explain"."""
         ...
 

@@ -18,8 +18,6 @@ from voxloom.files import atomic_path
 from voxloom.training.log import TrainingLog
 from voxloom.training.module import TrainingModule
 
-CHECKPOINT = "last.ckpt"
-
 
 def save_checkpoint(
     path: Path, module: TrainingModule, optimizer: Optimizer, log: TrainingLog, clock: dict[str, float]

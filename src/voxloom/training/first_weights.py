@@ -18,8 +18,9 @@ from torch import Tensor, nn
 from voxloom.errors import BadInput
 from voxloom.networks.base import StagedNetwork
 from voxloom.networks.initial import adapt_stem
+from voxloom.runfiles import WEIGHTS, RunFold
 from voxloom.training.init import InitSettings
-from voxloom.training.weights import WEIGHTS, load_weights
+from voxloom.training.weights import load_weights
 
 _HUB_ID = re.compile(r"^[\w.-]+/[\w.-]+$")
 _FILE_ON_HUB = "model.safetensors"
@@ -43,7 +44,7 @@ def set_first_weights(network: StagedNetwork, init: InitSettings) -> None:
 
 def _from_run(network: StagedNetwork, init: InitSettings) -> None:
     assert init.run is not None
-    folder = init.run / f"fold_{init.fold}"
+    folder = RunFold(init.fold, init.run).folder
     weights, about = load_weights(folder)
     found = {_common_name(name): tensor for name, tensor in weights.items()}
     names = network.encoder_names() if init.part == "encoder" else list(network.state_dict())

@@ -19,8 +19,9 @@ from lightning.pytorch.loggers import TensorBoardLogger
 
 from voxloom.errors import BadInput
 from voxloom.inference.precision import TOLERABLE, bf16_slowdown
+from voxloom.runfiles import CHECKPOINT
 from voxloom.training.callbacks import Advance, Budget, Clock, Report, Reporter, Save, Validate
-from voxloom.training.checkpoint import CHECKPOINT, read_checkpoint, restore
+from voxloom.training.checkpoint import read_checkpoint, restore
 from voxloom.training.data import PatchData
 from voxloom.training.interruption import Interruption
 from voxloom.training.job import Job, Scorer, StepReader

@@ -11,8 +11,8 @@ import time
 import numpy as np
 import torch
 
+from voxloom.cpu import OtherWork
 from voxloom.inference.precision import TOLERABLE, bf16_slowdown
-from voxloom.processors import OtherWork
 from voxloom.training.fit import build_module
 from voxloom.training.job import Job
 from voxloom.training.pace import Pace

@@ -17,8 +17,8 @@ from torch import Tensor
 
 from voxloom.errors import BadInput
 from voxloom.files import atomic_path, read_json, write_json
+from voxloom.runfiles import DESCRIPTION, WEIGHTS
 
-WEIGHTS, DESCRIPTION = "model.safetensors", "model.json"
 #: Of ``model.json``: raised where an older Voxloom would misread it. Files without one are of format 1.
 FORMAT = 1
 

@@ -32,6 +32,7 @@ from voxloom.formats import read_label
 from voxloom.progress import Progress
 from voxloom.run.cases import other_set
 from voxloom.run.run import Run
+from voxloom.runfiles import CaseFiles, RunFold
 from voxloom.tasks.abilities import need
 from voxloom.tasks.segmentation.predictor import Predictor
 from voxloom.trust.sampling import DRAWS, VIEWS, Sampling, Source
@@ -124,10 +125,10 @@ def is_calibrated(folder: Path) -> bool:
     return (folder / QUALITY).is_file()
 
 
-def usual_volumes(run: Run, fold: Path) -> dict[str, float]:
+def usual_volumes(run: Run, fold: RunFold) -> dict[str, float]:
     """Median volume in ml of every label in the training cases of a fold."""
     about = run.data
-    held_out = {case["id"] for case in about["cases"] if f"fold_{case['fold']}" == fold.name}
+    held_out = {case for case, other in run.fold_of.items() if other == fold}
     volumes: dict[str, list[float]] = {}
     for case in about.get("fingerprint", {}).get("cases", ()):
         voxel = float(np.prod(case["spacing"])) / 1000
@@ -173,13 +174,13 @@ def calibrate_run(
     known = _known_cases(run)
     total = sum(map(len, known.values()))
     for fold, cases in known.items():
-        predictor = Predictor.from_folds([fold], device=device).with_run(run)
+        predictor = Predictor.from_folds([fold.folder], device=device).with_run(run)
         sampling = Sampling(sources or default_sources(predictor), draws, seed)
         check_sources([predictor], sampling)
         reader = QualityReader((predictor,), (usual_volumes(run, fold),), sampling)
-        true = Evaluation.read_csv(fold / "metrics.csv").case_means("dice")
+        true = Evaluation.read_csv(fold.held_out.table).case_means("dice")
         for case in cases:
-            prediction = read_label(fold / "predictions" / f"{case.id}.nii.gz")
+            prediction = read_label(fold.held_out.prediction(case.id))
             features = reader.features(case.read_image(), prediction)
             rows.append({"case": case.id, "patient": case.patient, "true_dice": true[case.id], **features})
             if progress is not None:
@@ -195,15 +196,14 @@ def calibrate_run(
     return _write(run, rows, model, predicted, sampling)
 
 
-def _known_cases(run: Run) -> dict[Path, list[Case]]:
+def _known_cases(run: Run) -> dict[RunFold, list[Case]]:
     """Fold -> the cases that it held out, with its predictions of them."""
-    about = run.data
     dataset = other_set(run, run.data_root)
     known = {case.id: case for case in dataset}
-    found: dict[Path, list[Case]] = {}
+    found: dict[RunFold, list[Case]] = {}
     for fold in run.folds:
-        ids = [case["id"] for case in about["cases"] if f"fold_{case['fold']}" == fold.name]
-        lost = [case for case in ids if case not in known or not (fold / "predictions" / f"{case}.nii.gz").is_file()]
+        ids = [case for case, other in run.fold_of.items() if other == fold]
+        lost = [case for case in ids if case not in known or not fold.held_out.prediction(case).is_file()]
         if lost:
             fix = "Move the data back, or train the run to its end with --resume"
             raise BadInput(f"held-out case {lost[0]} or its prediction is gone", run.folder, fix)
@@ -248,7 +248,7 @@ def judge(
     patients: Mapping[str, str] | None = None,
     progress: Progress | None = None,
 ) -> list[dict[str, Any]]:
-    """Predicted Dice and bound of predictions on disk, written to ``out``.
+    """CaseFiles Dice and bound of predictions on disk, written to ``out``.
 
     Parameters
     ----------
@@ -286,7 +286,7 @@ def judge_test(run: Run, predictor: Any, cases: Sequence[Case], out: Path, table
     quality = Quality.of(run, predictor)
     if quality is None or not cases:
         return None
-    scans = [(case.id, case.read_image, out / "predictions" / f"{case.id}.nii.gz") for case in cases]
+    scans = [(case.id, case.read_image, CaseFiles(out).prediction(case.id)) for case in cases]
     patients = {case.id: case.patient for case in cases}
     judged = judge(quality, scans, out / "quality.csv", true=table.case_means("dice"), patients=patients)
     return check_rows(judged, quality.model.promise).to_dict()

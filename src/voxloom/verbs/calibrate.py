@@ -16,6 +16,7 @@ from voxloom.progress import Progress
 from voxloom.run.cases import other_set
 from voxloom.run.guard import refuse_leak
 from voxloom.run.run import Run
+from voxloom.runfiles import SUMMARY, CaseFiles
 from voxloom.tasks.abilities import need
 from voxloom.tasks.scoring import annotated_test, counter, predict_and_score
 from voxloom.tasks.task import Calibrated, Task, task_of
@@ -81,7 +82,7 @@ def calibrate(
     else:
         fix = "Give a data set: voxloom calibrate RUN --data DATASET, or train with a hold-out"
         raise BadInput("the run has no held-out cases", folder, fix)
-    write_json(folder / "summary.json", {**run.summary, "calibration": dict(found.about)})
+    write_json(folder / SUMMARY, {**run.summary, "calibration": dict(found.about)})
     return found
 
 
@@ -108,9 +109,9 @@ def _elsewhere(
     predictor = task.load(run.folds, device=device)
     matched = task.matched(run.recipe, labels_of(run), predictor.channels, dataset, cases)
     tick = counter(len(matched.cases), progress)
-    place = run.folder / "calibration"
-    scored = predict_and_score(task, predictor, matched.cases, place / "predictions", tick, labels=matched.labels)
+    place = CaseFiles(run.folder / "calibration")
+    scored = predict_and_score(task, predictor, matched.cases, place.predictions, tick, labels=matched.labels)
     if not scored.table.cases:
         raise BadInput(f"no case with {task.needed} to calibrate on", dataset.root, task.remedy)
-    scored.table.write_csv(place / "metrics.csv")
+    scored.table.write_csv(place.table)
     return task.calibrate(run, scored.table, promise, dataset.name, matched.cases)

@@ -13,6 +13,7 @@ from voxloom.dataset.tables import columns_of, name_some, read_table
 from voxloom.errors import BadInput
 from voxloom.evaluation.paired import Comparison
 from voxloom.files import read_json
+from voxloom.runfiles import test_in
 from voxloom.verbs.contenders import Cases, Contender, known_metric, read_contenders, tables_of
 
 Attributes = Mapping[str, Mapping[str, Any]]
@@ -100,7 +101,7 @@ class CaseFigures:
 
 def attributes_of(folder: Path, cases: Cases) -> dict[str, dict[str, Any]]:
     """Case -> attributes, as a run kept them of its data set; empty for a folder that is not a run."""
-    file = folder / "test" / "cases.json" if cases == "test" else folder / "data.json"
+    file = test_in(folder).cases if cases == "test" else folder / "data.json"
     if not file.is_file():
         return {}
     read = read_json(file)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from voxloom.run.run import Run
+from voxloom.runfiles import logged_folds
 
 #: Numbers of steps that differ by less than this share are equal: a budget of time never gives the same number twice.
 _SAME_STEPS = 0.1
@@ -56,7 +57,7 @@ class Training:
 
 def chosen_by_held_out(run: Run, training: Mapping[str, Any], summary: Mapping[str, Any]) -> tuple[str, ...]:
     """What the held-out cases of a run decided, by which figures on them are too good."""
-    logs = [path.read_text(encoding="utf-8").splitlines() for path in sorted(run.folder.glob("fold_*/log.csv"))]
+    logs = [fold.log.read_text(encoding="utf-8").splitlines() for fold in logged_folds(run.folder)]
     validated = any(len(lines) > 2 for lines in logs)  # with one row there was nothing to choose between
     watched = str(training.get("monitor", "val_dice")).startswith("val_")
     steps = [step for step in summary.get("postprocess", ()) if step.get("used") and step.get("gain") is not None]

@@ -15,6 +15,7 @@ from voxloom.evaluation.measures import Measures
 from voxloom.evaluation.paired import Comparison
 from voxloom.files import read_json
 from voxloom.run.run import Run
+from voxloom.runfiles import CaseFiles, held_out_tables, test_in
 from voxloom.tasks.abilities import run_near
 from voxloom.tasks.task import TASKS, task_named, task_of
 
@@ -36,10 +37,14 @@ def tables_of(path: Path, cases: str) -> list[Path]:
     if path.is_file():
         return [path]
     if not (path / "recipe.yaml").is_file():
-        return [path / "metrics.csv"] if (path / "metrics.csv").is_file() else []
+        return _there(CaseFiles(path).table)
     if cases == "test":
-        return [path / "test" / "metrics.csv"] if (path / "test" / "metrics.csv").is_file() else []
-    return sorted(path.glob("fold_*/metrics.csv"))
+        return _there(test_in(path).table)
+    return held_out_tables(path)
+
+
+def _there(table: Path) -> list[Path]:
+    return [table] if table.is_file() else []
 
 
 def read_contenders(paths: Sequence[Path], cases: Cases) -> tuple[Comparison, list[Contender]]:
@@ -116,7 +121,7 @@ def short_names(paths: Sequence[Path]) -> list[str]:
 
 def digests_of(path: Path, cases: Cases) -> dict[str, frozenset[str]]:
     """Case -> hashes of its files, where the run kept them."""
-    file = path / "test" / "cases.json" if cases == "test" else path / "data.json"
+    file = test_in(path).cases if cases == "test" else path / "data.json"
     if not file.is_file():
         return {}
     read = read_json(file)

@@ -115,6 +115,9 @@ class DicomWriter:
         image = volume
         if "sc" in self.formats and volume.shape != source.shape:
             image = read_scan(scan, self.resample_tilt)
+        if findings.names and (unused := self.table.unused(findings.names.values())):
+            what = f"the table of codes has rows for {name_some(unused)}, which the run does not label"
+            tell(self.author.name, f"{what}; it labels {name_some(findings.names.values())}", warning=True)
         segments = segments_of(findings.names, self.table, self.author.name)
         return write_objects(self.formats, findings, image, segments, source, out / scan.name, self.author)
 

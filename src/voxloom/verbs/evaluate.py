@@ -22,6 +22,7 @@ from voxloom.report.notebook import html_table
 from voxloom.run.cases import other_set
 from voxloom.run.guard import refuse_leak
 from voxloom.run.run import Run
+from voxloom.runfiles import SUMMARY, TABLE, CaseFiles
 from voxloom.tasks.abilities import need
 from voxloom.tasks.predicted import ROOT
 from voxloom.tasks.scoring import annotated_test, counter, pooled, predict_and_score, time_per_case
@@ -81,7 +82,7 @@ class RunEvaluation:
         from pandas import read_csv
 
         with tempfile.TemporaryDirectory() as folder:
-            file = self.evaluation.write_csv(Path(folder) / "metrics.csv")
+            file = self.evaluation.write_csv(Path(folder) / TABLE)
             return read_csv(file, dtype=dict.fromkeys(NAMES, str), keep_default_na=False, na_values=["", "nan"])
 
     def _repr_html_(self) -> str:
@@ -108,24 +109,24 @@ def validate_run(study: Study, outcomes: Mapping[str, Any], progress: Progress |
     warnings: list[str] = []
     seconds: list[float] = []
     for number, fold in enumerate(study.folds):
-        cases, place = [study.dataset[name] for name in fold.val], folder / f"fold_{number}"
+        cases, place = [study.dataset[name] for name in fold.val], study.place(number)
         if cases:
             predictor = task.load([place], device=study.device)
-            scored = predict_and_score(task, predictor, cases, place / "predictions", tick)
+            scored = predict_and_score(task, predictor, cases, place.held_out.predictions, tick)
             tables[place.name] = scored.table
             files |= scored.files
             seconds += scored.seconds
             warnings += [warning for warning in scored.warnings if warning not in warnings]
     tables, settled = task.settle(study, tables)
     for name, table in tables.items():
-        table.write_csv(folder / name / "metrics.csv")
+        table.write_csv(CaseFiles(folder / name).table)
     summary: dict[str, Any] = {"task": task.name, **settled, "folds": dict(outcomes)}
     if tables:
         cases = [study.dataset[case] for case in files]
         further = task.figures(Run(folder), study.material.labels, cases, folder, files)
         told = {**({"warnings": warnings} if warnings else {}), **time_per_case(seconds, study.device)}
         summary["validation"] = {**pooled(tables.values()).summary(), **task.spread(tables), **further, **told}
-    write_json(folder / "summary.json", summary)
+    write_json(folder / SUMMARY, summary)
     return summary
 
 
@@ -165,14 +166,16 @@ def evaluate_run(
     warnings = refuse_leak(run, test)
     predictor = task.open(run, wish)
     matched = task.matched(run.recipe, labels_of(run), predictor.channels, dataset, test)
-    place = out or folder / "test"
-    scored = predict_and_score(task, predictor, matched.cases, place / "predictions", labels=matched.labels)
+    place = run.test if out is None else CaseFiles(out)
+    scored = predict_and_score(task, predictor, matched.cases, place.predictions, labels=matched.labels)
     table = scored.table
-    table.write_csv(place / "metrics.csv")
-    write_json(place / "cases.json", [describe_case(case) for case in matched.cases])
-    further = task.figures(run, matched.labels, matched.cases, place, scored.files)
+    table.write_csv(place.table)
+    write_json(place.cases, [describe_case(case) for case in matched.cases])
+    further = task.figures(run, matched.labels, matched.cases, place.folder, scored.files)
     further = {**further, **time_per_case(scored.seconds, device)}
-    quality = {"quality": judge_test(run, predictor, matched.cases, place, table)} if is_calibrated(folder) else {}
+    quality = (
+        {"quality": judge_test(run, predictor, matched.cases, place.folder, table)} if is_calibrated(folder) else {}
+    )
     warnings = [*warnings, *matched.notes, *scored.warnings, *dataset.notes]
     found = RunEvaluation(folder, dataset.name, table, tuple(warnings), further)
     told = {
@@ -183,7 +186,7 @@ def evaluate_run(
     }
     if out is None:
         kept = {**told, ROOT: str(Path(dataset.root).resolve())}
-        write_json(folder / "summary.json", {**run.summary, "test": kept})
+        write_json(folder / SUMMARY, {**run.summary, "test": kept})
     else:
         write_json(out / STATISTICS, plain(told))
     return found
@@ -197,7 +200,7 @@ def held_out_evaluation(run: Run, task: Task, out: Path | None, wish: Wish) -> R
     table = task.measure_again(run, wish) if anew else task.read_table(run.held_out_tables, run)
     found = RunEvaluation(run.folder, "validation", table, further=further)
     if out is not None:
-        found.evaluation.write_csv(out / "metrics.csv")
+        found.evaluation.write_csv(out / TABLE)
         write_json(out / STATISTICS, plain({"name": found.name, **found.summary()}))
     return found
 

@@ -28,6 +28,7 @@ from voxloom.report.plots.classes import confusion_matrix
 from voxloom.report.style import INK, new_figure, write_picture
 from voxloom.run.listener import SILENT, Listener
 from voxloom.run.run import Run
+from voxloom.runfiles import RunFold, held_out_tables
 from voxloom.tasks.abilities import need
 from voxloom.tasks.predicted import On
 from voxloom.tasks.study import Study, open_study
@@ -80,7 +81,7 @@ def scored_table(run: Run, on: On = "held-out") -> Table:
     task = task_of(run)
     if on == "held-out":
         return task.read_table(run.held_out_tables, run)
-    path = run.folder / "test" / "metrics.csv"
+    path = run.test.table
     if not path.is_file():
         raise BadInput("the run was not evaluated on a test set", run.folder, f"voxloom evaluate {run.folder} DATASET")
     return task.read_table([path], run)
@@ -110,12 +111,11 @@ def examples_of(run: Run, cases: Sequence[str] | None) -> list[Example]:
 
 def shown_cases(run: Run, study: Study, examples: Sequence[Example], options: ExplainOptions) -> Iterator[Shown]:
     """Every example with its maps, one in memory at a time."""
-    fold_of = {record["id"]: record["fold"] for record in run.data["cases"]}
-    networks: dict[int, Explainable] = {}
+    fold_of, networks = run.fold_of, dict[RunFold, Explainable]()
     for example in examples:
         fold = fold_of[example.case]
         if fold not in networks:
-            networks[fold] = opened(run, [run.folder / f"fold_{fold}"], options)
+            networks[fold] = opened(run, [fold], options)
         case = study.dataset[example.case]
         image = case.read_image()
         explained = networks[fold]
@@ -149,7 +149,7 @@ def write_examples(
     What cannot be explained is told, and leaves the rest of the run as it is.
     """
     task = study.task
-    if "explain" in task.cannot or not any(run.folder.glob("fold_*/metrics.csv")):
+    if "explain" in task.cannot or not held_out_tables(run.folder):
         return
     examples = task.examples(scored_table(run))
     if not examples:

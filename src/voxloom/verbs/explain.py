@@ -29,6 +29,7 @@ from voxloom.run.outputs import Origin, claim_outputs
 from voxloom.run.run import Run
 from voxloom.run.scan_check import TrainedOn
 from voxloom.run.scans import Scan, read_channels, read_scan
+from voxloom.runfiles import RunFold
 from voxloom.tasks.abilities import need
 from voxloom.tasks.task import task_of
 from voxloom.verbs.predict import around_of
@@ -111,7 +112,7 @@ def explain(
     return Explanations([*files, out / FACTS], rows, explained.says)
 
 
-def opened(run: Run, folds: Sequence[Path], options: ExplainOptions) -> Explainable:
+def opened(run: Run, folds: Sequence[RunFold], options: ExplainOptions) -> Explainable:
     """The networks of some folds; what cannot be explained, or not so, is refused."""
     need(run, "explain")
     explained = replace(task_of(run).explainable(run, folds, options.device), trained_on=TrainedOn.of(run.data))

@@ -16,6 +16,7 @@ from voxloom.progress import Progress
 from voxloom.recipe.recipe import Recipe
 from voxloom.run.cases import drawn_test, whole_cases
 from voxloom.run.run import Run
+from voxloom.runfiles import SUMMARY, CaseFiles
 from voxloom.tasks.scoring import counter, predict_and_score, time_per_case
 from voxloom.tasks.study import Study
 from voxloom.tasks.task import Material, Task
@@ -86,16 +87,16 @@ def evaluate_external(study: Study, external: dict[str, Dataset], progress: Prog
     tick, figures = counter(sum(map(len, external.values())), progress), {}
     records, material_labels = run.data.get("outside", {}), study.material.labels
     for name, dataset in external.items():
-        place, cases = study.folder / FOLDER / file_stem(name), list(dataset)
+        place, cases = CaseFiles(study.folder / FOLDER / file_stem(name)), list(dataset)
         labels = None if material_labels is None else dataset.labels or material_labels
-        scored = predict_and_score(task, predictor, cases, place / "predictions", tick, labels=labels)
-        scored.table.write_csv(place / "metrics.csv")
-        write_json(place / "cases.json", records[name])
-        further = task.figures(run, labels, cases, place, scored.files)
+        scored = predict_and_score(task, predictor, cases, place.predictions, tick, labels=labels)
+        scored.table.write_csv(place.table)
+        write_json(place.cases, records[name])
+        further = task.figures(run, labels, cases, place.folder, scored.files)
         further = {**further, **time_per_case(scored.seconds, study.device)}
         warnings = [*dataset.notes, *scored.warnings]
         told = {"warnings": warnings} if warnings else {}
-        about = {"name": name, "folder": f"{FOLDER}/{place.name}"}
+        about = {"name": name, "folder": f"{FOLDER}/{place.folder.name}"}
         figures[name] = {**about, **scored.table.summary(), **further, **told}
-    write_json(study.folder / "summary.json", {**run.summary, "external": figures})
+    write_json(study.folder / SUMMARY, {**run.summary, "external": figures})
     return figures

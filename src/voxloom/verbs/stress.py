@@ -29,6 +29,7 @@ from voxloom.run.guard import refuse_leak
 from voxloom.run.matching import MatchedCases
 from voxloom.run.run import Run
 from voxloom.run.scan_check import TrainedOn
+from voxloom.runfiles import RunFold
 from voxloom.tasks.abilities import need
 from voxloom.tasks.scoring import annotated_test
 from voxloom.tasks.stressed import POINTS, Fall, StressTest
@@ -149,12 +150,11 @@ def stress_run(
     return Stressing(rows, test.figure, fall)
 
 
-def _held_out(run: Run) -> list[tuple[list[Path], list[Case]]]:
+def _held_out(run: Run) -> list[tuple[list[RunFold], list[Case]]]:
     """Each fold with the cases that it never saw."""
     dataset, groups = open_study(run).dataset, []
     for fold in run.folds:
-        number = int(fold.name.split("_")[1])
-        groups.append(([fold], [dataset[c["id"]] for c in run.data["cases"] if c["fold"] == number]))
+        groups.append(([fold], [dataset[case] for case, other in run.fold_of.items() if other == fold]))
     if not any(cases for _, cases in groups):
         raise BadInput("the run has no held-out cases", run.folder, "Give a data set: voxloom stress RUN DATASET")
     return groups

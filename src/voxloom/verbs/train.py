@@ -25,6 +25,7 @@ from voxloom.run.lifecycle import checkpoints_of, discard_unstarted, free_folder
 from voxloom.run.listener import SILENT, Listener
 from voxloom.run.notes import data_notes
 from voxloom.run.sound import refuse_unsound
+from voxloom.runfiles import SUMMARY
 from voxloom.tasks.abilities import ask_folders, refuse_unused
 from voxloom.tasks.choice import chosen_task
 from voxloom.tasks.study import Study, reopen, training_of
@@ -178,7 +179,7 @@ def with_folds(records: Records, folds: Sequence[Fold]) -> list[dict[str, Any]]:
 def _resume(dataset: Dataset, folder: Path, budget: str | None, listener: Listener) -> Run:
     """Continue a run with its own recipe; a longer budget extends it."""
     run = Run(folder)
-    if (folder / "summary.json").is_file() and not checkpoints_of(folder):
+    if (folder / SUMMARY).is_file() and not checkpoints_of(folder):
         what = "the finished run has no checkpoint to go on from (a sweep keeps none)"
         raise BadInput(what, folder, "Train its recipe.yaml anew")
     recipe = run.recipe if budget is None else run.recipe.changed({"budget": budget})
@@ -193,8 +194,9 @@ def _train_folds(study: Study, listener: Listener, *, resume: bool = False) -> R
     """Prepare the cases, train every fold, evaluate, report."""
     outcomes = {}
     for number, fold in enumerate(study.folds):
+        name = study.place(number).name
         listener.stage(f"Fold {number}: {len(fold.train)} cases to train on, {len(fold.val)} held out")
-        outcome = outcomes[f"fold_{number}"] = _train_fold(study, number, listener, resume)
+        outcome = outcomes[name] = _train_fold(study, number, listener, resume)
         if outcome.skipped:
             listener.stage(f"Fold {number}: {skipped_sentence(outcome.skipped, outcome.steps)}")
     recipe = study.settings.recipe

@@ -11,6 +11,7 @@ from voxloom.dataset.inspect.fingerprint import Fingerprint
 from voxloom.dataset.inspect.likeness import groups_of, same_scans
 from voxloom.dataset.inspect.problem import Problem, about, counted, name_cases
 from voxloom.dataset.patients import suspected_patients, suspicion
+from voxloom.notes import without_numbers
 
 if TYPE_CHECKING:
     from voxloom.dataset.dataset import Dataset
@@ -24,19 +25,33 @@ def broken_cases(found: Fingerprint) -> Iterator[Problem]:
     alike: dict[tuple[str, str], list[CaseFacts]] = defaultdict(list)
     for case in found.cases:
         if case.problem:
-            alike[_reason(case.problem), case.fix or "Correct or remove the case"].append(case)
-    for (reason, fix), cases in alike.items():
+            kind = without_numbers(_reason(case.problem))
+            alike[kind, case.fix or "Correct or remove the case"].append(case)
+    for (_, fix), cases in alike.items():
         ids = tuple(case.id for case in cases)
         if len(cases) == 1:
             yield Problem("error", cases[0].id, str(cases[0].problem), fix, ids)
-        else:
-            yield Problem("error", None, f"in {counted(len(cases))} ({name_cases(ids)}): {reason}", fix, ids)
+            continue
+        reasons = [_reason(str(case.problem)) for case in cases]
+        such = "" if len(set(reasons)) == 1 else f", such as {cases[0].id}"
+        what = f"in {counted(len(cases))} ({name_cases(ids)}){such}: {reasons[0]}"
+        yield Problem("error", None, what, fix, ids)
 
 
 def _reason(problem: str) -> str:
     """A problem without the file that has it."""
     place, _, reason = problem.partition(": ")
     return reason if reason and Path(place).suffix else problem
+
+
+def ids_alike(found: Fingerprint) -> Iterator[Problem]:
+    """Ids that differ by case only: on file systems of Windows and macOS the files of one replace those of the other."""
+    spelt: dict[str, list[str]] = defaultdict(list)
+    for case in found.cases:
+        spelt[case.id.casefold()].append(case.id)
+    if torn := [name for names in spelt.values() if len(names) > 1 for name in names]:
+        what = f"ids differ by upper and lower case only: {name_cases(torn)}"
+        yield Problem("warning", None, what, "Rename them: Windows and macOS keep one file for both", tuple(torn))
 
 
 def duplicates(dataset: Dataset, found: Fingerprint) -> Iterator[Problem]:

@@ -12,6 +12,7 @@ from voxloom.dataset.inspect.check_cases import (
     duplicates,
     equal_channels,
     few_cases,
+    ids_alike,
     shared_labels,
     split_patients,
     unlabeled_cases,
@@ -52,6 +53,7 @@ def find_problems(dataset: Dataset, found: Fingerprint) -> list[Problem]:
     problems = [
         *broken_cases(found),
         *duplicates(dataset, found),
+        *ids_alike(found),
         *shared_labels(dataset),
         *equal_channels(found),
         *split_patients(dataset),

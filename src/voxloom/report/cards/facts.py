@@ -15,6 +15,7 @@ from voxloom.evaluation.units import PIXEL
 from voxloom.files import read_json
 from voxloom.report.cards.author import read_author
 from voxloom.report.cards.taken import Taken, trainings
+from voxloom.runfiles import SUMMARY, CaseFiles, RunFold, held_out_tables, test_in, trained_folds
 from voxloom.yamltext import read_text, read_yaml
 
 
@@ -51,7 +52,7 @@ class RunFacts:
             root,
             _json(root / "data.json") or {},
             _json(root / "environment.json") or {},
-            _json(root / "summary.json") or {},
+            _json(root / SUMMARY) or {},
             (read_yaml(read_text(recipe), recipe) or {}) if recipe.is_file() else {},
             read_author(root / "author.yaml"),
         )
@@ -102,9 +103,9 @@ class RunFacts:
         return [n for n in self.dataset.get("labels", {}) if n not in ("background", "ignore")]
 
     @property
-    def networks(self) -> list[Path]:
-        """Folders of the trained networks."""
-        return sorted(path.parent for path in self.folder.glob("fold_*/model.safetensors"))
+    def networks(self) -> list[RunFold]:
+        """The folds with trained networks."""
+        return trained_folds(self.folder)
 
     @cached_property
     def parameters(self) -> int:
@@ -115,7 +116,7 @@ class RunFacts:
 
         from safetensors import safe_open
 
-        with safe_open(self.networks[0] / "model.safetensors", "np") as weights:
+        with safe_open(self.networks[0].weights, "np") as weights:
             return sum(prod(weights.get_slice(key).get_shape()) for key in weights.keys())  # noqa: SIM118 - no mapping
 
     @property
@@ -151,10 +152,10 @@ class RunFacts:
     def figures(self) -> list[tuple[str, Mapping[str, Any], list[Path]]]:
         """Every set with figures: what its cases are in words, its summary, and its tables of scores."""
         summary = self.summary
-        sets = [("held-out", summary.get("validation"), sorted(self.folder.glob("fold_*/metrics.csv")))]
+        sets = [("held-out", summary.get("validation"), held_out_tables(self.folder))]
         for figures in self.external.values():
-            sets.append(("external", figures, [self.folder / figures["folder"] / "metrics.csv"]))
-        sets.append(("test", summary.get("test"), [self.folder / "test" / "metrics.csv"]))
+            sets.append(("external", figures, [CaseFiles(self.folder / figures["folder"]).table]))
+        sets.append(("test", summary.get("test"), [test_in(self.folder).table]))
         return [(where, found, tables) for where, found, tables in sets if found]
 
     def outside(self, name: str) -> list[dict[str, Any]]:
@@ -164,7 +165,7 @@ class RunFacts:
     @property
     def test_cases(self) -> list[dict[str, Any]]:
         """Cases of the last evaluation on other data."""
-        return list(_json(self.folder / "test" / "cases.json") or [])
+        return list(_json(test_in(self.folder).cases) or [])
 
     @property
     def stress(self) -> Mapping[str, Any] | None:

@@ -8,6 +8,7 @@ from voxloom.report.cards.facts import RunFacts
 from voxloom.report.cards.methods import joined
 from voxloom.report.cards.subject import Subject
 from voxloom.report.cards.words import listed
+from voxloom.runfiles import WEIGHTS
 
 
 def model_card_text(facts: RunFacts, subject: Subject) -> str:
@@ -43,7 +44,7 @@ def _overview(facts: RunFacts, subject: Subject) -> str:
         ("Input", f"{channels}, one file per channel on one grid{beside}"),
         ("Output", subject.output(facts)),
         ("Networks", f"{len(facts.networks)}, {facts.parameters:,} parameters each"),
-        ("Weights", ", ".join(f"{p.name}/model.safetensors" for p in facts.networks)),
+        ("Weights", ", ".join(f"{fold.name}/{WEIGHTS}" for fold in facts.networks)),
         ("Made with", f"Voxloom {facts.environment.get('packages', {}).get('voxloom', '')}"),
         ("License of the weights", answer(facts.author, "license")),
         ("Contact", answer(facts.author, "contact")),

@@ -10,6 +10,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from voxloom.runfiles import LOG
+
 
 @dataclass(frozen=True)
 class Taken:
@@ -75,7 +77,7 @@ def trainings(folder: Path, summary: Mapping[str, Any], training: Mapping[str, A
     """Every fold of a run that has an outcome."""
     found = summary.get("folds") or {}
     return [
-        Taken(name, outcome, read_log(folder / name / "log.csv"), training)
+        Taken(name, outcome, read_log(folder / name / LOG), training)
         for name, outcome in found.items()
         if isinstance(outcome, Mapping)
     ]

@@ -13,6 +13,7 @@ import torch
 
 from voxloom.evaluation.conformal import class_set
 from voxloom.evaluation.probabilities import at_temperature
+from voxloom.runfiles import RunFold
 from voxloom.tasks.classification.answer import ClassAnswer
 from voxloom.tasks.classification.classes import Meaning
 from voxloom.tasks.classification.objective import probabilities_of
@@ -78,9 +79,9 @@ class ClassPredictor(AnswerPredictor):
     least: float = 0.0
 
     @classmethod
-    def load(cls, networks: CasePredictor, folders: Sequence[Path], calibration: ClassCalibration) -> ClassPredictor:
+    def load(cls, networks: CasePredictor, folds: Sequence[RunFold], calibration: ClassCalibration) -> ClassPredictor:
         """With the classes that ``model.json`` names."""
-        _, about = load_weights(folders[0])
+        _, about = load_weights(folds[0].folder)
         return cls(networks, Meaning.from_dict(about["meaning"]), calibration)
 
     def predict(

@@ -32,6 +32,7 @@ from voxloom.recipe.recipe import Recipe
 from voxloom.report.cards.whole_cases import Classes
 from voxloom.report.class_table import class_rows
 from voxloom.run.run import Run
+from voxloom.runfiles import RunFold
 from voxloom.tasks.classification.answer import ClassAnswer, statements_of
 from voxloom.tasks.classification.classes import Meaning, find_meaning
 from voxloom.tasks.classification.explained import explain_classes
@@ -105,7 +106,7 @@ class Classification(WholeCaseTask):
         """More of rare classes, as ``balance`` says."""
         return balanced_repeats(targets, settings.balance if meaning.kind != "findings" else 0.0)
 
-    def load(self, folds: Sequence[Path], *, device: str = "auto") -> ClassPredictor:
+    def load(self, folds: Sequence[RunFold], *, device: str = "auto") -> ClassPredictor:
         """Networks of folds; probabilities as they come."""
         return ClassPredictor.load(self.networks(folds, device, False), folds, ClassCalibration())
 
@@ -217,7 +218,7 @@ class Classification(WholeCaseTask):
         assert self.section is not None
         return Classes(self.section)
 
-    def explainable(self, run: Run, folds: Sequence[Path], device: str = "auto") -> Explainable:
+    def explainable(self, run: Run, folds: Sequence[RunFold], device: str = "auto") -> Explainable:
         """Every class."""
         return explain_classes(self.load(folds, device=device))
 

@@ -24,7 +24,8 @@ from voxloom.prepare import PrepareSettings, prepare_image
 from voxloom.run.run import Run
 from voxloom.run.scan_check import TrainedOn
 from voxloom.run.scans import admit, read_channels
-from voxloom.tasks.landmarks.reading import predict_maps, read_points
+from voxloom.runfiles import folders_of
+from voxloom.tasks.landmarks.reading import predict_maps, read_points, windowing_of
 from voxloom.tasks.landmarks.training import build_landmark_network
 from voxloom.training.settings import InferenceSettings
 from voxloom.training.weights import load_weights
@@ -79,7 +80,7 @@ class LandmarkPredictor:
         path = run.folder / CALIBRATION
         learned = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
         calibration = Calibration(learned["slope"], learned["offset"]) if learned else None
-        found = cls.from_folds(run.folds, device=device, calibration=calibration)
+        found = cls.from_folds(folders_of(run.folds), device=device, calibration=calibration)
         return replace(found, trained_on=TrainedOn.of(run.data))
 
     @classmethod
@@ -162,14 +163,5 @@ class LandmarkPredictor:
         volume = source if isinstance(source, Volume) else read_channels(source, resample_tilt)
         admit(volume, self.channels, self.may_lack, self.trained_on)
         image, geometry = prepare_image(volume, self.prepare)
-        found = predict_maps(
-            self.networks,
-            image,
-            self.settings,
-            patch=self.patch,
-            overlap=self.inference.overlap,
-            batch=self.inference.batch,
-            device=self.device,
-            precision=self.precision,
-        )
-        return found, geometry.affine
+        windowing = windowing_of(self.settings, self.patch, self.inference, self.precision, self.device)
+        return predict_maps(self.networks, image, self.settings, windowing), geometry.affine

@@ -11,12 +11,13 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from voxloom.inference import predict_map
+from voxloom.inference import Windowing, autocast_dtype, predict_map
 from voxloom.inference.slabs import predict_slabs
 from voxloom.landmarks import LandmarkSettings, Layout, locate
 from voxloom.landmarks.targets import paint
 from voxloom.losses.landmarks import probabilities_of
 from voxloom.points import Point
+from voxloom.training.settings import InferenceSettings
 
 
 def output_of(settings: LandmarkSettings) -> Literal["sigmoid", "softmax"]:
@@ -28,32 +29,36 @@ def predict_maps(
     networks: Sequence[nn.Module],
     image: NDArray[np.float32],
     settings: LandmarkSettings,
-    *,
-    patch: tuple[int, int, int],
-    overlap: float,
-    batch: int = 4,
-    device: torch.device | str = "cpu",
-    precision: str = "fp32",
+    windowing: Windowing,
 ) -> NDArray[np.float32]:
     """Probabilities (M, I, J, K) of a prepared image (C, I, J, K)."""
-    dtype = torch.bfloat16 if precision == "bf16" else None
     if settings.is_slab:
         activation = partial(probabilities_of, output=output_of(settings))
-        return predict_slabs(
-            networks,
-            image,
-            activation,
-            patch=patch[:2],
-            overlap=overlap,
-            batch=batch,
-            device=device,
-            autocast_dtype=dtype,
-        )
-    found = predict_map(
-        networks, image, patch=patch, overlap=overlap, batch=1, device=device, autocast_dtype=dtype,
-        activation="sigmoid", out_dtype=np.float32,
-    )  # fmt: skip
-    return np.asarray(found)
+        return predict_slabs(networks, image, activation, windowing)
+    return np.asarray(predict_map(networks, image, windowing, out_dtype=np.float32))
+
+
+def windowing_of(
+    settings: LandmarkSettings,
+    patch: tuple[int, int, int],
+    inference: InferenceSettings,
+    precision: str,
+    device: torch.device,
+) -> Windowing:
+    """How networks of points go over a volume; those that see it whole take one window at a time.
+
+    Parameters
+    ----------
+    precision : "bf16" or "fp32".
+    """
+    return Windowing(
+        patch,
+        overlap=inference.overlap,
+        batch=inference.batch if settings.is_slab else 1,
+        device=device,
+        activation="sigmoid",
+        autocast_dtype=autocast_dtype(precision, device),
+    )
 
 
 def read_points(

@@ -15,6 +15,7 @@ from voxloom.evaluation.selective import risk_coverage
 from voxloom.files import write_json
 from voxloom.landmarks import Layout, abstained
 from voxloom.points import Point, write_points
+from voxloom.runfiles import POINTS, CaseFiles
 from voxloom.tasks.landmarks.predictor import CALIBRATION, Judged
 from voxloom.tasks.study import Study
 from voxloom.tasks.task import Table
@@ -68,7 +69,7 @@ def settle(study: Study, scored: Mapping[str, PointTable]) -> dict[str, Table]:
             kept = abstained(sure, least)
             judged = Judged(kept, tuple(point for point in sure if point not in kept))
             again.judge(study.dataset[case], judged, study.material.layout)  # type: ignore[attr-defined]
-            write_points(judged.kept, study.folder / name / "predictions" / f"{case}.csv", case)
+            write_points(judged.kept, CaseFiles(study.folder / name).prediction(case, POINTS), case)
         settled[name] = again
     return settled
 

@@ -29,6 +29,7 @@ from voxloom.run.matching import MatchedCases, ordered_cases
 from voxloom.run.mirroring import kept_mirrors
 from voxloom.run.run import Run
 from voxloom.run.scans import Scan
+from voxloom.runfiles import RunFold, folders_of
 from voxloom.tasks.landmarks.explained import explain_marks
 from voxloom.tasks.landmarks.extras import write_cutouts, write_maps
 from voxloom.tasks.landmarks.limits import CANNOT, UNUSED
@@ -123,12 +124,13 @@ class Landmarks:
     ) -> LandmarkTraining:
         """The training of one fold."""
         s, m, fold = study.settings, own(study.material), study.folds[number]
+        place = study.place(number)
         cases = {
             name: LandmarkCase(prepared[name], prepared[name].geometry.affine, m.layout.known(m.points[name]))
             for name in (*fold.train, *fold.val)
         }
         return LandmarkTraining(
-            folder=study.folder / f"fold_{number}",
+            folder=place.folder,
             train={name: cases[name] for name in fold.train},
             validation={name: cases[name] for name in fold.val},
             layout=m.layout,
@@ -142,14 +144,14 @@ class Landmarks:
             seed=s.recipe.seed + number,
             description=describe_model(study, number),
             repeats={name: repeats_of(study.dataset[name], s.own.oversample) for name in fold.train},
-            pace=s.recipe.pace.get(f"fold_{number}", ()),
-            left_out=s.recipe.left_out.get(f"fold_{number}", ()),
+            pace=s.recipe.pace.get(place.name, ()),
+            left_out=s.recipe.left_out.get(place.name, ()),
             init=s.recipe.init,
         )
 
-    def load(self, folds: Sequence[Path], *, device: str = "auto") -> LandmarkPredictor:
+    def load(self, folds: Sequence[RunFold], *, device: str = "auto") -> LandmarkPredictor:
         """Networks of folds; confidences as they come, and no point is left out."""
-        return LandmarkPredictor.from_folds(folds, device=device).with_abstain(0.0)
+        return LandmarkPredictor.from_folds(folders_of(folds), device=device).with_abstain(0.0)
 
     def open(self, run: Run, wish: Wish = PLAIN) -> LandmarkPredictor:
         """All folds with the run's calibration."""
@@ -283,7 +285,7 @@ class Landmarks:
         """A figure over all landmarks, or of one level."""
         return read_point_scores(dict(summary), score)
 
-    def explainable(self, run: Run, folds: Sequence[Path], device: str = "auto") -> Explainable:
+    def explainable(self, run: Run, folds: Sequence[RunFold], device: str = "auto") -> Explainable:
         """Every map of landmarks where it is found."""
         return explain_marks(self.load(folds, device=device))
 

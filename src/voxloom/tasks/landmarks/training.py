@@ -31,8 +31,9 @@ from voxloom.networks import NetworkSettings, SegmentationNetwork, build_network
 from voxloom.networks.initial import expect_rarely
 from voxloom.networks.slabnet import SLAB, SlabNet, SlabSettings, multi_net, single_net
 from voxloom.points import centers
+from voxloom.runfiles import LOG
 from voxloom.tasks.landmarks.feed import LandmarkFeed
-from voxloom.tasks.landmarks.reading import mark_voxels, output_of, predict_maps, read_points
+from voxloom.tasks.landmarks.reading import mark_voxels, output_of, predict_maps, read_points, windowing_of
 from voxloom.tasks.landmarks.sampling import LandmarkCase, LandmarkSampler
 from voxloom.training.first_weights import set_first_weights
 from voxloom.training.init import RANDOM, InitSettings
@@ -157,7 +158,7 @@ class LandmarkTraining:
         if monitor not in known:
             what = f"`training.monitor: {monitor}` is not in the log"
             raise BadInput(what, self.folder, f"Known: {', '.join(known)}")
-        path, gain = self.folder / "log.csv", self.training.least_gain
+        path, gain = self.folder / LOG, self.training.least_gain
         return TrainingLog(path, names, score="recall", monitor=monitor, least_gain=gain, further=self.map_columns)
 
     @property
@@ -236,16 +237,9 @@ class LandmarkValidator:
         return float(of_case), fuzzy_dice(found, true).tolist()
 
     def _maps(self, network: nn.Module, case: LandmarkCase) -> NDArray[np.float32]:
-        return predict_maps(
-            [network],
-            case.source.image(),
-            self.job.landmarks,
-            patch=self.job.training.patch,
-            overlap=self.job.inference.overlap,
-            batch=self.job.inference.batch,
-            device=self.device,
-            precision=self.job.training.precision,
-        )
+        t = self.job.training
+        windowing = windowing_of(self.job.landmarks, t.patch, self.job.inference, t.precision, self.device)
+        return predict_maps([network], case.source.image(), self.job.landmarks, windowing)
 
 
 def mean_of(values: Sequence[float]) -> float:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from voxloom.formats.dicom.results.terms import Figure
+from voxloom.runfiles import RunFold
 from voxloom.tasks.regression.objective import Scale
 from voxloom.tasks.whole_case.calibration import read_calibration
 from voxloom.tasks.whole_case.predictor import AnswerPredictor, CasePredictor
@@ -92,9 +93,9 @@ class NumberPredictor(AnswerPredictor):
     calibration: NumberCalibration = NumberCalibration()
 
     @classmethod
-    def load(cls, networks: CasePredictor, folders: Sequence[Path], calibration: NumberCalibration) -> NumberPredictor:
+    def load(cls, networks: CasePredictor, folds: Sequence[RunFold], calibration: NumberCalibration) -> NumberPredictor:
         """With the targets that ``model.json`` names."""
-        _, about = load_weights(folders[0])
+        _, about = load_weights(folds[0].folder)
         return cls(networks, Scale.from_dict(about["meaning"]), calibration)
 
     def predict(

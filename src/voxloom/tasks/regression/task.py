@@ -26,6 +26,7 @@ from voxloom.formats.dicom.results.terms import Findings
 from voxloom.report.cards.whole_cases import Numbers
 from voxloom.report.class_table import target_rows
 from voxloom.run.run import Run
+from voxloom.runfiles import RunFold
 from voxloom.tasks.regression.explained import explain_numbers
 from voxloom.tasks.regression.objective import NumberObjective, Scale, find_scale
 from voxloom.tasks.regression.predictor import NumberAnswer, NumberCalibration, NumberPredictor, figures_of
@@ -69,7 +70,7 @@ class Regression(WholeCaseTask):
         """Every case once."""
         return [1] * len(targets)
 
-    def load(self, folds: Sequence[Path], *, device: str = "auto") -> NumberPredictor:
+    def load(self, folds: Sequence[RunFold], *, device: str = "auto") -> NumberPredictor:
         """Networks of folds, without intervals."""
         return NumberPredictor.load(self.networks(folds, device, False), folds, NumberCalibration())
 
@@ -206,7 +207,7 @@ class Regression(WholeCaseTask):
         assert self.section is not None
         return Numbers(self.section)
 
-    def explainable(self, run: Run, folds: Sequence[Path], device: str = "auto") -> Explainable:
+    def explainable(self, run: Run, folds: Sequence[RunFold], device: str = "auto") -> Explainable:
         """Every target."""
         return explain_numbers(self.load(folds, device=device))
 

@@ -41,12 +41,12 @@ def measure_held_out(run: Run, measures: Measures, device: str = "auto") -> Eval
     study = open_study(run)
     whole = Evaluation(study.labels.names, measures=measures)
     for number, fold in enumerate(study.folds):
-        place = run.folder / f"fold_{number}"
+        place = study.place(number)
         predictor = None
         if measures.needs_maps and fold.val:
-            predictor = replace(Predictor.from_folds([place], device=device), measures=measures)
+            predictor = replace(Predictor.from_folds([place.folder], device=device), measures=measures)
         for case in (study.dataset[name] for name in fold.val):
-            path = place / "predictions" / f"{case.id}.nii.gz"
+            path = place.held_out.prediction(case.id)
             if not path.is_file():
                 raise BadInput(
                     "no prediction of a held-out case", path, "Train the fold to its end: voxloom train --resume"

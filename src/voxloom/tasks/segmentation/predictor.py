@@ -25,6 +25,7 @@ from voxloom.evaluation.measures import USUAL, Measures
 from voxloom.inference import (
     Reading,
     Slab,
+    Windowing,
     autocast_dtype,
     keep_largest,
     restore_labels,
@@ -43,6 +44,7 @@ from voxloom.run.mirroring import sided_axes
 from voxloom.run.run import Run
 from voxloom.run.scan_check import TrainedOn
 from voxloom.run.scans import admit, read_channels
+from voxloom.runfiles import folders_of
 from voxloom.tasks.segmentation.postprocessing import Activations, Mending, used_mendings
 from voxloom.training.settings import InferenceSettings
 from voxloom.training.weights import load_weights
@@ -100,7 +102,7 @@ class Predictor:
     def of(cls, run: Run, *, device: str = "auto") -> Predictor:
         """Load all trained folds of a run."""
         largest = tuple(run.summary.get("largest_component", ()))
-        return cls.from_folds(run.folds, device=device, largest=largest).with_run(run)
+        return cls.from_folds(folders_of(run.folds), device=device, largest=largest).with_run(run)
 
     def with_run(self, run: Run) -> Predictor:
         """The same networks with what the run knows beside them: its post-processing, and how and on what it was trained.
@@ -277,6 +279,21 @@ class Predictor:
         """The scan as the networks must see it, while the block runs; see ``voxloom.inference.views.views``."""
         return views(volume, self.prepare, self.members, self.slices.stack.depth)
 
+    @property
+    def windowing(self) -> Windowing:
+        """How the networks go over a prepared scan."""
+        return Windowing(
+            self.patch,
+            overlap=self.inference.overlap,
+            batch=self.inference.batch,
+            device=self.device,
+            activation="sigmoid" if self.labels.has_regions else "softmax",
+            autocast_dtype=autocast_dtype(self.precision, self.device),
+            tta_axes=self.inference.mirror,
+            channels_last=self.channels_last,
+            stack=self.slices.stack,
+        )
+
     def slabs(self, view: View, *, reading: Reading | None = None) -> Iterator[Slab]:
         """Mean probabilities of the networks of a view, or what is read in their place, on its prepared grid."""
         if not self.looks:
@@ -292,15 +309,7 @@ class Predictor:
         return stream_map(
             tuple(look.network(network) for network in view.networks),
             look.image(view.image, view.geometry.spacing),
-            patch=self.patch,
-            overlap=self.inference.overlap,
-            batch=self.inference.batch,
-            device=self.device,
-            autocast_dtype=autocast_dtype(self.precision, self.device),
-            activation="sigmoid" if self.labels.has_regions else "softmax",
-            tta_axes=self.inference.mirror,
-            channels_last=self.channels_last,
-            stack=self.slices.stack,
+            self.windowing,
             reading=reading,
         )
 

@@ -18,6 +18,7 @@ from voxloom.evaluation.measures import Measures
 from voxloom.formats import read_label, write_volume
 from voxloom.inference.postprocess import keep_largest
 from voxloom.run.run import Run
+from voxloom.runfiles import RunFold
 from voxloom.tasks.segmentation.postprocessing import Activations, Mending, as_json, mend_predictions, planned_mendings
 from voxloom.tasks.segmentation.predictor import Predictor
 from voxloom.tasks.segmentation.truth import truth_of
@@ -32,13 +33,15 @@ WORTHWHILE_GAIN = 1e-4
 def settle(study: Study, scored: Mapping[str, Evaluation]) -> tuple[dict[str, Table], dict[str, Any]]:
     """Decide on the largest component and on post-processing; the tables that hold then, and the entries of the summary."""
     folder, dataset, labels, raw = study.folder, study.dataset, study.labels, scored
-    held_out = {f"fold_{n}": fold.val for n, fold in enumerate(study.folds)}
+    held_out = {study.place(n): fold.val for n, fold in enumerate(study.folds)}
     largest = decide_largest(folder, dataset, labels, held_out)
     if largest:
-        scored = {name: score_again(folder / name, dataset, held_out[name], labels, largest) for name in scored}
+        scored = {
+            p.name: score_again(p, dataset, ids, labels, largest) for p, ids in held_out.items() if p.name in scored
+        }
     mendings = decide_mendings(folder, dataset, labels, held_out)
     if any(mending.used for mending in mendings):
-        scored = {name: score_again(folder / name, dataset, held_out[name], labels, ()) for name in scored}
+        scored = {p.name: score_again(p, dataset, ids, labels, ()) for p, ids in held_out.items() if p.name in scored}
     if scored is not raw:
         for name, table in scored.items():
             table.before = raw[name]
@@ -48,7 +51,7 @@ def settle(study: Study, scored: Mapping[str, Evaluation]) -> tuple[dict[str, Ta
 
 
 def decide_largest(
-    folder: Path, dataset: Dataset, labels: Labels, held_out: Mapping[str, Sequence[str]]
+    folder: Path, dataset: Dataset, labels: Labels, held_out: Mapping[RunFold, Sequence[str]]
 ) -> tuple[str, ...]:
     """Labels whose mean Dice on the held-out cases rises when only their largest component is kept.
 
@@ -60,9 +63,9 @@ def decide_largest(
     if labels.has_regions:
         return ()
     gains: dict[str, list[float]] = {name: [] for name in labels.names}
-    for name, ids in held_out.items():
+    for fold, ids in held_out.items():
         for case in ids:
-            found = read_label(folder / name / "predictions" / f"{case}.nii.gz").data[0]
+            found = read_label(fold.held_out.prediction(case)).data[0]
             truth = truth_of(dataset[case]).data[0]
             valid = labels.valid(truth)
             for label, true in labels.masks(truth):
@@ -73,29 +76,29 @@ def decide_largest(
 
 
 def decide_mendings(
-    folder: Path, dataset: Dataset, labels: Labels, held_out: Mapping[str, Sequence[str]]
+    folder: Path, dataset: Dataset, labels: Labels, held_out: Mapping[RunFold, Sequence[str]]
 ) -> list[Mending]:
     """Try the recipe's post-processing steps on the held-out cases; predictions on disk are mended by those that help."""
     run = Run(folder)
     settings = InferenceSettings.model_validate(run.recipe.inference)
     planned = planned_mendings(settings, labels, run.data.get("fingerprint", {}), dataset)
-    fold_of = {case: name for name, ids in held_out.items() for case in ids}
-    predictions = {case: folder / name / "predictions" / f"{case}.nii.gz" for case, name in fold_of.items()}
+    fold_of = {case: fold for fold, ids in held_out.items() for case in ids}
+    predictions = {case: fold.held_out.prediction(case) for case, fold in fold_of.items()}
 
     def activations(case: str) -> contextlib.AbstractContextManager[Activations]:
-        return Predictor.from_folds([folder / fold_of[case]]).activations(dataset[case].read_image())
+        return Predictor.from_folds([fold_of[case].folder]).activations(dataset[case].read_image())
 
     return mend_predictions(planned, predictions, dataset, labels, activations)
 
 
 def score_again(
-    fold: Path, dataset: Dataset, ids: Sequence[str], labels: Labels, largest: tuple[str, ...]
+    fold: RunFold, dataset: Dataset, ids: Sequence[str], labels: Labels, largest: tuple[str, ...]
 ) -> Evaluation:
     """Keep the largest component of some labels in the predictions on disk, and score them anew."""
-    measures = Measures.model_validate(Run(fold.parent).recipe.evaluate)
+    measures = Measures.model_validate(Run(fold.run).recipe.evaluate)
     evaluation = Evaluation(labels.names, measures=measures)
     for case in ids:
-        path = fold / "predictions" / f"{case}.nii.gz"
+        path = fold.held_out.prediction(case)
         prediction = read_label(path)
         prediction = prediction.with_data(keep_largest(prediction.data[0], labels, largest)[None])
         write_volume(prediction, path)

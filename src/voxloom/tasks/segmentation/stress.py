@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from voxloom.dataset import Case, Labels
 from voxloom.evaluation import dice_score
 from voxloom.evaluation.stress import Stressed
 from voxloom.run.run import Run
+from voxloom.runfiles import RunFold, folders_of
 from voxloom.tasks.segmentation.predictor import Predictor
 from voxloom.tasks.segmentation.truth import truth_of
 from voxloom.tasks.stressed import POINTS, Fall
@@ -21,10 +21,10 @@ class MaskStress:
 
     figure = "dice"
 
-    def predictor(self, run: Run, folds: Sequence[Path]) -> Predictor:
+    def predictor(self, run: Run, folds: Sequence[RunFold]) -> Predictor:
         """With the run's post-processing."""
         largest = tuple(run.summary.get("largest_component", ()))
-        return Predictor.from_folds(folds, largest=largest).with_run(run)
+        return Predictor.from_folds(folders_of(folds), largest=largest).with_run(run)
 
     def follows(self, case: Case) -> Volume:
         """The true label map."""

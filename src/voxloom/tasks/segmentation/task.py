@@ -33,6 +33,7 @@ from voxloom.run.matching import MatchedCases, matched_cases
 from voxloom.run.mirroring import without_sided_mirrors
 from voxloom.run.run import Run
 from voxloom.run.scans import Scan
+from voxloom.runfiles import RunFold, folders_of
 from voxloom.tasks.panels import Shown, gray_of, patch_scene
 from voxloom.tasks.plan_page import plan_page, plan_rows, under_budget
 from voxloom.tasks.predicted import PredictedCases
@@ -127,12 +128,12 @@ class Segmentation:
         self, study: Study, number: int, prepared: Mapping[str, PreparedCase], statistics: Statistics | None
     ) -> SegmentationTraining:
         """The training of one fold."""
-        s, fold = study.settings, study.folds[number]
+        s, fold, place = study.settings, study.folds[number], study.place(number)
         assert s.network is not None
         from voxloom.tasks.segmentation.training import SegmentationTraining
 
         return SegmentationTraining(
-            folder=study.folder / f"fold_{number}",
+            folder=place.folder,
             train={name: prepared[name] for name in fold.train},
             validation={name: prepared[name] for name in fold.val},
             labels=study.labels,
@@ -143,16 +144,16 @@ class Segmentation:
             spacing=typical_spacing([prepared[name] for name in fold.train]),
             seed=s.recipe.seed + number,
             description=describe_model(study, number, statistics),
-            pace=s.recipe.pace.get(f"fold_{number}", ()),
-            left_out=s.recipe.left_out.get(f"fold_{number}", ()),
+            pace=s.recipe.pace.get(place.name, ()),
+            left_out=s.recipe.left_out.get(place.name, ()),
             slices=s.slices,
             init=s.recipe.init,
         )
 
-    def load(self, folds: Sequence[Path], *, device: str = "auto") -> Predictor:
+    def load(self, folds: Sequence[RunFold], *, device: str = "auto") -> Predictor:
         """Networks of folds, with what the recipe measures of them."""
-        measures = Measures.model_validate(Run(folds[0].parent).recipe.evaluate)
-        return replace(Predictor.from_folds(folds, device=device), measures=measures)
+        measures = Measures.model_validate(Run(folds[0].run).recipe.evaluate)
+        return replace(Predictor.from_folds(folders_of(folds), device=device), measures=measures)
 
     def open(self, run: Run, wish: Wish = PLAIN) -> Predictor:
         """All folds with the run's post-processing."""
@@ -314,7 +315,7 @@ class Segmentation:
 
         write_cards(run, LABEL_MAPS)
 
-    def explainable(self, run: Run, folds: Sequence[Path], device: str = "auto") -> Explainable:
+    def explainable(self, run: Run, folds: Sequence[RunFold], device: str = "auto") -> Explainable:
         """Every label where it is predicted."""
         return explain_labels(self.load(folds, device=device).with_run(run))
 

@@ -16,9 +16,11 @@ import torch
 from voxloom.augment import Augmenter, AugmentSettings
 from voxloom.dataset.labels import Labels
 from voxloom.errors import BadInput
+from voxloom.inference import Windowing, autocast_dtype
 from voxloom.losses import DeepSupervisionLoss, OwnLoss, SegmentationLoss
 from voxloom.networks import AnyNetworkSettings, SegmentationNetwork, build_network
 from voxloom.prepare import PLAIN_SLICES, SliceSettings
+from voxloom.runfiles import LOG
 from voxloom.tasks.segmentation.feed import PatchFeed
 from voxloom.tasks.segmentation.validation import DISTANCES, LARGEST_LOSS, Validator
 from voxloom.training.first_weights import set_first_weights
@@ -121,7 +123,7 @@ class SegmentationTraining:
 
     def build_log(self) -> TrainingLog:
         """Rows of Dice per label."""
-        path, monitor = self.folder / "log.csv", self._monitored()
+        path, monitor = self.folder / LOG, self._monitored()
         further = DISTANCES if self.training.distances else ()
         return TrainingLog(
             path, self.labels.names, monitor=monitor, least_gain=self.training.least_gain, further=further
@@ -134,15 +136,22 @@ class SegmentationTraining:
         return Validator(
             cases=list(self.validation.values()),
             labels=self.labels,
-            patch=self.training.patch,
-            overlap=self.inference.overlap,
-            precision=self.training.precision,
-            device=device,
-            channels_last=self.training.channels_last,
-            stack=self.slices.stack,
+            windowing=self._windowing(device),
             loss=self.build_loss().to(device),
             largest=None if self.training.monitor == VAL_LOSS else LARGEST_LOSS,
             distances=self.training.distances,
+        )
+
+    def _windowing(self, device: torch.device) -> Windowing:
+        """How validation goes over a prepared case: without mirror images, a window at a time."""
+        return Windowing(
+            self.training.patch,
+            overlap=self.inference.overlap,
+            device=device,
+            activation="sigmoid" if self.labels.has_regions else "softmax",
+            autocast_dtype=autocast_dtype(self.training.precision, device),
+            channels_last=self.training.channels_last,
+            stack=self.slices.stack,
         )
 
     def _monitored(self) -> str:

@@ -17,11 +17,9 @@ from torch import nn
 from voxloom.dataset.labels import Labels
 from voxloom.evaluation.metrics import dice_score
 from voxloom.evaluation.surface import surface_distances
-from voxloom.inference.precision import autocast_dtype
-from voxloom.inference.windows import SINGLE, predict_map
-from voxloom.prepare import SliceStack
+from voxloom.inference import Windowing, predict_map
 from voxloom.training.job import Measured
-from voxloom.training.sampling import PatchSource, Triple
+from voxloom.training.sampling import PatchSource
 
 #: Columns of ``log.csv`` that are measured on demand: mean distances in mm.
 DISTANCES = ("val_hd", "val_hd95")
@@ -37,10 +35,7 @@ class Validator:
     ----------
     cases : prepared validation cases.
     labels : which inner indices make up which label.
-    patch, overlap : windows of the prediction.
-    precision : "bf16" or "fp32".
-    device : where the network lives.
-    stack : neighboring slices that a 2D network sees.
+    windowing : of the prediction, on the device where the network lives.
     loss : computed from the probabilities of whole cases where it is given.
     largest : cases with more probabilities than this have no loss; None computes all.
     distances : whether the Hausdorff distances are measured too.
@@ -48,12 +43,7 @@ class Validator:
 
     cases: Sequence[PatchSource]
     labels: Labels
-    patch: Triple
-    overlap: float
-    precision: str
-    device: torch.device
-    channels_last: bool = True
-    stack: SliceStack = SINGLE
+    windowing: Windowing
     loss: nn.Module | None = None
     largest: int | None = None
     distances: bool = False
@@ -81,17 +71,7 @@ class Validator:
     def _case(self, network: nn.Module, case: PatchSource) -> Measured:
         truth = case.label()
         assert truth is not None
-        probabilities = predict_map(
-            network,
-            case.image(),
-            patch=self.patch,
-            overlap=self.overlap,
-            device=self.device,
-            autocast_dtype=autocast_dtype(self.precision, self.device),
-            activation="sigmoid" if self.labels.has_regions else "softmax",
-            channels_last=self.channels_last,
-            stack=self.stack,
-        )
+        probabilities = predict_map(network, case.image(), self.windowing)
         dice = label_dice(probabilities, truth, self.labels)
         small = self.largest is None or probabilities.size <= self.largest
         loss = self._loss(probabilities, truth) if self.loss is not None and small else math.nan
@@ -101,9 +81,13 @@ class Validator:
     def _loss(self, probabilities: NDArray[np.floating], truth: NDArray[np.integer]) -> float:
         """The loss of logits that give these probabilities, on the network's device."""
         assert self.loss is not None
-        p = torch.from_numpy(np.asarray(probabilities, dtype=np.float32)).to(self.device).clamp(1e-5, 1 - 1e-5)
+        p = (
+            torch.from_numpy(np.asarray(probabilities, dtype=np.float32))
+            .to(self.windowing.device)
+            .clamp(1e-5, 1 - 1e-5)
+        )
         logits = torch.logit(p) if self.labels.has_regions else p.log()
-        label = torch.from_numpy(truth.astype(np.int64)).to(self.device)
+        label = torch.from_numpy(truth.astype(np.int64)).to(self.windowing.device)
         return float(self.loss(logits[None], label[None]))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ import numpy as np
 from voxloom.dataset import Case, Labels
 from voxloom.evaluation.stress import Stressed
 from voxloom.run.run import Run
+from voxloom.runfiles import RunFold
 from voxloom.tasks.stressed import POINTS, Fall
 from voxloom.tasks.task import task_of
 from voxloom.volume import Volume
@@ -24,7 +24,7 @@ class WholeCaseStress:
 
     figure: str
 
-    def predictor(self, run: Run, folds: Sequence[Path]) -> Any:
+    def predictor(self, run: Run, folds: Sequence[RunFold]) -> Any:
         """Networks of folds."""
         return task_of(run).load(folds)
 

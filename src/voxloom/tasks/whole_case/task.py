@@ -31,6 +31,7 @@ from voxloom.run.matching import MatchedCases, ordered_cases
 from voxloom.run.run import Run
 from voxloom.run.scan_check import TrainedOn
 from voxloom.run.scans import Scan
+from voxloom.runfiles import RunFold, folders_of
 from voxloom.tasks.panels import Shown, gray_of, patch_scene
 from voxloom.tasks.plan_page import plan_page, plan_rows, under_budget
 from voxloom.tasks.predicted import PredictedCases
@@ -200,6 +201,7 @@ class WholeCaseTask(ABC):
     ) -> WholeCaseTraining:
         """The training of one fold."""
         s, m, fold = study.settings, own(study.material), study.folds[number]
+        place = study.place(number)
         cases = {
             name: WholeCase(prepared[name], m.targets[name], m.numbers(study.dataset[name]))
             for name in (*fold.train, *fold.val)
@@ -207,7 +209,7 @@ class WholeCaseTask(ABC):
         repeats = self.repeats([m.targets[name] for name in fold.train], m.meaning, s.own)
         assert s.network is not None
         return WholeCaseTraining(
-            folder=study.folder / f"fold_{number}",
+            folder=place.folder,
             train={name: cases[name] for name in fold.train},
             validation={name: cases[name] for name in fold.val},
             objective=self.objective(m.meaning, s.own),
@@ -221,8 +223,8 @@ class WholeCaseTask(ABC):
             repeats={
                 name: n * oversampled(study.dataset[name], s.own) for name, n in zip(fold.train, repeats, strict=True)
             },
-            pace=s.recipe.pace.get(f"fold_{number}", ()),
-            left_out=s.recipe.left_out.get(f"fold_{number}", ()),
+            pace=s.recipe.pace.get(place.name, ()),
+            left_out=s.recipe.left_out.get(place.name, ()),
             init=s.recipe.init,
         )
 
@@ -269,9 +271,9 @@ class WholeCaseTask(ABC):
             raise BadInput("--around is for runs that look at a crop, and this one looks at whole scans", around)
         return focused_scan(volume, crop, around)
 
-    def networks(self, folds: Sequence[Path], device: str, tta: bool) -> CasePredictor:
+    def networks(self, folds: Sequence[RunFold], device: str, tta: bool) -> CasePredictor:
         """The networks of folds."""
-        return CasePredictor.from_folds(folds, device=device, views=VIEWS if tta else 0)
+        return CasePredictor.from_folds(folders_of(folds), device=device, views=VIEWS if tta else 0)
 
     def opened_networks(self, run: Run, wish: Wish) -> CasePredictor:
         """All folds of a run; scans that are unlike its training cases are told."""

@@ -21,6 +21,7 @@ from voxloom.networks.base import StagedNetwork
 from voxloom.networks.case_networks import CaseNetwork, build_case_network
 from voxloom.networks.case_settings import CaseNetworkSettings
 from voxloom.networks.layout import to_layout
+from voxloom.runfiles import LOG
 from voxloom.tasks.whole_case.feed import CaseFeed
 from voxloom.tasks.whole_case.sampling import CaseSampler, WholeCase, middle_of
 from voxloom.training.first_weights import set_first_weights
@@ -131,7 +132,7 @@ class WholeCaseTraining:
             raise BadInput(
                 f"`training.monitor: {monitor}` is not in the log", self.folder, f"Known: {', '.join(known)}"
             )
-        path = self.folder / "log.csv"
+        path = self.folder / LOG
         return TrainingLog(path, self.objective.names, score=score, monitor=monitor, least_gain=t.least_gain)
 
     def build_validator(self, device: torch.device) -> CaseValidator | None:

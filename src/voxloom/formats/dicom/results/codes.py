@@ -9,8 +9,8 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -47,32 +47,41 @@ _COLOR = re.compile(r"#?([0-9a-fA-F]{2})([0-9a-fA-F]{2})([0-9a-fA-F]{2})")
 
 @dataclass(frozen=True)
 class Table:
-    """Meanings by a label's plain name, and names by value where the table says values."""
+    """Meanings by a label's plain name, and names by value where the table says values.
+
+    Parameters
+    ----------
+    rows : names of each row, the label first, of a table that somebody wrote for labels of his own.
+    """
 
     meanings: Mapping[str, Meaning]
     names: Mapping[int, str]
+    rows: tuple[tuple[str, ...], ...] = ()
 
     def over(self, other: Table) -> Table:
-        """Both, where this one goes first."""
-        return Table({**other.meanings, **self.meanings}, {**other.names, **self.names})
+        """Both, where this one goes first; the rows are its own."""
+        return Table({**other.meanings, **self.meanings}, {**other.names, **self.names}, self.rows)
+
+    def unused(self, labels: Iterable[str]) -> list[str]:
+        """The labels of rows that speak of none of ``labels``."""
+        asked = {key for label in labels for key in _spellings(label)}
+        return [row[0] for row in self.rows if asked.isdisjoint(" ".join(_words(name)) for name in row)]
 
     def meaning(self, name: str) -> Meaning:
         """What a label is; ``GENERIC`` where nobody says.
 
         ``kidney_left``, ``Left Kidney`` and ``kidney l`` are the left one; ``lesion 3`` is a lesion.
         """
-        words = _words(name)
-        for shorter in (words, [w for w in words if not _NUMBER.fullmatch(w)]):
-            if found := self._known(shorter):
+        for words in _shorter(name):
+            if found := self._known(words):
                 return found
         return GENERIC
 
     def _known(self, words: list[str]) -> Meaning | None:
         if found := self.meanings.get(" ".join(words)):
             return found
-        named = [_SHORT.get(w, w) if n in (0, len(words) - 1) and len(words) > 1 else w for n, w in enumerate(words)]
-        parts = [w for w in named if w in _MODIFIERS]
-        whole = self.meanings.get(" ".join(w for w in named if w not in _MODIFIERS))
+        parts, rest = _sides(words)
+        whole = self.meanings.get(rest)
         if not parts or whole is None:
             return None
         modifiers = (*whole.modifiers, *(_MODIFIERS[w] for w in parts))
@@ -83,7 +92,7 @@ class Table:
 def shipped() -> Table:
     """The table that comes with Voxloom."""
     text = (resources.files("voxloom.formats.dicom.results") / "codes.csv").read_text(encoding="utf-8")
-    return _table(text, "codes.csv")
+    return replace(_table(text, "codes.csv"), rows=())  # it speaks of more labels than any run has
 
 
 def read_codes(path: str | Path) -> Table:
@@ -110,18 +119,19 @@ def _table(text: str, where: str | Path) -> Table:
     rows.fieldnames = columns
     meanings: dict[str, Meaning] = {}
     names: dict[int, str] = {}
+    listed: list[tuple[str, ...]] = []
     for number, row in enumerate(rows, start=2):
         cells = {key: (value or "").strip() for key, value in row.items() if key is not None}
         if None in row:
             raise BadInput(f"line {number} has more cells than the header", where, 'Put names with a comma in "..."')
         if not any(cells.values()):
             continue
-        _take(cells, f"{where}, line {number}", meanings, names)
-    return Table(meanings, names)
+        listed.append(_take(cells, f"{where}, line {number}", meanings, names))
+    return Table(meanings, names, tuple(listed))
 
 
-def _take(cells: Mapping[str, str], where: str, meanings: dict[str, Meaning], names: dict[int, str]) -> None:
-    """One row: a label's name by value, its meaning by all its names."""
+def _take(cells: Mapping[str, str], where: str, meanings: dict[str, Meaning], names: dict[int, str]) -> tuple[str, ...]:
+    """One row: a label's name by value, its meaning by all its names, which are returned."""
     label = cells["label"]
     if not label:
         raise BadInput("has no label", where, "Name the label, or remove the line")
@@ -130,12 +140,14 @@ def _take(cells: Mapping[str, str], where: str, meanings: dict[str, Meaning], na
             raise BadInput(f"value {value!r} is no label value", where, "Give a whole number from 1")
         if names.setdefault(int(value), label) != label:
             raise BadInput(f"value {value} has two labels", where, "Keep one of them")
+    own = (label, *cells.get("also", "").split(";"))
     if not cells.get("type"):
-        return
+        return own
     meaning = _meaning(cells, where)
-    for name in (label, *cells.get("also", "").split(";")):
+    for name in own:
         if (words := _words(name)) and meanings.setdefault(" ".join(words), meaning) != meaning:
             raise BadInput(f"label {name.strip()!r} has two codes", where, "Keep one of them")
+    return own
 
 
 def _meaning(cells: Mapping[str, str], where: str) -> Meaning:
@@ -193,6 +205,23 @@ def checked(code: Code, where: str) -> Code:
 def unknown_labels(names: Iterable[str], table: Table) -> list[str]:
     """The labels for which no code is known."""
     return [name for name in names if table.meaning(name).generic]
+
+
+def _shorter(name: str) -> tuple[list[str], list[str]]:
+    """The words of a name, and those that are no number."""
+    words = _words(name)
+    return words, [w for w in words if not _NUMBER.fullmatch(w)]
+
+
+def _sides(words: Sequence[str]) -> tuple[list[str], str]:
+    """The sides among the words of a name, and the rest of it."""
+    named = [_SHORT.get(w, w) if n in (0, len(words) - 1) and len(words) > 1 else w for n, w in enumerate(words)]
+    return [w for w in named if w in _MODIFIERS], " ".join(w for w in named if w not in _MODIFIERS)
+
+
+def _spellings(name: str) -> set[str]:
+    """All under which a label is looked up in a table."""
+    return {key for words in _shorter(name) for key in (" ".join(words), _sides(words)[1])}
 
 
 def _words(name: str) -> list[str]:

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, BackgroundTasks, Form, Request
 from fastapi.responses import FileResponse, PlainTextResponse, Response
 
+from voxloom.runfiles import trained_folds
 from voxloom.serve.http.common import REFUSALS, Leader, ThePerson
 from voxloom.serve.http.errors import refusal
 from voxloom.serve.http.guard import COOKIE, Security
@@ -97,7 +98,7 @@ def model(desk: TheDesk, person: Leader, model: str, background: BackgroundTasks
 
 def weights_of(folder: Path) -> list[Path]:
     """The weights of a run's folds, in order (NotThere of an ensemble, whose members have them)."""
-    found = sorted(folder.glob("fold_*/model.safetensors"))
+    found = [fold.weights for fold in trained_folds(folder)]
     if not found:
         raise NotThere("the model has no weights of its own", "model", "Ask for a member of the ensemble")
     return found

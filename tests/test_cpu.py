@@ -9,16 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from voxloom import processors
-from voxloom.processors import SPINS, OtherWork, set_thread_policy, usable_cores
+from voxloom import cpu
+from voxloom.cpu import SPINS, OtherWork, set_thread_policy, usable_cores
 
 
 @pytest.fixture
 def four_cores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Four cores of this process and a folder with what the system tells; no quota yet."""
-    monkeypatch.setattr(processors, "_affinity", lambda: {0, 1, 2, 3})
-    monkeypatch.setattr(processors, "QUOTA", tmp_path / "cpu.max")
-    monkeypatch.setattr(processors, "TICKS", tmp_path / "stat")
+    monkeypatch.setattr(cpu, "_affinity", lambda: {0, 1, 2, 3})
+    monkeypatch.setattr(cpu, "QUOTA", tmp_path / "cpu.max")
+    monkeypatch.setattr(cpu, "TICKS", tmp_path / "stat")
     return tmp_path
 
 
@@ -61,7 +61,7 @@ def ticks(folder: Path, *rows: str) -> None:
 
 def test_other_work_is_what_usable_cores_did_less_our_own(four_cores: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     own = [0.0]
-    monkeypatch.setattr(processors, "_own_seconds", lambda: own[0])
+    monkeypatch.setattr(cpu, "_own_seconds", lambda: own[0])
     ticks(four_cores, *["0 0 0 0 0 0 0 0 0 0"] * 4, "0 0 0 0")
     others = OtherWork()
     second = os.sysconf("SC_CLK_TCK")

@@ -1,4 +1,4 @@
-"""The processor cores that this process may use, how its threads wait, and how busy others keep the cores. Knows no torch."""
+"""The CPU cores that this process may use, how its threads wait, and how busy others keep the cores. Knows no torch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _IDLE, _COUNTED = (3, 4), 8
 
 
 def usable_cores() -> int:
-    """Number of processor cores that this process may use: of its affinity (``taskset``), and of a container's quota."""
+    """Number of CPU cores that this process may use: of its affinity (``taskset``), and of a container's quota."""
     allowed = len(_affinity()) or os.cpu_count() or 1
     return max(1, math.ceil(min(allowed, _quota())))
 
