@@ -84,6 +84,6 @@ def data_dir() -> Path:
     folder = Path(os.environ.get("VOXLOOM_DATA", _DEFAULT))
     if not folder.is_dir():
         if os.environ.get("CI"):
-            pytest.fail(f"real data absent: {folder} is no folder; CI needs it")
-        pytest.skip(f"real data absent: {folder} is no folder; set VOXLOOM_DATA to run this test")
+            pytest.fail(f"real data absent: {folder} is not a folder; CI needs it")
+        pytest.skip(f"real data absent: {folder} is not a folder; set VOXLOOM_DATA to run this test")
     return folder

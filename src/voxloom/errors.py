@@ -1,4 +1,4 @@
-"""The errors a user can mend, each told in one clear line.
+"""The errors a user can correct, each told in one clear line.
 
 Knows how a message is built: what is wrong, in which file, what to do. Does not know who prints it or which exit code
 follows; the command line does.

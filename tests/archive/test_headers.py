@@ -216,7 +216,7 @@ def test_broken_files_are_problems_and_others_are_counted(tmp_path: Path) -> Non
         "no.dcm",
     }
     assert problems["empty"] == "is empty (0 bytes)"
-    assert problems["no.dcm"] == "is no DICOM, though it ends with .dcm"
+    assert problems["no.dcm"] == "is not DICOM, though it ends with .dcm"
     assert "is cut: header and pixels need" in problems["cut in pixels"]
     assert found.others == 3
     assert found.count == 2

@@ -302,12 +302,12 @@ def test_overlapping_slices_are_not_a_wrong_spacing(told: float | None, wrong: b
 
 
 def test_refusals(small: Path, tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match=r"is no \.parquet file"):
+    with pytest.raises(BadInput, match=r"is not a \.parquet file"):
         index_archive([small], tmp_path / "a.csv")
     with pytest.raises(BadInput, match="does not exist"):
         index_archive([tmp_path / "nowhere"], tmp_path / "a.parquet")
     (tmp_path / "text.parquet").write_text("no table")
-    with pytest.raises(BadInput, match="is no Parquet file"):
+    with pytest.raises(BadInput, match="is not a Parquet file"):
         Archive(tmp_path / "text.parquet")
     with pytest.raises(BadInput, match="voxloom index"):
         Archive(tmp_path / "none.parquet")

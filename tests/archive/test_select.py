@@ -397,7 +397,7 @@ def test_command(phantom: Archive, tmp_path: Path, capsys: pytest.CaptureFixture
         ({"channels": {"T1": {"where": {"plane": 3.5, "complete": "yes"}}}}, "holds true or false"),
         ({"channels": {"T1": {"where": {"slices": "many"}}}}, "holds a number"),
         ({"channels": {"T1": {"where": {"plane": {"matches": "("}}}}}, "is broken"),
-        ({"channels": {"T1": {"where": {"plane": {"is": "axial"}}}}}, "is no condition"),
+        ({"channels": {"T1": {"where": {"plane": {"is": "axial"}}}}}, "is not a condition"),
         ({"channels": {"T1": {"where": {"study_uid": {"listed_in": "no.csv"}}}}}, "does not exist"),
         ({"channels": {"T1": {"prefer": ["-slicess"]}}}, "Did you mean slices"),
         ({"channels": {"T1": {"where": {"modality": "PT"}}}}, "no series is left after: a series for T1"),

@@ -79,7 +79,7 @@ def test_meta_is_carried_over(upright: Volume, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("template", "reason"),
     [
-        ({"PatientsName": "X"}, "PatientsName is no DICOM keyword. Did you mean PatientName"),
+        ({"PatientsName": "X"}, "PatientsName is not a DICOM keyword. Did you mean PatientName"),
         ({"PixelSpacing": [1, 1]}, "PixelSpacing follows from the volume"),
         ({"Modality": "PT"}, "cannot write modality PT"),
     ],

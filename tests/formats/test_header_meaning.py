@@ -186,7 +186,7 @@ def test_what_arithmetic_leaves_of_an_integer_is_a_label(tmp_path: Path) -> None
     data[0, :2] = 1.0000001
     assert read_label(write_volume(Volume(data, np.eye(4)), tmp_path / "a.nii")).data.max() == 1
     data[0, 0] = 1.002
-    with pytest.raises(BadInput, match=r"16 voxels are no whole numbers \(such as 1\.00"):
+    with pytest.raises(BadInput, match=r"16 voxels are not whole numbers \(such as 1\.00"):
         read_label(write_volume(Volume(data, np.eye(4)), tmp_path / "b.nii"))
 
 

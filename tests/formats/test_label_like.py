@@ -1,4 +1,4 @@
-"""Integers that are no label map: images, and masks that were interpolated."""
+"""Integers that are not a label map: images, and masks that were interpolated."""
 
 from __future__ import annotations
 

@@ -218,7 +218,7 @@ def test_labels_stored_as_float(tmp_path: Path) -> None:
     v = read_label(save(tmp_path / "a.nii", DATA.astype(np.float32)))
     assert v.data.dtype == np.uint8
     assert (v.data[0] == DATA).all()
-    with pytest.raises(BadInput, match=r"12 voxels are no whole numbers \(such as 0.5, 1.5, 2.5\)"):
+    with pytest.raises(BadInput, match=r"12 voxels are not whole numbers \(such as 0.5, 1.5, 2.5\)"):
         read_label(save(tmp_path / "b.nii", DATA.astype(np.float32) / 2))
 
 

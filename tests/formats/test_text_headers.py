@@ -89,7 +89,7 @@ def test_metaimage_as_text(tmp_path: Path) -> None:
     (tmp_path / "a.mha").write_text(text + " ".join(map(str, range(24))) + "\n")
     same_as_itk(tmp_path / "a.mha")
     (tmp_path / "a.mha").write_text(text + "1 2 x " * 30)
-    with pytest.raises(BadInput, match="the voxels are no numbers"):
+    with pytest.raises(BadInput, match="the voxels are not numbers"):
         read_volume(tmp_path / "a.mha")
 
 

@@ -144,5 +144,5 @@ def test_deepest_features() -> None:
     assert not network.net.bottleneck._forward_hooks
     dense = MixedScaleSettings(kind="msd", dims=2, in_channels=1, out_channels=2, depth=3)
     with deepest_features(build_network(dense, seed=0).eval()) as seen:
-        assert seen == [], "its encoder is no module that runs by itself"
+        assert seen == [], "its encoder is not a module that runs by itself"
     assert image_features(np.zeros((2, 3, 3, 3), np.float32)).shape == (14,)

@@ -216,7 +216,7 @@ def test_claim_says_where_the_first_weights_come_from(tmp_path: Path, init: dict
     assert words in claim_text(RunFacts.of(run), LABEL_MAPS)
 
 
-def test_methods_tell_every_change_and_what_was_mended(tmp_path: Path) -> None:
+def test_methods_tell_every_change_and_what_was_postprocessed(tmp_path: Path) -> None:
     run = full_run(tmp_path)
     changes = {
         "scale": [1.0, 1.2], "scale_chance": 0.21, "elastic": 4.5, "elastic_draw": "uniform", "elastic_points": 5,
@@ -291,7 +291,7 @@ def test_what_happened_is_said_not_what_was_wished(tmp_path: Path) -> None:
         "It was to stop after 4 validations without a better loss on the held-out cases",
         "The held-out cases chose when the training ended, whether only the largest component of a label is kept and which further",
         "Tried on the held-out cases and not kept: fill holes (core)",
-        "trained on the processor (Some CPU 9000; 8 cores, 4 threads, Linux 6)",
+        "trained on the CPU (Some CPU 9000; 8 cores, 4 threads, Linux 6)",
         "With fewer than 5 of them no interval is given",
     ):
         assert words in told, words

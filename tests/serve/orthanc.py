@@ -80,7 +80,7 @@ class Orthanc:
         return f"{self.url}/dicom-web"
 
     def ask(self, path: str, body: Any = None, method: str | None = None) -> Any:
-        """The answer of its REST interface as JSON, or as bytes where it is no JSON; a body that is no bytes is sent as JSON."""
+        """The answer of its REST interface as JSON, or as bytes where it is not JSON; a body that is no bytes is sent as JSON."""
         content = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
         request = urllib.request.Request(
             self.url + path, data=content, method=method or ("GET" if body is None else "POST")

@@ -101,7 +101,7 @@ def test_mean_is_that_of_the_probabilities_on_the_scans_grid(pair: Pair, tmp_pat
 def test_stack_learns_from_unseen_cases_only(pair: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     learned: list[list[int]] = []
     asked: list[tuple[str, str]] = []
-    original, predictor = train_stack, building._Voices.predictor
+    original, predictor = train_stack, building._OutOfFold.predictor
 
     def spy(cases: Any, *arguments: Any, **options: Any) -> StackNetwork:
         learned.append([id(case) for case in cases])
@@ -114,7 +114,7 @@ def test_stack_learns_from_unseen_cases_only(pair: Pair, tmp_path: Path, monkeyp
         return predictor(self, n, case)
 
     monkeypatch.setattr(building, "train_stack", spy)
-    monkeypatch.setattr(building._Voices, "predictor", watched)
+    monkeypatch.setattr(building._OutOfFold, "predictor", watched)
     built = build_ensemble(pair.runs, tmp_path / "out", "stack", steps=20)
     assert asked
     assert not [case for case, trained_on in asked if case in trained_on]

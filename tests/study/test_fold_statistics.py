@@ -15,7 +15,7 @@ from voxloom.formats import read_volume, write_volume
 from voxloom.inference import views
 from voxloom.prepare import ChannelStatistics, PrepareSettings, Statistics
 from voxloom.prepare.joint import JointModel
-from voxloom.tasks.segmentation.postprocessing import Mending, as_json
+from voxloom.tasks.segmentation.postprocessing import ChosenStep, as_json
 from voxloom.tasks.segmentation.predictor import Predictor
 from voxloom.verbs.run import Run
 from voxloom.volume import Volume
@@ -66,7 +66,7 @@ def test_joints_that_folds_find_elsewhere(trained: Trained) -> None:
         look = np.random.default_rng(number).normal(size=(49, 49)).round(3).tolist()
         joint = JointModel({code: tuple(map(tuple, look)) for code in codes})
         members.append(replace(member, statistics=Statistics(TAUGHT[number : number + 1], joint)))
-    predictor = replace(plain, prepare=settings, members=tuple(members), largest=(), mendings=())
+    predictor = replace(plain, prepare=settings, members=tuple(members), largest=(), steps=())
     with predictor.views(scan) as seen:
         assert len({view.geometry.box for view in seen}) == 2
     expected = mean_of_folds(predictor, scan)
@@ -120,7 +120,7 @@ def test_what_monai_cannot_say_runs_voxloom_inside(key: str, trained: Trained, t
         about["inference"]["mirror"] = [0]
         write_json(path, about)
     else:
-        mending = Mending("remove_small", "bright", 2.0, used=True)
-        write_json(run.folder / "summary.json", {**run.summary, "postprocess": as_json([mending])})
+        step = ChosenStep("remove_small", "bright", 2.0, used=True)
+        write_json(run.folder / "summary.json", {**run.summary, "postprocess": as_json([step])})
     made = Run(run.folder).export(tmp_path / "bundle")
     assert f"MONAI cannot express {key}" in (made / "docs" / "README.md").read_text()

@@ -122,9 +122,9 @@ def test_a_run_goes_on_with_its_own_data_sets(adapted: Run, sites: dict[str, Pat
 
 
 def test_pseudo_labels_are_no_truth(adapted: Run, sites: dict[str, Path], tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="case P10 has a pseudo-label, which is no truth"):
+    with pytest.raises(BadInput, match="case P10 has a pseudo-label, which is not a truth"):
         evaluate_run(adapted.folder, sites["P"])
-    with pytest.raises(BadInput, match="case P10 has a pseudo-label, which is no truth"):
+    with pytest.raises(BadInput, match="case P10 has a pseudo-label, which is not a truth"):
         train(sites["A"], Recipe.load("auto").changed(QUICK), out=tmp_path / "run", external=[sites["P"]])
     assert not (tmp_path / "run").exists()
     splits = tmp_path / "splits.json"

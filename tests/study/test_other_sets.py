@@ -143,7 +143,7 @@ def test_pictures_of_test_cases(
     assert (
         voxloom(["show", "results", str(run), "--on", "test", "--case", "ball00", "-o", str(tmp_path / "x.png")]) == 2
     )
-    assert "ball10" in capsys.readouterr().err  # a held-out case is no test case
+    assert "ball10" in capsys.readouterr().err  # a held-out case is not a test case
 
 
 class RunWorkers(FakeWorkers):

@@ -75,5 +75,5 @@ def test_a_file_of_the_users_is_never_written_over(note: str | None, tmp_path: P
     (tmp_path / "case.nii.gz").write_text("a label map")
     if note is not None:
         (tmp_path / NOTE).write_text(note)
-    with pytest.raises(BadInput, match="it is no earlier prediction"):
+    with pytest.raises(BadInput, match="it is not an earlier prediction"):
         claim(tmp_path, case=origin(tmp_path / "scans" / "case.nii"))

@@ -20,7 +20,7 @@ from voxloom.recipe.recipe import Recipe
 from voxloom.run.cases import choose_folds
 from voxloom.tasks.segmentation.material import usable_cases
 from voxloom.tasks.segmentation.predictor import Predictor
-from voxloom.trust.agreement import expected_dice, pairwise_dice, sureness
+from voxloom.trust.agreement import confidence_of, expected_dice, pairwise_dice
 from voxloom.verbs.run import Run
 from voxloom.volume import Volume
 
@@ -68,8 +68,8 @@ def test_every_case_is_listed_with_its_reason(labelled: Path) -> None:
         "no label was found",
         "the folds disagree on bright",
         "the folds disagree on dark",
-        "unsure of bright",
-        "unsure of dark",
+        "little confidence in bright",
+        "little confidence in dark",
     )
     assert rows["new10"]["patient"] == "N1"
     assert float(rows["new10"]["agreement"]) > 0.7
@@ -95,12 +95,12 @@ def test_it_trains_with_the_original_and_never_validates(labelled: Path, trained
 
 
 def test_the_rule_names_what_it_refuses(trained: Trained) -> None:
-    sure = sureness(Predictor.of(trained.run), read_volume(trained.unseen / "imagesTr" / "ball10_0000.nii.gz"))
-    assert Rule(0, 0).refuses(sure) == ""
-    assert "the folds disagree on bright: Dice" in Rule(1, 0).refuses(sure)
-    assert "unsure of bright: expected Dice" in Rule(0, 1).refuses(sure)
-    assert 0.5 < min(sure.expected.values()) <= max(sure.expected.values()) < 1
-    assert Rule(0, 0).refuses(type(sure)(sure.prediction, sure.agreement, {})) == "no label was found"
+    found = confidence_of(Predictor.of(trained.run), read_volume(trained.unseen / "imagesTr" / "ball10_0000.nii.gz"))
+    assert Rule(0, 0).refuses(found) == ""
+    assert "the folds disagree on bright: Dice" in Rule(1, 0).refuses(found)
+    assert "little confidence in bright: expected Dice" in Rule(0, 1).refuses(found)
+    assert 0.5 < min(found.expected.values()) <= max(found.expected.values()) < 1
+    assert Rule(0, 0).refuses(type(found)(found.prediction, found.agreement, {})) == "no label was found"
 
 
 def test_expected_dice_is_that_of_the_mean_of_many_draws() -> None:

@@ -99,8 +99,8 @@ def test_tta_in_prediction_changes_no_feature(calibrated: Calibrated) -> None:
     """Features must be those of calibration, whatever ``--tta`` does to the label map."""
     predictor = with_tta(Predictor.of(calibrated.run))
     assert len(predictor.looks) == 5
-    voice = quality.Quality.of(calibrated.run, predictor).reader.voices[0]
-    assert (voice.looks, voice.inference.mirror) == ((), ())
+    network = quality.Quality.of(calibrated.run, predictor).reader.networks[0]
+    assert (network.looks, network.inference.mirror) == ((), ())
 
 
 def test_a_calibration_by_other_views_is_refused(calibrated: Calibrated, tmp_path: Path) -> None:

@@ -1,1 +1,1 @@
-"""What to annotate, label and mend next: rank, pseudo, review."""
+"""what to annotate, label and correct next: rank, pseudo, review."""

@@ -31,7 +31,7 @@ from voxloom.run.guard import never_trained
 from voxloom.run.run import Run
 from voxloom.tasks.abilities import need
 from voxloom.tasks.segmentation.predictor import Predictor
-from voxloom.trust.agreement import Sureness, sureness
+from voxloom.trust.agreement import Confidence, confidence_of
 
 #: The list of kept and refused cases in the data set.
 LIST = "pseudo.csv"
@@ -39,7 +39,7 @@ LIST = "pseudo.csv"
 
 @dataclass(frozen=True)
 class Rule:
-    """When a case is kept; both hold for the least sure label.
+    """When a case is kept; both hold for the label of least confidence.
 
     Parameters
     ----------
@@ -50,16 +50,16 @@ class Rule:
     agreement: float = 0.8
     expected: float = 0.5
 
-    def refuses(self, sure: Sureness) -> str:
+    def refuses(self, found: Confidence) -> str:
         """Why the rule refuses a case; "" when it keeps it."""
-        if not sure.expected:
+        if not found.expected:
             return "no label was found"
-        for name, value in sure.agreement.items():
+        for name, value in found.agreement.items():
             if value < self.agreement:
                 return f"the folds disagree on {name}: Dice {value:.3f} between them, {self.agreement:g} is asked for"
-        for name, value in sure.expected.items():
+        for name, value in found.expected.items():
             if value < self.expected:
-                return f"unsure of {name}: expected Dice {value:.3f}, {self.expected:g} is asked for"
+                return f"little confidence in {name}: expected Dice {value:.3f}, {self.expected:g} is asked for"
         return ""
 
 
@@ -178,11 +178,16 @@ def _label(case: Case, reason: str, predictor: Predictor, rule: Rule, target: Pa
     """Predict a case and, if the rule keeps it, write its images and its label."""
     if reason:
         return Verdict(case, reason)
-    sure = sureness(predictor, case.read_image())
-    found = Verdict(case, rule.refuses(sure), min(sure.agreement.values()), min(sure.expected.values(), default=0.0))
+    confidence = confidence_of(predictor, case.read_image())
+    found = Verdict(
+        case,
+        rule.refuses(confidence),
+        min(confidence.agreement.values()),
+        min(confidence.expected.values(), default=0.0),
+    )
     if found.kept:
         write_images(case, target / "imagesTr", ".nii.gz")
-        write_volume(sure.prediction, target / "labelsTr" / f"{case.id}.nii.gz")
+        write_volume(confidence.prediction, target / "labelsTr" / f"{case.id}.nii.gz")
     return found
 
 
@@ -203,7 +208,7 @@ def describe_dataset(run: Run, labels: Labels, count: int) -> dict[str, Any]:
 
 
 def marked(verdict: Verdict, run: Run) -> Case:
-    """A kept case with the mark that keeps it out of every validation and test, and how sure the folds were."""
+    """A kept case with the mark that keeps it out of every validation and test, and how confident the folds were."""
     figures = {"agreement": f"{verdict.agreement:.4f}", "expected_dice": f"{verdict.expected:.4f}"}
     attributes = {**verdict.case.attributes, "pseudo": run.folder.resolve().name, **figures}
     return replace(verdict.case, attributes=attributes)

@@ -94,7 +94,7 @@ def look_at(predictor: Predictor, scan: Scan, sampling: Sampling) -> Candidate:
 
 
 def without_known(run: Run, scans: Sequence[Scan]) -> tuple[list[Scan], list[str]]:
-    """The scans that are no case of the run, and the names of those that are (same file content)."""
+    """The scans that are not cases of the run, and the names of those that are (same file content)."""
     known = {digest for case in run.data["cases"] for digest in case["files"].values()}
     seen = [s.name for s in scans if any(sha256_file(p) in known for p in s.files)]
     return [scan for scan in scans if scan.name not in seen], seen

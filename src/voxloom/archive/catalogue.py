@@ -41,7 +41,7 @@ class Archive:
 
     Raises
     ------
-    BadInput : the file is missing, or is no index.
+    BadInput : the file is missing, or is not an index.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -146,6 +146,8 @@ def _check_columns(path: Path) -> None:
         with connect() as db:
             known = {row[0] for row in db.execute(f"DESCRIBE FROM read_parquet({quoted(path)})").fetchall()}
     except duckdb.Error as error:
-        raise BadInput(f"is no Parquet file ({str(error).splitlines()[0]})", path, "Give an archive.parquet") from None
+        raise BadInput(
+            f"is not a Parquet file ({str(error).splitlines()[0]})", path, "Give an archive.parquet"
+        ) from None
     if missing := [name for name in COLUMNS if name not in known]:
-        raise BadInput(f"is no archive of this version: it lacks {', '.join(missing[:3])}", path, "Index it again")
+        raise BadInput(f"is not an archive of this version: it lacks {', '.join(missing[:3])}", path, "Index it again")

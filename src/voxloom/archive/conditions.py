@@ -53,7 +53,7 @@ def _one(name: str, value: Any, columns: Mapping[str, str], source: str | Path) 
     if not isinstance(value, dict):
         return f"{column} IN ({', '.join(_literal(v, name, columns, source) for v in _several(value))})"
     if not value or (unknown := [key for key in value if key not in _FORMS]):
-        wrong = f"{unknown[0]} is no condition" if value else "is an empty condition"
+        wrong = f"{unknown[0]} is not a condition" if value else "is an empty condition"
         raise BadInput(f"{name}: {wrong}", source, f"Conditions are a value, a list, or {', '.join(_FORMS)}")
     return " AND ".join(f"({_form(column, name, key, v, columns, source)})" for key, v in value.items())
 
@@ -122,5 +122,5 @@ def _check_column(name: str, columns: Mapping[str, str], source: str | Path) -> 
     if name not in columns:
         close = difflib.get_close_matches(name, columns, n=1)
         raise BadInput(
-            f"{name} is no column of the series table", source, f"Did you mean {close[0]}?" if close else None
+            f"{name} is not a column of the series table", source, f"Did you mean {close[0]}?" if close else None
         )

@@ -117,7 +117,7 @@ def _kept(dataset: Any, identity: Identity, person: str) -> Any:
 
 
 def _keep(element: Any, clean: Any) -> None:
-    """Add a number, the pixels or known codes to ``clean``; a text that is no code of its element goes."""
+    """Add a number, the pixels or known codes to ``clean``; a text that is not a code of its element goes."""
     keyword = element.keyword
     if keyword == "PixelData":
         clean.add(element)
@@ -145,7 +145,7 @@ def _is_number(value: Any) -> bool:
 
 
 def age_of(value: str | None) -> str | None:
-    """A DICOM age (``055Y``), at most ``090Y``; None when it is no age."""
+    """A DICOM age (``055Y``), at most ``090Y``; None when it is not an age."""
     text = (value or "").strip()
     if len(text) != 4 or not text[:3].isdigit() or text[3] not in "DWMY":
         return None

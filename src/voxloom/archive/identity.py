@@ -54,7 +54,7 @@ class Identity:
         return _FEWEST_DAYS + number % (_MOST_DAYS - _FEWEST_DAYS + 1)
 
     def date(self, value: str | None, person: str) -> str | None:
-        """A DICOM date (YYYYMMDD) moved back; None when dates are removed or it is no date."""
+        """A DICOM date (YYYYMMDD) moved back; None when dates are removed or it is not a date."""
         if self.dates == "remove" or not value:
             return None
         try:

@@ -38,7 +38,7 @@ class IndexResult:
     Parameters
     ----------
     archive : the Parquet file.
-    instances, others, problems : of all files that are indexed now: rows, files that are no DICOM, broken ones.
+    instances, others, problems : of all files that are indexed now: rows, files that are not DICOM, broken ones.
     read : files that were opened by this run; the others were known.
     removed : files that are gone since the last run.
     """
@@ -74,7 +74,7 @@ def index_archive(
     """
     target = Path(archive)
     if target.suffix != ".parquet":
-        raise BadInput("is no .parquet file", target, "Name the archive like archive.parquet")
+        raise BadInput("is not a .parquet file", target, "Name the archive like archive.parquet")
     roots = roots_of(folders)
     with _work_folder(target) as work:
         _write_listing(roots, work / "listing.parquet", target)

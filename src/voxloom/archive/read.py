@@ -1,6 +1,6 @@
 """Headers of files, and of files inside zip and tar archives, as rows of the instance table.
 
-Knows how much of a file to read first and when more is needed, and what is no DICOM. One broken file never stops the
+Knows how much of a file to read first and when more is needed, and what is not DICOM. One broken file never stops the
 others. Does not know folders, workers or Parquet.
 """
 
@@ -100,7 +100,7 @@ class Reading:
     ----------
     columns : the instance table, column by column.
     problems : file, member and reason of broken files.
-    others : number of files that are no DICOM, or a DICOMDIR.
+    others : number of files that are not DICOM, or a DICOMDIR.
     """
 
     columns: dict[str, list[Any]] = field(default_factory=lambda: {name: [] for name in COLUMNS})
@@ -123,7 +123,7 @@ class Reading:
                 column.append(getattr(item, name.removeprefix("file_")) if name in PLACE else row.get(name))
 
     def add_other(self, item: Item) -> None:
-        """Count a file that is no DICOM, or list it where it should have been some."""
+        """Count a file that is not DICOM, or list it where it should have been some."""
         if reason := _lost(item):
             self.problems.append((item.file, item.member, reason))
         else:
@@ -131,11 +131,11 @@ class Reading:
 
 
 def _lost(item: Item) -> str | None:
-    """Why a file that is no DICOM should have been some: its name, or no bytes and no ending. Else None."""
+    """Why a file that is not DICOM should have been some: its name, or no bytes and no ending. Else None."""
     path = Path(item.member or item.file)
     if path.name.startswith(".") or not (path.suffix.lower() in DICOM_ENDINGS or (item.size == 0 and not ending(path))):
         return None
-    return "is empty (0 bytes)" if item.size == 0 else f"is no DICOM, though it ends with {path.suffix}"
+    return "is empty (0 bytes)" if item.size == 0 else f"is not DICOM, though it ends with {path.suffix}"
 
 
 def read_headers(items: Iterable[Item], parser: HeaderParser, *, together: int = TOGETHER) -> Reading:

@@ -66,7 +66,7 @@ def _plausible(value: float | None) -> float | None:
 def refusal(row: dict[str, Any], file_size: int) -> str | None:
     """Why a file with a readable header is still broken, or None. ``header_bytes`` are those before the pixels."""
     if row.get("modality") is None and row.get("series_uid") is None:
-        return "is no complete DICOM object (it has neither modality nor series)"
+        return "is not a complete DICOM object (it has neither modality nor series)"
     if not row.get("rows") and _is_image_class(row.get("sop_class_uid")):
         return "is an image without rows and columns; it is probably cut"
     needed = _plain_bytes(row) + int(row.get("header_bytes") or 0)

@@ -147,7 +147,7 @@ def _explained(error: ValidationError, source: str | Path) -> BadInput:
     place, text = complaint(error)
     if error.errors()[0]["type"] == "extra_forbidden":
         known = {*SelectRules.model_fields, *Rule.model_fields, *ChannelRules.model_fields}
-        return BadInput(f"{key_of(place)} is no key", source, _near(place[-1], known))
+        return BadInput(f"{key_of(place)} is not a key", source, _near(place[-1], known))
     return BadInput(f"{key_of(place)}: {text}" if place else text, source, "Correct the value")
 
 

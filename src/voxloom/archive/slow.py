@@ -31,7 +31,7 @@ _OTHER_NAMES = {"EchoTime": "EffectiveEchoTime", "InversionTime": "InversionTime
 def read_slowly(stream: IO[bytes]) -> dict[str, Any]:
     """Raw column values of one DICOM file, ``transfer_syntax_uid`` and ``frame_locations`` included.
 
-    Raises BadInput for a damaged file, and for one that is no DICOM at all.
+    Raises BadInput for a damaged file, and for one that is not DICOM at all.
     """
     import pydicom
 

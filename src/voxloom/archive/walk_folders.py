@@ -1,6 +1,6 @@
 """The files below some folders, in order, without opening any.
 
-Knows links (what they lead to counts once), unreadable folders and names that are no text. Bounded memory: files come one by one.
+Knows links (what they lead to counts once), unreadable folders and names that are not text. Bounded memory: files come one by one.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def roots_of(folders: Sequence[str | Path]) -> list[str]:
         if not path.exists():
             raise BadInput("does not exist", folder, "Check the path")
         if not path.is_dir() and not is_container(path.name):
-            raise BadInput("is no folder, zip or tar archive", folder, "Give the folder that holds it")
+            raise BadInput("is not a folder, zip or tar archive", folder, "Give the folder that holds it")
         found.append(str(path))
     return [a for a in sorted(set(found)) if not any(a != b and is_inside(a, b) for b in found)]
 
@@ -132,7 +132,7 @@ def _look(entry: os.DirEntry[str], known: _Known) -> Seen | None:
     try:
         name.encode("utf-8")
     except UnicodeEncodeError:
-        return Seen(name.encode("utf-8", "backslashreplace").decode(), 0, 0, "has a name that is no Unicode text")
+        return Seen(name.encode("utf-8", "backslashreplace").decode(), 0, 0, "has a name that is not Unicode text")
     try:
         about = entry.stat()
     except OSError as error:

@@ -37,7 +37,7 @@ def command(
             f"{counts.instances} instances in {counts.series} series, {counts.studies} studies, {counts.patients} patients"
         )
         typer.echo(
-            f"{found.read} files read now, {found.removed} gone, {found.others} are no DICOM, {found.problems} are broken"
+            f"{found.read} files read now, {found.removed} gone, {found.others} are not DICOM, {found.problems} are broken"
         )
         output.table(_table(archive), title="Series")
     wrote = [out, *([problems_path(out)] if found.problems else [])]

@@ -98,7 +98,7 @@ def scored_runs(paths: Sequence[Path], on: OnName) -> dict[str, PointEvaluation]
     for name, folder in named.items():
         if not (folder / "recipe.yaml").is_file():
             fix = "Give --truth to compare folders of points, or --scans to compare two annotators"
-            raise BadInput("is no run", folder, fix)
+            raise BadInput("is not a run", folder, fix)
         run = Run(folder)
         tables = list(run.held_out_tables) if on == OnName.held_out else [test_in(folder).table]
         if not tables or not tables[0].is_file():
@@ -109,7 +109,7 @@ def scored_runs(paths: Sequence[Path], on: OnName) -> dict[str, PointEvaluation]
 
 
 def sweep_runs(folder: Path) -> dict[str, Path]:
-    """The finished runs of a sweep, named by what was varied; none where the folder is no sweep."""
+    """The finished runs of a sweep, named by what was varied; none where the folder is not a sweep."""
     from voxloom.dataset.tables import read_table
     from voxloom.yamltext import read_text, read_yaml
 

@@ -22,17 +22,20 @@ def command(
     unlabelled: Annotated[list[Path], typer.Argument(help="An unlabelled data set, or scans: files and folders.")],
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder of the new data set (nnU-Net raw).")],
     agreement: Annotated[
-        float, typer.Option(min=0, max=1, help="Least mean Dice between every two folds, of the least sure label.")
+        float,
+        typer.Option(min=0, max=1, help="Least mean Dice between every two folds, of the label of least confidence."),
     ] = 0.8,
     expected: Annotated[
         float,
-        typer.Option(min=0, max=1, help="Least Dice that the probabilities lead to expect, of the least sure label."),
+        typer.Option(
+            min=0, max=1, help="Least Dice that the probabilities lead to expect, of the label of least confidence."
+        ),
     ] = 0.5,
     series: Series = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Label UNLABELLED scans with all folds of RUN and keep those that the folds are sure of, as a data set to train on."""
+    """Label UNLABELLED scans with all folds of RUN and keep those that the folds are confident of, as a data set to train on."""
     from voxloom.annotate.pseudo import LIST, Rule, pseudo_label
     from voxloom.cli import output
     from voxloom.run.run import Run
@@ -64,7 +67,7 @@ def as_dict(verdict: Verdict) -> dict[str, object]:
 
 
 def rows(verdicts: Sequence[Verdict]) -> list[list[str]]:
-    """Refused cases with their reasons, and how sure the folds were of the kept ones, with a header row."""
+    """Refused cases with their reasons, and the confidence of the folds in the kept ones, with a header row."""
     kept, refused = [v for v in verdicts if v.kept], [v for v in verdicts if not v.kept]
     least = min((v.agreement or 0.0 for v in kept), default=0.0)
     lines = [["case", "verdict"], [f"{len(kept)} cases", f"kept; least agreement of the folds {least:.3f}"]]

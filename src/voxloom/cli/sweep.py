@@ -31,7 +31,7 @@ def command(
         str, typer.Option(help="local: processes on this machine; ray: a Ray cluster here; HOST:PORT: a running one.")
     ] = "local",
     workers: Annotated[int, typer.Option(min=1, help="Runs at a time, for --on local.")] = 1,
-    cpus: Annotated[float, typer.Option(min=0, help="Processor cores of one run, for Ray.")] = 1,
+    cpus: Annotated[float, typer.Option(min=0, help="CPU cores of one run, for Ray.")] = 1,
     gpus: Annotated[float, typer.Option(min=0, help="Graphics cards of one run, for Ray; 0.5 shares one.")] = 0,
     assign: Annotated[
         Optional[list[str]],

@@ -102,7 +102,7 @@ def command(
     for name, figures in summary.get("external", {}).items():
         output.table(task.rows(figures), title=f"{task.title} of the external cases of {name}")
     if run.summary.get("postprocess"):
-        output.table(mending_rows(run.summary), title="Post-processing")
+        output.table(postprocessing_rows(run.summary), title="Post-processing")
     output.done(
         [run.folder / "report.html", run.folder / SUMMARY],
         ["voxloom", "predict", run.folder, "SCAN", "-o", "OUT"],
@@ -152,7 +152,7 @@ def parse_assignments(assignments: list[str]) -> dict[str, Any]:
     return changes
 
 
-def mending_rows(summary: dict[str, Any]) -> list[list[str]]:
+def postprocessing_rows(summary: dict[str, Any]) -> list[list[str]]:
     """Rows of step, label, what it gained on the held-out cases, and whether it is used, with a header row."""
     return [["step", "label", "gain in Dice", "used"]] + [
         [e["step"], e["label"], "-" if e["gain"] is None else f"{e['gain']:+.4f}", "yes" if e["used"] else "no"]

@@ -102,7 +102,7 @@ class Case:
 
     @property
     def pixel_spacing(self) -> tuple[float, float] | None:
-        """Width and height of a pixel in mm, where a table of the data set gives it (BadInput when it is no size)."""
+        """Width and height of a pixel in mm, where a table of the data set gives it (BadInput when it is not a size)."""
         return spacing_in(self.attributes, self.id)
 
     def label_alone(self) -> Volume | None:

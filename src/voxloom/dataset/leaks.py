@@ -81,7 +81,7 @@ def own_files(files: Mapping[str, str], sources: Iterable[Any]) -> frozenset[str
     """Hashes of what is a case's own among the files of its image.
 
     An item of an array shares its file with all others of a collection, so that its place in the file belongs to the hash; masks
-    that a box is cut around are no image.
+    that a box is cut around are not images.
 
     Parameters
     ----------

@@ -31,7 +31,7 @@ class Listing:
     images : image files.
     series : subfolders with DICOM files.
     closed : subfolders without DICOM that hold image files somewhere; they are not entered.
-    others : files that are no images by their ending: loose DICOM slices, tables, notes.
+    others : files that are not images by their ending: loose DICOM slices, tables, notes.
     """
 
     folder: Path

@@ -29,7 +29,7 @@ def spacing_in(attributes: Mapping[str, Any], case: str) -> tuple[float, float] 
 
     Raises
     ------
-    BadInput : the cell is no size.
+    BadInput : the cell is not a size.
     """
     for name, value in attributes.items():
         if re.sub(r"[\s_]", "", name.lower()).removesuffix("mm").strip("()") not in _COLUMNS or value in (None, ""):

@@ -109,12 +109,12 @@ def build_ensemble(
             "Train the members with the same folds (--folds 5), or use --by mean",
         )
     with tempfile.TemporaryDirectory(prefix="voxloom") as folder:
-        voices = _Voices(members, alike, labels, Path(folder), device)
-        scored, stacks = _score(voices, dataset.subset(ids), rule, seed, steps, progress)
-    return _write(out, rule, voices, scored, stacks)
+        out_of_fold = _OutOfFold(members, alike, labels, Path(folder), device)
+        scored, stacks = _score(out_of_fold, dataset.subset(ids), rule, seed, steps, progress)
+    return _write(out, rule, out_of_fold, scored, stacks)
 
 
-class _Voices:
+class _OutOfFold:
     """What the members say of cases that they never saw; probabilities of a case are computed once and kept on disk."""
 
     def __init__(self, members: list[EnsembleMember], alike: int, labels: Labels, folder: Path, device: str) -> None:
@@ -159,19 +159,19 @@ class _Voices:
 
 
 def _score(
-    voices: _Voices, cases: Dataset, rule: Rule, seed: int, steps: int, progress: Progress | None
+    out_of_fold: _OutOfFold, cases: Dataset, rule: Rule, seed: int, steps: int, progress: Progress | None
 ) -> tuple[dict[str, Evaluation], _Stacks | None]:
     """Figures of every member, by its own labels, and of the ensemble, and the stacks."""
-    own = [member.predictor(device="cpu").labels for member in voices.members]
-    scored = {member.name: Evaluation(labels.names) for member, labels in zip(voices.members, own, strict=True)}
-    scored["ensemble"] = Evaluation(voices.labels.names)
-    learned = _learn(voices, cases, seed, steps) if rule == "stack" else None
+    own = [member.predictor(device="cpu").labels for member in out_of_fold.members]
+    scored = {member.name: Evaluation(labels.names) for member, labels in zip(out_of_fold.members, own, strict=True)}
+    scored["ensemble"] = Evaluation(out_of_fold.labels.names)
+    learned = _learn(out_of_fold, cases, seed, steps) if rule == "stack" else None
     for done, case in enumerate(cases, start=1):
         image, truth = case.read_image(), truth_of(case)
-        maps = [voices.predictor(n, case.id).predict(image).data[0] for n in range(len(voices.members))]
+        maps = [out_of_fold.predictor(n, case.id).predict(image).data[0] for n in range(len(out_of_fold.members))]
         stack = None if learned is None else learned.without(case.id)
-        together = vote(maps, voices.labels) if rule == "vote" else _combined(voices, case, image, stack)
-        for name, found, labels in zip(scored, [*maps, together], [*own, voices.labels], strict=True):
+        together = vote(maps, out_of_fold.labels) if rule == "vote" else _combined(out_of_fold, case, image, stack)
+        for name, found, labels in zip(scored, [*maps, together], [*own, out_of_fold.labels], strict=True):
             figures = evaluate_case(image.with_data(found[None]), truth, labels)
             scored[name].add(case.id, figures, patient=case.patient)
         if progress is not None:
@@ -179,13 +179,13 @@ def _score(
     return scored, learned
 
 
-def _combined(voices: _Voices, case: Case, image: Volume, stack: StackNetwork | None) -> NDArray[Any]:
-    held, said, start = voices.probabilities(case), [], 0
-    for n in range(len(voices.members)):
-        maps = voices.predictor(n, case.id).maps
+def _combined(out_of_fold: _OutOfFold, case: Case, image: Volume, stack: StackNetwork | None) -> NDArray[Any]:
+    held, said, start = out_of_fold.probabilities(case), [], 0
+    for n in range(len(out_of_fold.members)):
+        maps = out_of_fold.predictor(n, case.id).maps
         said.append((partial(_copy, held[start : start + maps]), maps))
         start += maps
-    return combine(said, image, voices.labels, stack)
+    return combine(said, image, out_of_fold.labels, stack)
 
 
 def _copy(source: NDArray[np.float16], out: NDArray[np.float16]) -> None:
@@ -208,25 +208,26 @@ class _Stacks:
         return next(stack for ids, stack in zip(self.folds, self.per_fold, strict=True) if case in ids)
 
 
-def _learn(voices: _Voices, cases: Dataset, seed: int, steps: int) -> _Stacks:
+def _learn(out_of_fold: _OutOfFold, cases: Dataset, seed: int, steps: int) -> _Stacks:
     """One stack per fold of the members, trained on the cases of the other folds, and one on all cases."""
     ready = {
-        case.id: StackCase(voices.probabilities(case), voices.labels.encode(truth_of(case).data[0])) for case in cases
+        case.id: StackCase(out_of_fold.probabilities(case), out_of_fold.labels.encode(truth_of(case).data[0]))
+        for case in cases
     }
     train: Callable[[list[str]], StackNetwork] = lambda ids: train_stack(
-        [ready[i] for i in ids], voices.labels, voices.alike, steps=steps, seed=seed
+        [ready[i] for i in ids], out_of_fold.labels, out_of_fold.alike, steps=steps, seed=seed
     )
-    folds = voices.division(cases)
+    folds = out_of_fold.division(cases)
     return _Stacks(folds, [train([i for i in ready if i not in fold]) for fold in folds], train(list(ready)))
 
 
 def _write(
-    out: Path, rule: Rule, voices: _Voices, scored: dict[str, Evaluation], stacks: _Stacks | None
+    out: Path, rule: Rule, out_of_fold: _OutOfFold, scored: dict[str, Evaluation], stacks: _Stacks | None
 ) -> BuiltEnsemble:
     together = scored["ensemble"]
     cases = len(together.cases)
     figures: dict[str, Any] = {name: evaluation.summary() for name, evaluation in scored.items()} if cases else {}
-    listed = [{"run": os.path.relpath(m.run, out.resolve()), "folds": names_of(m.folds)} for m in voices.members]
+    listed = [{"run": os.path.relpath(m.run, out.resolve()), "folds": names_of(m.folds)} for m in out_of_fold.members]
     if stacks is not None:
         _save(stacks.whole, out / STACK)
         for number, stack in enumerate(stacks.per_fold):
@@ -236,7 +237,7 @@ def _write(
         )
     if cases:
         scored["ensemble"].write_csv(out / TABLE)
-    about = {"format": 1, "rule": rule, "alike": voices.alike, "members": listed, "validation": figures}
+    about = {"format": 1, "rule": rule, "alike": out_of_fold.alike, "members": listed, "validation": figures}
     write_json(out / DESCRIPTION, about)
     return BuiltEnsemble(out, cases, figures)
 

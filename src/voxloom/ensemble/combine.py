@@ -1,4 +1,4 @@
-"""How voices become one: majority of label maps, mean of probabilities.
+"""How the answers of members become one: majority of label maps, mean of probabilities.
 
 Knows arrays. Background comes first in probabilities, unless labels are regions.
 """

@@ -122,7 +122,7 @@ def targets_first(
     """The members of a stack, those first that speak of the labels that the stack decides on, and how many they are.
 
     The stack decides on the labels of the member that has most. Others, e.g. one organ instead of kidney and tumor, are
-    further voices that it learns to use.
+    further members that it learns to use.
 
     Raises BadInput for other channels, and for a member with a value that the stack's labels do not have.
     """

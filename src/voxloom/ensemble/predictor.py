@@ -39,7 +39,7 @@ class EnsemblePredictor:
     Parameters
     ----------
     members : predictors with the same channels; those with the labels that are decided on come first.
-    alike : how many those are; members with other labels are voices of a stack only.
+    alike : how many those are; those with other labels take part in a stack only.
     rule : "mean" of probabilities on the scan's own grid, "vote" of label maps, or "stack".
     stack : the network that combines, for "stack".
     """
@@ -80,7 +80,7 @@ class EnsemblePredictor:
 
         Raises
         ------
-        BadInput : the folder is no ensemble, or a member is no longer where it was.
+        BadInput : the folder is not an ensemble, or a member is no longer where it was.
         """
         about = read_description(folder)
         runs = [((folder / member["run"]).resolve(), member["folds"]) for member in about["members"]]
@@ -101,39 +101,39 @@ class EnsemblePredictor:
         if self.rule == "vote":
             found = vote([member.predict(volume).data[0] for member in self.members], self.labels)
         else:
-            voices = [(_of(volume, member.probabilities), member.maps) for member in self.members]
-            found = combine(voices, volume, self.labels, self.stack)
+            fills = [(_of(volume, member.probabilities), member.maps) for member in self.members]
+            found = combine(fills, volume, self.labels, self.stack)
         return Volume(found[None], volume.affine, dict(volume.meta))
 
 
 #: Fills an array (maps, I, J, K) with a member's probabilities.
-Voice = Callable[[NDArray[np.float16]], Any]
+Fill = Callable[[NDArray[np.float16]], Any]
 
 
-def _of(volume: Volume, probabilities: Callable[[Volume, NDArray[np.float16]], Any]) -> Voice:
+def _of(volume: Volume, probabilities: Callable[[Volume, NDArray[np.float16]], Any]) -> Fill:
     return lambda out: probabilities(volume, out)
 
 
 def combine(
-    voices: Sequence[tuple[Voice, int]], volume: Volume, labels: Labels, stack: StackNetwork | None
+    fills: Sequence[tuple[Fill, int]], volume: Volume, labels: Labels, stack: StackNetwork | None
 ) -> NDArray[Any]:
     """Outer label values (I, J, K) from the members' probabilities: their mean, or what the stack makes of them.
 
     Parameters
     ----------
-    voices : and how many maps each has; without a stack all have the same.
+    fills : of the members, and how many maps each has; without a stack all have the same.
     """
     maps = maps_of(labels)
     with tempfile.TemporaryDirectory(prefix="voxloom") as folder:
         total = np.lib.format.open_memmap(f"{folder}/mean.npy", "w+", np.float32, (maps, *volume.shape))
-        every = sum(count for _, count in voices) if stack is not None else maps
+        every = sum(count for _, count in fills) if stack is not None else maps
         held = np.lib.format.open_memmap(f"{folder}/members.npy", "w+", np.float16, (every, *volume.shape))
         start = 0
-        for voice, count in voices:
+        for fill, count in fills:
             place = held[start : start + count]
-            voice(place)
+            fill(place)
             if stack is None:
-                add_share(total, place, 1 / len(voices))
+                add_share(total, place, 1 / len(fills))
             else:
                 start += count
         if stack is not None:

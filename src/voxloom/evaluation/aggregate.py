@@ -92,7 +92,7 @@ def aggregate(rows: Sequence[TableRow], wanted: Tables, where: str | Path | None
 
     Raises
     ------
-    BadInput : a column is not there (the nearest is suggested), a score is no number, a level to merge or keep does not
+    BadInput : a column is not there (the nearest is suggested), a score is not a number, a level to merge or keep does not
         occur, or no row is left.
     """
     columns = list(dict.fromkeys(name for row in rows for name in row))
@@ -156,7 +156,7 @@ def _number(row: TableRow, score: str, where: Any) -> float | None:
         return float(value)
     except (TypeError, ValueError) as error:
         raise BadInput(
-            f"`{score}` holds {value!r}, which is no number", where, "Name columns of numbers as scores"
+            f"`{score}` holds {value!r}, which is not a number", where, "Name columns of numbers as scores"
         ) from error
 
 

@@ -94,7 +94,9 @@ def planes_of(folder: Path, case: str, truth: Volume, labels: Labels) -> Iterato
         found = read_volume(path)
         check_grids(found, truth)
         if found.data.size and not (float(found.data.min()) >= 0 and float(found.data.max()) <= 1):
-            raise BadInput("holds values outside 0 to 1, so it is no probability map", path, "Name the folder of maps")
+            raise BadInput(
+                "holds values outside 0 to 1, so it is not a probability map", path, "Name the folder of maps"
+            )
         maps.append(found.data[0])
     step = max(1, (1 << 22) // max(1, maps[0][:1].size))
     for start in range(0, truth.shape[0], step):

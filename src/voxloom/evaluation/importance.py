@@ -87,7 +87,7 @@ def importance(
 
     Raises
     ------
-    BadInput : a column is not there, a logarithm of something that is no positive number, fewer runs than can be explained, or
+    BadInput : a column is not there, a logarithm of something that is not a positive number, fewer runs than can be explained, or
         factors that cannot be told apart because they vary together.
     """
     columns = {name for row in rows for name in row}

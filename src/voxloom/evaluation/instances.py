@@ -88,7 +88,7 @@ def find_structures(
     several : labels that hold several structures each. Where such a label has several values (vertebrae that were merged), each
         value that is there is one structure; else its connected pieces (26 neighbors) are, told apart where they touch
         (``split_touching``). Every other label is one structure.
-    smallest_ml : per label, pieces below this volume are no structure: they join the piece they touch, or stay out.
+    smallest_ml : per label, pieces below this volume do not count as structures: they join the piece they touch, or stay out.
 
     Raises
     ------

@@ -99,7 +99,7 @@ def learning_curve(
 
     Raises
     ------
-    BadInput : no such column, a size or score that is no number, a score above 1 whose error is unknown, or fewer than three sizes.
+    BadInput : no such column, a size or score that is not a number, a score above 1 whose error is unknown, or fewer than three sizes.
     """
     columns = {name for row in rows for name in row}
     if absent := [name for name in (size, score) if name not in columns]:
@@ -107,7 +107,7 @@ def learning_curve(
     scored = [row for row in rows if not _failed(row.get(score))]
     found = sorted((_number(row, size, where), _number(row, score, where)) for row in scored)
     if largest and found and max(value for _, value in found) > 1:
-        raise BadInput(f"`{score}` exceeds 1, so 1 - {score} is no error", where, "Say --goal min for distances")
+        raise BadInput(f"`{score}` exceeds 1, so 1 - {score} is not an error", where, "Say --goal min for distances")
     sizes = tuple(n for n, _ in found)
     errors = tuple(1 - value if largest else value for _, value in found)
     return LearningCurve(score, sizes, errors, learning_trend(sizes, errors))
@@ -121,5 +121,5 @@ def _failed(value: Any) -> bool:
 def _number(row: Mapping[str, Any], name: str, where: Any) -> float:
     value = row.get(name)
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise BadInput(f"`{name}` holds {value!r}, which is no number", where, "Correct the table")
+        raise BadInput(f"`{name}` holds {value!r}, which is not a number", where, "Correct the table")
     return float(value)

@@ -203,7 +203,7 @@ class PointEvaluation:
             with Path(path).open(encoding="utf-8", newline="") as f:
                 rows = [_row(values) for values in csv.DictReader(f)]
         except (OSError, KeyError, ValueError) as e:
-            raise BadInput(f"is no table of scored points ({e})", path, "Evaluate the run again") from e
+            raise BadInput(f"is not a table of scored points ({e})", path, "Evaluate the run again") from e
         return cls(rows, within=within)
 
 

@@ -12,7 +12,7 @@ from voxloom.export.bundle_folds import Copies
 from voxloom.prepare import PrepareSettings
 from voxloom.prepare.settings import LEARNED
 from voxloom.run.run import Run
-from voxloom.tasks.segmentation.postprocessing import used_mendings
+from voxloom.tasks.segmentation.postprocessing import used_steps
 
 
 class NotInMonai(Exception):
@@ -101,7 +101,7 @@ def _normalize(subtrahend: Any = None, divisor: Any = None, nonzero: bool = Fals
 def refuse_postprocessing(run: Run, described: Sequence[dict[str, Any]]) -> None:
     """Refuse what the run does around its networks and MONAI has no words for (NotInMonai)."""
     done = {
-        "inference.postprocess of this run": bool(used_mendings(run.summary)),
+        "inference.postprocess of this run": bool(used_steps(run.summary)),
         "inference.mirror of this run": any(about["inference"]["mirror"] for about in described),
         "channels that may be missing": any(about.get("channel_dropout", 0) > 0 for about in described),
     }

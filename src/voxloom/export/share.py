@@ -117,7 +117,7 @@ def zip_run(run: Run, out: Path) -> Path:
     BadInput : there is such a file, it does not end with .zip, or the run has no trained fold.
     """
     if out.suffix != ".zip":
-        raise BadInput("is no name of a zip file", out, f"Write -o {out.name}.zip")
+        raise BadInput("is not a name of a zip file", out, f"Write -o {out.name}.zip")
     if out.exists():
         raise BadInput("there is such a file", out, "Choose another with -o")
     run.folds  # noqa: B018  raises where nothing was trained

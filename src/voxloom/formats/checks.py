@@ -97,7 +97,7 @@ def as_integers(data: NDArray[Any], where: str | Path) -> NDArray[Any]:
     if wrong.any():
         values = ", ".join(f"{v:.9g}" for v in np.unique(data[wrong])[:3])
         raise BadInput(
-            f"is not a label map: {int(wrong.sum()):,} voxels are no whole numbers (such as {values})",
+            f"is not a label map: {int(wrong.sum()):,} voxels are not whole numbers (such as {values})",
             where,
             "Give the label file, resampled with nearest neighbor",
         )

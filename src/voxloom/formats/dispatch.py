@@ -147,7 +147,7 @@ def read_label(source: Source, *, like: Grid | None = None) -> Volume:
     like : image (or its header) that the map belongs to. SEG and RTSTRUCT are put onto its grid; without it a SEG goes from its
         first slice to its last, and an RTSTRUCT needs its series beside it.
 
-    Raises BadInput as ``read_volume``, and for several channels, values that are no whole numbers, an image or an interpolated
+    Raises BadInput as ``read_volume``, and for several channels, values that are not whole numbers, an image or an interpolated
     mask, JPEG, and segments or regions that overlap.
     """
     if (found := _label_object(source)) is not None:

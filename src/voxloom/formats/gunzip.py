@@ -23,7 +23,7 @@ _DEFLATE = 8
 GZIP, ZLIB_OR_GZIP = 31, 47
 #: Asks for bzip2.
 BZIP2 = -1
-#: More bytes than this after the voxels are no padding: the file is not what its header says.
+#: More bytes than this after the voxels are not padding: the file is not what its header says.
 _MOST_SURPLUS = 64 << 20
 #: Higher levels gain 2 % of size and take up to four times as long.
 GZIP_LEVEL = 1

@@ -26,7 +26,7 @@ _SHOWN = 4
 
 
 def check_label_like(data: NDArray[Any], where: str | Path) -> None:
-    """Refuse integers (1, I, J, K) that are no label map: intensities, or a mask that was interpolated (BadInput)."""
+    """Refuse integers (1, I, J, K) that are not a label map: intensities, or a mask that was interpolated (BadInput)."""
     if data.size < _FEW_VOXELS:
         return
     values, voxels, rough = _values(data[0])

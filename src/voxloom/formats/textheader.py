@@ -114,7 +114,7 @@ class TextHeader:
         try:
             numbers = np.array([float(word) for word in words[: math.prod(self.axes)]])
         except ValueError as error:
-            raise BadInput(f"the voxels are no numbers ({error})", self.path, "Copy the file again") from None
+            raise BadInput(f"the voxels are not numbers ({error})", self.path, "Copy the file again") from None
         if len(numbers) < math.prod(self.axes):
             raise BadInput(
                 f"the header promises {math.prod(self.axes):,} voxels, the file holds {len(numbers):,}", self.path

@@ -23,7 +23,7 @@ WHITE_IS_ZERO = "white is stored as 0 (TIFF WhiteIsZero): values are read as sto
 
 
 def picture_page(image: Any, path: Path) -> None:
-    """Go to the only page that is no thumbnail (BadInput where there are several)."""
+    """Go to the only page that is not a thumbnail (BadInput where there are several)."""
     pages = []
     for page in range(getattr(image, "n_frames", 1)):
         image.seek(page)

@@ -3,7 +3,7 @@
 from voxloom.inference.band import Slab
 from voxloom.inference.forward import Forward, NetworkFunction, Reading
 from voxloom.inference.labels import Stream, restore_labels, restore_probabilities, source_planes
-from voxloom.inference.mend import Surroundings
+from voxloom.inference.mask_steps import Surroundings
 from voxloom.inference.postprocess import apply_step, keep_largest
 from voxloom.inference.precision import autocast_dtype
 from voxloom.inference.windowing import Windowing

@@ -22,7 +22,7 @@ from voxloom.inference.grid import Triple, WindowGrid
 _SLAB_VALUES = 1 << 22
 #: The most bytes of a band of float32; a larger one is of float16.
 _FLOAT32_BYTES = 1 << 29
-#: Values worked on at a time on a processor: these stay in its cache, and yet its cores rarely wait for each other.
+#: Values worked on at a time on a CPU: these stay in its cache, and yet its cores rarely wait for each other.
 _CACHED_VALUES = 1 << 19
 #: Values beyond this do not fit into float16.
 _LARGEST = 60000.0

@@ -20,7 +20,7 @@ from voxloom.networks import SegmentationNetwork
 def deepest_features(network: nn.Module) -> Iterator[list[NDArray[np.float32]]]:
     """Collects (2 * features,) per window that the network sees while the block runs: means, then SDs, over the window.
 
-    The list stays empty for a network whose encoder's last stage is no module that runs by itself.
+    The list stays empty for a network whose encoder's last stage is not a module that runs by itself.
     """
     seen: list[NDArray[np.float32]] = []
     stages = network.encoder_stages() if isinstance(network, SegmentationNetwork) else []

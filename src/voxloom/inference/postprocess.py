@@ -1,7 +1,7 @@
-"""Mending label maps after prediction.
+"""ChosenStep label maps after prediction.
 
-Knows which voxels of a label map a mended mask changes (the steps are in ``mend``). Does not decide
-whether mending helps; validation does.
+Knows which voxels of a label map a step changes (the steps are in ``mask_steps``). Does not decide
+whether a step helps; validation does.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from voxloom.boxes import bounding_box
 from voxloom.connected import connected
 from voxloom.dataset.labels import Labels
 from voxloom.errors import BadInput
-from voxloom.inference.mend import StepName, Surroundings, mend
+from voxloom.inference.mask_steps import StepName, Surroundings, run_step
 
 
 def keep_largest(outer: NDArray[Any], labels: Labels, names: Iterable[str]) -> NDArray[Any]:
@@ -26,7 +26,7 @@ def keep_largest(outer: NDArray[Any], labels: Labels, names: Iterable[str]) -> N
     ----------
     outer : (I, J, K) outer label values; not changed.
     labels : what the values mean.
-    names : the labels to mend. Removed voxels become background, or the smallest region that encloses the label.
+    names : the labels to process. Removed voxels become background, or the smallest region that encloses the label.
 
     Returns
     -------
@@ -57,9 +57,9 @@ def apply_step(
     ----------
     outer : (I, J, K) outer label values; not changed.
     labels : what the values mean.
-    name : the label to mend. Removed voxels become background, or the smallest region that encloses the label; voxels are
+    name : the label to process. Removed voxels become background, or the smallest region that encloses the label; voxels are
         gained from the background (or that region) only, so that no other label is written over.
-    step, amount, around : see :func:`mend`.
+    step, amount, around : see :func:`run_step`.
 
     Raises
     ------
@@ -73,7 +73,7 @@ def apply_step(
     if not mask.any():
         return out
     left = _enclosing_value(labels, number)
-    after = mend(mask, step, amount, around)
+    after = run_step(mask, step, amount, around)
     out[mask & ~after] = left
     out[after & ~mask & (outer == left)] = labels.written_values[number]
     return out

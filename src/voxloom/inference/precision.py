@@ -1,6 +1,6 @@
 """Which device and which arithmetic this machine is good at. Knows no network and no run.
 
-A processor without bfloat16 instructions computes bfloat16 convolutions hundreds of times slower than float32, so nothing
+A CPU without bfloat16 instructions computes bfloat16 convolutions hundreds of times slower than float32, so nothing
 may choose bfloat16, or follow a run that did, before one small convolution has been timed.
 """
 

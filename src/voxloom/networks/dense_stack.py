@@ -24,7 +24,7 @@ from voxloom.networks.taps import spread_taps, sum_taps
 SLOPE, EPS = 0.01, 1e-5
 #: Maps of taps that are made at once: more make better products, and more memory.
 _MAPS = 96
-#: Voxels of a map that a processor works on at a time, so that the maps stay in its cache.
+#: Voxels of a map that a CPU works on at a time, so that the maps stay in its cache.
 _CACHED_VOXELS = 1 << 16
 
 
@@ -93,7 +93,7 @@ def _fill(x: Tensor, blocks: Sequence[_Block], count: int, normalized: bool) -> 
 
 
 def _parts(buffer: Tensor) -> Iterator[slice]:
-    """The samples that are worked on together: on a processor as many as its cache holds."""
+    """The samples that are worked on together: on a CPU as many as its cache holds."""
     step = len(buffer)
     if buffer.device.type == "cpu":
         step = max(1, min(step, _CACHED_VOXELS // max(1, buffer[0, 0].numel())))

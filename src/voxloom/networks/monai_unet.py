@@ -18,7 +18,7 @@ from voxloom.networks.settings import MonaiUNetSettings
 
 
 class MonaiUNet(SegmentationNetwork):
-    """Logits (B, L, ...) of an image (B, C, ...); one whose size is no multiple of ``settings.multiple`` is continued by its edges."""
+    """Logits (B, L, ...) of an image (B, C, ...); continued by its edges to ``settings.multiple``."""
 
     def __init__(self, settings: MonaiUNetSettings) -> None:
         super().__init__()

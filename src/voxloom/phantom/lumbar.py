@@ -2,7 +2,7 @@
 
 Knows the anatomy and its T1 and T2 signal. A foramen lies between the pedicles of its vertebra and the next: fat
 around a nerve root. It can be narrowed, when the fat is pressed out, or not be seen at all. Those of the thoracic spine that
-the field of view shows (below T12, often below T11) look alike and are no landmarks.
+the field of view shows (below T12, often below T11) look alike and are not landmarks.
 """
 
 from __future__ import annotations

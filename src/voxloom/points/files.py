@@ -48,7 +48,7 @@ def read_points(path: str | Path, case: str | None = None, *, unnamed: bool = Fa
 
         names = names_file(path)
         return points_of_map(read_marks(path), read_label_names(names) if names.is_file() else None)
-    raise BadInput("is no file of points", path, f"Known endings: {', '.join(POINT_ENDINGS)}")
+    raise BadInput("is not a file of points", path, f"Known endings: {', '.join(POINT_ENDINGS)}")
 
 
 def write_points(points: Sequence[Point], path: str | Path, case: str = "") -> Path:

@@ -1,7 +1,7 @@
 """Resample along voxel axes, one axis at a time.
 
 Knows interpolation weights ("taps") and how to apply them fast: gathered planes, weighted and summed, in blocks that stay
-in the processor's cache. Does not know orientation, crops or files. Measured against scipy.ndimage.zoom and SimpleITK in
+in the CPU's cache. Does not know orientation, crops or files. Measured against scipy.ndimage.zoom and SimpleITK in
 ``benchmarks/resample.py``.
 
 When an axis becomes coarser the linear kernel is stretched by the same factor (an average, as in anti-aliased image

@@ -131,7 +131,7 @@ def clean_cache(root: Path, *, unused_days: float = 0.0, limit: int | None = Non
 
     Raises
     ------
-    BadInput : it is no cache, or it cannot be written to.
+    BadInput : it is not a cache, or it cannot be written to.
     """
     list_cache(root)
     removed = []

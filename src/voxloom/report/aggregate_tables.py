@@ -97,7 +97,7 @@ def _escaped(text: str) -> str:
 
 
 def as_json(tables: Sequence[Table]) -> str:
-    """Full precision; what is no finite number becomes null or text, since JSON has neither NaN nor infinity."""
+    """Full precision; what is not a finite number becomes null or text, since JSON has neither NaN nor infinity."""
     return json.dumps([_plain(table.to_dict()) for table in tables], indent=2, ensure_ascii=False) + "\n"
 
 

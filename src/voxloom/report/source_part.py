@@ -19,7 +19,7 @@ SOURCES = frozenset(
         "scanner", "vendor", "manufacturer", "manufacturersmodelname", "fieldstrength", "magneticfieldstrength",
     )
 )  # fmt: skip
-#: A column with more different values than this is no source.
+#: A column with more different values than this is not a source.
 _MOST = 12
 
 

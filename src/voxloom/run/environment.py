@@ -14,7 +14,7 @@ PACKAGES = ("voxloom", "torch", "monai", "lightning", "numpy", "scipy", "nibabel
 
 
 def describe_environment(device: str) -> dict[str, Any]:
-    """Python, packages, system, processor and device, as JSON-able text; no host or user name."""
+    """Python, packages, system, CPU and device, as JSON-able text; no host or user name."""
     import torch
 
     versions = {}
@@ -39,7 +39,7 @@ def describe_environment(device: str) -> dict[str, Any]:
 
 
 def processor() -> str:
-    """Model of the processor, as the system names it; "" where it does not."""
+    """Model of the CPU, as the system names it; "" where it does not."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:

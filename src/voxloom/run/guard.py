@@ -90,7 +90,7 @@ def refuse_leak(run: Run, test: Sequence[Case]) -> list[str]:
     """
     if pseudo := [case.id for case in test if case.is_pseudo]:
         raise BadInput(
-            f"case {pseudo[0]} has a pseudo-label, which is no truth", run.folder, "Evaluate on labelled cases"
+            f"case {pseudo[0]} has a pseudo-label, which is not a truth", run.folder, "Evaluate on labelled cases"
         )
     known = [Identity.of_record(record, "the run's case") for record in run.data["cases"]]
     leaks = across_sets(find_leaks((Identity.of(case, "test case") for case in test), known), run.recipe.data)

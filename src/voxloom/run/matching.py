@@ -23,7 +23,7 @@ class MatchedCases:
     Parameters
     ----------
     cases : with the run's channels and label values.
-    labels : the run's, with an ignore value where the data set has one; None for targets that are no label maps.
+    labels : the run's, with an ignore value where the data set has one; None for targets that are not label maps.
     notes : what a reader must know.
     """
 
@@ -52,7 +52,7 @@ def matched_cases(
 
 
 def ordered_cases(channels: Sequence[str], dataset: Dataset, cases: Sequence[Case]) -> MatchedCases:
-    """Cases with the channels of a run, whose targets are no label maps (BadInput for other channels)."""
+    """Cases with the channels of a run, whose targets are not label maps (BadInput for other channels)."""
     return MatchedCases(tuple(with_channels(dataset.subset([case.id for case in cases]), channels)), None)
 
 

@@ -35,7 +35,7 @@ class Origin:
 
 
 def claim_outputs(out: Path, origins: Mapping[str, Origin], tell: Callable[[str], None]) -> None:
-    """Refuse to write over what is no earlier prediction of the same scan, and note what will be written.
+    """Refuse to write over what is not an earlier prediction of the same scan, and note what will be written.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ def claim_outputs(out: Path, origins: Mapping[str, Origin], tell: Callable[[str]
             raise BadInput("the prediction would be written over its own scan", path, "Choose another folder with -o")
         if path.exists() and name not in own:
             fix = "Choose another folder with -o, or move the file away"
-            raise BadInput("there is such a file, and it is no earlier prediction", path, fix)
+            raise BadInput("there is such a file, and it is not an earlier prediction", path, fix)
     said = {name: _told(origin) for name, origin in origins.items()}
     for name in origins:
         if name in sources and (out / name).exists():

@@ -45,7 +45,7 @@ class Engine:
 
     Raises
     ------
-    BadInput : a folder is no run, or has no trained weights.
+    BadInput : a folder is not a run, or has no trained weights.
     """
 
     def __init__(

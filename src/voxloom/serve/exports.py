@@ -61,7 +61,7 @@ def seg_bytes(store: Store, case: str, version: Version, path: Path, labels: Lab
 
     Raises
     ------
-    BadInput : the case is no DICOM series, or a value has no label.
+    BadInput : the case is not a DICOM series, or a value has no label.
     """
     series = store.series(case)
     if series is None:

@@ -116,7 +116,7 @@ def _ensemble_info(name: str, folder: Path) -> RunInfo:
         members = [(folder / member["run"]).resolve() for member in about["members"]]
         first = run_info(name, members[0])
     except (KeyError, TypeError, IndexError) as error:
-        raise BadInput("is no description of an ensemble", folder / "ensemble.json", "Build it anew") from error
+        raise BadInput("is not a description of an ensemble", folder / "ensemble.json", "Build it anew") from error
     others = [run_info(name, member) for member in members[1:]]
     weights = one_of([info.weights for info in (first, *others)])
     figures = (about.get("validation") or {}).get("ensemble") or {}

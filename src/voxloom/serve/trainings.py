@@ -143,7 +143,7 @@ class Trainings:
 
     def _order(self, name: str) -> TrainingOrder:
         if name not in self._orders:
-            raise BadInput("the job is no training", "job", "List the jobs of kind train")
+            raise BadInput("the job is not a training", "job", "List the jobs of kind train")
         return self._orders[name]
 
     def _listed(self, order: TrainingOrder) -> Job:
@@ -231,7 +231,7 @@ def finished_folds(run: Path) -> bool:
 
 
 def log_rows(fold: int, path: Path) -> list[dict[str, Any]]:
-    """The rows of a log as numbers, with the number of their fold; what is no number is left out."""
+    """The rows of a log as numbers, with the number of their fold; what is not a number is left out."""
     rows = []
     with contextlib.suppress(OSError), path.open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):

@@ -104,7 +104,7 @@ def parse_factor(name: str, given: Any, where: str | Path) -> Factor:
             raise as_bad_input(error, f"over.{name}", where) from error
     if isinstance(given, Mapping) and given and all(v is None or isinstance(v, Mapping) for v in given.values()):
         return Factor(name, {level_name(level): dict(keys or {}) for level, keys in given.items()})
-    raise BadInput("is no factor", place, "Write [a, b], {low: 1, high: 9} or {level: {recipe.key: value}}")
+    raise BadInput("is not a factor", place, "Write [a, b], {low: 1, high: 9} or {level: {recipe.key: value}}")
 
 
 def level_name(value: Any) -> str:

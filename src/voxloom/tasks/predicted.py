@@ -32,7 +32,7 @@ class PredictedCases:
     ----------
     run : whose predictions they are.
     cases, predictions : by case id; every prediction has its case.
-    labels : of truths and predictions; None where these are no label maps.
+    labels : of truths and predictions; None where these are not label maps.
     tables : the ``metrics.csv`` files of the cases.
     """
 

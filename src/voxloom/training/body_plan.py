@@ -21,7 +21,7 @@ WIDEST = {2: 512, 3: 320}
 #: A network of this width takes ``STEPS_PER_WIDTH * width**2`` steps before it beats a narrower one that takes more steps in
 #: the same time: weights grow with the square of the width (measured on hippocampus, see benchmarks/RESULTS.md).
 STEPS_PER_WIDTH = 2
-#: A 3D network on a processor computes on cells until it could take this many times enough steps on voxels: the
+#: A 3D network on a CPU computes on cells until it could take this many times enough steps on voxels: the
 #: full-resolution level is more than half of the work, and cells were 1.3 Dice points better in the same time.
 PATIENCE_FOR_VOXELS = 4
 #: A network has at least this many levels.

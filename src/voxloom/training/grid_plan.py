@@ -206,5 +206,5 @@ def patch_reason(shape: Triple, patch: Triple, device: str) -> str:
     """Why the patch has its size."""
     if all(p >= s * 0.75 for p, s in zip(patch, shape, strict=True)):
         return "about the whole median volume, so the network sees the full context"
-    where = "a graphics card" if device == "cuda" else "a processor"
+    where = "a graphics card" if device == "cuda" else "a CPU"
     return f"the proportions of the median volume ({' x '.join(map(str, shape))}), as large as {where} handles in a good time"

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from voxloom.inference.mend import StepName
+from voxloom.inference.mask_steps import StepName
 from voxloom.losses import LossSettings
 from voxloom.training.phases import Phase
 
@@ -105,14 +105,14 @@ class TrainingSettings(BaseModel):
 
 
 class PostprocessStep(BaseModel):
-    """One step that mends predictions; an entry of the recipe key ``inference.postprocess``.
+    """One post-processing step; an entry of the recipe key ``inference.postprocess``.
 
     Parameters
     ----------
-    step : see ``voxloom.inference.mend.mend``; or "name_in_order", which gives each of several structures in a row one of
+    step : see ``voxloom.inference.mask_steps.run_step``; or "name_in_order", which gives each of several structures in a row one of
         ``labels``, from head to feet (``voxloom.inference.order``).
     amount : ml, mm, slices or share, by the step; None takes its default.
-    labels : which labels are mended; empty takes all.
+    labels : which labels it is for; empty takes all.
     when : "auto" keeps the step, label by label, where it raises the Dice of the held-out cases; "always" keeps it.
     """
 
@@ -142,7 +142,7 @@ class InferenceSettings(BaseModel):
     mirror : axes (0, 1, 2 for i, j, k) over whose mirror images the prediction is averaged.
     largest_component : labels of which only the largest connected component is kept; ``"auto"`` decides by the validation
         cases and writes its decision into the run.
-    postprocess : steps that mend predictions, in their order: names, or ``{step, amount, labels, when}``. fill_holes (up to
+    postprocess : post-processing steps, in their order: names, or ``{step, amount, labels, when}``. fill_holes (up to
         ``amount`` ml), smooth (mm), interpolate (empty slices between two labelled ones), remove_small (ml), remove_fraction (of
         the mean volume of one structure in training), largest_activation and name_in_order. What each gains on the held-out cases
         is written into the run.

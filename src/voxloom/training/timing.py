@@ -20,7 +20,7 @@ from voxloom.training.steps import take_step
 
 #: Seconds after which no further step is timed: a plan must not take longer than what it plans.
 _LONG_ENOUGH = 10.0
-#: Share of the cores that others must keep busy before processor time counts in the place of the clock.
+#: Share of the cores that others must keep busy before CPU time counts in the place of the clock.
 _BUSY = 0.15
 #: Share of all threads' time that a step computes on a quiet machine; the rest waits for the slowest thread.
 _EFFICIENCY = 0.85
@@ -30,7 +30,7 @@ def seconds_per_step(job: Job, *, device: str, steps: int = 4) -> float:
     """Seconds of the fastest of ``steps`` whole steps (read, augment, forward, backward, update), after two that warm up.
 
     The fastest, because other work on the machine only ever makes a step slower; where others keep cores busy all the while,
-    what the step would take without them, by its processor time: a plan must not depend on what else happened to run when
+    what the step would take without them, by its CPU time: a plan must not depend on what else happened to run when
     it was made, and the pace is corrected while training. No step is begun after ten seconds, so long ones are fewer, and
     the only one may be the first.
     Arithmetic that a single convolution already shows to be slower is not timed: it takes infinitely long.

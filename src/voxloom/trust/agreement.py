@@ -22,7 +22,7 @@ from voxloom.volume import Volume
 
 
 @dataclass(frozen=True)
-class Sureness:
+class Confidence:
     """What the networks together say of one scan.
 
     Parameters
@@ -38,7 +38,7 @@ class Sureness:
     expected: dict[str, float]
 
 
-def sureness(predictor: Predictor, volume: Volume) -> Sureness:
+def confidence_of(predictor: Predictor, volume: Volume) -> Confidence:
     """Predict a scan with all networks together and with each alone.
 
     Probabilities lie on disk meanwhile; memory holds one label map per network.
@@ -62,7 +62,7 @@ def sureness(predictor: Predictor, volume: Volume) -> Sureness:
             for n, name in enumerate(labels.names)
             if found[name].any()
         }
-    return Sureness(prediction, {name: pairwise_dice([m[name] for m in alone]) for name in labels.names}, expected)
+    return Confidence(prediction, {name: pairwise_dice([m[name] for m in alone]) for name in labels.names}, expected)
 
 
 def masks_of(

@@ -50,12 +50,12 @@ class QualityReader:
 
     Parameters
     ----------
-    voices : one predictor per network.
+    networks : one predictor per network.
     usual_ml : for each network the median volume of every label in its training cases.
     sampling : the members of each network.
     """
 
-    voices: tuple[Predictor, ...]
+    networks: tuple[Predictor, ...]
     usual_ml: tuple[Mapping[str, float], ...]
     sampling: Sampling
 
@@ -64,19 +64,19 @@ class QualityReader:
         """All networks of a run, of which ``predictor`` holds the folds in order; mirrored as the run says, whatever it does."""
         mirror = tuple(axis for axis in run.recipe.inference.get("mirror", ()) if axis in predictor.trained_mirror)
         inference = predictor.inference.model_copy(update={"mirror": mirror})
-        voices = tuple(
+        networks = tuple(
             replace(predictor, members=(member,), inference=inference, looks=()) for member in predictor.members
         )
-        return cls(voices, tuple(usual_volumes(run, fold) for fold in run.folds), sampling)
+        return cls(networks, tuple(usual_volumes(run, fold) for fold in run.folds), sampling)
 
     def features(self, scan: Volume, prediction: Volume) -> dict[str, float]:
         """Features of a label map (1, I, J, K) of a scan, the mean over the networks."""
         rows = []
-        for voice, usual in zip(self.voices, self.usual_ml, strict=True):
-            with scan_disagreement([voice], scan, self.sampling) as (found, _):
+        for network, usual in zip(self.networks, self.usual_ml, strict=True):
+            with scan_disagreement([network], scan, self.sampling) as (found, _):
                 figures = found.figures()
             voxel_ml = prediction.voxel_size / 1000
-            rows.append(prediction_features(prediction.data[0], voice.labels, voxel_ml, figures, usual))
+            rows.append(prediction_features(prediction.data[0], network.labels, voxel_ml, figures, usual))
         return {name: float(np.mean([row[name] for row in rows])) for name in FEATURES}
 
 

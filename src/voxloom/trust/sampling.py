@@ -37,7 +37,9 @@ class Sampling:
         named = tuple(dict.fromkeys(part.strip() for part in text.split(",")))
         if not named or not set(named) <= set(get_args(Source)):
             known = ", ".join(get_args(Source))
-            raise BadInput(f"{text!r} is no source of uncertainty", None, f"Name one or more of {known}, with commas")
+            raise BadInput(
+                f"{text!r} is not a source of uncertainty", None, f"Name one or more of {known}, with commas"
+            )
         if draws < 2:
             raise BadInput(f"{draws} draw(s) have no spread", None, "Draw at least 2")
         return cls(tuple(source for source in get_args(Source) if source in named), draws, seed)

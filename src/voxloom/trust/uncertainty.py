@@ -50,8 +50,8 @@ def scan_disagreement(
     admit(volume, predictors[0].channels, trained_on=predictors[0].trained_on)
     check_sources(predictors, sampling)
     shape = (volume.shape[0], volume.shape[1], volume.shape[2])
-    with Eye(volume) as eye:
-        passes = members(predictors, eye, sampling)
+    with SharedViews(volume) as shared:
+        passes = members(predictors, shared, sampling)
         with disagreement(passes, predictors[0].maps, shape, predictors[0].labels) as found:
             yield found, len(passes)
 
@@ -76,8 +76,8 @@ def check_sources(predictors: Sequence[Predictor], sampling: Sampling) -> None:
             pass  # refuses networks without dropout
 
 
-def members(predictors: Sequence[Predictor], eye: Eye, sampling: Sampling) -> list[Pass]:
-    """One pass per member: it fills (maps, I, J, K) with the member's probabilities while the eye is open."""
+def members(predictors: Sequence[Predictor], shared: SharedViews, sampling: Sampling) -> list[Pass]:
+    """One pass per member: it fills (maps, I, J, K) with the member's probabilities while the views are open."""
     varied, dropped = "tta" in sampling.sources, "dropout" in sampling.sources
     passes: list[Pass] = []
     for predictor in predictors:
@@ -89,11 +89,11 @@ def members(predictors: Sequence[Predictor], eye: Eye, sampling: Sampling) -> li
                 for draw in range(sampling.draws if dropped else 1):
                     entropy = [sampling.seed, len(passes), draw]
                     seed = int(np.random.SeedSequence(entropy).generate_state(1)[0])
-                    passes.append(partial(_fill, alone, eye, network, seed, dropped))
+                    passes.append(partial(_fill, alone, shared, network, seed, dropped))
     return passes
 
 
-class Eye:
+class SharedViews:
     """A scan as predictors see it, one predictor at a time; prepared when first looked at."""
 
     def __init__(self, volume: Volume) -> None:
@@ -102,7 +102,7 @@ class Eye:
         self._seen: tuple[View, ...] = ()
         self._open = ExitStack()
 
-    def __enter__(self) -> Eye:
+    def __enter__(self) -> SharedViews:
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -118,17 +118,17 @@ class Eye:
 
 def _fill(
     predictor: Predictor,
-    eye: Eye,
+    shared: SharedViews,
     network: int | None,
     seed: int,
     drop: bool,
     out: NDArray[np.float16],
 ) -> None:
     """One member's probabilities: of network number ``network``, or the mean of all; by its look, or with dropout drawn."""
-    seen = eye.views(predictor)
+    seen = shared.views(predictor)
     if network is not None:
         alone = [replace(view, networks=(one,)) for view in seen for one in view.networks]
         seen = (alone[network],)
     networks = [member.network for member in predictor.members]
     with active_dropout(networks, seed) if drop else nullcontext():
-        predictor.seen_through(seen, eye.volume, out)
+        predictor.seen_through(seen, shared.volume, out)

@@ -59,12 +59,12 @@ def write_uncertainties(
     ------
     BadInput : the sources give one member only, networks lack dropout, or a scan does not fit.
     """
-    voices = members_of(predictor)
+    predictors = members_of(predictor)
     written: list[Path] = []
     rows = []
     for done, scan in enumerate(scans, start=1):
         volume = read_scan(scan, resample_tilt)
-        with scan_disagreement(voices, volume, sampling) as (found, count):
+        with scan_disagreement(predictors, volume, sampling) as (found, count):
             ending = scan.ending if scan.ending in _WRITABLE else ".nii.gz"
             for name in MAPS:
                 values = np.asarray(getattr(found, name), np.float32)[None]
@@ -75,7 +75,7 @@ def write_uncertainties(
             )
         if progress is not None:
             progress(done, len(scans))
-    return [*written, write_table(out / "uncertainty.csv", figure_columns(voices[0].labels.names), rows)]
+    return [*written, write_table(out / "uncertainty.csv", figure_columns(predictors[0].labels.names), rows)]
 
 
 def about(sampling: Sampling, count: int) -> dict[str, Any]:

@@ -86,7 +86,7 @@ class CaseFigures:
 
         Raises
         ------
-        BadInput : it is no figure of single cases, or infinite or undefined for one: nothing is left out.
+        BadInput : it is not a figure of single cases, or infinite or undefined for one: nothing is left out.
         """
         values = self.kind.values(self.found.evaluation, self.metric, label, labels)
         if not values:

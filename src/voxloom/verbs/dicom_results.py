@@ -98,7 +98,7 @@ class DicomWriter:
         return [f"{scan.name}.{name}.dcm" for name in self.formats]
 
     def check(self, scans: Sequence[Scan]) -> None:
-        """Refuse scans that are no DICOM series (BadInput naming them), before any work."""
+        """Refuse scans that are not DICOM series (BadInput naming them), before any work."""
         others = [scan.name for scan in scans if format_of(scan.source[0]) != "dicom"]
         if others and self.formats:
             what = f"--format {','.join(self.formats)} needs DICOM series, and {name_some(others)} is none"

@@ -206,7 +206,7 @@ def held_out_evaluation(run: Run, task: Task, out: Path | None, wish: Wish) -> R
 
 
 def labels_of(run: Run) -> Labels | None:
-    """The labels of a run; None where its targets are no label maps."""
+    """The labels of a run; None where its targets are not label maps."""
     about = run.data["dataset"]
     return Labels.from_nnunet(about["labels"], about.get("regions_order")) if about["labels"] else None
 

@@ -52,7 +52,7 @@ def open_external(task: Task, material: Material, recipe: Recipe, whole: Dataset
             fix = f"Give a data set with {task.needed} to --external"
             raise BadInput("no annotated case to evaluate on", one.root, fix)
         if pseudo := [case.id for case in annotated if case.is_pseudo]:
-            raise BadInput(f"case {pseudo[0]} has a pseudo-label, which is no truth", one.root, "Use --add for it")
+            raise BadInput(f"case {pseudo[0]} has a pseudo-label, which is not a truth", one.root, "Use --add for it")
         matched = task.matched(recipe, material.labels, channels, one, annotated)
         found[name] = Dataset.from_cases(
             name,

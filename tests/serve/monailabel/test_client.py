@@ -158,7 +158,7 @@ def test_raw_voxels_of_ohif_are_a_label(site: Site, tmp_path: Path) -> None:
         assert version is not None
         assert np.array_equal(read_label(site.desk.service.store.drawings("head2").file(version)).data, data)
     short = {"params": (None, "{}"), "label": ("label.bin", content[:-1])}
-    assert "bytes are no label map" in ask(site, "PUT", "/datastore/label?image=head2", 400, files=short).text
+    assert "bytes are not a label map" in ask(site, "PUT", "/datastore/label?image=head2", 400, files=short).text
 
 
 def test_what_is_not_understood_is_refused_and_not_kept(site: Site, client: MONAILabelClient, tmp_path: Path) -> None:

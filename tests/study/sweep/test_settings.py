@@ -40,7 +40,7 @@ def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
         ({"over": {"trainning.batch": [1, 2]}}, "Did you mean `training`"),
         ({"over": {"training.batch": [1, 0]}}, "training.batch"),
         ({"over": {"training.batch": [2, 2]}}, "listed twice"),
-        ({"over": {"training.batch": 2}}, "is no factor"),
+        ({"over": {"training.batch": 2}}, "is not a factor"),
         ({"over": {"x": {"a": {"training.stepps": 3}}}}, "Did you mean `steps`"),
         ({"over": {"x": {"a": {"training.batch": 3}}, "training.batch": [1]}}, "both change training.batch"),
         ({"set": {"training.stepps": 3}}, "Did you mean `steps`"),

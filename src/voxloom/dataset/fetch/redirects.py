@@ -31,7 +31,7 @@ def check_redirection(source: str, target: str) -> None:
     """Refuse a redirection to another kind of address, or from https down to http (DownloadFailed)."""
     scheme = urlsplit(target).scheme
     if scheme not in ("http", "https"):
-        raise DownloadFailed(f"{source} redirects to {target}, which is no http or https address")
+        raise DownloadFailed(f"{source} redirects to {target}, which is not an http or https address")
     if urlsplit(source).scheme == "https" and scheme == "http":
         raise DownloadFailed(f"{source} redirects from https to unprotected http ({target}); refused")
 

@@ -113,7 +113,7 @@ def intensity_scales(found: Fingerprint, kinds: Sequence[str]) -> Iterator[Probl
 
 
 def unlikely_ct(found: Fingerprint, kinds: Sequence[str]) -> Iterator[Problem]:
-    """Channels declared CT whose values are no Hounsfield units (no air below -200)."""
+    """Channels declared CT whose values are not Hounsfield units (no air below -200)."""
     for name, kind in zip(found.channels, kinds, strict=True):
         if kind != "CT":
             continue

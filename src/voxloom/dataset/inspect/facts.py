@@ -79,7 +79,7 @@ class CaseFacts:
     modality : of DICOM, where the image says it.
     segments : names that the label file itself gives to its values (3D Slicer).
     notes : what the readers of its files were not sure of.
-    problem, fix : why the case cannot be used and what mends it.
+    problem, fix : why the case cannot be used and the remedy.
     """
 
     id: str

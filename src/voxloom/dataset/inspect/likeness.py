@@ -50,7 +50,7 @@ def likeness(data: NDArray[Any], affine: NDArray[np.float64]) -> Likeness:
 
 
 def _tells_somebody(channel: NDArray[Any]) -> bool:
-    """Whether a channel is no mask, not missing (NaN) and not constant."""
+    """Whether a channel is not a mask, not missing (NaN) and not constant."""
     first = channel.flat[0]
     blank = np.isnan(channel).all() if np.isnan(first) else (channel == first).all()
     return not blank and not few_values(channel)
@@ -96,7 +96,7 @@ def _scaled(values: NDArray[np.float64], low: float, high: float) -> NDArray[np.
 def same_scans(wholes: Sequence[tuple[frozenset[str], str]], channels: Sequence[Sequence[Likeness]]) -> list[int]:
     """A number per case, equal for cases that share an image or a channel; -1 for those that share with nobody.
 
-    A channel that more than two cases and more than half of them have is no scan of anybody, but a template or an atlas.
+    A channel that more than two cases and more than half of them have is not a scan of anybody, but a template or an atlas.
 
     Parameters
     ----------

@@ -95,7 +95,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def file_in(root: Path, name: Any, where: Path) -> str:
-    """The path of a file that a document names, relative to ``root`` (BadInput when it is no name of a file)."""
+    """The path of a file that a document names, relative to ``root`` (BadInput when it is not a name of a file)."""
     if not isinstance(name, str) or not name or "\0" in name:
         raise BadInput(f"{name!r} is not the name of a file", where, "Write the path relative to the folder")
     return str(root / name)

@@ -37,7 +37,7 @@ def rater_agreement(
 
     Returns
     -------
-    Alphas {value, ci}: ``scores`` (interval level; left out where they are no numbers), ``classes``, ``classes_with_model``,
+    Alphas {value, ci}: ``scores`` (interval level; left out where they are not numbers), ``classes``, ``classes_with_model``,
     ``model_with_truth``; NaN where nobody differs. ``by_outcome``: truth, answer, cases, and the raters' mean score.
     """
     found: dict[str, Any] = {"raters": len(scores[0])}

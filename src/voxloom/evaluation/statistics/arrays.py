@@ -69,7 +69,7 @@ def snapped(differences: Numbers, *sources: Numbers) -> Numbers:
 
     Parameters
     ----------
-    sources : the numbers they are differences of; ``ROUNDING`` of the largest of them is no difference.
+    sources : the numbers they are differences of; ``ROUNDING`` of the largest of them is not a difference.
     """
     largest = max((float(np.abs(s).max(initial=0.0)) for s in (*sources, differences)), default=0.0)
     if largest == 0.0:

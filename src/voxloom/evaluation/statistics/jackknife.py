@@ -1,4 +1,4 @@
-"""A jackknife interval for statistics that are no mean: patients are left out one by one (Tukey 1958; Miller 1974).
+"""A jackknife interval for statistics that are not means: patients are left out one by one (Tukey 1958; Miller 1974).
 
 Deterministic, and honest with far fewer patients than a bootstrap. For smooth statistics only, not for medians or maxima.
 """

@@ -24,7 +24,7 @@ from voxloom.evaluation.statistics.jackknife import jackknife
 
 #: Levels of a score, from the outermost.
 SITE, PATIENT, CASE = "site", "patient", "case"
-#: A level with fewer groups is no random effect: their spread cannot be told.
+#: A level with fewer groups is not a random effect: their spread cannot be told.
 LEAST_GROUPS = 5
 #: Terms with fewer degrees of freedom have neither p nor interval: the likelihood's errors take the variances for known, which then
 #: makes them too small (docs/trust.md).

@@ -51,7 +51,7 @@ def wilcoxon(first: ArrayLike, second: ArrayLike, *, groups: Sequence[Any] | Non
     Parameters
     ----------
     first, second : finite values of the same cases.
-    groups : patient per case; differences are averaged within a patient. What is rounding of their numbers is no difference.
+    groups : patient per case; differences are averaged within a patient. What is rounding of their numbers is not a difference.
 
     Returns
     -------

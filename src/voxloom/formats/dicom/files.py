@@ -1,6 +1,6 @@
 """Which DICOM objects a folder or a list of files holds.
 
-Knows the preamble, files without it, DICOMDIR and objects that are no images. Only the header elements that the reader
+Knows the preamble, files without it, DICOMDIR and objects that are not images. Only the header elements that the reader
 needs are parsed. Does not know how images belong together.
 """
 
@@ -22,7 +22,7 @@ from voxloom.formats.checks import check_file
 from voxloom.formats.dicom.strangers import refuse_lost
 
 _PIECE = 1 << 20
-#: A deflated data set beyond this size and ratio is no image; pydicom would unpack and parse it for minutes.
+#: A deflated data set beyond this size and ratio is not an image; pydicom would unpack and parse it for minutes.
 _DEFLATED_BYTES, _DEFLATED_RATIO = 4 << 20, 100
 _DICOMDIR = "1.2.840.10008.1.3.10"
 _TAGS = [
@@ -76,7 +76,7 @@ def find_images(source: str | Path | Sequence[str | Path]) -> list[Found]:
             unknown = unknown or (path if not _class_uid(header) else None)
     if images and unknown is not None:
         what = "is a DICOM file that ends before it says what it is, among the files of a series"
-        raise BadInput(what, unknown, "Copy it again, or remove it if it is no slice")
+        raise BadInput(what, unknown, "Copy it again, or remove it if it is not a slice")
     if not images:
         kinds = ", ".join(f"{n} x {kind}" for kind, n in others.most_common(5))
         raise BadInput(f"holds no pixel data ({kinds})", name_of(source), "Give the series of images")

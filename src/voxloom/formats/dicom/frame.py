@@ -31,7 +31,7 @@ class Frame:
     scaled : whether the header gives them; else they are 1 and 0.
     photometric : PhotometricInterpretation.
     measured : scaled values are measurements of a known unit, such as HU, whatever they are shown like.
-    padding : stored values from the first to the last of which are no image, if given.
+    padding : stored values from the first to the last of which are not part of the image, if given.
     bits_stored, high_bit : as in the header.
     tile : place in the decoded picture, None when the plane is all of it.
     echo_time : ms, if given.

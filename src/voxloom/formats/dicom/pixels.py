@@ -97,7 +97,7 @@ def _next(decoded: Iterator[NDArray[Any]], dataset: Any, path: Path) -> NDArray[
             return next(decoded, None)
     except (KeyboardInterrupt, SystemExit):
         raise
-    except BaseException as error:  # decoders in Rust raise a PanicException, which is no Exception
+    except BaseException as error:  # decoders in Rust raise a PanicException, which is not an Exception
         syntax = dataset.file_meta.TransferSyntaxUID.name
         raise BadInput(f"the pixels ({syntax}) cannot be decoded ({error})", path, "Copy the file again") from None
 
@@ -107,7 +107,7 @@ def _check_promise(dataset: Any, planes: int, path: Path) -> None:
     try:
         counts = [int(dataset.get(key) or 1) for key in ("Rows", "Columns", "SamplesPerPixel", "BitsAllocated")]
     except (TypeError, ValueError):
-        raise BadInput("rows, columns, samples or bits are no numbers", path, "The header is damaged") from None
+        raise BadInput("rows, columns, samples or bits are not numbers", path, "The header is damaged") from None
     needed = planes * math.prod(counts) // 8
     syntax = dataset.file_meta.TransferSyntaxUID
     if not syntax.is_transfer_syntax:

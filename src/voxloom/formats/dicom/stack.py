@@ -88,7 +88,9 @@ def stack_up(frames: Sequence[Frame], where: str) -> Stack:
     row, column = np.array(first.row), np.array(first.column)
     normal = np.cross(row, column)
     if not all(0.9 < np.linalg.norm(v) < 1.1 for v in (row, column, normal)):
-        raise BadInput("ImageOrientationPatient is no pair of perpendicular unit vectors", where, "Repair the header")
+        raise BadInput(
+            "ImageOrientationPatient is not a pair of perpendicular unit vectors", where, "Repair the header"
+        )
     axes = np.stack([v / np.linalg.norm(v) for v in (row, column, normal)], axis=1)
     positions = np.array([f.position for f in frames], dtype=np.float64)
     order = np.argsort(positions @ axes[:, 2], kind="stable")

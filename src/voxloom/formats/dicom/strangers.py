@@ -32,14 +32,14 @@ def refuse_lost(dicom: Sequence[Path], others: Sequence[Path]) -> None:
     bare = all(not ending(path) for path in dicom)
     for path in others:
         name = path.name
-        if name.startswith("."):  # "._0001.dcm" of macOS is no slice
+        if name.startswith("."):  # "._0001.dcm" of macOS is not a slice
             continue
         unfinished = next((e for e in _UNFINISHED if name.lower().endswith(e)), "")
         whole = name[: len(name) - len(unfinished)]
         named = _shape(whole) in shapes or whole.lower().endswith(DICOM_ENDINGS)
         if named or (bare and not ending(path) and is_blank(path)):
             what = f"{_fault(path, unfinished)}, among the files of a series: a slice may be lost"
-            raise BadInput(what, path, "Copy it again, or remove it if it is no slice")
+            raise BadInput(what, path, "Copy it again, or remove it if it is not a slice")
 
 
 def is_blank(path: Path) -> bool:

@@ -130,7 +130,7 @@ def _check_keywords(template: Mapping[str, Any]) -> None:
             raise BadInput(f"{key} follows from the volume and cannot be in the template", None, "Leave it out")
         if tag_for_keyword(key) is None:
             near = get_close_matches(key, keyword_dict, 1)
-            raise BadInput(f"{key} is no DICOM keyword", None, f"Did you mean {near[0]}?" if near else None)
+            raise BadInput(f"{key} is not a DICOM keyword", None, f"Did you mean {near[0]}?" if near else None)
 
 
 def _cosines(volume: Volume, folder: Path) -> NDArray[np.float64]:

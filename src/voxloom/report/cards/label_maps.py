@@ -15,7 +15,7 @@ from voxloom.evaluation.units import common, distance_unit, unit_of
 from voxloom.report.cards.facts import RunFacts
 from voxloom.report.cards.subject import Subject, drawn_units, limit_sentence
 from voxloom.report.cards.training import loss_words
-from voxloom.report.cards.words import counted, listed, mendings, named, shown
+from voxloom.report.cards.words import counted, listed, named, postprocessing_steps, shown
 
 #: Losses with an overlap, which is taken per patch or over the batch.
 OVERLAPS = ("dice_ce", "dice", "negative_dice", "jaccard", "tanimoto", "focal_tversky", "dice_focal", "tanimoto_ce")
@@ -57,7 +57,7 @@ class LabelMaps(Subject):
         return loss_words(loss) + (f", the overlap taken {whole}" if kind in OVERLAPS else "")
 
     def applying(self, facts: RunFacts) -> Iterator[str]:
-        """Largest component, further mending, single structures."""
+        """Largest component, further post-processing, single structures."""
         i, wanted = facts.section("inference"), facts.section("inference").get("largest_component")
         largest = facts.summary.get("largest_component") or []
         if largest:
@@ -68,7 +68,7 @@ class LabelMaps(Subject):
         elif wanted and wanted != "auto":
             yield f"Of {listed(wanted)} only the largest connected component is kept."
         steps = facts.summary.get("postprocess") or []
-        if used := mendings(steps):
+        if used := postprocessing_steps(steps):
             yield f"Then {listed(used)}."
         if idle := [one for one in steps if not one.get("used")]:
             yield f"Tried on the held-out cases and not kept: {listed(dict.fromkeys(tried(one) for one in idle))}."

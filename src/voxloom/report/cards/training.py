@@ -248,9 +248,9 @@ def software(facts: RunFacts) -> Iterator[str]:
 
 
 def machine(e: Mapping[str, Any]) -> str:
-    """The device, processor and system."""
+    """The device, CPU and system."""
     device = e.get("gpu") or e.get("processor") or e.get("device", "")
-    asked = "a graphics card" if e.get("gpu") else "the processor"
+    asked = "a graphics card" if e.get("gpu") else "the CPU"
     cores = (
         f"{counted(e['cores'], 'core')}, {counted(e['threads'], 'thread')}" if "cores" in e and "threads" in e else ""
     )

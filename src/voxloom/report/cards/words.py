@@ -179,7 +179,7 @@ _MENDINGS: Mapping[str, Callable[[float], str]] = {
 }
 
 
-def mendings(entries: Sequence[Mapping[str, Any]]) -> list[str]:
+def postprocessing_steps(entries: Sequence[Mapping[str, Any]]) -> list[str]:
     """The steps of post-processing that a run uses, each with its labels, in their order."""
     steps: dict[tuple[str, float], list[str]] = {}
     for entry in entries:

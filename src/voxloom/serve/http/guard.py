@@ -37,7 +37,7 @@ class Paths:
     ----------
     public : need no token.
     upload : take as many bytes as an upload may have.
-    clients : used by programs that are no browser: without an Origin no own header is asked for.
+    clients : used by programs that are not browsers: without an Origin no own header is asked for.
     own_policy : pages of others, which need another policy than ours.
     """
 
@@ -140,7 +140,7 @@ class Guard:
             return refusal(403, "a page of another site may have sent this", "Origin", fix)
         length = headers.get("content-length", "0")
         if not length.isdigit():
-            return refusal(400, "the length of the request is no number", "Content-Length")
+            return refusal(400, "the length of the request is not a number", "Content-Length")
         if int(length) > (most := self._limit(path)):
             return refusal(413, f"more than {most >> 20} MiB were sent", "body", "Raise it: voxloom serve --max-upload")
         return None

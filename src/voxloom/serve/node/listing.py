@@ -47,7 +47,7 @@ def rows_of(queue: Path) -> list[Row]:
     """Everything in a queue, what was moved on last at the end (BadInput where there is no queue)."""
     if not (queue / "series").is_dir():
         raise BadInput(
-            "is no queue of a node", queue, "Give the settings of the node, or the folder they name as queue:"
+            "is not a queue of a node", queue, "Give the settings of the node, or the folder they name as queue:"
         )
     found = sorted(states_in(queue), key=lambda series: series.state.changed)
     return [row for series in found for row in _rows(series)]

@@ -322,7 +322,7 @@ def _check_together(settings: NodeSettings, source: Path) -> None:
         for place in rule.to:
             if place not in settings.destinations:
                 hint = nearest(place, list(settings.destinations), f"There are: {', '.join(settings.destinations)}")
-                raise BadInput(f"the rule {rule.name} sends to {place}, which is no destination", source, hint)
+                raise BadInput(f"the rule {rule.name} sends to {place}, which is not a destination", source, hint)
     for name, one in settings.destinations.items():
         _check_destination(name, one, source)
     files = [settings.tls] + [one.tls for one in settings.destinations.values()]

@@ -117,7 +117,7 @@ class Pacs:
         return [_found(row) for row in rows]
 
     def one(self, series: str) -> Found | None:
-        """The series with this SeriesInstanceUID; None where the PACS has none, or the text is no UID."""
+        """The series with this SeriesInstanceUID; None where the PACS has none, or the text is not a UID."""
         return next(iter(self.find(series=series, most=1)), None) if is_uid(series) else None
 
     def metadata(self, study: str, series: str) -> list[dict[str, Any]]:

@@ -28,7 +28,7 @@ def served_dataset(path: Path, channels: int = 1) -> Dataset:
     if is_dataset(path):
         return Dataset(path)
     if path.is_file():
-        raise BadInput("is no data set", path, "Give a data set, or the folder that holds the scans")
+        raise BadInput("is not a data set", path, "Give a data set, or the folder that holds the scans")
     names = [f"channel_{n}" for n in range(channels)] if channels > 1 else ["image"]
     cases = [case_of(scan, names) for scan in find_scans([path], channels)]
     return Dataset.from_cases(path.resolve().name, cases, names, root=path)

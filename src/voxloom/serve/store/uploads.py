@@ -60,7 +60,7 @@ class Unpacked:
     ----------
     scans : one entry per case: files of its channels, or one folder of a DICOM series.
     stem : of the first file's name, for a case's id; "" for DICOM, whose file names may name people.
-    left_out : entries of an archive that are no DICOM.
+    left_out : entries of an archive that are not DICOM.
     """
 
     scans: list[list[Path]]

@@ -2,7 +2,7 @@
 
 ``NNNN.nii.gz`` or ``NNNN.mrk.json`` holds the drawing, ``NNNN.json`` who made it, when, from which prediction, and the hash of the
 drawing. Savers take turns, and a finished file is linked to its name, which the system refuses where the name exists. A drawing
-without its ``.json`` (a machine that lost power in between) is no version, and its number stays taken.
+without its ``.json`` (a machine that lost power in between) is not a version, and its number stays taken.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class Drawings:
         for path in sorted(self.folder.glob("[0-9]*.json")):
             if path.name.endswith(".mrk.json"):
                 continue
-            with contextlib.suppress(BadInput, KeyError, TypeError):  # a foreign file is no version
+            with contextlib.suppress(BadInput, KeyError, TypeError):  # a foreign file is not a version
                 found.append(Version.from_dict(read_json(path)))
         return sorted(found, key=lambda version: version.version)
 

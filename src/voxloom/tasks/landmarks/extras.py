@@ -42,7 +42,7 @@ def write_cutouts(volume: Volume, points: Iterable[Point], side: float, folder: 
     BadInput : the side is not above 0.
     """
     if not side > 0:
-        raise BadInput(f"--cutouts {side:g} is no length", None, "Give the side in mm, e.g. --cutouts 40")
+        raise BadInput(f"--cutouts {side:g} is not a length", None, "Give the side in mm, e.g. --cutouts 40")
     written = []
     for point in points:
         path = folder / f"{name}_{file_stem(point.name, *([point.side] if point.side else []))}.nii.gz"

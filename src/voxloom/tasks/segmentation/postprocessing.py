@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from voxloom.dataset import Dataset, Labels
 from voxloom.evaluation import dice_score
 from voxloom.formats import read_label, write_volume
-from voxloom.inference.mend import DEFAULT_AMOUNT, StepName, Surroundings
+from voxloom.inference.mask_steps import DEFAULT_AMOUNT, StepName, Surroundings
 from voxloom.inference.order import name_in_order
 from voxloom.inference.postprocess import apply_step
 from voxloom.tasks.segmentation.truth import truth_of
@@ -39,17 +39,17 @@ Activations = Callable[[str], NDArray[Any]]
 
 
 @dataclass(frozen=True)
-class Mending:
+class ChosenStep:
     """One step for one label.
 
     Parameters
     ----------
-    step, label, amount : what is done, see ``voxloom.inference.mend.mend``. Of "name_in_order" the label is all of them from head
-        to feet, parted by ``ROW``.
+    step, label, amount : what is done, see ``voxloom.inference.mask_steps.run_step``. Of "name_in_order" the label is all of them from
+        head to feet, parted by ``ROW``.
     mean_ml : mean volume of one structure of the label in the run's cases.
     when : "auto" or "always".
     gain : mean Dice on the held-out cases after minus before; None where there is none.
-    used : whether predictions are mended so.
+    used : whether predictions go through it.
     """
 
     step: StepName | Literal["name_in_order"]
@@ -68,7 +68,7 @@ class Mending:
     def apply(
         self, outer: NDArray[Any], labels: Labels, affine: NDArray[np.float64], activations: Activations
     ) -> NDArray[Any]:
-        """The mended label map (I, J, K), outer values."""
+        """The label map after the step (I, J, K), outer values."""
         if self.step == "name_in_order":
             least = self.amount * (self.mean_ml or 0.0)
             return name_in_order(outer, labels, self.labels, activations, affine, least)
@@ -77,15 +77,15 @@ class Mending:
         return apply_step(outer, labels, self.label, self.step, self.amount, around)
 
 
-def used_mendings(summary: Mapping[str, Any]) -> tuple[Mending, ...]:
+def used_steps(summary: Mapping[str, Any]) -> tuple[ChosenStep, ...]:
     """The steps that a run's ``summary.json`` says are used."""
-    known = [Mending(**{**entry, "amount": float(entry["amount"])}) for entry in summary.get("postprocess", ())]
-    return tuple(mending for mending in known if mending.used)
+    known = [ChosenStep(**{**entry, "amount": float(entry["amount"])}) for entry in summary.get("postprocess", ())]
+    return tuple(step for step in known if step.used)
 
 
-def planned_mendings(
+def planned_steps(
     settings: InferenceSettings, labels: Labels, fingerprint: Mapping[str, Any], dataset: Dataset
-) -> list[Mending]:
+) -> list[ChosenStep]:
     """The recipe's steps, label by label; names in order once for all their labels, where there are two or more.
 
     ``dataset`` tells in which order labels lie where the recipe does not name them.
@@ -97,10 +97,12 @@ def planned_mendings(
             known = [means[name] for name in row if name in means]
             if len(row) > 1 and not labels.has_regions:
                 share = SMALLEST_SHARE if s.amount is None else s.amount
-                planned.append(Mending(s.step, ROW.join(row), share, float(np.mean(known)) if known else None, s.when))
+                planned.append(
+                    ChosenStep(s.step, ROW.join(row), share, float(np.mean(known)) if known else None, s.when)
+                )
             continue
         amount = DEFAULT_AMOUNT[s.step] if s.amount is None else s.amount
-        planned += [Mending(s.step, name, amount, means.get(name), s.when) for name in s.labels or labels.names]
+        planned += [ChosenStep(s.step, name, amount, means.get(name), s.when) for name in s.labels or labels.names]
     return planned
 
 
@@ -127,14 +129,14 @@ def mean_volumes(fingerprint: Mapping[str, Any]) -> dict[str, float]:
     return {name: volume / pieces[name] for name, volume in ml.items() if pieces[name]}
 
 
-def mend_predictions(
-    planned: Iterable[Mending],
+def postprocess_predictions(
+    planned: Iterable[ChosenStep],
     predictions: Mapping[str, Path],
     dataset: Dataset,
     labels: Labels,
     activations: Callable[[str], contextlib.AbstractContextManager[Activations]],
-) -> list[Mending]:
-    """Try one step after the other on predictions on disk, keep those that help, and mend the files.
+) -> list[ChosenStep]:
+    """Try one step after the other on predictions on disk, keep those that help, and write the files anew.
 
     Parameters
     ----------
@@ -147,17 +149,15 @@ def mend_predictions(
     The steps with their gains; without predictions a step is used only where the recipe says always.
     """
     decided = []
-    for mending in planned:
+    for step in planned:
         after = {}
         for case, path in predictions.items():
             with lazily(activations, case) as found:
-                after[case] = _mended(mending, path, labels, found)
-        gains = [
-            _gain(dataset, labels, name, c, predictions[c], after[c]) for c in predictions for name in mending.labels
-        ]
+                after[case] = _after(step, path, labels, found)
+        gains = [_gain(dataset, labels, name, c, predictions[c], after[c]) for c in predictions for name in step.labels]
         gain = float(np.mean(gains)) if gains else None
-        used = mending.when == "always" or (gain is not None and gain > WORTHWHILE_GAIN)
-        decided.append(replace(mending, gain=gain, used=used))
+        used = step.when == "always" or (gain is not None and gain > WORTHWHILE_GAIN)
+        decided.append(replace(step, gain=gain, used=used))
         if used:
             for case, path in predictions.items():
                 write_volume(after[case], path)
@@ -180,9 +180,9 @@ def lazily(
         yield ask
 
 
-def _mended(mending: Mending, path: Path, labels: Labels, activations: Activations) -> Volume:
+def _after(step: ChosenStep, path: Path, labels: Labels, activations: Activations) -> Volume:
     found = read_label(path)
-    return found.with_data(mending.apply(found.data[0], labels, found.affine, activations)[None])
+    return found.with_data(step.apply(found.data[0], labels, found.affine, activations)[None])
 
 
 def _gain(dataset: Dataset, labels: Labels, label: str, case: str, before: Path, after: Volume) -> float:
@@ -198,6 +198,6 @@ def _gain(dataset: Dataset, labels: Labels, label: str, case: str, before: Path,
     return dice_score(mask(after.data[0]), true) - dice_score(mask(read_label(before).data[0]), true)
 
 
-def as_json(decided: Sequence[Mending]) -> list[dict[str, Any]]:
+def as_json(decided: Sequence[ChosenStep]) -> list[dict[str, Any]]:
     """Entries of the summary; an amount without bound becomes the text "inf"."""
     return [{**asdict(m), "amount": m.amount if np.isfinite(m.amount) else "inf"} for m in decided]

@@ -45,7 +45,7 @@ from voxloom.run.run import Run
 from voxloom.run.scan_check import TrainedOn
 from voxloom.run.scans import admit, read_channels
 from voxloom.runfiles import folders_of
-from voxloom.tasks.segmentation.postprocessing import Activations, Mending, used_mendings
+from voxloom.tasks.segmentation.postprocessing import Activations, ChosenStep, used_steps
 from voxloom.training.settings import InferenceSettings
 from voxloom.training.weights import load_weights
 from voxloom.volume import Volume
@@ -55,7 +55,7 @@ PLANE_VOXELS = 1 << 22
 
 
 @dataclass(frozen=True, eq=False)
-class Mended(Volume):
+class Postprocessed(Volume):
     """A label map after post-processing, and ``before``, its values (I, J, K) without it; None where there is none to do."""
 
     before: np.ndarray | None = None
@@ -72,7 +72,7 @@ class Predictor:
     device : where the networks live.
     largest : names of labels of which only the largest component is kept.
     slices : which slices the networks see, as in ``model.json``.
-    mendings : post-processing steps of the run.
+    steps : post-processing steps of the run.
     augment : the random changes of training; None where a run of an earlier version does not say.
     looks : views of the scan whose mean is taken, see ``voxloom.tasks.segmentation.tta``; none for the scan alone.
     trained_on : what the training cases were like; scans that differ are told.
@@ -91,7 +91,7 @@ class Predictor:
     device: torch.device
     largest: tuple[str, ...]
     slices: SliceSettings = PLAIN_SLICES
-    mendings: tuple[Mending, ...] = ()
+    steps: tuple[ChosenStep, ...] = ()
     augment: AugmentSettings | None = None
     looks: tuple[Variation, ...] = ()
     may_lack: bool = False
@@ -113,7 +113,7 @@ class Predictor:
         on = TrainedOn.of(run.data)
         known = replace(
             self,
-            mendings=used_mendings(run.summary),
+            steps=used_steps(run.summary),
             augment=augment,
             trained_on=on,
             measures=Measures.model_validate(run.recipe.evaluate),
@@ -201,25 +201,25 @@ class Predictor:
         """
         volume = source if isinstance(source, Volume) else read_channels(source, resample_tilt)
         admit(volume, self.channels, self.may_lack, self.trained_on)
-        return Volume(self._mended(volume, self._labels(volume))[None], volume.affine, dict(volume.meta))
+        return Volume(self._postprocessed(volume, self._labels(volume))[None], volume.affine, dict(volume.meta))
 
-    def predict_with_before(self, volume: Volume) -> Mended:
+    def predict_with_before(self, volume: Volume) -> Postprocessed:
         """The label map of one scan, and the one before post-processing; see ``predict``."""
         admit(volume, self.channels, self.may_lack, self.trained_on)
         before = self._labels(volume)
-        after = self._mended(volume, before)
-        kept = before if self.largest or self.mendings else None
-        return Mended(after[None], volume.affine, dict(volume.meta), kept)
+        after = self._postprocessed(volume, before)
+        kept = before if self.largest or self.steps else None
+        return Postprocessed(after[None], volume.affine, dict(volume.meta), kept)
 
-    def _mended(self, volume: Volume, labels: np.ndarray) -> np.ndarray:
+    def _postprocessed(self, volume: Volume, labels: np.ndarray) -> np.ndarray:
         """Outer label values (I, J, K) after the run's post-processing."""
         if self.largest:
             labels = keep_largest(labels, self.labels, self.largest)
-        if not self.mendings:
+        if not self.steps:
             return labels
         with self.activations(volume) as activations:
-            for mending in self.mendings:
-                labels = mending.apply(labels, self.labels, volume.affine, activations)
+            for step in self.steps:
+                labels = step.apply(labels, self.labels, volume.affine, activations)
         return labels
 
     def probabilities(self, volume: Volume, out: np.ndarray | None = None) -> np.ndarray:

@@ -19,7 +19,13 @@ from voxloom.formats import read_label, write_volume
 from voxloom.inference.postprocess import keep_largest
 from voxloom.run.run import Run
 from voxloom.runfiles import RunFold
-from voxloom.tasks.segmentation.postprocessing import Activations, Mending, as_json, mend_predictions, planned_mendings
+from voxloom.tasks.segmentation.postprocessing import (
+    Activations,
+    ChosenStep,
+    as_json,
+    planned_steps,
+    postprocess_predictions,
+)
 from voxloom.tasks.segmentation.predictor import Predictor
 from voxloom.tasks.segmentation.truth import truth_of
 from voxloom.tasks.study import Study
@@ -39,15 +45,15 @@ def settle(study: Study, scored: Mapping[str, Evaluation]) -> tuple[dict[str, Ta
         scored = {
             p.name: score_again(p, dataset, ids, labels, largest) for p, ids in held_out.items() if p.name in scored
         }
-    mendings = decide_mendings(folder, dataset, labels, held_out)
-    if any(mending.used for mending in mendings):
+    steps = decide_postprocessing(folder, dataset, labels, held_out)
+    if any(step.used for step in steps):
         scored = {p.name: score_again(p, dataset, ids, labels, ()) for p, ids in held_out.items() if p.name in scored}
     if scored is not raw:
         for name, table in scored.items():
             table.before = raw[name]
             if raw[name].probes is not None:
                 table.take_probed(raw[name])
-    return dict(scored), {"largest_component": list(largest), "postprocess": as_json(mendings)}
+    return dict(scored), {"largest_component": list(largest), "postprocess": as_json(steps)}
 
 
 def decide_largest(
@@ -75,20 +81,20 @@ def decide_largest(
     return tuple(label for label, values in gains.items() if values and np.mean(values) > WORTHWHILE_GAIN)
 
 
-def decide_mendings(
+def decide_postprocessing(
     folder: Path, dataset: Dataset, labels: Labels, held_out: Mapping[RunFold, Sequence[str]]
-) -> list[Mending]:
-    """Try the recipe's post-processing steps on the held-out cases; predictions on disk are mended by those that help."""
+) -> list[ChosenStep]:
+    """Try the recipe's post-processing steps on the held-out cases; those that help change the predictions on disk."""
     run = Run(folder)
     settings = InferenceSettings.model_validate(run.recipe.inference)
-    planned = planned_mendings(settings, labels, run.data.get("fingerprint", {}), dataset)
+    planned = planned_steps(settings, labels, run.data.get("fingerprint", {}), dataset)
     fold_of = {case: fold for fold, ids in held_out.items() for case in ids}
     predictions = {case: fold.held_out.prediction(case) for case, fold in fold_of.items()}
 
     def activations(case: str) -> contextlib.AbstractContextManager[Activations]:
         return Predictor.from_folds([fold_of[case].folder]).activations(dataset[case].read_image())
 
-    return mend_predictions(planned, predictions, dataset, labels, activations)
+    return postprocess_predictions(planned, predictions, dataset, labels, activations)
 
 
 def score_again(

@@ -29,7 +29,7 @@ class StructureFinder:
     ----------
     labels : of the run.
     several : labels that hold several structures each.
-    smallest_ml : per label, predicted pieces below are no structure.
+    smallest_ml : per label, predicted pieces below do not count as structures.
     """
 
     labels: Labels

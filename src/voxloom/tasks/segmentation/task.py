@@ -42,7 +42,7 @@ from voxloom.tasks.segmentation.facts import complete, gather_facts, reasons_of
 from voxloom.tasks.segmentation.features import scan_features
 from voxloom.tasks.segmentation.material import usable_cases
 from voxloom.tasks.segmentation.measured import measure_held_out, probe
-from voxloom.tasks.segmentation.predictor import Mended, Predictor
+from voxloom.tasks.segmentation.predictor import Postprocessed, Predictor
 from voxloom.tasks.segmentation.scores import read_scores
 from voxloom.tasks.segmentation.scoring import read_tables, settle
 from voxloom.tasks.segmentation.slices import score_slices
@@ -243,7 +243,7 @@ class Segmentation:
         """Overlap and distances per label, on the case's own grid."""
         truth, meant = truth_of(case), labels or predictor.labels
         table.add(case.id, evaluate_case(prediction, truth, meant, table.measures), patient=case.patient)
-        if isinstance(prediction, Mended) and prediction.before is not None:
+        if isinstance(prediction, Postprocessed) and prediction.before is not None:
             raw = evaluate_case(prediction.with_data(prediction.before[None]), truth, meant, table.measures)
             table.add_before(case.id, raw, patient=case.patient)
         if table.measures.needs_maps:

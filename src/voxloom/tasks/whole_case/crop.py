@@ -89,7 +89,9 @@ def focused_scan(volume: Volume, crop: CropSettings, around: Path) -> Volume:
     if crop.around == "point":
         if around.suffix.lower() not in _POINTS:
             raise BadInput(
-                "the run looks around a point, and this is no file of points", around, "Give .csv, .mrk.json or .fcsv"
+                "the run looks around a point, and this is not a file of points",
+                around,
+                "Give .csv, .mrk.json or .fcsv",
             )
         return focused_on_point(volume, only_point(read_points(around, around.stem), crop, str(around)), crop.focus)
     mask = read_label(around)

@@ -137,7 +137,7 @@ def _take(cells: Mapping[str, str], where: str, meanings: dict[str, Meaning], na
         raise BadInput("has no label", where, "Name the label, or remove the line")
     if value := cells.get("value", ""):
         if not value.isdecimal() or int(value) == 0:
-            raise BadInput(f"value {value!r} is no label value", where, "Give a whole number from 1")
+            raise BadInput(f"value {value!r} is not a label value", where, "Give a whole number from 1")
         if names.setdefault(int(value), label) != label:
             raise BadInput(f"value {value} has two labels", where, "Keep one of them")
     own = (label, *cells.get("also", "").split(";"))
@@ -193,7 +193,7 @@ def checked(code: Code, where: str) -> Code:
     if code.scheme != "SCT":
         return code
     if not re.fullmatch(r"[1-9]\d{5,15}", code.value) or _verhoeff(code.value) != 0:
-        what = f"{code.value!r} is no SNOMED CT code (its check digit does not fit)"
+        what = f"{code.value!r} is not a SNOMED CT code (its check digit does not fit)"
         raise BadInput(what, where, "Copy it again from browser.ihtsdotools.org")
     terms, own = _terms_of_code().get(code.value), _codes_of_term().get(code.meaning.lower())
     if terms and own and code.value not in own:
@@ -208,7 +208,7 @@ def unknown_labels(names: Iterable[str], table: Table) -> list[str]:
 
 
 def _shorter(name: str) -> tuple[list[str], list[str]]:
-    """The words of a name, and those that are no number."""
+    """The words of a name, and those that are not numbers."""
     words = _words(name)
     return words, [w for w in words if not _NUMBER.fullmatch(w)]
 

@@ -1,6 +1,6 @@
 """A picture of what was found, as Secondary Capture, for viewers that show neither segmentations nor reports.
 
-Knows tiles of slices with outlines and marks, a legend, and the note that it is no diagnosis, all burned in. No name of a patient is.
+Knows tiles of slices with outlines and marks, a legend, and the note that it is not a diagnosis, burned in. No name of a patient is.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ def read_rtstruct(path: Path, like: Grid | None = None) -> Volume:
     like : grid that the map is to lie on; None looks for the series that the contours were drawn on: in the folder of the file,
         in the folders beside it and in those beside that.
 
-    Regions that are no areas (points, open contours) and the outline of the whole body (EXTERNAL) are left out, and told.
+    Regions that are not areas (points, open contours) and the outline of the whole body (EXTERNAL) are left out, and told.
 
     Raises
     ------

@@ -75,7 +75,7 @@ def _volume(dataset: Any, path: Path) -> Volume:
 
 
 def _segments(dataset: Any, kind: str) -> tuple[dict[int, int], dict[int, str]]:
-    """Label value by the number of a segment, and names by value; background is no segment."""
+    """Label value by the number of a segment, and names by value; background is not a segment."""
     items = [item for item in dataset.SegmentSequence if int(item.SegmentNumber) != 0]
     noted = {int(s.SegmentNumber): _VALUE.fullmatch(str(s.get("SegmentDescription") or "")) for s in items}
     own = kind != "LABELMAP" and any(noted.values())

@@ -1,6 +1,6 @@
 """What an image id of a client means: a case of the store, a name that was sent, or a series of the PACS.
 
-3D Slicer names an image after its volume and never learns what the store made of the name. So a name that is no id stands for
+3D Slicer names an image after its volume and never learns what the store made of the name. So a name that is not an id stands for
 the id that it is always turned into, and a second scan under a name that is taken is refused, lest a mask lands on the other one.
 """
 

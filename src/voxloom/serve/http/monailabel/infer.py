@@ -44,7 +44,7 @@ async def infer(
 
 
 def submit(desk: Desk, asked: Asked, form: Received, image: str, session: str, out: Path) -> tuple[Job, str | None]:
-    """The job, and the case that it predicts; None for files that are no case."""
+    """The job, and the case that it predicts; None for files that are not a case."""
     if not session and "file" not in form.files:
         if not image:
             raise BadInput("no image is named or sent", "image", "Name one: ?image=ID")

@@ -189,7 +189,7 @@ def raw_voxels(content: bytes, shape: tuple[int, int, int]) -> NDArray[Any]:
     size = int(np.prod(shape))
     if len(content) not in (size, 2 * size):
         raise BadInput(
-            f"{len(content)} bytes are no label map of {size} voxels", "label", "Send 8 or 16 bits per voxel"
+            f"{len(content)} bytes are not a label map of {size} voxels", "label", "Send 8 or 16 bits per voxel"
         )
     voxels = np.frombuffer(content, np.uint8 if len(content) == size else "<u2")
     return voxels.reshape(shape, order="F")[None]

@@ -81,7 +81,7 @@ class Asked:
         return service.predict(case, self.run.name, tta=self.tta, formats=("seg",) if self.seg else ())
 
     def files(self, service: Service, files: Sequence[Path], out: Path) -> Job:
-        """Ask for files that are no case: a file per channel, or the folder of a DICOM series. Nothing is kept."""
+        """Ask for files that are not a case: a file per channel, or the folder of a DICOM series. Nothing is kept."""
         ending = ".nii.gz" if self.run.labels else ".mrk.json" if self.run.landmarks else None
         options = PredictOptions(ending=ending, tta=self.tta, formats=("seg",) if self.seg else ())
         return service.engine.submit(Order(self.run.name, tuple(files), out, options), {})

@@ -1,4 +1,4 @@
-"""Steps that mend one structure's mask after prediction.
+"""Post-processing steps of one structure's mask.
 
 Knows masks, spacings and components (26 neighbors). Does not know label maps, nor whether a step helps; validation does.
 """
@@ -51,8 +51,8 @@ class Surroundings:
         return float(np.prod(self.spacing)) / 1000
 
 
-def mend(mask: Mask, step: StepName, amount: float, around: Surroundings) -> Mask:
-    """A mended mask.
+def run_step(mask: Mask, step: StepName, amount: float, around: Surroundings) -> Mask:
+    """A mask after one post-processing step.
 
     Parameters
     ----------

@@ -12,7 +12,7 @@ from voxloom.evaluation import Evaluation
 from voxloom.formats import read_label, read_volume
 from voxloom.recipe.recipe import Recipe
 from voxloom.runfiles import folders_of
-from voxloom.tasks.segmentation.postprocessing import Mending, mean_volumes, planned_mendings, used_mendings
+from voxloom.tasks.segmentation.postprocessing import ChosenStep, mean_volumes, planned_steps, used_steps
 from voxloom.tasks.segmentation.predictor import Predictor
 from voxloom.training.settings import InferenceSettings
 from voxloom.verbs.evaluate import validate_run
@@ -31,7 +31,7 @@ STEPS = [
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Trained for a few steps only, so that predictions have scraps."""
-    root = tmp_path_factory.mktemp("mending é")
+    root = tmp_path_factory.mktemp("steps é")
     changes = {**TINY, "training.steps": 12, "training.validations": 1, "folds.hold_out": 0.5}
     changes |= {"inference.postprocess": [*STEPS, "largest_activation"]}
     return train(write_balls(root / "balls", 4), Recipe.load("auto").changed(changes), out=root / "run")
@@ -53,7 +53,7 @@ def test_predictions_on_disk_are_those_of_the_run(run: Run) -> None:
     """What the figures were computed from is what ``predict`` gives, the fold being the only one."""
     dataset = Dataset(run.data["dataset"]["root"])
     predictor = Predictor.of(run)
-    assert len(predictor.mendings) == sum(e["used"] for e in run.summary["postprocess"])
+    assert len(predictor.steps) == sum(e["used"] for e in run.summary["postprocess"])
     for path in sorted((run.folder / "fold_0" / "predictions").iterdir()):
         case = dataset[path.name.removesuffix(".nii.gz")]
         assert np.array_equal(predictor.predict(case.read_image()).data, read_label(path).data)
@@ -65,7 +65,7 @@ def test_a_step_that_helps_is_taken_and_raises_the_figures(run: Run, tmp_path: P
     path = next(iter((run.folder / "fold_0" / "predictions").iterdir()))
     before = Evaluation.read_csv(run.folder / "fold_0" / "metrics.csv").case_means("dice")
     from voxloom.formats import write_volume
-    from voxloom.tasks.segmentation.postprocessing import mend_predictions
+    from voxloom.tasks.segmentation.postprocessing import postprocess_predictions
 
     case = dataset[path.name.removesuffix(".nii.gz")]
     truth = case.read_label()
@@ -74,8 +74,8 @@ def test_a_step_that_helps_is_taken_and_raises_the_figures(run: Run, tmp_path: P
     spoiled[0, 0, 0, 0] = 3
     copy = write_volume(truth.with_data(spoiled), tmp_path / "p.nii.gz")
     assert dataset.labels is not None
-    planned = [Mending("remove_small", label, 0.01) for label in ("bright", "dark")]
-    decided = mend_predictions(
+    planned = [ChosenStep("remove_small", label, 0.01) for label in ("bright", "dark")]
+    decided = postprocess_predictions(
         planned, {case.id: copy}, dataset, dataset.labels, lambda name: pytest.fail("not needed")
     )
     assert [m.used for m in decided] == [True, False]
@@ -105,9 +105,9 @@ def test_mean_volume_of_one_piece() -> None:
 
 def test_steps_that_are_not_used_are_left_out() -> None:
     entry = {"step": "fill_holes", "label": "a", "amount": "inf", "mean_ml": None, "when": "auto", "gain": 0.1}
-    known = used_mendings({"postprocess": [{**entry, "used": True}, {**entry, "used": False}]})
+    known = used_steps({"postprocess": [{**entry, "used": True}, {**entry, "used": False}]})
     assert [m.amount for m in known] == [float("inf")]
-    assert used_mendings({}) == ()
+    assert used_steps({}) == ()
     assert callable(validate_run)
 
 
@@ -115,7 +115,7 @@ def test_labels_are_ordered_by_their_height_and_named_once(run: Run) -> None:
     dataset = Dataset(run.data["dataset"]["root"])
     assert dataset.labels is not None
     settings = InferenceSettings.model_validate({"postprocess": ["name_in_order"]})
-    (planned,) = planned_mendings(settings, dataset.labels, run.data["fingerprint"], dataset)
+    (planned,) = planned_steps(settings, dataset.labels, run.data["fingerprint"], dataset)
     heights = {
         name: np.mean([(c.read_label().affine[2] @ [*np.argwhere(m).mean(0), 1]) for c in dataset for n, m in
                        dataset.labels.masks(c.read_label().data[0]) if n == name])
@@ -124,4 +124,4 @@ def test_labels_are_ordered_by_their_height_and_named_once(run: Run) -> None:
     assert planned.labels == tuple(sorted(heights, key=lambda name: -heights[name]))
     assert planned.mean_ml is not None
     told = InferenceSettings.model_validate({"postprocess": [{"step": "name_in_order", "labels": ["dark", "bright"]}]})
-    assert planned_mendings(told, dataset.labels, {}, dataset)[0].labels == ("dark", "bright")
+    assert planned_steps(told, dataset.labels, {}, dataset)[0].labels == ("dark", "bright")
