@@ -15,6 +15,7 @@ from tests.tasks.scans import write_scans
 from voxloom.cli.app import run as voxloom
 from voxloom.errors import BadInput
 from voxloom.formats import read_volume
+from voxloom.pictures.slice_views import show_slices
 from voxloom.tasks.task import task_named
 from voxloom.verbs.run import Run
 
@@ -267,3 +268,20 @@ def test_explain(made: tuple[str, Path], tmp_path: Path) -> None:
         assert losses[0].loss == pytest.approx(abs(float(losses[0].truth) - float(losses[0].answer)), rel=0.01)
         with pytest.raises(BadInput, match="which have no confusion matrix"):
             Run(root / "run").confusion_matrix()
+
+
+def test_slices_of_cases_have_truth_and_answer_above_them(
+    made: tuple[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = Run(made[1] / "run")
+    case = next(iter(run.fold_of))
+    figure = show_slices(run, tmp_path / "slices.png", plane="coronal", case=case, label=None)
+    titles = [axes.get_title() for axes in figure.axes]
+    assert len(titles) == 8, "as many as are shown of 16"
+    assert titles[0].replace("\n", " ").startswith(f"{case}: ")
+    assert ["coronal" in title for title in titles] == [True] * 8
+    assert (tmp_path / "slices.png").is_file()
+    with pytest.raises(BadInput, match="no label maps"):
+        show_slices(run, label="ball")
+    assert voxloom(["show", "gallery", str(run.folder), "-o", str(tmp_path / "g.png")]) == 2
+    assert "their slices: show slices" in capsys.readouterr().err

@@ -66,6 +66,7 @@ LINES: dict[str, tuple[list[str], str]] = {
     "show batch": (["show", "batch", "RUN", "-o", "OUT.png"], ""),
     "show results": (["show", "results", "RUN", "-o", "OUT.png"], ""),
     "show slices": (["show", "slices", "RUN", "-o", "OUT.png"], ""),
+    "show gallery": (["show", "gallery", "RUN", "-o", "OUT.png"], ""),
     "show kernels": (["show", "kernels", "RUN", "-o", "OUT.png"], ""),
     "show activations": (["show", "activations", "RUN", "-o", "OUT.png"], ""),
     "review": (["review", "RUN", "-o", "OUT"], ""),

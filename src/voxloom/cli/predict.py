@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 from statistics import median
-from typing import Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
 from voxloom.cli.options import Around, ResampleTilt, Scans, Series
+
+if TYPE_CHECKING:
+    from voxloom.verbs.predict import Predictions
 
 
 def command(
@@ -70,7 +73,6 @@ def command(
 ) -> None:
     """Predict with RUN: label maps on the grids of the scans, points, classes or numbers, whatever RUN was trained on."""
     from voxloom.cli import output
-    from voxloom.errors import VoxloomError
     from voxloom.trust.sampling import Sampling
     from voxloom.verbs.dicom_results import parse_formats
     from voxloom.verbs.options import PredictOptions
@@ -93,7 +95,19 @@ def command(
         formats=() if formats is None else parse_formats(formats),
         labels=labels,
     )
-    found = predict(run, inputs, out, options, output.listener())
+    say(predict(run, inputs, out, options, output.listener()), out, json_output)
+
+
+def say(found: Predictions, out: Path, json_output: bool) -> None:
+    """Notes, tables and files of a prediction, for the screen or as JSON.
+
+    Raises
+    ------
+    VoxloomError : scans could not be predicted; they are named before.
+    """
+    from voxloom.cli import output
+    from voxloom.errors import VoxloomError
+
     output.note_once(
         (name, f"no file of {', '.join(lost)}; filled as in training, where channels were left out at random")
         for name, lost in found.filled.items()

@@ -12,6 +12,7 @@ from voxloom.runfiles import SUMMARY
 
 if TYPE_CHECKING:
     from voxloom.recipe.recipe import Recipe
+    from voxloom.run.run import Run
 
 
 def command(
@@ -57,26 +58,17 @@ def command(
     from voxloom.errors import BadInput
     from voxloom.recipe.recipe import Recipe
     from voxloom.run.lifecycle import free_folder
-    from voxloom.tasks.task import task_of
     from voxloom.verbs.train import train
 
     if resume and out is None:
         raise BadInput("--resume needs the run", None, "Name its folder: --resume -o RUN")
     chosen = Recipe.load(recipe).changed(parse_assignments(assign or []))
     if find_lr:
-        given = {
-            "budget": budget,
-            ("folds.count" if (folds or "").isdigit() else "folds.file"): parse_folds(folds),
-            "seed": seed,
-            "device": device,
-            "data.add": [str(path) for path in add or ()] or None,
-        }
         same: list[object] = ["-r", recipe, *(word for text in assign or () for word in ("--set", text))]
         same += [word for path in add or () for word in ("--add", path)]
         for option, value in (("--budget", budget), ("--folds", folds), ("--seed", seed), ("--device", device)):
             same += [] if value is None else [option, value]
-        tried = chosen.changed({k: v for k, v in given.items() if v is not None})
-        suggest_rate(dataset, tried, out, json_output, same)
+        suggest_rate(dataset, with_options(chosen, budget, folds, seed, device, add or ()), out, json_output, same)
         return
     out = out or free_folder(Path("runs"), Dataset(dataset).name)
     try:
@@ -97,16 +89,38 @@ def command(
         again = output.command_line(["voxloom", "train", dataset, "--resume", "-o", out])
         output.note(f"Interrupted and saved. Continue with: {again}")
         raise
+    say(run, json_output)
+
+
+def with_options(
+    recipe: Recipe, budget: str | None, folds: str | None, seed: int | None, device: str | None, add: Sequence[Path]
+) -> Recipe:
+    """The recipe with what options of the command line say in its place."""
+    given = {
+        "budget": budget,
+        ("folds.count" if (folds or "").isdigit() else "folds.file"): parse_folds(folds),
+        "seed": seed,
+        "device": device,
+        "data.add": [str(path) for path in add] or None,
+    }
+    return recipe.changed({key: value for key, value in given.items() if value is not None})
+
+
+def say(run: Run, json_output: bool) -> None:
+    """Figures and files of a run that was trained, for the screen or as JSON."""
+    from voxloom.cli import output
+    from voxloom.tasks.task import task_of
+
     task, summary = task_of(run), run.summary
     output.table(task.rows(summary.get("validation")), title=f"{task.title} of held-out cases")
     for name, figures in summary.get("external", {}).items():
         output.table(task.rows(figures), title=f"{task.title} of the external cases of {name}")
-    if run.summary.get("postprocess"):
-        output.table(postprocessing_rows(run.summary), title="Post-processing")
+    if summary.get("postprocess"):
+        output.table(postprocessing_rows(summary), title="Post-processing")
     output.done(
         [run.folder / "report.html", run.folder / SUMMARY],
         ["voxloom", "predict", run.folder, "SCAN", "-o", "OUT"],
-        {"run": str(run.folder), "summary": run.summary} if json_output else None,
+        {"run": str(run.folder), "summary": summary} if json_output else None,
     )
 
 

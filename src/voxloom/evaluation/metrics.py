@@ -158,11 +158,7 @@ def mask_metrics(
     counts = VoxelCounts(*pair.counts)
     both, predicted, true = counts.true_positive, counts.predicted, counts.true
     kind = kind_of(predicted, true)
-    apart = 0.0 if kind == "both_empty" else far
-    hd, hd95, assd = apart, apart, apart
-    if (distances := pair.surfaces) is not None:
-        percentile = distances.pooled_percentile if measures.hd95 == "pooled" else distances.hd_percentile
-        hd, hd95, assd = distances.hd, percentile(95), distances.assd
+    hd, hd95, assd = _distances(pair, measures, 0.0 if kind == "both_empty" else far)
     ml = float(np.prod(spacing)) / (1.0 if unit == PIXEL else 1000.0)
     empty = 1.0 if kind == "both_empty" else 0.0
     found = MaskMetrics(
@@ -185,10 +181,21 @@ def mask_metrics(
             name: _further(name, pair, kind, far) for name in measures.metrics if name in FURTHER or own_in([name])
         },
     )
-    if measures.empty == "left_out" and not true:
-        undefined = dict.fromkeys(("dice", "iou", "precision", "recall", "hd", "hd95", "assd"), math.nan)
-        return replace(found, **undefined, further=dict.fromkeys(found.further, math.nan))  # type: ignore[arg-type]
-    return found
+    return _undefined(found) if measures.empty == "left_out" and not true else found
+
+
+def _distances(pair: MaskPair, measures: Measures, apart: float) -> tuple[float, float, float]:
+    """Hausdorff distance, its 95th percentile and the mean distance of the surfaces; ``apart`` where a mask is empty."""
+    if (found := pair.surfaces) is None:
+        return apart, apart, apart
+    percentile = found.pooled_percentile if measures.hd95 == "pooled" else found.hd_percentile
+    return found.hd, percentile(95), found.assd
+
+
+def _undefined(found: MaskMetrics) -> MaskMetrics:
+    """The same without figures, where an empty truth leaves them undefined."""
+    undefined = dict.fromkeys(("dice", "iou", "precision", "recall", "hd", "hd95", "assd"), math.nan)
+    return replace(found, **undefined, further=dict.fromkeys(found.further, math.nan))  # type: ignore[arg-type]
 
 
 def _further(name: str, pair: MaskPair, kind: Kind, far: float) -> float:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from voxloom.dataset import Labels
 from voxloom.errors import BadInput
 from voxloom.pictures.batches import finish
+from voxloom.pictures.case_slices import show_case_slices
 from voxloom.report.figures import color_of, new_figure, tidy
 from voxloom.report.panels import STYLES, Panel, Scene, sheet
 from voxloom.report.style import GRID
@@ -129,8 +130,19 @@ def show_slices(
 ) -> Figure:
     """Dice of every slice as a bar over the outline of the structure: its true area along the volume.
 
-    Cases of a single slice each get one bar per case.
+    Cases of a single slice each get one bar per case. Of runs whose answers are no label maps, the slices themselves are drawn.
+
+    Raises
+    ------
+    BadInput : no such case or label, or a label of a run that has none.
     """
+    need(run, "show slices")
+    if not run.data["dataset"].get("labels"):
+        if label is not None:
+            raise BadInput(
+                f"the run has no label maps, so there is no label {label!r}", run.folder, "Leave --label out"
+            )
+        return show_case_slices(run, path, PLANES.index(plane), [case] if case else None, most, on)
     names = chosen_labels(labels_of(run), label)
     wanted = sliced_cases(run, plane, [case] if case else None, on)
     first = next(wanted)
@@ -191,6 +203,7 @@ def show_gallery(
     on: On = "held-out",
 ) -> Figure:
     """The best slices above the worst, of all held-out or test cases, truth solid and prediction dashed; empty slices are left out."""
+    need(run, "show gallery")
     labels = labels_of(run)
     chosen_labels(labels, label)
     shown = [s for case in sliced_cases(run, plane, on=on) for s in _slices_of(case, label, count)]
@@ -230,6 +243,5 @@ def _titled(case: SlicedCase, at: int, only: Sequence[int] | None, dice: float) 
 
 def labels_of(run: Run) -> Labels:
     """The labels a run was trained on."""
-    need(run, "show slices")
     about = run.data["dataset"]
     return Labels.from_nnunet(about["labels"], about["regions_order"])

@@ -31,6 +31,7 @@ VERBS = (
     "show batch",
     "show results",
     "show slices",
+    "show gallery",
     "show kernels",
     "show activations",
     "review",

@@ -17,7 +17,8 @@ from voxloom.errors import BadInput
 from voxloom.inference.precision import pick_device
 from voxloom.notes import Note, collect, grouped, pass_on, sentence
 from voxloom.progress import Progress
-from voxloom.tasks.task import Predictor, Table, Task
+from voxloom.tasks.task import Task
+from voxloom.tasks.values import Predictor, Table
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,8 @@ from voxloom.recipe.recipe import Recipe
 from voxloom.run.run import Run, cache_folder
 from voxloom.runfiles import RunFold
 from voxloom.tasks.settings import Settings
-from voxloom.tasks.task import Material, Task, task_of
+from voxloom.tasks.task import Task, task_of
+from voxloom.tasks.values import Material
 from voxloom.training.job import Job
 
 

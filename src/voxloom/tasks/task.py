@@ -8,9 +8,8 @@ own the order of things, files and folders. A task of one's own is a module with
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol
 
 from numpy.typing import NDArray
 from pydantic import BaseModel
@@ -19,7 +18,6 @@ from voxloom.attribution import Explainable
 from voxloom.dataset import Case, Dataset, Fold, Labels
 from voxloom.dataset.inspect import Fingerprint
 from voxloom.errors import BadInput
-from voxloom.evaluation.losses import CaseLoss
 from voxloom.evaluation.paired import Comparison
 from voxloom.formats.dicom.results.terms import Findings
 from voxloom.own import is_own, offered, own_part
@@ -32,13 +30,12 @@ from voxloom.runfiles import RunFold
 from voxloom.tasks.panels import Shown
 from voxloom.tasks.settings import Settings
 from voxloom.tasks.stressed import StressTest
+from voxloom.tasks.values import Calibrated, Example, Extras, Material, Planned, Predictor, Table
 from voxloom.tasks.wish import PLAIN, Wish
 from voxloom.training.job import Job
 from voxloom.volume import Volume
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from voxloom.tasks.predicted import PredictedCases
     from voxloom.tasks.study import Study
 
@@ -51,127 +48,6 @@ TASKS = {
 }
 #: Entry points under which packages offer tasks.
 GROUP = "voxloom.tasks"
-
-Triple = tuple[str, str, str]
-
-
-@dataclass(frozen=True)
-class Material:
-    """What a task learns from.
-
-    Parameters
-    ----------
-    dataset : the usable training cases.
-    labels : of the label maps that are prepared beside the images; None where the targets are none.
-    """
-
-    dataset: Dataset
-    labels: Labels | None = None
-
-    def of(self, dataset: Dataset) -> Self:
-        """The same for some of the cases."""
-        return replace(self, dataset=dataset)
-
-
-@dataclass(frozen=True)
-class Planned:
-    """A complete recipe, and why: (choice, value, reason) rows and the text of ``plan.md``."""
-
-    recipe: Recipe
-    rows: tuple[Triple, ...]
-    text: str
-
-
-@dataclass(frozen=True)
-class Example:
-    """A held-out case that a report shows.
-
-    Parameters
-    ----------
-    case : its id.
-    answers : that are explained.
-    caption : what was asked, what was answered.
-    right : whether it stands for the right answers, else for the worst.
-    """
-
-    case: str
-    answers: tuple[str, ...]
-    caption: str
-    right: bool = False
-
-
-@dataclass(frozen=True)
-class Calibrated:
-    """What a calibration came to: its figures, rows of (figure, value) for the screen, and the files written."""
-
-    about: Mapping[str, Any]
-    rows: list[list[str]]
-    files: tuple[Path, ...]
-
-
-class Predictor(Protocol):
-    """Networks that are ready to predict."""
-
-    @property
-    def channels(self) -> tuple[str, ...]:
-        """Names of the channels that a scan must have."""
-        ...
-
-    @property
-    def may_lack(self) -> bool:
-        """Whether the networks learned to do without a channel."""
-        ...
-
-    @property
-    def modules(self) -> tuple[nn.Module, ...]:
-        """The torch modules, one per fold (or member)."""
-        ...
-
-    def predict(self, source: str | Path | Volume | Sequence[Path], *, resample_tilt: bool = False) -> Any:
-        """The task's answer for one scan."""
-        ...
-
-
-class Table(Protocol):
-    """Scores of cases: rows that are summed up, written and read back."""
-
-    def losses(self) -> list[CaseLoss]:
-        """How wrong every case was, the worst first."""
-        ...
-
-    @property
-    def cases(self) -> list[str]:
-        """Ids of the cases, in order of first appearance."""
-        ...
-
-    def extend(self, other: Any) -> None:
-        """Add all rows of another table of the same kind."""
-        ...
-
-    def summary(self) -> dict[str, Any]:
-        """JSON-able figures."""
-        ...
-
-    def write_csv(self, path: str | Path) -> Path:
-        """Write ``metrics.csv``, whole or not at all."""
-        ...
-
-
-@dataclass(frozen=True)
-class Extras:
-    """What is wanted beside a prediction.
-
-    Parameters
-    ----------
-    maps : the networks' probability maps.
-    cutouts : side in mm of a small volume around every predicted point; None for none.
-    """
-
-    maps: bool = False
-    cutouts: float | None = None
-
-    def __bool__(self) -> bool:
-        return self.maps or self.cutouts is not None
 
 
 class Task(Protocol):

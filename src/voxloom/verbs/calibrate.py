@@ -19,7 +19,8 @@ from voxloom.run.run import Run
 from voxloom.runfiles import SUMMARY, CaseFiles
 from voxloom.tasks.abilities import need
 from voxloom.tasks.scoring import annotated_test, counter, predict_and_score
-from voxloom.tasks.task import Calibrated, Task, task_of
+from voxloom.tasks.task import Task, task_of
+from voxloom.tasks.values import Calibrated
 from voxloom.trust.quality import QUALITY, calibrate_run
 from voxloom.trust.sampling import DRAWS, Source
 from voxloom.verbs.evaluate import labels_of

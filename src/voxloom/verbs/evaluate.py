@@ -27,7 +27,8 @@ from voxloom.tasks.abilities import need
 from voxloom.tasks.predicted import ROOT
 from voxloom.tasks.scoring import annotated_test, counter, pooled, predict_and_score, time_per_case
 from voxloom.tasks.study import Study
-from voxloom.tasks.task import Table, Task, task_of
+from voxloom.tasks.task import Task, task_of
+from voxloom.tasks.values import Table
 from voxloom.tasks.wish import Wish
 from voxloom.trust.quality import is_calibrated, judge_test
 

@@ -32,7 +32,8 @@ from voxloom.runfiles import RunFold, held_out_tables
 from voxloom.tasks.abilities import need
 from voxloom.tasks.predicted import On
 from voxloom.tasks.study import Study, open_study
-from voxloom.tasks.task import Example, Table, task_of
+from voxloom.tasks.task import task_of
+from voxloom.tasks.values import Example, Table
 from voxloom.verbs.explain import ExplainOptions, opened, told_of
 from voxloom.volume import Volume
 

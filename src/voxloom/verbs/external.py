@@ -19,7 +19,8 @@ from voxloom.run.run import Run
 from voxloom.runfiles import SUMMARY, CaseFiles
 from voxloom.tasks.scoring import counter, predict_and_score, time_per_case
 from voxloom.tasks.study import Study
-from voxloom.tasks.task import Material, Task
+from voxloom.tasks.task import Task
+from voxloom.tasks.values import Material
 from voxloom.tasks.wish import Wish
 
 FOLDER = "external"

@@ -27,7 +27,8 @@ from voxloom.run.outputs import Origin, claim_outputs
 from voxloom.run.run import Run
 from voxloom.run.scans import Scan, read_scan
 from voxloom.tasks.abilities import need
-from voxloom.tasks.task import Extras, Predictor, Task, task_named, task_of
+from voxloom.tasks.task import Task, task_named, task_of
+from voxloom.tasks.values import Extras, Predictor
 from voxloom.tasks.wish import Wish
 from voxloom.trust.quality import Quality, is_calibrated, judge
 from voxloom.trust.uncertainty import check_sources
@@ -123,12 +124,8 @@ def predict_with(
     ------
     ValueError : the networks were opened with another wish than that of ``options``.
     """
-    if opened.wish != options.wish:
-        raise ValueError(f"the networks were opened with {opened.wish}, not {options.wish}")
+    _check_opened(opened, options)
     folder, run, task, predictor = opened.folder, opened.run, opened.task, opened.predictor
-    check_options(folder, run, options)
-    if options.uncertainty is not None:
-        check_sources(members_of(predictor), options.uncertainty)
     told = task.told(predictor)
     for text in (value for value in told.values() if isinstance(value, str)):
         listener.stage(text)
@@ -137,26 +134,11 @@ def predict_with(
     endings = {scan.name: task.ending_of(scan, options.ending) for scan in scans}
     writer = dicom_writer(opened, options)
     writer.check(scans)
-    origins = {
-        name: Origin(scan.source[0], scan.files, scan.series)
-        for scan in scans
-        for name in (f"{scan.name}{endings[scan.name]}", *writer.names(scan))
-    }
     around = around_of(options.around, scans)
-    claim_outputs(out, origins, listener.stage)
+    claim_outputs(out, _origins(scans, endings, writer), listener.stage)
     failed: dict[str, VoxloomError] = {}
     seconds: list[float] = []
-    beside: list[Path] = []
-    dicom: list[Path] = []
-    wanted = Extras(options.maps, options.cutouts)
-
-    def written(scan: Scan, volume: Volume, prediction: Any) -> None:
-        if wanted:
-            beside.extend(task.extras(predictor, volume, prediction, out, scan.name, wanted))
-        if writer.formats:
-            found = task.findings(predictor, volume, prediction, "seg-fractional" in writer.formats)
-            dicom.extend(writer.write(found, volume, scan, out))
-
+    extras = _ExtraWriter(task, predictor, out, Extras(options.maps, options.cutouts), writer)
     with listener.progress("Predicting") as progress:
         each = predict_scans(
             task,
@@ -170,13 +152,14 @@ def predict_with(
             remarked=partial(note_remarks, told, listener),
             around=around,
             timed=seconds.append,
-            written=written,
+            written=extras.write,
         )
-        found = Predictions(dict(each), failed=failed, filled=filled, told=told, seconds=seconds, dicom=dicom)
+        found = Predictions(dict(each), failed=failed, filled=filled, told=told, seconds=seconds)
+    found = replace(found, beside=extras.beside, dicom=extras.dicom)
     kept = [scan for scan in scans if scan.name in found.files]
     if run is not None:
-        beside += task.measure(run, predictor, list(found.files.values()), out)
-        found = replace(found, beside=beside)
+        measured = task.measure(run, predictor, list(found.files.values()), out)
+        found = replace(found, beside=[*found.beside, *measured])
         if options.quality and is_calibrated(folder):
             found = with_quality(run, predictor, kept, out, found, options, listener)
     if options.uncertainty is not None:
@@ -187,6 +170,46 @@ def predict_with(
             )  # fmt: skip
             found = replace(found, beside=[*found.beside, *maps])
     return found
+
+
+def _check_opened(opened: Opened, options: PredictOptions) -> None:
+    """Refuse options that these networks were not opened for, or do not have."""
+    if opened.wish != options.wish:
+        raise ValueError(f"the networks were opened with {opened.wish}, not {options.wish}")
+    check_options(opened.folder, opened.run, options)
+    if options.uncertainty is not None:
+        check_sources(members_of(opened.predictor), options.uncertainty)
+
+
+def _origins(scans: Sequence[Scan], endings: Mapping[str, str], writer: DicomWriter) -> dict[str, Origin]:
+    """The scan of every file that will be written."""
+    return {
+        name: Origin(scan.source[0], scan.files, scan.series)
+        for scan in scans
+        for name in (f"{scan.name}{endings[scan.name]}", *writer.names(scan))
+    }
+
+
+@dataclass(frozen=True)
+class _ExtraWriter:
+    """Writes what is wanted beside each prediction, and keeps the names of the files."""
+
+    task: Task
+    predictor: Predictor
+    out: Path
+    wanted: Extras
+    writer: DicomWriter
+    beside: list[Path] = field(default_factory=list)
+    dicom: list[Path] = field(default_factory=list)
+
+    def write(self, scan: Scan, volume: Volume, prediction: Any) -> None:
+        """For one prediction that was written itself."""
+        if self.wanted:
+            self.beside.extend(self.task.extras(self.predictor, volume, prediction, self.out, scan.name, self.wanted))
+        if self.writer.formats:
+            fractional = "seg-fractional" in self.writer.formats
+            found = self.task.findings(self.predictor, volume, prediction, fractional)
+            self.dicom.extend(self.writer.write(found, volume, scan, self.out))
 
 
 def note_remarks(

@@ -29,7 +29,8 @@ from voxloom.runfiles import SUMMARY
 from voxloom.tasks.abilities import ask_folders, refuse_unused
 from voxloom.tasks.choice import chosen_task
 from voxloom.tasks.study import Study, reopen, training_of
-from voxloom.tasks.task import Material, Task
+from voxloom.tasks.task import Task
+from voxloom.tasks.values import Material
 from voxloom.training.fit import fit
 from voxloom.training.loop import Outcome
 from voxloom.training.skipping import skipped_sentence

@@ -42,7 +42,7 @@ from voxloom.tasks.classification.predictor import ClassCalibration, ClassPredic
 from voxloom.tasks.scoring import held_out, pooled
 from voxloom.tasks.stressed import StressTest
 from voxloom.tasks.study import Study
-from voxloom.tasks.task import Example, Material, Table
+from voxloom.tasks.values import Example, Material, Table
 from voxloom.tasks.whole_case.calibration import TOLD, was_used, write_calibration
 from voxloom.tasks.whole_case.settings import ClassificationSettings
 from voxloom.tasks.whole_case.stress import CLASS_STRESS

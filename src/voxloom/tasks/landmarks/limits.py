@@ -15,7 +15,7 @@ CANNOT = {
         "outline anything; its points go into a report: --format sr",
     ),
     **dict.fromkeys(
-        ("show batch", "show results", "show slices", "show kernels", "show activations"),
+        ("show batch", "show results", "show slices", "show gallery", "show kernels", "show activations"),
         "be drawn with contours of labels; its report.html shows its points",
     ),
     "review": "be reviewed by Dice",

@@ -12,7 +12,7 @@ from voxloom.landmarks import LandmarkSettings, Layout
 from voxloom.points import Point
 from voxloom.recipe.recipe import Recipe
 from voxloom.run.cases import joined_cases
-from voxloom.tasks.task import Material
+from voxloom.tasks.values import Material
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from voxloom.points import Point, write_points
 from voxloom.runfiles import POINTS, CaseFiles
 from voxloom.tasks.landmarks.predictor import CALIBRATION, Judged
 from voxloom.tasks.study import Study
-from voxloom.tasks.task import Table
+from voxloom.tasks.values import Table
 
 
 class PointTable(PointEvaluation):

@@ -33,7 +33,7 @@ from voxloom.tasks.regression.predictor import NumberAnswer, NumberCalibration, 
 from voxloom.tasks.scoring import held_out, pooled
 from voxloom.tasks.stressed import StressTest
 from voxloom.tasks.study import Study
-from voxloom.tasks.task import Example, Table
+from voxloom.tasks.values import Example, Table
 from voxloom.tasks.whole_case.calibration import TOLD, was_used, write_calibration
 from voxloom.tasks.whole_case.settings import RegressionSettings
 from voxloom.tasks.whole_case.stress import NUMBER_STRESS

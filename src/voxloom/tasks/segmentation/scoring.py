@@ -29,7 +29,7 @@ from voxloom.tasks.segmentation.postprocessing import (
 from voxloom.tasks.segmentation.predictor import Predictor
 from voxloom.tasks.segmentation.truth import truth_of
 from voxloom.tasks.study import Study
-from voxloom.tasks.task import Table
+from voxloom.tasks.values import Table
 from voxloom.training.settings import InferenceSettings
 
 #: Keeping the largest component only must gain this much Dice on the validation cases to be used.

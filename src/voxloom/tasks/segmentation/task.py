@@ -53,7 +53,7 @@ from voxloom.tasks.segmentation.tta import views_told, with_tta
 from voxloom.tasks.settings import Settings, resolve
 from voxloom.tasks.stressed import StressTest
 from voxloom.tasks.study import Study
-from voxloom.tasks.task import Calibrated, Example, Extras, Material, Planned, Table
+from voxloom.tasks.values import Calibrated, Example, Extras, Material, Planned, Table
 from voxloom.tasks.wish import PLAIN, Wish
 from voxloom.volume import Volume
 

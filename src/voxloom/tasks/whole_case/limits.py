@@ -15,7 +15,7 @@ CANNOT = {
         (f"predict --format {name}" for name in LABEL_MAPS),
         "outline anything; its answers go into a report: --format sr",
     ),
-    "show slices": "be drawn slice by slice by Dice; draw whole cases: show results",
+    "show gallery": "be shown by the Dice of slices; draw whole cases: show results, or their slices: show slices",
     "review": "be reviewed by Dice; report.html lists its top losses",
     "pseudo": "give pseudo-labels",
     "rank": "rank scans by the disagreement of label maps",

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from voxloom.dataset import Case, Dataset
 from voxloom.dataset.tables import name_some
 from voxloom.errors import BadInput
-from voxloom.tasks.task import Material
+from voxloom.tasks.values import Material
 
 Vector = NDArray[np.float32]
 

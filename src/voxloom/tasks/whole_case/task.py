@@ -37,7 +37,7 @@ from voxloom.tasks.plan_page import plan_page, plan_rows, under_budget
 from voxloom.tasks.predicted import PredictedCases
 from voxloom.tasks.settings import Settings, resolve
 from voxloom.tasks.study import Study
-from voxloom.tasks.task import Calibrated, Extras, Material, Planned
+from voxloom.tasks.values import Calibrated, Extras, Material, Planned
 from voxloom.tasks.whole_case.calibration import CALIBRATION, write_calibration
 from voxloom.tasks.whole_case.crop import cropped, focused_scan
 from voxloom.tasks.whole_case.limits import CANNOT, UNUSED
