@@ -26,7 +26,7 @@ from voxloom.formats import read_label, read_volume
 from voxloom.recipe.recipe import Recipe
 from voxloom.tasks.segmentation.predictor import Predictor
 from voxloom.tasks.segmentation.tta import with_tta
-from voxloom.trust.uncertainty import Eye, Sampling, check_sources, members, scan_disagreement
+from voxloom.trust.uncertainty import Sampling, SharedViews, check_sources, members, scan_disagreement
 from voxloom.trust.uncertainty_maps import members_of
 from voxloom.verbs.run import Run
 from voxloom.verbs.train import train
@@ -205,8 +205,8 @@ def test_uncertainty_is_the_spread_over_members(pair: Pair) -> None:
     sampling = Sampling.parse("tta,folds")
     shape = (predictor.maps, *scan.shape)
     passes = []
-    with Eye(scan) as eye:
-        for one in members([predictor], eye, sampling):
+    with SharedViews(scan) as shared:
+        for one in members([predictor], shared, sampling):
             out = np.empty(shape, np.float16)
             one(out)
             passes.append(out.astype(np.float64))
@@ -219,8 +219,8 @@ def test_uncertainty_is_the_spread_over_members(pair: Pair) -> None:
     together = with_tta(as_if_mirrored(first)).probabilities(scan)
     assert np.allclose((passes[0] + passes[1]) / 2, together, atol=2e-3), "the mirror images are those of prediction"
     averaged = np.empty(shape, np.float16)
-    with Eye(scan) as eye:
-        members([predictor], eye, Sampling.parse("tta"))[0](averaged)
+    with SharedViews(scan) as shared:
+        members([predictor], shared, Sampling.parse("tta"))[0](averaged)
     assert np.allclose(averaged, (passes[0] + passes[6]) / 2, atol=2e-3), "what does not vary is averaged"
     check_sources([predictor], Sampling.parse("folds"))
     with pytest.raises(BadInput, match="no spread over folds"):
