@@ -109,7 +109,7 @@ def test_stack_learns_from_unseen_cases_only(pair: Pair, tmp_path: Path, monkeyp
 
     def watched(self: Any, n: int, case: str) -> Predictor:
         member = self.members[n]
-        about = json.loads((member.run / member.held_out[case] / "model.json").read_text())
+        about = json.loads((member.held_out[case].folder / "model.json").read_text())
         asked.append((case, ",".join(about["trained_on"])))
         return predictor(self, n, case)
 

@@ -126,10 +126,10 @@ def test_a_scan_without_any_channel_is_refused(learned: Run, two: Path) -> None:
 
 def test_a_run_that_did_not_learn_it_refuses(learned: Run, two: Path, tmp_path: Path) -> None:
     for fold in learned.folds:
-        described = json.loads((fold / "model.json").read_text())
+        described = json.loads((fold.folder / "model.json").read_text())
         target = tmp_path / "run" / fold.name
         target.mkdir(parents=True)
-        (target / "model.safetensors").write_bytes((fold / "model.safetensors").read_bytes())
+        (target / "model.safetensors").write_bytes((fold.folder / "model.safetensors").read_bytes())
         (target / "model.json").write_text(json.dumps({**described, "channel_dropout": 0.0}))
     predictor = Predictor.from_folds(sorted((tmp_path / "run").iterdir()))
     with pytest.raises(BadInput, match="channel T2 is missing, and the run did not learn to do without it"):
