@@ -132,7 +132,7 @@ def test_other_files_are_not_written_over(root: Path, tmp_path: Path, capsys: py
     (tmp_path / "new_grad-cam_box.png").write_text("mine")
     words = ["explain", str(root / "run"), str(root / "new.nii.gz"), "-o", str(tmp_path), "--answer", "box"]
     assert voxloom(words) == 2
-    assert "no earlier prediction" in capsys.readouterr().err
+    assert "not an earlier prediction" in capsys.readouterr().err
     assert (tmp_path / "new_grad-cam_box.png").read_text() == "mine"
 
 

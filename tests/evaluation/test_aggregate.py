@@ -87,7 +87,7 @@ def test_missing_scores_are_counted_and_infinite_ones_shown() -> None:
     ("wanted", "message"),
     [
         (Tables(("correct",), ("axial",)), "Did you mean `corrected`"),
-        (Tables((), ("weights",)), "no number"),
+        (Tables((), ("weights",)), "not a number"),
         (Tables((), ("axial",), where={"weights": ["ResNet50"]}), "Did you mean `ResNet-50`"),
         (Tables((), ("axial",), merge={"weights": {"t": ["Inception"]}}), "Did you mean `Inception-v4`"),
         (Tables((), ("axial",), across="plane"), "no column `plane`"),

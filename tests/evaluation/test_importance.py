@@ -88,5 +88,5 @@ def test_a_learning_curve_is_read_from_a_table_of_runs() -> None:
         learning_curve([{"n": n, "mm": 2 + 30 / n} for n in (5, 10, 20)], "n", "mm")
     with pytest.raises(BadInput, match="too few"):
         learning_curve([{"n": n, "r": 0.5} for n in (5, 10)], "n", "r")
-    with pytest.raises(BadInput, match="no number"):
+    with pytest.raises(BadInput, match="not a number"):
         learning_curve([{"n": "many", "r": 0.5}], "n", "r")

@@ -108,7 +108,7 @@ def test_a_circle_of_redirections_ends(site: Site, target: Path) -> None:
 @pytest.mark.parametrize("place", ["file:///etc/passwd", "ftp://host/file", "data:,x"])
 def test_redirections_to_other_kinds_of_addresses_are_refused(site: Site, target: Path, place: str) -> None:
     site.redirects = {"/a": place}
-    with pytest.raises(DownloadFailed, match="no http or https"):
+    with pytest.raises(DownloadFailed, match="not an http or https"):
         download((f"{site.address}/a",), target, settings=QUICK)
 
 

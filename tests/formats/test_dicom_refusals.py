@@ -259,7 +259,7 @@ def test_headers_without_geometry(series: Series) -> None:
 
     refused(series(lose("ImagePositionPatient"), "a"), "carry no position or orientation")
     refused(series(lose("PixelSpacing"), "b"), "carry no pixel size")
-    refused(series(crooked, "c"), "no pair of perpendicular unit vectors")
+    refused(series(crooked, "c"), "not a pair of perpendicular unit vectors")
 
 
 def test_folders_and_lists_without_dicom(tmp_path: Path) -> None:

@@ -176,7 +176,10 @@ def test_maps_and_figures_by_source(dropped: Path, trained: Trained, tmp_path: P
 def test_sources_are_chosen_and_refused(trained: Trained, dropped: Path, tmp_path: Path, capsys) -> None:
     scan = str(trained.unseen / "imagesTr" / "ball10_0000.nii.gz")
     out = tmp_path / "out"
-    for text, said in (("dropout", "without dropout has nothing to draw"), ("folds,luck", "no source of uncertainty")):
+    for text, said in (
+        ("dropout", "without dropout has nothing to draw"),
+        ("folds,luck", "not a source of uncertainty"),
+    ):
         assert voxloom(["predict", str(trained.run.folder), scan, "-o", str(out), "--uncertainty", text]) == 2
         assert said in capsys.readouterr().err
         assert not out.exists(), "it is refused before anything is written"
