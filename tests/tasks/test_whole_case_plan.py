@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
@@ -22,6 +23,7 @@ def planned(
     recipe: dict[str, Any] | None = None,
     asked: Asked = ASKED,
     values: tuple[float, ...] = (),
+    slower: Callable[[tuple[int, ...]], float] = lambda patch: 1.0,
 ) -> WholeCasePlan:
     """A plan for cases of 64 x 64 x 64 voxels of 1 mm, where a million voxels take a sixth of a second."""
     channels = {"CT": SimpleNamespace(few_values=values)}
@@ -30,7 +32,7 @@ def planned(
     found = cast(Fingerprint, SimpleNamespace(cases=facts))
 
     def time_step(network: Any, training: Any, augment: Any, spacing: Any) -> float:
-        return float(np.prod(training.patch) * training.batch / 6e6)
+        return slower(training.patch) * float(np.prod(training.patch) * training.batch / 6e6)
 
     return plan_whole_case(Recipe.load("auto").changed(recipe or {}), found, asked, "cpu", seconds, time_step)
 
@@ -106,3 +108,19 @@ def test_intensities_of_masks_are_not_changed(
     assert [row[2] for row in plan.rows if row[0] == "intensities"] == (
         ["the images are masks: their shape is all that can be learned"] if values else []
     )
+
+
+def test_a_coarse_input_is_seen_at_full_resolution_by_few_channels() -> None:
+    fine, coarse = planned(100, None).recipe.network, planned(5000, 60).recipe.network
+    assert (fine["strides"][0], fine["features"][0]) == ([2, 2, 2], 16)
+    assert (coarse["strides"][0], coarse["features"][0]) == ([1, 1, 1], 8)
+    assert coarse["features"][-1] == 64
+
+
+def test_a_coarser_input_whose_network_is_too_slow_becomes_the_coarsest() -> None:
+    def slow(patch: tuple[int, ...]) -> float:
+        return 10.0 if np.prod(patch) <= 48**3 else 1.0
+
+    plan = planned(1188, 1200, slower=slow)
+    assert np.prod(patch_of(plan)) == SMALLEST
+    assert np.prod(patch_of(planned(1188, 1200))) > SMALLEST

@@ -29,6 +29,8 @@ LARGEST = {"cpu": 64**3, "cuda": 128**3}
 LARGEST_2D = {"cpu": 256**2, "cuda": 512**2}
 #: Passes over the cases below which a coarser input learns more in the same time, and the fewest voxels that it is given then.
 LEAST_PASSES, SMALLEST = 60, 32**3
+#: Voxels up to which a first level of few channels sees an input at full resolution.
+FULL = 48**3
 #: Passes over the cases after which more teach nothing but the cases themselves.
 MOST_PASSES = 200
 #: Without a budget.
@@ -79,12 +81,9 @@ def plan_whole_case(
     largest = (LARGEST_2D if extents.flat else LARGEST)[device]
     draft = draft_of(recipe, extents, asked, device, largest, time_step)
     if seconds is not None and not extents.flat and grid_is_open(recipe):
-        passes = possible_steps(seconds, draft.per_step) * draft.training.batch / extents.cases
-        voxels = int(np.prod(draft.training.patch))
-        fewer = max(SMALLEST, int(voxels * passes / LEAST_PASSES))
-        if passes < LEAST_PASSES and fewer < voxels:
-            coarse = draft_of(recipe, extents, asked, device, fewer, time_step)
-            draft = replace(coarse, rows=(*coarse.rows, few_passes(passes, voxels)))
+        draft = with_more_passes(
+            draft, seconds, extents.cases, lambda most: draft_of(recipe, extents, asked, device, most, time_step)
+        )
     training, why = counted(draft.training, recipe, extents.cases, seconds, draft.per_step)
     inference = checked(InferenceSettings.model_validate, recipe.inference, "inference")
     network = draft.network
@@ -99,6 +98,27 @@ def plan_whole_case(
         ("optimizer", f"{training.optimizer}, rate {training.learning_rate:g}", "for whole-case networks"),
     )
     return WholeCasePlan(written_out(recipe, chosen), draft.spacing, rows)
+
+
+def with_more_passes(draft: Draft, seconds: float, cases: int, coarser: Callable[[int], Draft]) -> Draft:
+    """A draft that the budget passes over all cases with often enough: the same, a coarser one, or the coarsest of all.
+
+    Parameters
+    ----------
+    coarser : makes a draft of at most so many voxels an input.
+    """
+
+    def passes_of(one: Draft) -> float:
+        return possible_steps(seconds, one.per_step) * one.training.batch / cases
+
+    passes, voxels = passes_of(draft), int(np.prod(draft.training.patch))
+    fewer = max(SMALLEST, int(voxels * passes / LEAST_PASSES))
+    if passes >= LEAST_PASSES or fewer >= voxels:
+        return draft
+    found = coarser(fewer)
+    if fewer > SMALLEST and passes_of(found) < 0.8 * LEAST_PASSES:  # its network is finer, or its size was rounded up
+        found = coarser(SMALLEST)
+    return replace(found, rows=(*found.rows, few_passes(passes, voxels)))
 
 
 @dataclass(frozen=True)
@@ -255,8 +275,8 @@ def network_defaults(recipe: Recipe, patch: Triple, dims: int) -> dict[str, Any]
         return {}
     levels, sizes = 1, list(patch[:dims])
     strides: list[list[int]] = [[1] * dims]
-    while levels < 5 and max(sizes) >= 8:
-        step = [2 if n >= 8 else 1 for n in sizes]
+    while levels < 5 and max(sizes) >= 6:
+        step = [2 if n >= 6 else 1 for n in sizes]
         strides.append(step)
         sizes = [-(-n // s) for n, s in zip(sizes, step, strict=True)]
         levels += 1
@@ -264,9 +284,11 @@ def network_defaults(recipe: Recipe, patch: Triple, dims: int) -> dict[str, Any]
         strides.append([1] * dims)
         levels += 1
     width = 16
-    if dims == 3:  # the first level strides: full resolution costs most and tells least of a whole case
+    if dims == 3 and np.prod(patch) > FULL:  # the first level strides: full resolution costs most
         strides[0] = [2 if n >= 16 else 1 for n in patch]
         strides = strides[: max(3, levels - 1)]
+    elif dims == 3:
+        width = 8
     return {
         "kind": "encoder",
         "features": [min(256, width * 2**n) for n in range(len(strides))],
