@@ -24,19 +24,42 @@ from voxloom.recipe.recipe import Recipe
 from voxloom.verbs.train import train
 
 BLOCK = 12
+#: What the planner chose before the last trials: intensities are changed, and a first level that halves.
+CHANCES = {"noise": 0.5, "blur": 0.1, "intensity": 0.8, "gamma": 0.5, "low_resolution": 0.1, "bias_field": 0.1}
+LIT = {f"augment.{name}_chance": chance for name, chance in CHANCES.items()}
+UNLIT = dict.fromkeys(LIT, 0.0)
+
+
+def encoder(features: list[int], full: bool = False) -> dict[str, Any]:
+    """Keys of an encoder whose levels halve; the first one not, where it is to see full resolution."""
+    strides = [[1 if full and n == 0 else 2] * 3 for n in range(len(features))]
+    return {
+        "task": "classification", "network.kind": "encoder", "network.features": features, "network.strides": strides,
+        "network.kernels": [[3] * 3] * len(features),
+    }  # fmt: skip
+
+
+def grid(mm: float, steps: int, validations: int, mirror: list[int]) -> dict[str, Any]:
+    """Keys of the grid and the length of a trial."""
+    return {
+        "prepare.spacing": [mm] * 3, "training.steps": steps, "training.validations": validations, "augment.mirror": mirror,
+    }  # fmt: skip
+
+
+FINE, HALVED = encoder([16, 32, 64, 128]), encoder([16, 32, 64])
+SHORT = {**HALVED, **UNLIT, **grid(2, 4000, 5, [0])}
 #: Trial -> what it changes of ``auto``.
 TRIALS: dict[str, dict[str, Any]] = {
-    "64": {"training.steps": 400, "training.validations": 6, "prepare.spacing": [1, 1, 1], "augment.mirror": []},
-    "64 muon": {
-        "training.steps": 400, "training.validations": 6, "prepare.spacing": [1, 1, 1], "augment.mirror": [],
-        "training.optimizer": "muon", "training.learning_rate": 0.02,
-    },
-    "32": {"training.steps": 2000, "training.validations": 3, "prepare.spacing": [2, 2, 2], "augment.mirror": []},
-    "32 mirrored": {"training.steps": 2000, "training.validations": 6, "prepare.spacing": [2, 2, 2], "augment.mirror": [0]},
-    "32 mirrored, long": {
-        "training.steps": 6000, "training.validations": 5, "prepare.spacing": [2, 2, 2], "augment.mirror": [0],
-    },
-}  # fmt: skip
+    "64": {**FINE, **LIT, **grid(1, 400, 6, [])},
+    "64 muon": {**FINE, **LIT, **grid(1, 400, 6, []), "training.optimizer": "muon", "training.learning_rate": 0.02},
+    "32": {**HALVED, **LIT, **grid(2, 2000, 3, [])},
+    "32 mirrored": {**HALVED, **LIT, **grid(2, 2000, 6, [0])},
+    "32 mirrored, long": {**HALVED, **LIT, **grid(2, 6000, 5, [0])},
+    "32 unlit": SHORT,
+    "32 unlit, all axes": {**SHORT, "augment.mirror": [0, 1, 2], "augment.rotation": [30, 30, 30]},
+    "32 unlit, both pools": {**SHORT, "network.pooling": "both"},
+    "32 unlit, full": {**SHORT, **encoder([8, 16, 32, 64], full=True)},
+}
 
 
 def dev_split(source: Path, target: Path) -> Path:

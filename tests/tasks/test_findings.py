@@ -36,7 +36,7 @@ def write_set(root: Path, count: int, first: int = 0) -> Path:
 def test_findings_from_a_table_to_figures(tmp_path: Path) -> None:
     data, unseen, run = write_set(tmp_path / "data", 20), write_set(tmp_path / "new", 6, 40), str(tmp_path / "run")
     keys = {
-        "task": "classification", "device": "cpu", "folds.hold_out": 0.4, "training.steps": 40, "training.batch": 4,
+        "task": "classification", "device": "cpu", "folds.hold_out": 0.4, "training.steps": 100, "training.batch": 4,
         "training.validations": 2, "training.learning_rate": 0.01, "network.features": [4, 8, 8], "prepare.normalize": ["none"],
         "classification.target": ["left", "right"], "classification.multi_label": True, "classification.loss": "focal",
         "classification.class_weights": "balanced",
