@@ -103,6 +103,7 @@ FLOORS = [
         "progress",
         "parallel",
         "cpu",
+        "remote",
         "digests",
         "yamltext",
         "complaints",

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from voxloom.archive.columns import COLUMNS
 from voxloom.archive.database import connect, quoted
-from voxloom.archive.views import PATIENTS_SQL, SERIES_QUERY, STUDIES_SQL, instances_sql
+from voxloom.archive.views import PATIENTS_SQL, SERIES_QUERY, STUDIES_SQL, instances_sql, parquet_of
 from voxloom.errors import BadInput
 from voxloom.files import atomic_path
 
@@ -37,7 +37,7 @@ class Archive:
 
     Parameters
     ----------
-    path : the .parquet file.
+    path : the .parquet file, or a folder that it was cut into (``partition``).
 
     Raises
     ------
@@ -46,7 +46,7 @@ class Archive:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        if not self.path.is_file():
+        if not self.path.exists():
             raise BadInput("does not exist", self.path, f"Make it: voxloom index DIR -o {self.path}")
         _check_columns(self.path)
 
@@ -127,6 +127,15 @@ def derive_series(archive: Path, scratch: Path | None = None) -> None:
             db.execute(f"COPY ({SERIES_QUERY}) TO {quoted(temporary)} (FORMAT parquet, COMPRESSION zstd, {mark})")
 
 
+def mark_series(series: Path, archive: Path) -> None:
+    """Take over the series table of another archive with the same instances."""
+    with connect() as db, atomic_path(series_path(archive)) as temporary:
+        mark = f"KV_METADATA {{ voxloom: {quoted(_mark(archive))} }}"
+        db.execute(
+            f"COPY (FROM read_parquet({quoted(series)})) TO {quoted(temporary)} (FORMAT parquet, COMPRESSION zstd, {mark})"
+        )
+
+
 def _mark(archive: Path) -> str:
     """What the series table depends on: the archive's file and the rules."""
     about = archive.stat()
@@ -144,7 +153,7 @@ def _check_columns(path: Path) -> None:
 
     try:
         with connect() as db:
-            known = {row[0] for row in db.execute(f"DESCRIBE FROM read_parquet({quoted(path)})").fetchall()}
+            known = {row[0] for row in db.execute(f"DESCRIBE FROM {parquet_of(path)}").fetchall()}
     except duckdb.Error as error:
         raise BadInput(
             f"is not a Parquet file ({str(error).splitlines()[0]})", path, "Give an archive.parquet"

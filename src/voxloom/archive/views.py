@@ -20,17 +20,30 @@ TILT_DEGREES = 0.1
 _FOLDER = r"regexp_replace(concat_ws('/', file, member), '[/\\][^/\\]*$', '')"
 
 
+def parquet_of(archive: Path) -> str:
+    """The rows of an archive, in SQL; those of a folder that was cut have their ``part``."""
+    if archive.is_dir():
+        return f"read_parquet({quoted(archive / '*' / '*.parquet')}, hive_partitioning = true)"
+    return f"read_parquet({quoted(archive)}, file_row_number = true)"
+
+
 def instances_sql(archive: Path) -> str:
-    """View ``instances``: the Parquet file; a missing UID or patient id is replaced by one made from the folder."""
+    """View ``instances``: the Parquet file, or the files of a folder that was cut (``partition``).
+
+    A missing UID or patient id is replaced by one made from the folder.
+    """
+    cut = archive.is_dir()
+    number = "row_number" if cut else "file_row_number"
+    kept = "* EXCLUDE (row_number)" if cut else "*"
     own = f"'no-uid:' || {_FOLDER} || coalesce('#' || frame_of_reference_uid, '')"
     return f"""
 CREATE OR REPLACE VIEW instances AS
-SELECT * REPLACE (
+SELECT {kept} REPLACE (
     coalesce(series_uid, {own}) AS series_uid,
     coalesce(study_uid, {own}) AS study_uid,
     coalesce(patient_id, 'no-id:' || coalesce(study_uid, {_FOLDER})) AS patient_id),
-    file_row_number AS number
-FROM read_parquet({quoted(archive)}, file_row_number = true)"""
+    {number} AS number
+FROM {parquet_of(archive)}"""
 
 
 #: Columns whose value is that of the first instance of the series.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
@@ -12,9 +13,20 @@ if TYPE_CHECKING:
     from voxloom.errors import BadInput
 
 
+class Partition(StrEnum):
+    """What an archive is cut by."""
+
+    month = "month"
+    site = "site"
+
+
 def command(
     folders: Annotated[list[Path], typer.Argument(help="Folders to walk; zip and tar archives are opened.")],
     out: Annotated[Path, typer.Option("-o", "--out", help="The archive to write or to bring up to date (.parquet).")],
+    partition: Annotated[
+        Optional[Partition],
+        typer.Option(help="Also cut the archive, into the folder NAME.by-month or NAME.by-site beside it."),
+    ] = None,
     workers: Annotated[Optional[int], typer.Option(help="Processes. [default: the usable cores]")] = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
@@ -23,6 +35,7 @@ def command(
 
     from voxloom.archive import Archive, index_archive
     from voxloom.archive.catalogue import problems_path
+    from voxloom.archive.partition import partition as cut
     from voxloom.cli import output
 
     is_new = not out.exists()
@@ -41,6 +54,8 @@ def command(
         )
         output.table(_table(archive), title="Series")
     wrote = [out, *([problems_path(out)] if found.problems else [])]
+    if partition is not None:
+        wrote.append(cut(out, partition.value))
     facts = {**asdict(found), **asdict(counts), "archive": str(out), "problems_file": str(problems_path(out))}
     output.done(wrote, ["voxloom", "select", out, "-r", "RULES.yaml", "-o", "DATASET"], facts if json_output else None)
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from voxloom.cli.remote import deliver, localized
 from voxloom.errors import BadInput
 
 #: Parameters that name a place to write to.
@@ -21,13 +22,16 @@ _FILES = ("index", "points", "show", "aggregate", "importance", "curve", "rank",
 
 
 def checked(name: str, command: Callable[..., None]) -> Callable[..., None]:
-    """The command ``name``, which refuses a place that cannot be written to before it does anything."""
+    """The command ``name``; places that cannot be written to are refused first, and addresses fetched and sent."""
 
     @functools.wraps(command)
     def guarded(**arguments: Any) -> None:
+        arguments, target = localized(arguments)
         refuse_runs(name, arguments)
         refuse_places(name, arguments)
         command(**arguments)
+        if target is not None:
+            deliver(arguments["out"], target)
 
     return guarded
 
