@@ -13,6 +13,7 @@ from torch import Tensor
 from voxloom.augment import artifacts, contrast, intensity, spatial
 from voxloom.augment.own_changes import own_changes
 from voxloom.augment.parameters import AugmentParameters, draw_parameters
+from voxloom.augment.sending import sent
 from voxloom.augment.settings import AugmentSettings
 
 
@@ -97,14 +98,14 @@ class Augmenter:
         there = (image != 0).flatten(2).any(2)
         if p.kept is None:
             return there
-        return there & p.kept.to(image.device).repeat_interleave(image.shape[1] // self.channels, 1)
+        return there & sent(p.kept, image.device).repeat_interleave(image.shape[1] // self.channels, 1)
 
     def _move(
         self, image: Tensor, label: Tensor | None, p: AugmentParameters, size: Sequence[int]
     ) -> tuple[Tensor, Tensor | None]:
         """Resample the patches that move, cut the others out."""
         chosen = torch.nonzero(p.moved)[:, 0]
-        here = chosen.to(image.device)
+        here = sent(chosen, image.device)
         if len(chosen) == len(image):
             return spatial.resample(image, label, self._offsets(p, chosen, image, size), self._grid(p))
         cut = spatial.centered_crop(image, size)
@@ -123,9 +124,9 @@ class Augmenter:
         """Where the voxels of the chosen patches are read, (n, 3, *size) in mm from the window's center."""
         grid = self._grid(p)[chosen]
         shift = p.shift[chosen] + spatial.crop_center(image.shape[2:], size, grid)
-        offsets = spatial.offsets_of(p.matrix[chosen].to(image.device), shift.to(image.device), grid, size)
+        offsets = spatial.offsets_of(sent(p.matrix[chosen], image.device), sent(shift, image.device), grid, size)
         if p.control is not None:
-            control = p.control[chosen].to(image.device)
+            control = sent(p.control[chosen], image.device)
             settings, window = self.settings, tuple(image.shape[2:])
             distances = spatial.control_distances(window, grid, settings.elastic_spacing, settings.elastic_points)
             offsets += spatial.displacement(control, distances, grid, size)

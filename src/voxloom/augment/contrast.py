@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from voxloom.augment.intensity import on_chosen
+from voxloom.augment.sending import sent
 
 #: Knots of a curve, from dark to bright.
 KNOTS = 7
@@ -32,7 +33,7 @@ def remap(image: Tensor, curve: Tensor) -> Tensor:
     """
 
     def change(x: Tensor, n: Tensor) -> Tensor:
-        flat, knots = x.flatten(2), curve[n].to(x.device)
+        flat, knots = x.flatten(2), sent(curve[n], x.device)
         low, high = _ends(flat)
         span = (high - low).clamp(min=1e-6)
         at = ((flat - low) / span).clamp_(0, 1).mul_(KNOTS - 1)

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from voxloom.augment import separable
+from voxloom.augment.sending import sent
 
 
 def on_chosen(image: Tensor, chosen: Tensor, change: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
@@ -22,7 +23,7 @@ def on_chosen(image: Tensor, chosen: Tensor, change: Callable[[Tensor, Tensor], 
         return image
     if len(indices) == len(image):
         return change(image, indices)
-    here = indices.to(image.device)
+    here = sent(indices, image.device)
     result = image.clone()
     result[here] = change(image[here], indices)
     return result
@@ -30,7 +31,7 @@ def on_chosen(image: Tensor, chosen: Tensor, change: Callable[[Tensor, Tensor], 
 
 def per_patch(values: Tensor, image: Tensor) -> Tensor:
     """(B,) as (B, 1, 1, 1, 1) on the image's device."""
-    return values.to(image.device).view(-1, 1, 1, 1, 1)
+    return sent(values, image.device).view(-1, 1, 1, 1, 1)
 
 
 def soften(image: Tensor, sigma: Tensor, share: Tensor) -> Tensor:
@@ -41,7 +42,7 @@ def soften(image: Tensor, sigma: Tensor, share: Tensor) -> Tensor:
 
     def change(x: Tensor, n: Tensor) -> Tensor:
         matrices = [separable.coarse_matrix(share[n], m) @ separable.gaussian_matrix(sigma[n], m) for m in x.shape[2:]]
-        return separable.along_axes(x, [m.to(x.device) for m in matrices])
+        return separable.along_axes(x, [sent(m, x.device) for m in matrices])
 
     return on_chosen(image, (sigma > 0) | (share < 1), change)
 
@@ -50,7 +51,7 @@ def box_blur(image: Tensor, width: Tensor) -> Tensor:
     """Mean over ``width`` (B,) voxels along every axis of more than one voxel; 1 changes nothing."""
 
     def change(x: Tensor, n: Tensor) -> Tensor:
-        return separable.along_axes(x, [separable.box_matrix(width[n], m).to(x.device) for m in x.shape[2:]])
+        return separable.along_axes(x, [sent(separable.box_matrix(width[n], m), x.device) for m in x.shape[2:]])
 
     return on_chosen(image, width != 1, change)
 
@@ -59,9 +60,8 @@ def motion_blur(image: Tensor, extent: Tensor) -> Tensor:
     """Mean along a straight line in the plane i j; extent (B, 2) voxels along i and j, 0 changes nothing."""
 
     def change(x: Tensor, n: Tensor) -> Tensor:
-        lines, planes = extent[n].to(x.device), x.movedim(4, 2).flatten(1, 2)
-        size = torch.tensor(x.shape[2:4], device=x.device)
-        count = 2 * int(lines.norm(dim=1).max().ceil()) + 1
+        planes, count = x.movedim(4, 2).flatten(1, 2), 2 * int(extent[n].norm(dim=1).max().ceil()) + 1
+        lines, size = sent(extent[n], x.device), sent(torch.tensor(x.shape[2:4]), x.device)
         still = torch.eye(2, 3, device=x.device).expand(len(x), 2, 3).clone()
         total = torch.zeros_like(planes)
         for at in torch.linspace(-0.5, 0.5, count):
@@ -81,9 +81,9 @@ def bias_field(image: Tensor, control: Tensor) -> Tensor:
     """
 
     def change(x: Tensor, n: Tensor) -> Tensor:
-        field = (
-            separable.along_axes(control[n], [separable.parabola_matrix(m) for m in x.shape[2:]]).to(x.device).exp_()
-        )
+        field = sent(
+            separable.along_axes(control[n], [separable.parabola_matrix(m) for m in x.shape[2:]]), x.device
+        ).exp_()
         dark = x.amin((2, 3, 4), keepdim=True)
         return torch.addcmul(dark, x - dark, field)
 

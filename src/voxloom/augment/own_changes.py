@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from voxloom.augment.sending import sent
 from voxloom.augment.settings import AUGMENTATIONS, AugmentSettings
 from voxloom.errors import BadInput
 from voxloom.own import made, own_part
@@ -38,7 +39,7 @@ class OwnChanges:
         if chosen is None:
             return image
         for number, (name, change) in enumerate(self.changes):
-            rows = torch.nonzero(chosen[:, number])[:, 0].to(image.device)
+            rows = sent(torch.nonzero(chosen[:, number])[:, 0], image.device)
             if len(rows) == 0:
                 continue
             patches = image[rows]

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from voxloom.augment import separable
+from voxloom.augment.sending import sent
 
 #: Mm along i, j, k: one grid for all patches (3,), or the grid of each (B, 3).
 Spacing = Sequence[float] | Tensor
@@ -67,7 +68,7 @@ def displacement(control: Tensor, distances: Spacing, spacing: Spacing, size: Se
     for axis, (points, n) in enumerate(zip(control.shape[2:], size, strict=True)):
         steps = torch.arange(n, dtype=torch.float32) - (n - 1) / 2
         at = steps * ratios[:, axis, None] + (points - 1) / 2
-        matrices.append(separable.linear_matrix(at, points).to(control.device))
+        matrices.append(sent(separable.linear_matrix(at, points), control.device))
     return separable.along_axes(control, matrices)
 
 
@@ -76,7 +77,7 @@ def offsets_of(matrix: Tensor, shift: Tensor, spacing: Spacing, size: Sequence[i
 
     Each is matrix (B, 3, 3) @ (own offset from the center of the result) + shift (B, 3).
     """
-    grids = per_patch_mm(spacing, len(matrix)).to(matrix.device)
+    grids = sent(per_patch_mm(spacing, len(matrix)), matrix.device)
     axes = [
         (torch.arange(n, dtype=torch.float32, device=matrix.device) - (n - 1) / 2) * grids[:, axis, None]
         for axis, n in enumerate(size)
@@ -94,7 +95,7 @@ def resample(image: Tensor, label: Tensor | None, offsets: Tensor, spacing: Spac
     """
     axes = 2 if image.shape[4] == 1 else 3
     extent = torch.tensor(image.shape[2:]) * per_patch_mm(spacing, len(image)) / 2
-    unit = offsets[:, :axes] / extent[:, :axes].to(offsets.device).view(-1, axes, *[1] * 3)
+    unit = offsets[:, :axes] / sent(extent[:, :axes], offsets.device).view(-1, axes, *[1] * 3)
     grid = unit.flip(1).movedim(1, -1)
     if axes == 2:
         image, grid = image[..., 0], grid[..., 0, :]

@@ -29,7 +29,7 @@ def command(
         ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Of noise and dropout.")] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda:N.")] = "auto",
     json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Learn what RUN's answers are worth: predicted Dice of label maps, temperature and sets of classes, intervals of numbers."""

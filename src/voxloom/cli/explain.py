@@ -60,7 +60,7 @@ def command(
     resample_tilt: ResampleTilt = False,
     around: Around = None,
     series: Series = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda:N.")] = "auto",
     json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Write maps of where RUN finds the reason of its answers, on the grids of the scans, and pictures of them."""

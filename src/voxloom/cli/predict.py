@@ -68,7 +68,7 @@ def command(
     labels: Annotated[
         Optional[Path], typer.Option("--labels", help="Table (CSV) with codes and colors of labels, for --format.")
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda:N.")] = "auto",
     json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Predict with RUN: label maps on the grids of the scans, points, classes or numbers, whatever RUN was trained on."""

@@ -32,7 +32,7 @@ def command(
         ),
     ] = 0.5,
     series: Series = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda:N.")] = "auto",
     json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Label UNLABELLED scans with all folds of RUN and keep those that the folds are confident of, as a data set to train on."""

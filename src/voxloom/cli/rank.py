@@ -35,7 +35,7 @@ def command(
     series: Series = None,
     draws: Annotated[int, typer.Option(help="Draws with active dropout.")] = 8,
     seed: Annotated[int, typer.Option(help="Of noise and dropout.")] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda:N.")] = "auto",
     json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Order scans without labels for annotation: uncertain ones first that are unlike each other."""

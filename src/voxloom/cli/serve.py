@@ -53,7 +53,7 @@ def command(
         bool, typer.Option("--insecure", help="Listen beyond this machine without TLS all the same.")
     ] = False,
     max_upload: Annotated[int, typer.Option(help="MiB of an upload at most.", min=1)] = 4096,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda:N.")] = "auto",
     pacs: Annotated[
         Optional[str], typer.Option(help="DICOMweb address of a PACS, whose series 3D Slicer and OHIF then see too.")
     ] = None,

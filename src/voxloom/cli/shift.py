@@ -24,7 +24,7 @@ def command(
             "--features/--no-features", help="Compare the features of the network too; as slow as predicting."
         ),
     ] = True,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda:N.")] = "auto",
     workers: Annotated[Optional[int], typer.Option(help="Processes. [default: chosen by the work]")] = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:

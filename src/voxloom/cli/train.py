@@ -38,7 +38,7 @@ def command(
         ),
     ] = None,
     seed: Annotated[Optional[int], typer.Option(help="Instead of the recipe's seed.")] = None,
-    device: Annotated[Optional[str], typer.Option(help="auto, cpu or cuda.")] = None,
+    device: Annotated[Optional[str], typer.Option(help="auto, cpu, cuda:N.")] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue the run in -o, or extend it with a longer --budget.")
     ] = False,

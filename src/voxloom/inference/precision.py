@@ -1,4 +1,4 @@
-"""Which device and which arithmetic this machine is good at. Knows no network and no run.
+"""Which arithmetic this machine is good at. Knows no network and no run.
 
 A CPU without bfloat16 instructions computes bfloat16 convolutions hundreds of times slower than float32, so nothing
 may choose bfloat16, or follow a run that did, before one small convolution has been timed.
@@ -13,30 +13,32 @@ from math import inf
 import torch
 from torch import Tensor, nn
 
-from voxloom.errors import BadInput
-
 #: A run trained in bfloat16 still runs in it while it is at most this much slower than float32.
 TOLERABLE = 3.0
 #: Other work on the machine may make either arithmetic look slow: only what stays slow over so many rounds is.
 _ROUNDS = 10
 
 
-def pick_device(wanted: str) -> str:
-    """ "cuda" or "cpu" for "auto"; a wanted card that is not there is refused."""
-    if wanted == "cuda" and not torch.cuda.is_available():
-        raise BadInput("no graphics card was found", None, "Use --device cpu, or check the driver with nvidia-smi")
-    return ("cuda" if torch.cuda.is_available() else "cpu") if wanted == "auto" else wanted
+#: The types behind the names of lower precision.
+LOWER = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def autocast_dtype(precision: str, device: torch.device) -> torch.dtype | None:
-    """The type to predict in with a network trained in ``precision``: bfloat16 only where the machine can.
+    """The type to predict in with a network trained in ``precision``: a lower one only where the machine can.
 
     Parameters
     ----------
-    precision : "bf16" or "fp32", of the training.
+    precision : "bf16", "fp16" or "fp32", of the training.
     device : where the network runs.
     """
+    if precision == "fp16":
+        return torch.float16 if device.type != "cpu" else None
     return torch.bfloat16 if precision == "bf16" and bf16_slowdown(device.type) <= TOLERABLE else None
+
+
+def lower_precision(device: str) -> str:
+    """The lower precision that is worth timing: "bf16", or "fp16" on a graphics card that has no bfloat16 (before Ampere)."""
+    return "fp16" if device != "cpu" and bf16_slowdown(torch.device(device).type) == inf else "bf16"
 
 
 @cache
@@ -45,8 +47,10 @@ def bf16_slowdown(device: str) -> float:
 
     Parameters
     ----------
-    device : "cpu" or "cuda". A CUDA device is asked for its support instead: inf without, 0.5 with it.
+    device : "cpu" or the type of another. A CUDA device is asked for its support instead: inf without, 0.5 with it; others have none.
     """
+    if device != "cpu" and device != "cuda":
+        return inf
     if device == "cuda":
         return 0.5 if torch.cuda.is_bf16_supported(including_emulation=False) else inf
     fastest, ratio = {torch.bfloat16: inf, torch.float32: inf}, inf

@@ -80,7 +80,7 @@ class FuzzyDiceLoss(nn.Module):
         p = probabilities_of(logits.float(), self.output).transpose(0, 1).flatten(1)
         t = target.float().transpose(0, 1).flatten(1)
         overlap, predicted, true = (p * t).sum(1), p.sum(1), t.sum(1)
-        voxels = torch.tensor(float(p.shape[1]), device=p.device)
+        voxels = p.new_full((), float(p.shape[1]))  # torch.tensor would wait for a card
         if self.weights is None:
             return _one_minus_dice(overlap.sum(), predicted.sum(), true.sum(), voxels * len(p))
         each = _one_minus_dice(overlap, predicted, true, voxels)

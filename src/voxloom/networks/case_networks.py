@@ -31,7 +31,7 @@ SHARPNESS = 32.0
 
 def smooth_maximum(answers: Tensor, sharpness: float) -> Tensor:
     """log(mean(exp(r a))) / r over the places of answers (B, places, L), (B, L)."""
-    count = torch.tensor(float(answers.shape[1]), device=answers.device)
+    count = answers.new_full((), float(answers.shape[1]))  # torch.tensor would wait for a card
     return (torch.logsumexp(sharpness * answers, dim=1) - count.log()) / sharpness
 
 

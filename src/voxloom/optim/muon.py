@@ -10,7 +10,7 @@ a ResNet-34 U-Net spent half of its step on it.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -37,7 +37,12 @@ class Muon(torch.optim.Optimizer):
     parameters : weights, or groups of them.
     lr, weight_decay : learning rate, and decay of the weights per unit of it.
     momentum : of the gradient (Nesterov's).
+
+    On a graphics card all bands of one shape are made orthogonal together, since many small products leave it idle; and where
+    ``found_inf`` (a number on the device of the weights, as of PyTorch's fused optimizers) is 1, neither weights nor state change.
     """
+
+    found_inf: Tensor | None = None
 
     def __init__(self, parameters: Any, lr: float, weight_decay: float = 0.0, *, momentum: float = 0.95) -> None:
         super().__init__(parameters, {"lr": lr, "weight_decay": weight_decay, "momentum": momentum})
@@ -50,13 +55,60 @@ class Muon(torch.optim.Optimizer):
             with torch.enable_grad():
                 loss = closure()
         for group in self.param_groups:
-            for weight in group["params"]:
-                if weight.grad is None:
-                    continue
+            weights = [weight for weight in group["params"] if weight.grad is not None]
+            if weights and weights[0].device.type != "cpu":
+                self._step_together(weights, group)
+                continue
+            for weight in weights:
                 weight.mul_(1 - group["lr"] * group["weight_decay"])
                 move = self._orthogonal(weight, group["momentum"]) if is_matrix(weight) else self._adam(weight)
                 weight.add_(move, alpha=-group["lr"])
         return loss
+
+    def _step_together(self, weights: list[Tensor], group: dict[str, Any]) -> None:
+        """One step of all weights of a group on a graphics card; nothing is read from it."""
+        taken = None if self.found_inf is None else self.found_inf == 0
+        keep = torch.ones((), device=weights[0].device) if taken is None else taken.float()
+        matrices = [weight for weight in weights if is_matrix(weight)]
+        moves = dict(zip(map(id, matrices), self._orthogonal_moves(matrices, group["momentum"], taken), strict=True))
+        for weight in weights:
+            if id(weight) not in moves:
+                moves[id(weight)] = self._adam_move(weight, taken, keep)
+        torch._foreach_mul_(weights, 1 - keep * (group["lr"] * group["weight_decay"]))
+        steps = [moves[id(weight)] for weight in weights]
+        torch._foreach_mul_(steps, keep * group["lr"])
+        torch._foreach_sub_(weights, steps)
+
+    def _orthogonal_moves(self, weights: list[Tensor], momentum: float, taken: Tensor | None) -> list[Tensor]:
+        """The moves of matrices, by one iteration for all bands of a shape."""
+        matrices = []
+        for weight in weights:
+            state = self.state[weight]
+            past = state.setdefault("momentum", torch.zeros_like(weight))
+            gradient = _where(taken, weight.grad, past)
+            past.lerp_(gradient, 1 - momentum)
+            matrices.append(gradient.lerp(past, momentum).flatten(1).float())
+        if not weights:
+            return []
+        with torch.autocast(weights[0].device.type, enabled=False):
+            found = by_bands_together(matrices)
+        return [
+            (move * (_SCALE * max(move.shape) ** 0.5)).view(weight.shape).to(weight.dtype)
+            for move, weight in zip(found, weights, strict=True)
+        ]
+
+    def _adam_move(self, weight: Tensor, taken: Tensor | None, keep: Tensor) -> Tensor:
+        """Adam's move of a weight on a graphics card, whose count of steps lies there too."""
+        state = self.state[weight]
+        if not state:
+            state |= {"mean": torch.zeros_like(weight), "square": torch.zeros_like(weight)}
+        state["step"] = state.get("step", torch.zeros(())).to(weight.device, non_blocking=True) + keep
+        gradient = _where(taken, weight.grad, state["mean"])
+        state["mean"].lerp_(gradient, 1 - _BETAS[0])
+        state["square"].lerp_(_where(taken, gradient.square(), state["square"]), 1 - _BETAS[1])
+        first, second = (1 - beta ** state["step"].clamp(min=1) for beta in _BETAS)
+        move: Tensor = (state["mean"] / first) / ((state["square"] / second).sqrt() + _EPS)
+        return move
 
     def _orthogonal(self, weight: Tensor, momentum: float) -> Tensor:
         state, gradient = self.state[weight], weight.grad
@@ -95,23 +147,47 @@ def by_bands(matrix: Tensor) -> Tensor:
     return torch.cat([orthogonalized(band) for band in bands], axis)
 
 
+def by_bands_together(matrices: Sequence[Tensor]) -> list[Tensor]:
+    """What :func:`by_bands` makes of every matrix; bands of one shape go through the iteration together."""
+    axes = [int(matrix.shape[0] > matrix.shape[1]) for matrix in matrices]
+    bands = [
+        matrix.chunk(math.ceil(matrix.shape[axis] / _BAND), axis) for matrix, axis in zip(matrices, axes, strict=True)
+    ]
+    alike: dict[tuple[int, ...], list[tuple[int, int]]] = {}
+    for n, parts in enumerate(bands):
+        for m, part in enumerate(parts):
+            alike.setdefault(tuple(part.shape), []).append((n, m))
+    found: dict[tuple[int, int], Tensor] = {}
+    for places in alike.values():
+        together = orthogonalized(torch.stack([bands[n][m] for n, m in places]))
+        found.update(zip(places, together.unbind(), strict=True))
+    return [torch.cat([found[n, m] for m in range(len(parts))], axes[n]) for n, parts in enumerate(bands)]
+
+
+def _where(taken: Tensor | None, new: Tensor | None, old: Tensor) -> Tensor:
+    """The new values where the step is taken, else the old ones."""
+    assert new is not None
+    return new if taken is None else torch.where(taken, new, old)
+
+
 def orthogonalized(matrix: Tensor) -> Tensor:
     """The nearest matrix with orthonormal rows or columns, roughly: singular vectors kept, singular values near 1.
 
-    Each quintic step multiplies X (n, m), n <= m, by a polynomial P of its Gram matrix G = X X', and G becomes P G P; so the
-    product of all P is found among n x n matrices.
+    Of several (..., n, m), each. Each quintic step multiplies X (n, m), n <= m, by a polynomial P of its Gram matrix G = X X',
+    and G becomes P G P; so the product of all P is found among n x n matrices.
     """
-    wide = matrix if len(matrix) <= matrix.shape[1] else matrix.mT
-    wide = wide / (torch.linalg.matrix_norm(wide) + 1e-7)
+    flat = matrix.shape[-2] <= matrix.shape[-1]
+    wide = matrix if flat else matrix.mT
+    wide = wide / (torch.linalg.matrix_norm(wide, keepdim=True) + 1e-7)
     gram = wide @ wide.mT
-    unit = torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
+    unit = torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device)
     product = factor = _polynomial(gram, unit)
     for _ in range(1, _STEPS):
         gram = factor @ gram @ factor
         factor = _polynomial(gram, unit)
         product = factor @ product
     found = product @ wide
-    return found if len(matrix) <= matrix.shape[1] else found.mT
+    return found if flat else found.mT
 
 
 def _polynomial(gram: Tensor, unit: Tensor) -> Tensor:

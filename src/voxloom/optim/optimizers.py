@@ -23,6 +23,7 @@ def make_optimizer(
     weight_decay: float,
     momentum: float = 0.99,
     nesterov: bool = True,
+    fused: bool = False,
 ) -> torch.optim.Optimizer:
     """Adam (Kingma and Ba 2015), AdamW (Loshchilov and Hutter 2019), Ranger, Muon, or SGD with momentum (as nnU-Net).
 
@@ -32,24 +33,31 @@ def make_optimizer(
     name : "adam", "adamw", "muon", "ranger" or "sgd".
     lr, weight_decay : peak learning rate, and decay of the weights per unit of it (Adam and SGD: an L2 penalty).
     momentum, nesterov : of SGD alone; without momentum there is no Nesterov step.
+    fused : whether Adam, AdamW and SGD move all weights by one kernel, as is fast on a graphics card.
 
     Raises
     ------
     ValueError : unknown name.
     """
     if name == "adam":
-        return torch.optim.Adam(parameters, lr=lr, weight_decay=weight_decay)
+        return torch.optim.Adam(parameters, lr=lr, weight_decay=weight_decay, fused=fused or None)
     if name == "muon":
         return Muon(parameters, lr=lr, weight_decay=weight_decay)
     if name == "ranger":
         return Ranger(parameters, lr=lr, weight_decay=weight_decay)
     if name == "adamw":
-        return torch.optim.AdamW(parameters, lr=lr, weight_decay=weight_decay)
+        return torch.optim.AdamW(parameters, lr=lr, weight_decay=weight_decay, fused=fused or None)
     if name == "sgd":
         return torch.optim.SGD(
-            parameters, lr=lr, momentum=momentum, nesterov=nesterov and momentum > 0, weight_decay=weight_decay
-        )
+            parameters, lr=lr, momentum=momentum, nesterov=nesterov and momentum > 0, weight_decay=weight_decay,
+            fused=fused or None,
+        )  # fmt: skip
     raise ValueError(f"unknown optimizer {name!r}: adam, adamw, muon, ranger or sgd")
+
+
+def leaves_out(optimizer: torch.optim.Optimizer) -> bool:
+    """Whether the optimizer leaves a step out where its ``found_inf``, a number on its device, is 1: nobody need read it."""
+    return isinstance(optimizer, Muon) or all(group.get("fused") for group in optimizer.param_groups)
 
 
 def find_lr(

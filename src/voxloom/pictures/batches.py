@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def show_batch(run: Run, path: Path | None = None, *, step: int = 0) -> Figure:
     """One training batch after augmentation: a row per patch, a column per anatomical plane, labels as contours."""
     from voxloom.tasks.study import open_study, training_of
-    from voxloom.training.data import batch_at
+    from voxloom.training.data import batch_at, on_device
     from voxloom.training.fit import build_module
     from voxloom.training.pace import Pace
 
@@ -35,7 +35,7 @@ def show_batch(run: Run, path: Path | None = None, *, step: int = 0) -> Figure:
     job = training_of(study, 0)
     module = build_module(job, Pace(job.training.steps))
     sampler = job.build_sampler()
-    found, truth = module.augmented(batch_at(sampler, step))
+    found, truth = module.augmented(on_device(batch_at(sampler, step), module.device))
     seen = found[0] if isinstance(found, tuple) else found
     shown = study.task.batch_panels(study, seen.numpy(), truth.numpy(), sampler.spacing(step))
     return draw_cases(shown, f"Training batch of step {step}, after augmentation", path)

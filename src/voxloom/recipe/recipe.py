@@ -15,6 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from voxloom.errors import BadInput
 from voxloom.files import write_text
+from voxloom.inference.device import device_name
 from voxloom.own import is_own
 from voxloom.prepare import PrepareSettings, SliceSettings
 from voxloom.recipe.assign import assign
@@ -171,7 +172,7 @@ class Recipe(BaseModel):
     task : what is learned: "segmentation", "landmarks", or ``package.module:OBJECT`` (``voxloom.tasks.task``); None takes what the
         data set's cases allow.
     seed : of folds, weights, patches and augmentation.
-    device : "auto" takes a graphics card when there is one.
+    device : "auto" takes a graphics card when there is one; "cpu", "cuda", "cuda:N" or "mps".
     budget : training time of all folds together, e.g. "90s", "10m", "1h30m", "1d"; None trains ``training.steps``.
     under_budget : dotted keys that take another value where a time budget is given, since a recipe made for a large graphics card
         may not take one step in it; null leaves the choice to the planner. A key that the user sets himself is not touched; one of
@@ -201,7 +202,7 @@ class Recipe(BaseModel):
     description: str = ""
     reference: str = ""
     seed: int = Field(0, ge=0)
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: str = "auto"
     budget: str | None = None
     under_budget: dict[str, Any] = {}
     pace: dict[str, tuple[tuple[int, int], ...]] = {}
@@ -222,6 +223,11 @@ class Recipe(BaseModel):
     regression: Section = {}
     options: Section = {}
     dicom: DicomSettings = DicomSettings()
+
+    @field_validator("device")
+    @classmethod
+    def _a_device(cls, device: str) -> str:
+        return device_name(device)
 
     @field_validator("budget")
     @classmethod

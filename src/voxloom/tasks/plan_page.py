@@ -54,6 +54,11 @@ CHOICES: Mapping[str, tuple[tuple[str, ...], Callable[[Values], str | None]]] = 
     "patch": (("training.patch",), lambda r: _sizes(r["training"]["patch"])),
     "input": (("training.patch",), lambda r: _sizes(r["training"]["patch"])),
     "precision": (("training.precision",), lambda r: str(r["training"]["precision"])),
+    "memory layout": (
+        ("training.channels_last",),
+        lambda r: "channels last" if r["training"]["channels_last"] else "channels first",
+    ),
+    "compile": (("training.compile",), lambda r: str(r["training"]["compile"] or "no")),
     "width": (("network.features",), _width),
     "cells": (("network.strides",), _cells),
     "batch": (("training.batch",), lambda r: str(r["training"]["batch"])),

@@ -14,7 +14,7 @@ import numpy as np
 from voxloom.dataset import Case, Dataset, Labels
 from voxloom.dataset.tables import name_some
 from voxloom.errors import BadInput
-from voxloom.inference.precision import pick_device
+from voxloom.inference.device import pick_device
 from voxloom.notes import Note, collect, grouped, pass_on, sentence
 from voxloom.progress import Progress
 from voxloom.tasks.task import Task

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from voxloom.dataset import Dataset, Fold, Labels, read_splits
 from voxloom.errors import BadInput
-from voxloom.inference.precision import pick_device
+from voxloom.inference.device import pick_device
 from voxloom.prepare import Cache, Statistics, measure_statistics
 from voxloom.progress import Progress
 from voxloom.recipe.recipe import Recipe

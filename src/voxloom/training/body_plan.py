@@ -16,7 +16,7 @@ from voxloom.training.grid_plan import Spacing
 from voxloom.training.settings import TrainingSettings, Triple
 
 #: Widths of a network's full-resolution level, widest first, and the widest level.
-WIDTHS = {"cpu": (32, 24, 16, 8), "cuda": (32,)}
+WIDTHS = {"cpu": (32, 24, 16, 8), "cuda": (32, 24, 16)}
 WIDEST = {2: 512, 3: 320}
 #: A network of this width takes ``STEPS_PER_WIDTH * width**2`` steps before it beats a narrower one that takes more steps in
 #: the same time: weights grow with the square of the width (measured on hippocampus, see benchmarks/RESULTS.md).
@@ -63,6 +63,7 @@ def choose_body(
     dims: int,
     seconds: float,
     time_step: Callable[[Body], float],
+    lower: str = "bf16",
 ) -> Choice:
     """The widest network that still takes enough steps, in the faster arithmetic.
 
@@ -71,11 +72,12 @@ def choose_body(
     network : that a body becomes on the grid that is planned.
     seconds : of training.
     time_step : seconds of a step of a body on that grid.
+    lower : precision that is timed beside "fp32".
     """
     widths = WIDTHS[device]
     able = device == "cpu" and dims == 3
     start = Body(widths[-1], able, "fp32")
-    measured = {p: time_step(Body(start.width, start.cells, p)) for p in ("fp32", "bf16")}
+    measured = {p: time_step(Body(start.width, start.cells, p)) for p in ("fp32", lower)}
     precision = min(measured, key=lambda p: measured[p])
     body, per_step = Body(start.width, start.cells, precision), measured[precision]
     for width in reversed(widths[:-1]):

@@ -167,6 +167,7 @@ class Validate(Callback):
 
     def _validate(self, trainer: Trainer, module: TrainingModule) -> None:
         start = time.monotonic()
+        module.settle()
         with averaged(module):
             found = self.validator.scores(module.network) if self.validator else Measured([])
             scores = found.scores
@@ -233,8 +234,8 @@ class Report(Callback):
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         pace = pl_module.pace
-        if batch_idx % 10 == 0:
-            loss = float(outputs["loss"]) if isinstance(outputs, dict) else float(outputs)
+        if batch_idx % 10 == 0 or math.isnan(self._loss):
+            loss = pl_module.last_loss  # on a card that of two steps before: to read this one's would make both wait
             self._loss = loss if math.isnan(self._loss) else 0.8 * self._loss + 0.2 * loss
         left = (pace.total() - pace.step) * self.clock.per_step + self.validate.seconds_ahead(pace.progress)
         log = self.validate.records

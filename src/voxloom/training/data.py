@@ -12,15 +12,26 @@ import torch
 from lightning import LightningDataModule
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
+from voxloom.augment.sending import sent
 from voxloom.training.job import Batch, StepReader
 
 
 def batch_at(sampler: StepReader, step: int) -> Batch:
-    """What the module is given at a step, on the CPU."""
+    """What is read for a step, on the CPU; inner labels are as small as they are kept, so that a card is sent few bytes."""
     image, label = sampler.read(step)
-    whole = label.dtype.kind in "iu"  # inner labels; maps, classes and numbers are floats
-    target = torch.from_numpy(label.astype("int64") if whole else label)
-    return step, torch.from_numpy(image), target, torch.from_numpy(sampler.spacing(step))
+    if label.dtype.kind == "u" and label.dtype.itemsize > 1:  # PyTorch computes with few of these
+        label = label.astype("int64")
+    return step, torch.from_numpy(image), torch.from_numpy(label), torch.from_numpy(sampler.spacing(step))
+
+
+def on_device(batch: Batch, device: torch.device) -> Batch:
+    """What the module is given: image and target on the device, inner labels as int64, without waiting for a card.
+
+    The grids of the patches stay on the processor: random changes are drawn there.
+    """
+    step, image, target, *grid = batch
+    there = sent(target, device)
+    return step, sent(image, device), there if there.is_floating_point() else there.long(), *grid
 
 
 class StepBatches(IterableDataset[Batch]):
@@ -45,12 +56,13 @@ class PatchData(LightningDataModule):
     Parameters
     ----------
     sampler : draws and reads the patches.
-    workers : reading processes; 0 reads in the training process (fastest for sets that fit in memory).
+    workers : reading processes; 0 reads in the training process (fastest for sets that fit in memory). Two batches of each are ahead.
+    pinned : whether batches lie in memory that a card fetches by itself.
     """
 
-    def __init__(self, sampler: StepReader, workers: int = 0) -> None:
+    def __init__(self, sampler: StepReader, workers: int = 0, *, pinned: bool = False) -> None:
         super().__init__()
-        self.sampler, self.workers, self.first = sampler, workers, 0
+        self.sampler, self.workers, self.first, self.pinned = sampler, workers, 0, pinned
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Whole batches from step ``self.first`` on; spawned workers, so that it works the same everywhere."""
@@ -60,5 +72,5 @@ class PatchData(LightningDataModule):
             batch_size=None,
             num_workers=self.workers,
             multiprocessing_context=context,
-            pin_memory=torch.cuda.is_available(),
+            pin_memory=self.pinned,
         )

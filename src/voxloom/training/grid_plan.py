@@ -202,9 +202,9 @@ def coarsened(facts: DataFacts, spacing: Spacing, seen: float) -> tuple[Spacing,
     return (float(now[0]), float(now[1]), float(now[2])), text
 
 
-def patch_reason(shape: Triple, patch: Triple, device: str) -> str:
-    """Why the patch has its size."""
+def patch_reason(shape: Triple, patch: Triple, card: str) -> str:
+    """Why the patch has its size; ``card`` says what a graphics card's memory holds, "" for a processor."""
     if all(p >= s * 0.75 for p, s in zip(patch, shape, strict=True)):
         return "about the whole median volume, so the network sees the full context"
-    where = "a graphics card" if device == "cuda" else "a CPU"
-    return f"the proportions of the median volume ({' x '.join(map(str, shape))}), as large as {where} handles in a good time"
+    proportions = f"the proportions of the median volume ({' x '.join(map(str, shape))}), "
+    return proportions + (card or "as large as a CPU handles in a good time")

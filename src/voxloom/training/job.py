@@ -113,6 +113,11 @@ class Job(Protocol):
         ...
 
     @property
+    def multiple(self) -> tuple[int, ...] | None:
+        """Per axis, what the voxels of a smaller patch must be multiples of; None where the patch is the case."""
+        ...
+
+    @property
     def cases(self) -> int:
         """Number of training cases."""
         ...

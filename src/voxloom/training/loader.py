@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
-from voxloom.training.data import StepBatches
+from voxloom.training.data import StepBatches, on_device
 from voxloom.training.fit import build_module
 from voxloom.training.job import Job
 from voxloom.training.pace import Pace
@@ -22,7 +23,7 @@ class AugmentedBatches(IterableDataset[Seen]):
         self.module, self.batches = build_module(job, Pace(job.training.steps)), StepBatches(job.build_sampler(), first)
 
     def __iter__(self) -> Iterator[Seen]:
-        return (self.module.augmented(batch) for batch in self.batches)
+        return (self.module.augmented(on_device(batch, torch.device("cpu"))) for batch in self.batches)
 
 
 def augmented_loader(job: Job, first: int = 0) -> DataLoader[Seen]:

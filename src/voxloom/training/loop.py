@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from lightning import Callback, Trainer
@@ -20,6 +20,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from voxloom.errors import BadInput
 from voxloom.inference.precision import TOLERABLE, bf16_slowdown
 from voxloom.runfiles import CHECKPOINT
+from voxloom.training.arithmetic import switched
 from voxloom.training.callbacks import Advance, Budget, Clock, Report, Reporter, Save, Validate
 from voxloom.training.checkpoint import read_checkpoint, restore
 from voxloom.training.data import PatchData
@@ -31,6 +32,10 @@ from voxloom.training.settings import TrainingSettings
 from voxloom.training.skipping import SKIPPED
 from voxloom.training.weights import load_weights, weights_hash
 
+#: Lightning's names of devices, and of arithmetic.
+ACCELERATORS = {"cuda": "gpu"}
+MIXED: dict[str, Literal["bf16-mixed", "16-mixed"]] = {"bf16": "bf16-mixed", "fp16": "16-mixed"}
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -38,6 +43,7 @@ class Outcome:
 
     ``left_out`` holds the numbers of the validations that the budget had no time for.
     ``skipped`` counts the steps whose gradient was not finite, by "layer, precision".
+    ``notes`` are lines for people: what the training had to do otherwise than asked.
     """
 
     steps: int
@@ -47,6 +53,7 @@ class Outcome:
     weights_sha256: str
     skipped: dict[str, int] = field(default_factory=dict)
     left_out: tuple[int, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def saved_state(folder: Path, resume: bool) -> dict[str, Any] | None:
@@ -98,13 +105,14 @@ class Loop:
             weights_sha256=weights_hash(weights),
             skipped=self.module.skips.counts(),
             left_out=tuple(pace.left_out),
+            notes=() if (why := self.module.called.fallback) is None else (why,),
         )
 
     def _steps(self, clock: Clock, device: torch.device, budget: float | None, reporter: Reporter | None) -> None:
         """Hand the parts to Lightning and translate how it ended."""
         job = self.job
         refuse_slow_arithmetic(job, device)
-        data = PatchData(self.sampler, job.training.workers)
+        data = PatchData(self.sampler, job.training.workers, pinned=device.type == "cuda")
         data.first = self.module.pace.step
         validate = Validate(
             self.validator,
@@ -123,7 +131,7 @@ class Loop:
         if reporter is not None:
             callbacks.append(Report(reporter, clock, validate))
         callbacks.append(Save(job.folder / CHECKPOINT, self.log, clock))
-        with quiet_lightning():
+        with quiet_lightning(), switched(job.training):
             make_trainer(job.folder, job.training, device, callbacks).fit(self.module, datamodule=data)
         if interruption.requested:
             raise KeyboardInterrupt
@@ -142,7 +150,10 @@ def steps_to_add(seconds: float, per_step: float, folder: Path) -> int:
 
 
 def refuse_slow_arithmetic(job: Job, device: torch.device) -> None:
-    """A training in bfloat16 on a machine without it would look endless."""
+    """A training in bfloat16 on a machine without it would look endless; one in float16 is for cards."""
+    if job.training.precision == "fp16" and device.type == "cpu":
+        what = "training.precision fp16 is for graphics cards"
+        raise BadInput(what, job.folder, "Train with --set training.precision=fp32")
     slowdown = bf16_slowdown(device.type) if job.training.precision == "bf16" else 1.0
     if slowdown > TOLERABLE:
         raise BadInput(
@@ -155,9 +166,9 @@ def refuse_slow_arithmetic(job: Job, device: torch.device) -> None:
 def make_trainer(folder: Path, training: TrainingSettings, device: torch.device, callbacks: list[Callback]) -> Trainer:
     """A Lightning trainer that only loops: steps are counted by the pace, files written by the callbacks."""
     return Trainer(
-        accelerator="gpu" if device.type == "cuda" else "cpu",
+        accelerator=ACCELERATORS.get(device.type, device.type),
         devices=[device.index or 0] if device.type == "cuda" else 1,
-        precision="bf16-mixed" if training.precision == "bf16" else "32-true",
+        precision=MIXED.get(training.precision, "32-true"),
         max_steps=-1,
         max_epochs=1,
         gradient_clip_val=training.gradient_clip or None,

@@ -7,6 +7,7 @@ files, validation or budgets; callbacks do.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -14,7 +15,10 @@ from lightning import LightningModule
 from torch import Tensor, nn
 
 from voxloom.networks.base import StagedNetwork
-from voxloom.optim import EMA, lr_at, make_optimizer
+from voxloom.optim import EMA, leaves_out, lr_at, make_optimizer
+from voxloom.training.arithmetic import cast
+from voxloom.training.compiled import Called
+from voxloom.training.data import on_device
 from voxloom.training.job import Batch, Feed
 from voxloom.training.pace import Pace
 from voxloom.training.phases import phase_at
@@ -28,6 +32,7 @@ from voxloom.training.skipping import (
     output_fault,
     restore_buffers,
 )
+from voxloom.training.verdict import LAG, Verdicts
 
 
 def step_seed(seed: int, step: int) -> int:
@@ -68,28 +73,39 @@ class TrainingModule(LightningModule):
         self.network = network.to(memory_format=layout) if settings.channels_last else network
         self.loss, self.feed, self.settings, self.pace, self.seed = loss, feed, settings, pace, seed
         self.ema = EMA(self.network, settings.ema) if settings.ema else None
-        self.loss_sum, self.loss_count = torch.zeros(()), 0
+        self.called = Called(self.network, settings.compile)
+        self.loss_sum, self.loss_count, self.last_loss = torch.zeros(()), torch.zeros(()), math.nan
         self.optimizer_state: dict[str, Any] | None = None
-        self.skips = SkippedSteps()
+        self.scaler_state: dict[str, Any] | None = None
+        self.skips, self.verdicts = SkippedSteps(), Verdicts()
         self._batch: Batch | None = None
-        self._loss_is_finite, self._before = True, list[Tensor]()
+        self._loss, self._before = torch.zeros(()), list[Tensor]()
 
     def augmented(self, batch: Batch) -> tuple[Tensor | tuple[Tensor, ...], Tensor]:
         """Image and target as network and loss see them."""
         return self.feed(batch, step_seed(self.seed, batch[0]), self.pace.progress)
+
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
+        """Image and target on the device; the rest stays where random changes are drawn."""
+        return on_device(batch, device)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Loss of one step."""
         torch.manual_seed(step_seed(self.seed, batch[0]))  # dropout draws from the global generator
         self._batch, self._before = batch, norm_buffers(self.network)
         seen, target = self.augmented(batch)
-        loss: Tensor = self.loss(self.network(*inputs_of(seen)), target)
-        value = loss.detach().float().cpu()
-        self._loss_is_finite = math.isfinite(value)
-        if self._loss_is_finite:
-            self.loss_sum += value
-            self.loss_count += 1
+        loss: Tensor = self.loss(self.called(*inputs_of(seen)), target)
+        self._add_loss(loss.detach().float())
         return loss
+
+    def _add_loss(self, value: Tensor) -> None:
+        """Add a loss to the mean, where it is finite; nothing is read from the device."""
+        if self.loss_sum.device != value.device:
+            self.loss_sum, self.loss_count = (x.to(value.device) for x in (self.loss_sum, self.loss_count))
+        finite = torch.isfinite(value)
+        self._loss = value
+        self.loss_sum += torch.where(finite, value, 0)
+        self.loss_count += finite
 
     def configure_gradient_clipping(
         self,
@@ -99,34 +115,88 @@ class TrainingModule(LightningModule):
     ) -> None:
         """Clip the gradient by its norm; where that is not finite, leave the step out.
 
-        Without gradients no optimizer moves a weight or its own state. The norm is the one that clipping needs anyway.
+        Without gradients no optimizer moves a weight or its own state. The norm is the one that clipping needs anyway. On a
+        graphics card an optimizer that can leave a step out by itself is told so there, and the processor learns of it later.
         """
         weights = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+        if self._loss.device.type != "cpu" and leaves_out(optimizer):
+            self._judge_later(optimizer, weights, gradient_clip_val)
+            return
         norm = torch.nn.utils.get_total_norm([p.grad for p in weights if p.grad is not None])
+        self.last_loss = float(self._loss)
         if math.isfinite(norm):
             if gradient_clip_val:
                 torch.nn.utils.clip_grads_with_norm_(weights, gradient_clip_val, norm)
             self.skips.taken()
             return
-        fault = self._fault()
-        optimizer.zero_grad(set_to_none=True)
         restore_buffers(self.network, self._before)
+        if self._too_large_for_fp16():  # the loss is scaled down, and the next step is taken
+            optimizer.zero_grad(set_to_none=True)
+            return
+        assert self._batch is not None
+        finite = math.isfinite(self.last_loss)
+        fault = gradient_fault(self.network) if finite else self._output_fault(self._batch)
+        optimizer.zero_grad(set_to_none=True)
         self.skips.add(self.pace.step + 1, fault, self.settings.precision, self.network)
 
-    def _fault(self) -> Fault:
-        """What made the gradient of the present step not finite."""
-        if self._loss_is_finite:
-            return gradient_fault(self.network)
+    def _too_large_for_fp16(self) -> bool:
+        """Whether the gradient left the range of float16 only because the loss was scaled up."""
+        scaler = self.loss_scaler
+        return scaler is not None and scaler.get_scale() > 1
+
+    @property
+    def loss_scaler(self) -> torch.amp.GradScaler | None:
+        """What scales the loss in float16; None elsewhere."""
+        if self._trainer is None:
+            return None
+        found: torch.amp.GradScaler | None = getattr(self.trainer.precision_plugin, "scaler", None)
+        return found
+
+    def _judge_later(self, optimizer: torch.optim.Optimizer, weights: Sequence[Tensor], clip: float | None) -> None:
+        """Clip and leave out on the device; act on the verdicts of earlier steps."""
+        gradients = [p.grad for p in weights if p.grad is not None]
+        norms = torch.stack(torch._foreach_norm(gradients))
+        norm = torch.linalg.vector_norm(norms)
+        finite = torch.isfinite(norm)
+        if clip:
+            torch._foreach_mul_(gradients, (clip / (norm + 1e-6)).clamp(max=1.0))
+        optimizer.found_inf = (~finite).float()  # type: ignore[attr-defined]
+        restore_buffers(self.network, self._before, unless=finite)
         assert self._batch is not None
-        torch.manual_seed(step_seed(self.seed, self._batch[0]))
-        bf16 = self.settings.precision == "bf16"
-        with buffers_kept(self.network), torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
-            return output_fault(self.network, *inputs_of(self.augmented(self._batch)[0]))
+        names = {id(p): name for name, p in self.network.named_parameters()}
+        named = [names[id(p)] for p in weights]
+        self.verdicts.add(self.pace.step + 1, self._loss, norm, norms, named, self._batch)
+        self.settle(LAG)
+
+    def settle(self, lag: int = 0) -> None:
+        """Act on the verdicts of all steps but the last ``lag``: note those that were left out.
+
+        Raises
+        ------
+        VoxloomError : too many in a row were.
+        """
+        for found in self.verdicts.due(lag):
+            self.last_loss = found.loss
+            if math.isfinite(found.norm):
+                self.skips.taken()
+            elif math.isfinite(found.loss):
+                last = found.layers[-1] if found.layers else ""
+                self.skips.add(
+                    found.step, Fault("gradient", last.rpartition(".")[0]), self.settings.precision, self.network
+                )
+            else:
+                self.skips.add(found.step, self._output_fault(found.batch), self.settings.precision, self.network)
+
+    def _output_fault(self, batch: Batch) -> Fault:
+        """What made the loss of a batch not finite."""
+        torch.manual_seed(step_seed(self.seed, batch[0]))
+        with buffers_kept(self.network), cast(self.settings.precision, self.device):
+            return output_fault(self.network, *inputs_of(self.augmented(batch)[0]))
 
     def take_mean_loss(self) -> float:
         """Mean training loss since the last call."""
-        mean = float(self.loss_sum) / max(1, self.loss_count)
-        self.loss_sum, self.loss_count = torch.zeros(()), 0
+        mean = float(self.loss_sum) / max(1, int(self.loss_count))
+        self.loss_sum, self.loss_count = torch.zeros_like(self.loss_sum), torch.zeros_like(self.loss_count)
         return mean
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
@@ -140,8 +210,9 @@ class TrainingModule(LightningModule):
             {"params": weights, "factor": s.discriminative**depth, "depth": depth}
             for weights, depth in zip(groups, depths, strict=True)
         ]
+        fused = self.device.type != "cpu" and s.precision != "fp16"  # a fused one would scale float16 back by itself
         return make_optimizer(
-            described, s.optimizer, lr=s.learning_rate, weight_decay=s.weight_decay, momentum=s.momentum
+            described, s.optimizer, lr=s.learning_rate, weight_decay=s.weight_decay, momentum=s.momentum, fused=fused
         )
 
     def layer_groups(self) -> list[list[nn.Parameter]]:
@@ -190,20 +261,27 @@ class TrainingModule(LightningModule):
         if self.optimizer_state is not None:
             self.trainer.optimizers[0].load_state_dict(self.optimizer_state)
             self.optimizer_state = None
+        if self.scaler_state is not None and self.loss_scaler is not None:
+            self.loss_scaler.load_state_dict(self.scaler_state)
+            self.scaler_state = None
 
     def progress_state(self) -> dict[str, Any]:
         """Average of the weights, pace and running loss: tensors and plain numbers only."""
+        self.settle()
+        scaler = self.loss_scaler
         return {
             "pace": self.pace.state_dict(),
             "ema": self.ema.state_dict() if self.ema is not None else None,
-            "loss": [float(self.loss_sum), self.loss_count],
+            "loss": [float(self.loss_sum), int(self.loss_count)],
             "skips": self.skips.state_dict(),
+            "scaler": None if scaler is None else scaler.state_dict(),
         }
 
     def load_progress_state(self, state: dict[str, Any]) -> None:
         """Continue from ``progress_state``."""
         self.pace.load_state_dict(state["pace"])
-        self.loss_sum, self.loss_count = torch.tensor(state["loss"][0]), int(state["loss"][1])
+        self.loss_sum, self.loss_count = (torch.tensor(float(number)) for number in state["loss"])
+        self.scaler_state = state.get("scaler")
         self.skips.load_state_dict(state.get("skips", {}))
         if self.ema is not None:
             self.ema.load_state_dict(state["ema"])

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from voxloom.inference.mask_steps import StepName
 from voxloom.losses import LossSettings
+from voxloom.training.compiled import Compile
 from voxloom.training.phases import Phase
 
 Triple = tuple[int, int, int]
@@ -43,7 +44,11 @@ class TrainingSettings(BaseModel):
     foreground : share of patches that are centred on a labelled voxel, every label with equal chance.
     gradient_clip : largest gradient norm; 0 for no limit.
     ema : decay of the moving average of weights that is validated and kept; 0 keeps the raw weights.
-    precision : arithmetic of the network; the master weights are float32 in both.
+    precision : arithmetic of the network; the master weights are float32 in all. "fp16" is for graphics cards that have no bfloat16,
+        and scales the loss so that small gradients are not lost.
+    tf32 : whether a graphics card may round the factors of float32 products to 10 bits of mantissa (NVIDIA, from Ampere on).
+    deterministic : on a graphics card, whether two runs give the same weights; slower. A processor always repeats itself.
+    compile : None, "kernels" (``torch.compile``), or "graphs" (and CUDA graphs, which spare the processor the launching of kernels).
     channels_last : memory layout of the network.
     validations : how often the validation cases are predicted in the whole run.
     monitor : column of ``log.csv`` that says which weights are best, and when patience ends; a loss is better when lower.
@@ -75,7 +80,10 @@ class TrainingSettings(BaseModel):
     foreground: float = Field(0.33, ge=0, le=1)
     gradient_clip: float = Field(12.0, ge=0)
     ema: float = Field(0.99, ge=0, lt=1)
-    precision: Literal["bf16", "fp32"] = "fp32"
+    precision: Literal["bf16", "fp16", "fp32"] = "fp32"
+    tf32: bool = True
+    deterministic: bool = False
+    compile: Compile | None = None
     channels_last: bool = True
     validations: int = Field(10, ge=1)
     monitor: str = "val_dice"

@@ -167,11 +167,11 @@ def norm_buffers(network: nn.Module) -> list[Tensor]:
     return [b.clone() for m in network.modules() if isinstance(m, _BatchNorm) and m.training for b in m.buffers()]
 
 
-def restore_buffers(network: nn.Module, kept: list[Tensor]) -> None:
-    """Put back what ``norm_buffers`` copied."""
+def restore_buffers(network: nn.Module, kept: list[Tensor], unless: Tensor | None = None) -> None:
+    """Put back what ``norm_buffers`` copied; with ``unless`` (a boolean on their device) only where that is false."""
     own = [b for m in network.modules() if isinstance(m, _BatchNorm) and m.training for b in m.buffers()]
     for buffer, before in zip(own, kept, strict=True):
-        buffer.copy_(before)
+        buffer.copy_(before if unless is None else torch.where(unless, buffer, before))
 
 
 def _too_many(count: int, step: int, fault: Fault, precision: str, network: nn.Module) -> str:

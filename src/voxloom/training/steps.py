@@ -2,34 +2,33 @@
 
 from __future__ import annotations
 
-import contextlib
-
 import torch
 from torch.optim import Optimizer
 
 from voxloom.optim import find_lr
-from voxloom.training.data import batch_at
+from voxloom.training.arithmetic import cast
+from voxloom.training.data import batch_at, on_device
 from voxloom.training.fit import build_module
 from voxloom.training.job import Job, StepReader
 from voxloom.training.module import TrainingModule
 from voxloom.training.pace import Pace
+
+#: What losses in float16 are scaled by outside a training, where no scale is searched.
+FP16_SCALE = 1024.0
 
 
 def take_step(
     module: TrainingModule, optimizer: Optimizer, sampler: StepReader, step: int, clip: float | None = None
 ) -> float:
     """Read, augment, forward, backward, update; the loss of step ``step``, on the device of the module."""
-    device = next(module.network.parameters()).device
-    cast: contextlib.AbstractContextManager[object] = contextlib.nullcontext()
-    if module.settings.precision == "bf16":
-        cast = torch.autocast(device.type, torch.bfloat16)
-    number, inputs, truth, *more = batch_at(sampler, step)
-    with cast:
-        loss = module.training_step(
-            (number, inputs.to(device), truth.to(device), *(one.to(device) for one in more)), step
-        )
+    device, precision = next(module.network.parameters()).device, module.settings.precision
+    scale = FP16_SCALE if precision == "fp16" else 1.0
+    with cast(precision, device):
+        loss = module.training_step(on_device(batch_at(sampler, step), device), step)
     optimizer.zero_grad()
-    loss.backward()  # type: ignore[no-untyped-call]
+    (loss * scale).backward()  # type: ignore[no-untyped-call]
+    if scale != 1:
+        torch._foreach_mul_([p.grad for p in module.network.parameters() if p.grad is not None], 1 / scale)
     if clip is not None:
         torch.nn.utils.clip_grad_norm_(module.network.parameters(), clip)
     optimizer.step()

@@ -13,6 +13,8 @@ import torch
 
 from voxloom.cpu import OtherWork
 from voxloom.inference.precision import TOLERABLE, bf16_slowdown
+from voxloom.training.arithmetic import switched
+from voxloom.training.compiled import NotCompiled
 from voxloom.training.fit import build_module
 from voxloom.training.job import Job
 from voxloom.training.pace import Pace
@@ -33,19 +35,39 @@ def seconds_per_step(job: Job, *, device: str, steps: int = 4) -> float:
     what the step would take without them, by its CPU time: a plan must not depend on what else happened to run when
     it was made, and the pace is corrected while training. No step is begun after ten seconds, so long ones are fewer, and
     the only one may be the first.
-    Arithmetic that a single convolution already shows to be slower is not timed: it takes infinitely long.
+    Arithmetic that a single convolution already shows to be slower is not timed: it takes infinitely long, as does a step that the
+    memory of a card does not hold.
+
+    Raises
+    ------
+    NotCompiled : ``training.compile`` is set, and PyTorch cannot compile the network here.
     """
     if job.training.precision == "bf16" and bf16_slowdown(torch.device(device).type) > TOLERABLE:
         return math.inf
+    if job.training.precision == "fp16" and device == "cpu":
+        return math.inf
+    try:
+        with switched(job.training):
+            return _seconds_per_step(job, device, steps)
+    except torch.OutOfMemoryError:
+        return math.inf
+
+
+def _seconds_per_step(job: Job, device: str, steps: int) -> float:
+    """What :func:`seconds_per_step` says of a job that this machine can compute."""
     module = build_module(job, Pace(steps)).to(device)
     optimizer = module.configure_optimizers()
     sampler = job.build_sampler()
+    if job.training.compile is not None:
+        take_step(module, optimizer, sampler, 0)  # compiles
+        if module.called.fallback is not None:
+            raise NotCompiled(module.called.fallback)
     times, computed, others = [], [], OtherWork()
     for step in range(steps + 2):
         start, before = time.perf_counter(), time.process_time()
         take_step(module, optimizer, sampler, step)
-        if device.startswith("cuda"):
-            torch.cuda.synchronize()
+        if device != "cpu":
+            getattr(torch, torch.device(device).type).synchronize()
         times.append(time.perf_counter() - start)
         computed.append(time.process_time() - before)
         if sum(times) > _LONG_ENOUGH:

@@ -5,9 +5,12 @@ Knows the order of the steps and the files of a run, whatever the task. Each ste
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from voxloom.dataset import Dataset, Fold, write_splits
 from voxloom.dataset.inspect import Fingerprint, fingerprint
@@ -16,7 +19,7 @@ from voxloom.dataset.nested import first_patients
 from voxloom.errors import BadInput
 from voxloom.files import write_json, write_text
 from voxloom.formats.dicom.results import read_codes
-from voxloom.inference.precision import pick_device
+from voxloom.inference.device import pick_device
 from voxloom.recipe.recipe import Recipe
 from voxloom.run.cases import choose_folds, settled
 from voxloom.run.environment import describe_environment
@@ -39,6 +42,7 @@ from voxloom.verbs.evaluate import report_run, validate_run
 from voxloom.verbs.examples import write_examples
 from voxloom.verbs.external import evaluate_external, kept_apart, open_external
 from voxloom.verbs.run import Run
+from voxloom.verbs.smaller import with_less_memory
 
 
 def train(
@@ -197,7 +201,10 @@ def _train_folds(study: Study, listener: Listener, *, resume: bool = False) -> R
     for number, fold in enumerate(study.folds):
         name = study.place(number).name
         listener.stage(f"Fold {number}: {len(fold.train)} cases to train on, {len(fold.val)} held out")
-        outcome = outcomes[name] = _train_fold(study, number, listener, resume)
+        study, outcome = _train_fold(study, number, listener, resume)
+        outcomes[name] = outcome
+        for note in outcome.notes:
+            listener.stage(f"Note: fold {number}: {note}")
         if outcome.skipped:
             listener.stage(f"Fold {number}: {skipped_sentence(outcome.skipped, outcome.steps)}")
     recipe = study.settings.recipe
@@ -217,11 +224,14 @@ def _train_folds(study: Study, listener: Listener, *, resume: bool = False) -> R
     return Run(study.folder)
 
 
-def _train_fold(study: Study, number: int, listener: Listener, resume: bool) -> Outcome:
-    """Prepare and train one fold."""
-    with listener.progress("Preparing") as progress:
-        job = training_of(study, number, progress)
+def _train_fold(study: Study, number: int, listener: Listener, resume: bool) -> tuple[Study, Outcome]:
+    """Prepare and train one fold; where the card's memory is too small, with a smaller plan, that later folds share."""
     seconds = study.settings.recipe.budget_seconds
     budget = None if seconds is None else seconds / len(study.folds)
-    with listener.reporter(number) as reporter:
-        return fit(job, device=study.device, budget=budget, resume=resume, reporter=reporter)
+    while True:
+        with listener.progress("Preparing") as progress:
+            job = training_of(study, number, progress)
+        with listener.reporter(number) as reporter, contextlib.suppress(torch.OutOfMemoryError):
+            return study, fit(job, device=study.device, budget=budget, resume=resume, reporter=reporter)
+        study = with_less_memory(study, job, listener)
+        resume = True  # a fold that had begun goes on from its checkpoint

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from voxloom.evaluation.point_tests import Calibration
-from voxloom.inference.precision import pick_device
+from voxloom.inference.device import pick_device
 from voxloom.landmarks import LandmarkSettings, Layout, abstained
 from voxloom.networks import NetworkSettings
 from voxloom.points import Point

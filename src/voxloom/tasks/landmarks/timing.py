@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxloom.formats import Header
+from voxloom.inference.precision import lower_precision
 from voxloom.landmarks import Layout
 from voxloom.points import Point
 from voxloom.tasks.landmarks.plan import LandmarkPlan, plan_landmarks
@@ -71,7 +72,7 @@ def fitted_plan(plan: LandmarkPlan, headers: list[Header], layout: Layout, devic
     """
     open_choice = "precision" not in plan.given
     timed: dict[str, float] = {}
-    for precision in ("fp32", "bf16") if open_choice else (plan.training.precision,):
+    for precision in ("fp32", lower_precision(device)) if open_choice else (plan.training.precision,):
         candidate = plan_landmarks(plan.asked.changed({"training.precision": precision}), headers, layout.count)
         job = noise_training(candidate, layout, headers[0].channels)
         timed[precision] = seconds_per_step(job, device=device)

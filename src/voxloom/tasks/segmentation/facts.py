@@ -17,6 +17,7 @@ from voxloom.augment import AugmentSettings
 from voxloom.dataset import Dataset, Labels
 from voxloom.dataset.inspect import Fingerprint, ras_order
 from voxloom.errors import BadInput
+from voxloom.inference.device import Card
 from voxloom.networks import AnyNetworkSettings, NetworkSettings, family_of, fill_network, network_settings
 from voxloom.recipe.keys import as_bad_input
 from voxloom.recipe.recipe import PLANNED, Recipe, section_of
@@ -77,7 +78,12 @@ def _pick(values: Any, order: tuple[int, int, int]) -> Any:
 
 
 def complete(
-    recipe: Recipe, facts: DataFacts, device: str, seconds: float | None, time_step: MachineTimer
+    recipe: Recipe,
+    facts: DataFacts,
+    device: str,
+    seconds: float | None,
+    time_step: MachineTimer,
+    card: Card | None = None,
 ) -> tuple[Recipe, Plan]:
     """Fill what the recipe leaves open by the plan; the recipe's own keys win, and the plan reckons with them.
 
@@ -86,17 +92,22 @@ def complete(
     BadInput : keys of the recipe do not go together with what is planned for the others.
     """
     try:
-        return _completed(recipe, facts, device, seconds, time_step)
+        return _completed(recipe, facts, device, seconds, time_step, card)
     except ValidationError as error:
         where = f"recipe {recipe.name}, together with what the planner chose"
         raise as_bad_input(error, section_of(error), where) from error
 
 
 def _completed(
-    recipe: Recipe, facts: DataFacts, device: str, seconds: float | None, time_step: MachineTimer
+    recipe: Recipe,
+    facts: DataFacts,
+    device: str,
+    seconds: float | None,
+    time_step: MachineTimer,
+    card: Card | None,
 ) -> tuple[Recipe, Plan]:
     wishes = wishes_of(recipe)
-    plan = build_plan(resized(facts, recipe), device, seconds, overridden(recipe, time_step), wishes)
+    plan = build_plan(resized(facts, recipe), device, seconds, overridden(recipe, time_step), wishes, card)
     chosen = {"prepare": plan.prepare, "network": plan.network, "training": plan.training}
     chosen |= {"augment": plan.augment, "inference": plan.inference}
     values = recipe.model_dump(mode="json")

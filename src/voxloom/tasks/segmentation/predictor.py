@@ -33,9 +33,9 @@ from voxloom.inference import (
     source_planes,
     stream_map,
 )
+from voxloom.inference.device import pick_device
 from voxloom.inference.labels import add_share, decide
 from voxloom.inference.looks import mean_of_views
-from voxloom.inference.precision import pick_device
 from voxloom.inference.variation import Variation
 from voxloom.inference.views import Member, View, views
 from voxloom.networks import build_network, network_settings

@@ -25,6 +25,7 @@ from voxloom.evaluation.scores import MASK_SCORES
 from voxloom.files import file_stem
 from voxloom.formats import read_label, write_volume
 from voxloom.formats.dicom.results.terms import Findings
+from voxloom.inference.device import card_of
 from voxloom.prepare import PreparedCase, Statistics
 from voxloom.recipe.recipe import Recipe
 from voxloom.report.dice_table import dice_rows, metric_rows
@@ -114,7 +115,7 @@ class Segmentation:
         facts = gather_facts(material.dataset, found, labels_of(material))
         from voxloom.tasks.segmentation.noise import timed_step
 
-        full, plan = complete(recipe, facts, device, seconds, partial(timed_step, device=device))
+        full, plan = complete(recipe, facts, device, seconds, partial(timed_step, device=device), card_of(device))
         rows = plan_rows(recipe, full, reasons_of(recipe, plan))
         opening = f"{facts.cases} training cases; {under_budget(recipe)}"
         closing = " Change a key there and train again with `voxloom train -r`."

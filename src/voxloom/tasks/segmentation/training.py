@@ -69,6 +69,11 @@ class SegmentationTraining:
         return self.network.dims
 
     @property
+    def multiple(self) -> tuple[int, ...]:
+        """Of the network."""
+        return tuple(self.network.multiple)
+
+    @property
     def cases(self) -> int:
         """Number of training cases."""
         return len(self.train)

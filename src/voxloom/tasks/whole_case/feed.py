@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from voxloom.augment import Augmenter
+from voxloom.augment.sending import sent
 from voxloom.networks.layout import to_layout
 from voxloom.training.feed import draw_changes
 from voxloom.training.job import Batch
@@ -58,8 +59,8 @@ def mixed(image: Tensor, rows: Tensor, alpha: float, seed: int) -> tuple[Tensor,
     import numpy as np
 
     random = np.random.default_rng((seed, 7))
-    share = torch.tensor(random.beta(alpha, alpha, len(image)), dtype=image.dtype, device=image.device)
+    share = sent(torch.tensor(random.beta(alpha, alpha, len(image)), dtype=image.dtype), image.device)
     share = torch.maximum(share, 1 - share)  # a case stays more itself than the other
-    other = torch.from_numpy(random.permutation(len(image))).to(image.device)
+    other = sent(torch.from_numpy(random.permutation(len(image))), image.device)
     wide = share.view(-1, *(1,) * (image.ndim - 1))
     return wide * image + (1 - wide) * image[other], share[:, None] * rows + (1 - share[:, None]) * rows[other]

@@ -16,6 +16,8 @@ from voxloom.augment import AugmentSettings
 from voxloom.dataset.inspect import Fingerprint, ras_order
 from voxloom.dataset.sides import left_right_axes, names_a_side
 from voxloom.errors import BadInput
+from voxloom.inference.device import kind_of
+from voxloom.inference.precision import lower_precision
 from voxloom.networks.case_settings import CaseNetworkSettings, case_network_settings
 from voxloom.prepare import PrepareSettings
 from voxloom.recipe.recipe import Recipe
@@ -78,7 +80,7 @@ def plan_whole_case(
     BadInput : no case can be read, keys do not fit together, or not even one step fits into the budget.
     """
     extents = Extents.of(found, recipe)
-    largest = (LARGEST_2D if extents.flat else LARGEST)[device]
+    largest = (LARGEST_2D if extents.flat else LARGEST)[kind_of(device)]
     draft = draft_of(recipe, extents, asked, device, largest, time_step)
     if seconds is not None and not extents.flat and grid_is_open(recipe):
         draft = with_more_passes(
@@ -189,10 +191,10 @@ def draft_of(recipe: Recipe, extents: Extents, asked: Asked, device: str, larges
     if unlit:
         rows += (("intensities", "not changed", "the images are masks: their shape is all that can be learned"),)
     training = training_of(recipe, patch, dims, extents.cases, asked)
-    if "precision" not in recipe.training and device == "cpu":
-        bf16 = training.model_copy(update={"precision": "bf16"})
-        timed = {t.precision: time_step(network, t, augment, spacing) for t in (training, bf16)}
-        training = bf16 if timed["bf16"] < timed["fp32"] else training
+    if "precision" not in recipe.training:
+        lower = training.model_copy(update={"precision": lower_precision(device)})
+        timed = {t.precision: time_step(network, t, augment, spacing) for t in (training, lower)}
+        training = lower if timed[lower.precision] < timed["fp32"] else training
         rows += (("precision", training.precision, "the faster arithmetic of one step timed in both"),)
         per_step = min(timed.values())
     else:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from voxloom.augment import Augmenter, AugmentSettings
 from voxloom.errors import BadInput
-from voxloom.inference.precision import pick_device
+from voxloom.inference.device import pick_device
 from voxloom.inference.views import Member
 from voxloom.networks.case_networks import build_case_network
 from voxloom.networks.case_settings import CaseNetworkSettings, case_network_settings

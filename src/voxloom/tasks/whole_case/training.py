@@ -93,6 +93,10 @@ class WholeCaseTraining:
         return self.network.dims
 
     @property
+    def multiple(self) -> None:
+        """The patch is what the task reads at once: only the batch can be smaller."""
+
+    @property
     def cases(self) -> int:
         """Number of training cases."""
         return len(self.train)
