@@ -68,10 +68,13 @@ LINES = {
     "export-dicom": "{mask.nii.gz} --source {series} --labels {codes.csv} -o <a>",
     "phantom": "abdomen-ct -n 1 --shapes {masks} -o <a>",
     "get": "ixi-tiny --accept-licence --url {nowhere} -o <a>",
+    "doctor": "{dicom}",
     "demo": "--data {sets} --budget 1s -o <a>",
 }
 #: Wrong inputs that are no fault: what the command then works with.
 HARMLESS = {
+    ("doctor", "empty folder"): "a folder to work in",
+    ("doctor", "other folder"): "a folder to work in",
     ("cache", "empty folder"): "a cache with nothing in it",
     ("aggregate", "cut"): "a table of fewer rows",
     ("importance", "cut"): "a table of fewer rows",

@@ -57,6 +57,7 @@ COMMANDS = {
     "node": "The queue of a DICOM node: what lies in it, and what to try again.",
     "phantom": "Make simulated scans with known truth.",
     "get": "Fetch a public data set.",
+    "doctor": "Whether this machine is ready, and what is missing.",
     "demo": "The whole job on real MR where it is at hand.",
 }
 
