@@ -13,7 +13,7 @@ _MARKS = {"ok": "ok", "note": "note", "fault": "FAULT"}
 def command(
     folder: Annotated[Path, typer.Argument(help="Where runs and caches are to go.")] = Path("."),
     json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
-) -> int:
+) -> None:
     """Look at machine, folders, packages and optional parts, and try a training step; exit code 2 where something is in the way."""
     from voxloom.cli import output
     from voxloom.verbs.doctor import Report, examine
@@ -35,4 +35,5 @@ def command(
     if not report.faults:
         output.note("\nThis machine is ready.")
     output.done([], None if report.faults else ["voxloom", "demo"], report.to_dict() if json_output else None)
-    return 2 if report.faults else 0
+    if report.faults:
+        raise typer.Exit(2)
