@@ -8,7 +8,10 @@ STAMP := .venv/.ready
 # dependencies (torch with CUDA, pydicom 2) are not wanted. The client imports cgi, which left Python with 3.13.
 MONAILABEL := 'monailabel==0.8.5' 'legacy-cgi==2.6.4; python_version >= "3.13"'
 
-.PHONY: demo demo-clinic test lint docs bench unit clean clinic-tools
+# nnU-Net's networks, against which imported ones are tested. The timm that they name is older than ours, and not used by them.
+NNUNET := 'dynamic-network-architectures==0.4.4'
+
+.PHONY: wheel lowest demo demo-clinic test lint docs bench unit clean clinic-tools
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(or $(PYTHON),python3) -c 'import ensurepip, venv' 2>/dev/null || { \
@@ -16,7 +19,7 @@ $(STAMP): pyproject.toml constraints.txt
 	  echo "Installing python3-venv"; apt-get update -qq && apt-get install -y -qq python3 python3-venv; }
 	$(or $(PYTHON),python3) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,docs,bundle]'
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --no-deps $(MONAILABEL)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --no-deps $(MONAILABEL) $(NNUNET)
 	touch $(STAMP)
 
 demo: $(STAMP)
@@ -44,6 +47,13 @@ docs: $(STAMP)
 
 bench: $(STAMP)
 	bash benchmarks/run.sh
+
+# The wheel in a clean environment without constraints, and with the lowest versions that are declared: minutes and gigabytes, not in `test`.
+wheel:
+	PYTHON=$(PYTHON) .ci/wheel
+
+lowest:
+	RESOLUTION=lowest PYTHON=$(PYTHON) .ci/wheel
 
 clean:
 	rm -rf .venv site demo

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from voxloom.verbs.dataset import Dataset as Dataset
     from voxloom.verbs.python import Run as Run
     from voxloom.verbs.python import find_lr as find_lr
+    from voxloom.verbs.python import import_run as import_run
     from voxloom.verbs.python import train as train
     from voxloom.volume import Volume as Volume
 
@@ -38,6 +39,7 @@ _HOMES = {
     "Volume": "voxloom.volume",
     "read_volume": "voxloom.formats",
     "find_lr": "voxloom.verbs.python",
+    "import_run": "voxloom.verbs.python",
     "train": "voxloom.verbs.python",
     "write_volume": "voxloom.formats",
 }

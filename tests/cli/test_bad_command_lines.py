@@ -65,6 +65,8 @@ LINES = {
     "node": "check {node.yaml}",
     "show": "batch {run} --data {data} -o <a.png>",
     "export": "{run} -o <a>",
+    "import": "{run.zip} -o <a>",
+    "import nnunet": "{nnunet} --configuration 3d_fullres -o <a>",
     "export-dicom": "{mask.nii.gz} --source {series} --labels {codes.csv} -o <a>",
     "phantom": "abdomen-ct -n 1 --shapes {masks} -o <a>",
     "get": "ixi-tiny --accept-licence --url {nowhere} -o <a>",
@@ -126,6 +128,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "node.yaml").write_text("rules: []\n")
     (root / "secret").write_text("anna:0123456789\n")
     (root / "viewer").mkdir()
+    assert run(["export", str(root / "run"), "--to", "zip", "-o", str(root / "run.zip")]) == 0
+    assert run(["export", str(root / "run"), "--to", "nnunet", "-o", str(root / "nnunet")]) == 0
     (root / "viewer" / "index.html").write_text("<title>OHIF</title>\n")
     assert run(["predict", str(root / "run"), str(data / "imagesTr"), "--maps", "-o", str(root / "predicted")]) == 0
     (root / "predicted" / "maps").rename(root / "maps")

@@ -63,6 +63,24 @@ def test_a_missing_extra_is_named_and_no_fault() -> None:
     assert found["ray"].state is State.ok
 
 
+@pytest.mark.usefixtures("declared")
+@pytest.mark.parametrize(
+    ("module", "cure"),
+    [("torch.nn", "pip install 'torch>=2.4'"), ("ray", "voxloom[ray]"), ("sklearn", "scikit-learn>="), ("nobody", "")],
+)
+def test_a_module_that_is_missing_is_told_with_its_cure(
+    module: str, cure: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def lacking(name: str | None = None, json_output: bool = False) -> None:
+        raise ModuleNotFoundError(f"No module named {module!r}", name=module)
+
+    monkeypatch.setattr("voxloom.cli.recipes.command", lacking)
+    assert run(["recipes"]) == 1
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert (cure in said) if cure else ("No module named" in said)
+
+
 @pytest.mark.parametrize(("version", "state"), [((3, 10), State.fault), ((3, 12), State.ok), ((3, 14), State.fault)])
 def test_python_is_one_that_is_known(version: tuple[int, int], state: State) -> None:
     assert machine.python_finding(version).state is state

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
+from lightning import Callback
 from torch import Tensor, nn
 
 from voxloom.evaluation.further import Further, MaskPair
@@ -51,6 +54,21 @@ class Darker:
     def __call__(self, image: Tensor, generator: torch.Generator) -> Tensor:
         assert image.shape[1] == self.channels
         return image - self.most * torch.rand(len(image), 1, 1, 1, 1, generator=generator)
+
+
+class Counter(Callback):
+    """Writes how many batches it was told of."""
+
+    def __init__(self, path: str) -> None:
+        self.path, self.count = Path(path), 0
+
+    def on_train_batch_end(self, *told: object) -> None:
+        self.count += 1
+        self.path.write_text(str(self.count))
+
+
+class NoCallback:
+    """Knows nothing of trainings."""
 
 
 def cut(image: Tensor, generator: torch.Generator) -> Tensor:

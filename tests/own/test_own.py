@@ -21,6 +21,8 @@ from voxloom.losses import LossSettings, OwnLoss
 from voxloom.networks import OwnNetworkSettings, build_network, network_settings
 from voxloom.own import offered, own_part
 from voxloom.recipe.recipe import Recipe
+from voxloom.training.own_callbacks import own_callbacks
+from voxloom.training.settings import OwnCallback
 
 PARTS = "tests.own.parts"
 NETWORK = {"kind": f"{PARTS}:Net", "dims": 3, "in_channels": 2, "out_channels": 3, "options": {"width": 5}}
@@ -93,6 +95,12 @@ def test_a_change_is_drawn_from_the_seed_and_nothing_else_is() -> None:
         broken.apply(image, None, every, (6, 6, 4))
 
 
+def test_a_callback_that_is_none_is_refused() -> None:
+    for kind, says in ((f"{PARTS}:Net", "in_channels"), (f"{PARTS}:NoCallback", "no lightning.Callback")):
+        with pytest.raises(BadInput, match=says):
+            own_callbacks([OwnCallback(kind=kind)])
+
+
 def test_a_metric_is_known_by_its_path() -> None:
     assert further_named(METRIC).goal == "min"
     assert asked_in({"nsd": 1, "case": 2, METRIC: 3}) == ["nsd", METRIC]
@@ -116,12 +124,13 @@ def test_a_short_name_of_an_installed_package(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_run_with_own_parts_predicts_and_says_them(tmp_path: Path) -> None:
-    """Train, predict, evaluate: all four parts in one recipe."""
+    """Train, predict, evaluate: all parts in one recipe."""
     (tmp_path / "data").mkdir()
     table = write_scans(tmp_path / "data", "segmentation", range(6))
     settings = {
         "network": {"kind": f"{PARTS}:Net", "options": {"width": 4}},
         "training.loss": {"kind": f"{PARTS}:Overlap", "options": {"power": 2}},
+        "training.callbacks": [{"kind": f"{PARTS}:Counter", "options": {"path": str(tmp_path / "steps.txt")}}],
         "augment.own": [f"{PARTS}:Darker"], "evaluate.metrics": [METRIC], "device": "cpu", "folds.hold_out": 0.4,
         "training.steps": 12, "training.validations": 1, "training.batch": 2, "training.patch": [16, 16, 12],
         "training.precision": "fp32", "training.learning_rate": 0.01, "prepare.spacing": [2, 2, 2],
@@ -129,6 +138,7 @@ def test_a_run_with_own_parts_predicts_and_says_them(tmp_path: Path) -> None:
     told = [part for key, value in settings.items() for part in ("--set", f"{key}={json.dumps(value)}")]
     run = tmp_path / "run"
     assert voxloom(["train", str(table), "-o", str(run), *told]) == 0
+    assert (tmp_path / "steps.txt").read_text() == "12"
     about = json.loads((run / "fold_0" / "model.json").read_text())
     assert about["network"]["kind"] == f"{PARTS}:Net"
     assert about["network"]["options"] == {"width": 4}
@@ -138,7 +148,7 @@ def test_a_run_with_own_parts_predicts_and_says_them(tmp_path: Path) -> None:
     figures = json.loads((run / "summary.json").read_text())["validation"]
     assert np.isfinite(figures[METRIC]["label_1"]["mean"])
     methods = (run / "methods.md").read_text()
-    for part in ("Net", "Overlap", "Darker", "MISSED"):
+    for part in ("Net", "Overlap", "Darker", "MISSED", "Counter"):
         assert f"{PARTS}:{part}" in methods, part
     scan = tmp_path / "data" / "s0.nii.gz"
     assert voxloom(["predict", str(run), str(scan), "-o", str(tmp_path / "out")]) == 0

@@ -116,6 +116,10 @@ SAID: dict[str, Said] = {
     "training.loss": ("jaccard", "trained with Jaccard loss"),
     "training.batch_dice": (False, "the overlap taken patch by patch"),
     "training.foreground": (0.37, "37 % of the"),
+    "training.callbacks": (
+        [{"kind": "tests.own.parts:Counter", "options": {"path": "a.txt"}}],
+        "told of every step: tests.own.parts:Counter",
+    ),
     "training.gradient_clip": (0, "Gradients were not limited"),
     "training.ema": (0, "No moving average"),
     "training.precision": ("bf16", "computed in bfloat16"),

@@ -15,7 +15,7 @@ from tests.tasks.scans import write_scans
 from voxloom.cli.app import run as command
 from voxloom.errors import BadInput
 from voxloom.recipe.recipe import Recipe
-from voxloom.training.weights import FORMAT
+from voxloom.training.migration import FORMAT
 
 SMALL = {
     "device": "cpu",

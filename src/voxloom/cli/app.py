@@ -52,6 +52,7 @@ COMMANDS = {
     "ensemble": "Let several runs or folds decide together.",
     "show": "Pictures of what the network sees and says.",
     "export": "Hand a trained model to other software.",
+    "import": "Bring a shared run, or a model of nnU-Net, here.",
     "export-dicom": "A mask or points as DICOM, beside the series they belong to.",
     "serve": "Bring runs to people: page, REST API, DICOM node.",
     "node": "The queue of a DICOM node: what lies in it, and what to try again.",
@@ -181,6 +182,9 @@ def run(arguments: list[str]) -> int:
     except Exception as error:
         if debug:
             raise
+        if isinstance(error, ModuleNotFoundError) and (cure := _cure(error.name or "")):
+            typer.echo(f"Error: {cure}", err=True)
+            return 1
         if type(error).__module__.startswith("pydantic"):  # a section that was not checked as a whole
             from voxloom.complaints import complaint, key_of
 
@@ -192,6 +196,13 @@ def run(arguments: list[str]) -> int:
             return 2
         typer.echo(f"Error: {type(error).__name__}: {error}. Run again with --debug for the details", err=True)
         return 1
+
+
+def _cure(module: str) -> str:
+    """What to install for a module that is not there; "" where it is none of those that Voxloom needs."""
+    from voxloom.verbs.doctor.packages import cure_of
+
+    return cure_of(module)
 
 
 def _told(error: OSError) -> str:

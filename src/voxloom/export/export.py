@@ -1,4 +1,4 @@
-"""``export``: a run as a MONAI bundle that MONAI's own loader runs.
+"""``export``: a run for other software; here as a MONAI bundle that MONAI's own loader runs.
 
 Knows MONAI's bundle layout. What is done before and after the network is said in MONAI's words by
 ``voxloom.export.bundle_transforms``; what MONAI cannot say is not approximated: such a run is exported whole (``bundle_own``).
@@ -7,7 +7,8 @@ Knows MONAI's bundle layout. What is done before and after the network is said i
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from importlib import metadata, resources
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ from voxloom.export.bundle_transforms import (
     preprocessing,
     refuse_postprocessing,
 )
+from voxloom.export.nnunet_out import write_nnunet
+from voxloom.export.plain_networks import write_networks
 from voxloom.export.share import shared_recipe, zip_run
 from voxloom.files import new_folder, read_json, write_json, write_text
 from voxloom.prepare import PrepareSettings
@@ -37,7 +40,23 @@ _PACKAGES = ("nibabel", "pytorch-ignite", "fire")
 
 
 def export_run(run: Run, out: Path, to: str = "monai") -> Path:
-    """Write the run as a MONAI bundle into the folder ``out``, or as a zip that can be shared.
+    """Write the run for other software or other people; see ``TARGETS``.
+
+    Parameters
+    ----------
+    out : new file or folder; of a bundle, also an empty folder.
+
+    Raises
+    ------
+    BadInput : ``out`` is there already, or the run cannot be exported so.
+    """
+    if to not in TARGETS:
+        raise BadInput(f"cannot export to {to}", None, f"Known: {', '.join(TARGETS)}; and a hub: push_run")
+    return TARGETS[to](run, out)
+
+
+def export_bundle(run: Run, out: Path) -> Path:
+    """Write the run as a MONAI bundle into the folder ``out``.
 
     A bundle holds the run in MONAI's own words where MONAI has them; otherwise it runs Voxloom's preparation, network and
     post-processing inside, and says so (``own_preparation``).
@@ -45,17 +64,11 @@ def export_run(run: Run, out: Path, to: str = "monai") -> Path:
     Parameters
     ----------
     out : new or empty folder; of a zip, a new file.
-    to : "monai", or "zip" (``voxloom.export.share``).
 
     Raises
     ------
-    BadInput : the folder is not empty, or the run was trained on points (of a bundle).
+    BadInput : the folder is not empty, or the run does not segment.
     """
-    if to == "zip":
-        need(run, "export --to zip")
-        return zip_run(run, out)
-    if to != "monai":
-        raise BadInput(f"cannot export to {to}", None, "Known: monai, zip")
     need(run, "export --to monai")
     if out.exists() and any(out.iterdir()):
         raise BadInput("the folder is not empty", out, "Choose another with -o")
@@ -339,3 +352,13 @@ def readme(run: Run, about: dict[str, Any], members: int, own: str | None) -> st
             "",
         ]
     )
+
+
+#: What a run can be written as.
+TARGETS: Mapping[str, Callable[[Run, Path], Path]] = {
+    "monai": export_bundle,
+    "zip": zip_run,
+    "onnx": partial(write_networks, form="onnx"),
+    "torchscript": partial(write_networks, form="torchscript"),
+    "nnunet": write_nnunet,
+}

@@ -1,7 +1,8 @@
 """A run made fit to leave the hospital: numbers in the place of names, and nothing that shows or describes a patient.
 
 Knows which files of a run prediction, evaluation and the model card need, and what in them names a case. Hashes of files and
-voxels stay: only who has a scan can tell by them that it was used, and they keep a training case from being called a test.
+voxels stay: only who has a scan can tell by them that it was used, and they keep a training case from being called a test. The
+sketches of scans, which hold some of their voxels, do not stay.
 """
 
 from __future__ import annotations
@@ -20,9 +21,11 @@ from pathlib import Path
 from typing import Any
 
 from voxloom.errors import BadInput
+from voxloom.export.manifest import Shared, write_manifest
 from voxloom.files import atomic_path, read_json, write_json, write_text
 from voxloom.recipe.recipe import Recipe
 from voxloom.run.run import Run
+from voxloom.tasks.abilities import need
 from voxloom.tasks.task import task_of
 
 #: Files that go along, by their patterns in the run; everything else stays (pictures, predictions, logs of a machine, checkpoints).
@@ -36,8 +39,8 @@ TABLES = (
 )  # fmt: skip
 WHOLE = ("fold_*/model.safetensors", "author.yaml", "codes.csv")
 RECIPES = ("recipe.yaml", "repeat.yaml")
-#: Keys of records that describe a patient or a place.
-PRIVATE = ("attributes", "group", "root", "path", "sources")
+#: Keys of records that describe a patient or a place, or hold voxels of a scan.
+PRIVATE = ("attributes", "group", "root", "path", "sources", "sketch", "parts")
 #: Recipe keys with ids and paths, and what they become.
 EMPTIED: Mapping[str, Any] = {
     "data.exclude": [],
@@ -47,6 +50,7 @@ EMPTIED: Mapping[str, Any] = {
     "folds.file": None,
     "dicom.codes": None,
     "init.run": None,
+    "training.callbacks": [],
 }
 NOT_SHARED = "(the data set was not shared)"
 
@@ -120,14 +124,23 @@ def zip_run(run: Run, out: Path) -> Path:
         raise BadInput("is not a name of a zip file", out, f"Write -o {out.name}.zip")
     if out.exists():
         raise BadInput("there is such a file", out, "Choose another with -o")
+    need(run, "export --to zip")
     run.folds  # noqa: B018  raises where nothing was trained
     with tempfile.TemporaryDirectory(prefix="voxloom") as folder, atomic_path(out) as archive:
         place = Path(folder) / out.stem
-        strip_run(run, place)
+        share_run(run, place, out.stem)
         with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as packed:
             for path in sorted(p for p in place.rglob("*") if p.is_file()):
                 packed.write(path, Path(out.stem) / path.relative_to(place))
     return out
+
+
+def share_run(run: Run, place: Path, name: str) -> Shared:
+    """Write into the new folder ``place`` the run that can be shared, with its cards and the hashes of its files."""
+    shared = Shared.of(run, name)
+    strip_run(run, place)
+    write_manifest(place, shared)
+    return shared
 
 
 def strip_run(run: Run, place: Path, *, cards: bool = True) -> None:
@@ -174,7 +187,9 @@ def scrubbed(value: Any, names: Names) -> Any:
         for key, entry in value.items():
             if key in PRIVATE:
                 continue
-            if key == "patient" and isinstance(entry, str):
+            if key == "channel_images":  # hash and sketch of each channel
+                kept[key] = [[digest, ""] for digest, _ in entry]
+            elif key == "patient" and isinstance(entry, str):
                 kept[key] = names.patient(entry)
             elif key == "files" and isinstance(entry, dict):
                 kept[key] = {f"file_{n}": digest for n, digest in enumerate(entry.values())}

@@ -22,7 +22,10 @@ def dice_rows(validation: Mapping[str, Any]) -> list[list[str]]:
 
 
 def metric_rows(summary: Mapping[str, Any]) -> list[list[str]]:
-    """A table for the screen: a row per label; infinite distances are shown and counted."""
+    """A table for the screen: a row per label.
+
+    Distances are medians, as in the report: one missed structure makes a mean infinite. Missed ones are counted.
+    """
     unit = unit_of(summary)
     mm, ml = distance_unit(unit), volume_unit(unit)
     further = asked_in(summary)
@@ -32,16 +35,16 @@ def metric_rows(summary: Mapping[str, Any]) -> list[list[str]]:
             "Dice mean [95 % CI]",
             "median",
             "SD",
-            f"HD95 {mm}",
-            f"ASSD {mm}",
+            f"HD95 {mm} (median)",
+            f"ASSD {mm} (median)",
             f"volume error {ml}",
             "one mask empty",
             *(f"{name} {asked_score(name).unit}".strip() for name in further),
         ]
     ]
     for label, dice in summary["dice"].items():
-        names = ("hd95", "assd", named("volume_error_ml", unit))
-        means = [summary[name][label]["mean"] if label in summary[name] else None for name in names]
+        names = (("hd95", "median"), ("assd", "median"), (named("volume_error_ml", unit), "mean"))
+        shown = [summary[name][label][what] if label in summary[name] else None for name, what in names]
         kinds = summary["kinds"].get(label, {})
         lines.append(
             [
@@ -49,7 +52,7 @@ def metric_rows(summary: Mapping[str, Any]) -> list[list[str]]:
                 f"{dice['mean']:.4f} [{interval_text(dice['ci'], 4)}]",
                 f"{dice['median']:.4f}",
                 f"{dice['sd']:.4f}",
-                *("" if v is None else f"{v:{how}}" for v, how in zip(means, (".2f", ".2f", "+.3f"), strict=True)),
+                *("" if v is None else f"{v:{how}}" for v, how in zip(shown, (".2f", ".2f", "+.3f"), strict=True)),
                 str(kinds.get("truth_empty", 0) + kinds.get("prediction_empty", 0)) if kinds else "",
                 *(f"{summary[name][label]['mean']:.3f}" if label in summary[name] else "" for name in further),
             ]

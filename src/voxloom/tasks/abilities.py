@@ -45,6 +45,9 @@ VERBS = (
     "rank",
     "ensemble",
     "export --to monai",
+    "export --to onnx",
+    "export --to torchscript",
+    "export --to nnunet",
     "init.run",
 )
 #: Verbs that take any run.
@@ -58,6 +61,7 @@ TAKES_ANY = (
     "train --find-lr",
     "sweep",
     "export --to zip",
+    "export --to hub",
     "serve",
 )
 

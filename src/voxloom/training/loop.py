@@ -28,6 +28,7 @@ from voxloom.training.interruption import Interruption
 from voxloom.training.job import Job, Scorer, StepReader
 from voxloom.training.log import TrainingLog
 from voxloom.training.module import TrainingModule
+from voxloom.training.own_callbacks import own_callbacks
 from voxloom.training.settings import TrainingSettings
 from voxloom.training.skipping import SKIPPED
 from voxloom.training.weights import load_weights, weights_hash
@@ -125,7 +126,8 @@ class Loop:
             budget=budget,
         )
         interruption = Interruption()
-        callbacks: list[Callback] = [Advance(), clock, validate, interruption]
+        own = own_callbacks(job.training.callbacks)
+        callbacks: list[Callback] = [*own, Advance(), clock, validate, interruption]
         if budget is not None:
             callbacks.append(Budget(validate, budget))
         if reporter is not None:

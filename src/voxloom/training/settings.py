@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from voxloom.inference.mask_steps import StepName
 from voxloom.losses import LossSettings
+from voxloom.own import own_part
 from voxloom.training.compiled import Compile
 from voxloom.training.phases import Phase
 
@@ -21,6 +22,36 @@ Triple = tuple[int, int, int]
 #: Peak learning rate of each optimizer where a recipe names the optimizer alone. Those of AdamW and Muon were measured
 #: (benchmarks/RESULTS.md); Ranger's is that of methods.md D, SGD's is nnU-Net's.
 USUAL_RATES = {"adam": 1e-3, "adamw": 6e-3, "muon": 3e-2, "ranger": 1e-2, "sgd": 1e-2}
+
+
+#: Entry points under which packages offer callbacks.
+CALLBACKS = "voxloom.callbacks"
+
+
+class OwnCallback(BaseModel):
+    """A callback of Lightning's of another package; an entry of the recipe key ``training.callbacks``.
+
+    Parameters
+    ----------
+    kind : ``package.module:CLASS``, or the short name under which an installed package offers it (``voxloom.callbacks``).
+    options : arguments of the class.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: str
+    options: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_name(cls, value: Any) -> Any:
+        return {"kind": value} if isinstance(value, str) else value
+
+    @field_validator("kind")
+    @classmethod
+    def _there(cls, kind: str) -> str:
+        own_part(kind, CALLBACKS, "training.callbacks")
+        return kind
 
 
 class TrainingSettings(BaseModel):
@@ -59,6 +90,7 @@ class TrainingSettings(BaseModel):
     keep : "best" keeps the weights of the best validation, "last" those of the last one, whatever they score.
     distances : whether validations also measure the Hausdorff distance and its 95th percentile, columns ``val_hd`` and ``val_hd95``.
     workers : processes that read patches; 0 reads in the training process.
+    callbacks : callbacks of Lightning's of other packages, told of every step before Voxloom's own (``OwnCallback``).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -93,6 +125,7 @@ class TrainingSettings(BaseModel):
     keep: Literal["best", "last"] = "best"
     distances: bool = False
     workers: int = Field(0, ge=0)
+    callbacks: tuple[OwnCallback, ...] = ()
 
     def steps_for(self, per_pass: int) -> int:
         """Optimiser steps of the whole schedule, where one pass over the training cases is ``per_pass`` patches."""

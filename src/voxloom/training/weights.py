@@ -18,9 +18,7 @@ from torch import Tensor
 from voxloom.errors import BadInput
 from voxloom.files import atomic_path, read_json, write_json
 from voxloom.runfiles import DESCRIPTION, WEIGHTS
-
-#: Of ``model.json``: raised where an older Voxloom would misread it. Files without one are of format 1.
-FORMAT = 1
+from voxloom.training.migration import FORMAT, upgraded
 
 
 def save_weights(folder: Path, weights: Mapping[str, Tensor], description: Mapping[str, Any]) -> None:
@@ -32,7 +30,7 @@ def save_weights(folder: Path, weights: Mapping[str, Tensor], description: Mappi
 
 
 def load_weights(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Read the weights and the description of a fold's folder.
+    """Read the weights and the description of a fold's folder, in the present format.
 
     Raises
     ------
@@ -48,10 +46,7 @@ def load_weights(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise BadInput(
             "the weights are damaged or not in the safetensors format", path, "Copy the run again"
         ) from error
-    if not isinstance(found := about.get("format", FORMAT), int) or found > FORMAT:
-        what = f"was written in format {found} by a later Voxloom; this one knows formats up to {FORMAT}"
-        raise BadInput(what, text, "Update Voxloom")
-    return weights, about
+    return weights, upgraded(about, text)
 
 
 def weights_hash(weights: Mapping[str, Tensor]) -> str:

@@ -89,6 +89,33 @@ def find_lr(
     return find_learning_rate(data, chosen, out=place, steps=steps, listener=python_listener())
 
 
+def import_run(
+    source: str | Path,
+    out: str | Path | None = None,
+    *,
+    configuration: str | None = None,
+    own_parts: bool = False,
+    endpoint: str | None = None,
+) -> Run:
+    """A shared run, or a model of nnU-Net v2, checked and brought into the new folder ``out``; what is told of it is printed.
+
+    Parameters
+    ----------
+    source : a zip or folder, or ``owner/name`` on a hub; see :func:`voxloom.export.importing.import_run` for all of them.
+
+    Raises
+    ------
+    BadInput : it was changed on the way, or cannot be used.
+    """
+    from voxloom.export import importing
+
+    found = importing.import_run(source, out, configuration=configuration, own_parts=own_parts, endpoint=endpoint)
+    tell = python_listener()
+    for text in found.told:
+        tell.stage(text)
+    return Run(found.folder)
+
+
 class Run(AskedRun):
     """A finished or unfinished training on disk: what can be asked of it, and what can be started from it.
 

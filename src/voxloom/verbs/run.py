@@ -164,8 +164,14 @@ class Run(kept.Run):
         return report_run(self.folder, Path(path) if path is not None else None)
 
     def export(self, path: str | Path, to: str = "monai") -> Path:
-        """Write the run as a MONAI bundle."""
+        """Write the run as a MONAI bundle, or ``to`` "zip", "onnx", "torchscript" or "nnunet"."""
         return export_run(self, Path(path), to)
+
+    def push(self, repo: str, *, public: bool = False, endpoint: str | None = None) -> str:
+        """Push the run, without what names or shows patients, to ``owner/name`` on a hub; its address."""
+        from voxloom.export.hub import push
+
+        return push(self, repo, public=public, endpoint=endpoint)
 
     def show_batch(self, path: str | Path | None = None, *, step: int = 0) -> Figure:
         """Picture of one training batch after augmentation, with label contours; also written to ``path``."""

@@ -16,7 +16,9 @@ from voxloom.yamltext import read_text, read_yaml
 QUESTIONS = {
     "title": "title that names the study as one of deep learning",
     "contact": "who answers questions about the model",
-    "license": "license of the weights",
+    "license": "license of the weights, best as SPDX has it, e.g. CC-BY-4.0",
+    "version": "semantic version of the model, e.g. 1.0.0",
+    "doi": "DOI of the model or of its paper",
     "intended_use": "who uses the model, for what, and who must not",
     "background": "scientific and clinical background",
     "objectives": "objectives and hypotheses",

@@ -46,7 +46,9 @@ def _overview(facts: RunFacts, subject: Subject) -> str:
         ("Networks", f"{len(facts.networks)}, {facts.parameters:,} parameters each"),
         ("Weights", ", ".join(f"{fold.name}/{WEIGHTS}" for fold in facts.networks)),
         ("Made with", f"Voxloom {facts.environment.get('packages', {}).get('voxloom', '')}"),
+        ("Version", answer(facts.author, "version")),
         ("License of the weights", answer(facts.author, "license")),
+        ("DOI", answer(facts.author, "doi")),
         ("Contact", answer(facts.author, "contact")),
     ]
     return "| | |\n|---|---|\n" + "\n".join(f"| {name} | {value} |" for name, value in rows)

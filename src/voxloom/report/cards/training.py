@@ -36,6 +36,8 @@ def training(facts: RunFacts, subject: Subject) -> Iterator[str]:
     yield from subject.learning(facts)
     yield from changes(facts, subject)
     yield from arithmetic(facts, t)
+    if own := [entry if isinstance(entry, str) else entry["kind"] for entry in t.get("callbacks") or ()]:
+        yield f"Callbacks of other packages were told of every step: {listed(own)}."
     yield selection_sentence(facts, subject)
     yield from optimism(facts, subject)
     yield f"The random seed was {facts.recipe.get('seed', 0)}."

@@ -30,6 +30,9 @@ CANNOT = {
     "rank": "rank scans by the disagreement of label maps",
     "ensemble": "be part of an ensemble of label maps; put two sets of points together: voxloom combine",
     "export --to monai": "be exported as a MONAI bundle",
+    "export --to onnx": "be exported as networks alone; share the run: export --to zip",
+    "export --to torchscript": "be exported as networks alone; share the run: export --to zip",
+    "export --to nnunet": "be exported to nnU-Net, which segments",
     "init.run": "give first weights to a network for label maps",
 }
 

@@ -21,6 +21,9 @@ CANNOT = {
     "rank": "rank scans by the disagreement of label maps",
     "ensemble": "be part of an ensemble of label maps",
     "export --to monai": "be exported as a MONAI bundle",
+    "export --to onnx": "be exported as networks alone; share the run: export --to zip",
+    "export --to torchscript": "be exported as networks alone; share the run: export --to zip",
+    "export --to nnunet": "be exported to nnU-Net, which segments",
 }
 
 #: Recipe keys that such a training does not use, and why; set away from their default they are refused.

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from importlib import metadata
 
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from voxloom.verbs.doctor.finding import Finding, State
 from voxloom.verbs.doctor.known_good import KNOWN_GOOD
@@ -17,6 +18,7 @@ from voxloom.verbs.doctor.known_good import KNOWN_GOOD
 #: Extra -> what it is for. A test compares with ``pyproject.toml``.
 EXTRAS = {
     "bundle": "running MONAI bundles (export --to monai)",
+    "onnx": "networks as ONNX (export --to onnx)",
     "ray": "sweeps over several machines (sweep --on ray)",
     "serve": "page, REST API and DICOM node (serve, node)",
 }
@@ -82,6 +84,31 @@ def tested_finding(version_of: VersionOf) -> Finding:
         return Finding("packages", "versions", State.ok, f"{len(KNOWN_GOOD)} that matter are those tested together")
     fix = "Nothing to do while all works; otherwise install the tested version"
     return Finding("packages", "versions", State.note, "other than those tested together: " + ", ".join(other), fix)
+
+
+#: Module -> package, where the names differ.
+_PACKAGES = {
+    "yaml": "pyyaml", "PIL": "pillow", "sklearn": "scikit-learn", "cc3d": "connected-components-3d", "gdcm": "python-gdcm",
+    "openjpeg": "pylibjpeg-openjpeg",
+}  # fmt: skip
+
+
+def cure_of(module: str) -> str:
+    """What to install for a module that cannot be imported; "" for one that Voxloom does not name."""
+    top = module.partition(".")[0]
+    name = canonicalize_name(_PACKAGES.get(top, top))
+    try:
+        found = [
+            need for need in needs() if canonicalize_name(need.name) == name and need_extra(need) not in ("dev", "docs")
+        ]
+    except metadata.PackageNotFoundError:
+        return ""
+    if not found:
+        return ""
+    extras = [extra for need in found if (extra := need_extra(need)) is not None]
+    needed = len(extras) < len(found)
+    package = f"'{found[0].name}{found[0].specifier}'" if needed else f"'voxloom[{extras[0]}]'"
+    return f"{found[0].name} is not installed. Install it with: pip install {package}; voxloom doctor says what else is missing"
 
 
 def extra_findings(version_of: VersionOf = installed) -> list[Finding]:
