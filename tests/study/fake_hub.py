@@ -77,7 +77,7 @@ class Handler(BaseHTTPRequestHandler):
                 self.answer({"error": "exists", "url": f"{self.hub.url}/{repo}"}, 409)
                 return
             self.hub.commits[repo], self.hub.tags[repo] = [{}], {}
-            self.hub.private[repo] = bool(about.get("private"))
+            self.hub.private[repo] = about.get("private", about.get("visibility") == "private")
             self.answer({"url": f"{self.hub.url}/{repo}"})
             return
         repo, what = "/".join(parts[2:4]), parts[4]
