@@ -39,7 +39,7 @@ def write_nnunet(run: Run, out: Path) -> Path:
     need(run, "export --to nnunet")
     if out.exists():
         raise BadInput("there is such a file or folder", out, "Choose another with -o")
-    loaded = [load_weights(fold) for fold in run.folds]
+    loaded = [load_weights(fold.folder) for fold in run.folds]
     about = loaded[0][1]
     refuse(run, about)
     name = "2d" if about["network"]["dims"] == 2 else "3d_fullres"
@@ -49,9 +49,9 @@ def write_nnunet(run: Run, out: Path) -> Path:
         write_json(building / "plans.json", plans_of(run, about, statistics, name))
         write_json(building / "voxloom.json", {"run": out.name, "differs": differences(run, about, statistics)})
         for fold, (weights, _) in zip(run.folds, loaded, strict=True):
-            (building / fold.name).mkdir()
-            checkpoint = checkpoint_of(weights, about, name, int(fold.name.split("_")[1]))
-            torch.save(checkpoint, building / fold.name / "checkpoint_final.pth")
+            (building / fold.folder.name).mkdir()
+            checkpoint = checkpoint_of(weights, about, name, fold.number)
+            torch.save(checkpoint, building / fold.folder.name / "checkpoint_final.pth")
     return out
 
 

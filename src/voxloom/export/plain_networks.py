@@ -52,11 +52,11 @@ def write_networks(run: Run, out: Path, form: str) -> Path:
         raise BadInput("there is such a file or folder", out, "Choose another with -o")
     write, read = (_write_onnx, _read_onnx) if form == "onnx" else (_write_script, _read_script)
     networks = task_of(run).load(run.folds, device="cpu").modules
-    about = [load_weights(fold)[1] for fold in run.folds]
+    about = [load_weights(fold.folder)[1] for fold in run.folds]
     with new_folder(out) as building:
         files = []
         for fold, network, said in zip(run.folds, networks, about, strict=True):
-            path = building / f"{fold.name}{ENDINGS[form]}"
+            path = building / f"{fold.folder.name}{ENDINGS[form]}"
             image = _example(said)
             with atomic_path(path) as temporary:
                 write(network, image, temporary)

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from voxloom.processors import usable_cores
+from voxloom.cpu import usable_cores
 from voxloom.run.environment import processor
 from voxloom.verbs.doctor.finding import Finding, State
 
