@@ -18,8 +18,11 @@ from voxloom.verbs.doctor.known_good import KNOWN_GOOD
 #: Extra -> what it is for. A test compares with ``pyproject.toml``.
 EXTRAS = {
     "bundle": "running MONAI bundles (export --to monai)",
+    "gs": "data at gs:// addresses",
+    "http": "data at http:// addresses",
     "onnx": "networks as ONNX (export --to onnx)",
     "ray": "sweeps over several machines (sweep --on ray)",
+    "s3": "data at s3:// addresses",
     "serve": "page, REST API and DICOM node (serve, node)",
 }
 
