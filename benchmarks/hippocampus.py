@@ -53,13 +53,15 @@ def test_dice(run: Path, test: Path) -> tuple[float, float]:
 
     from voxloom.run.find_scans import find_scans
     from voxloom.tasks.segmentation.predictor import Predictor
-    from voxloom.verbs.predict import predict_scans
+    from voxloom.tasks.task import task_named
+    from voxloom.verbs.predict import ScanWork, predict_scans
     from voxloom.verbs.run import Run
 
     predictor = Predictor.of(Run(run))
     scans = find_scans([test / "imagesTs"], 1)
     start = time.perf_counter()
-    written = list(predict_scans(predictor, scans, run / "test_predictions"))
+    work = ScanWork(task_named("segmentation"), run / "test_predictions")
+    written = [path for _, path in predict_scans(work, predictor, scans)]
     seconds = (time.perf_counter() - start) / len(scans)
     scores = []
     for path in written:

@@ -35,14 +35,15 @@ def labels_in(out: Path, options: argparse.Namespace) -> list[int]:
 def voxloom(options: argparse.Namespace) -> Work:
     from voxloom.run.find_scans import find_scans
     from voxloom.tasks.segmentation.predictor import Predictor
-    from voxloom.verbs.predict import predict_scans
+    from voxloom.tasks.task import task_named
+    from voxloom.verbs.predict import ScanWork, predict_scans
     from voxloom.verbs.run import Run
 
     predictor, out = Predictor.of(Run(options.run), device="cpu"), Path(tempfile.mkdtemp())
     scans = find_scans(images(options), 1)
 
     def work() -> list[int]:
-        list(predict_scans(predictor, scans, out))
+        list(predict_scans(ScanWork(task_named("segmentation"), out), predictor, scans))
         return labels_in(out, options)
 
     return work

@@ -43,4 +43,8 @@ bench store_formats.py "" ""
 bench prepare.py "" "--repeats 1" --data "$VOXLOOM_DATA/hippocampus"
 bench predict_memory.py "" "--size 128 128 100 --patch 32 32 32"
 bench hippocampus.py "" "" --minutes "$([ -n "$QUICK" ] && echo 0.3 || echo 2)" --seeds $([ -n "$QUICK" ] && echo 0 || echo 0 1 2)
+bench ray_overhead.py "" "--scans 8 --pairs 1"
+bench ddp.py "" "--steps 5 --pairs 1"
+bench many_rows.py "" "--rows 100000" --rows 20000000
+bench scale.py "" ""
 [ -n "$QUICK" ] || bench hippocampus.py "" "" --minutes 10 --seeds 0 1 2

@@ -30,6 +30,10 @@ class BadInput(VoxloomError):
         text = f"{where}: {_one_line(what)}" if where is not None else _one_line(what)
         super().__init__(f"{text}. {fix}" if fix else text)
 
+    def __reduce__(self) -> tuple[type[BadInput], tuple[str, str | Path | None, str | None]]:
+        """Between processes it travels by its parts, not by its text."""
+        return type(self), (self.what, self.where, self.fix)
+
 
 def _one_line(text: str) -> str:
     """What a library or a damaged file has to say may be pages long."""
@@ -41,4 +45,9 @@ class MissingExtra(VoxloomError):
     """An optional part is not installed; the message names the extra to install."""
 
     def __init__(self, part: str, extra: str) -> None:
+        self.part, self.extra = part, extra
         super().__init__(f"{part} is not installed. Install it with: pip install 'voxloom[{extra}]'")
+
+    def __reduce__(self) -> tuple[type[MissingExtra], tuple[str, str]]:
+        """See ``BadInput``."""
+        return type(self), (self.part, self.extra)

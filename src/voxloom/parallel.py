@@ -1,8 +1,8 @@
 """Work over many named items, on several processes, in order.
 
 Knows how to start spawned workers, keep them busy, and say which item, which step and which cause ended one of them.
-Does not know what the work is. Workers never run the user's script again (it needs no ``if __name__ == "__main__"``),
-leave Ctrl-C to the parent and end by themselves when the parent is gone.
+Does not know what the work is. Where a crew of other machines is at hand (``voxloom.crew``), it gets the work. Workers never run the
+user's script again (it needs no ``if __name__ == "__main__"``), leave Ctrl-C to the parent and end by themselves when it is gone.
 """
 
 from __future__ import annotations
@@ -14,18 +14,17 @@ import queue
 import signal
 import sys
 import threading
-import traceback
 import types
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any, Generic, TypeVar, cast
 
+from voxloom.answers import Answer, Failure, attempt
 from voxloom.cpu import usable_cores
-from voxloom.errors import BadInput, VoxloomError
-from voxloom.notes import Note, collect, pass_on
+from voxloom.crew import crew
+from voxloom.errors import VoxloomError
 from voxloom.progress import Progress
 
 T = TypeVar("T")
@@ -53,7 +52,7 @@ def map_named(
     function : picklable callable of one value.
     items : pairs of a name for people (a case id, a file) and the value.
     step : the work in words, e.g. ``"preparing"``; used in errors.
-    workers : processes; None takes the usable cores, 0 or 1 works in this process.
+    workers : processes of this machine; None takes the usable cores, 0 or 1 works in this process. A crew does not heed it.
     progress : called with (done, total) after every finished item.
 
     Raises
@@ -76,6 +75,8 @@ def map_outcomes(
     progress: Progress | None = None,
 ) -> Iterator[tuple[str, R | VoxloomError]]:
     """Like :func:`map_named`, but yields an item's error in place of its result and goes on with the next item."""
+    if (elsewhere := crew()) is not None and items:
+        return elsewhere.run(function, items, step=step, progress=progress)
     count = min(usable_cores() if workers is None else workers, len(items))
     if count <= 1:
         return _in_this_process(function, items, step, progress)
@@ -89,67 +90,10 @@ def _in_this_process(
     progress: Progress | None,
 ) -> Iterator[tuple[str, R | VoxloomError]]:
     for done, (name, value) in enumerate(items, start=1):
-        answer = _attempt(function, value)
+        answer = attempt(function, value)
         if progress is not None:
             progress(done, len(items))
         yield name, cast("R | VoxloomError", answer.outcome(name, step))
-
-
-@dataclass(frozen=True)
-class _Result(Generic[R]):
-    """A result with the notes that its work told; they are told again where the result is taken."""
-
-    value: R
-    notes: tuple[Note, ...] = ()
-
-    def outcome(self, name: str, step: str) -> R:
-        pass_on(self.notes)
-        return self.value
-
-
-@dataclass(frozen=True)
-class _Refusal:
-    """A BadInput taken apart, so that it survives the way between processes."""
-
-    what: str
-    where: str | None
-    fix: str | None
-
-    def outcome(self, name: str, step: str) -> BadInput:
-        named = self.where if self.where and name in self.where else f"{name}: {self.where}" if self.where else name
-        return BadInput(self.what, named, self.fix)
-
-
-@dataclass(frozen=True)
-class _Failure:
-    """Any other error, as text."""
-
-    cause: str
-    details: str = ""
-
-    def outcome(self, name: str, step: str) -> VoxloomError:
-        error = VoxloomError(f"{name}: {step} failed: {self.cause}")
-        if self.details:
-            error.add_note(self.details)
-        return error
-
-
-_Answer = _Result[Any] | _Refusal | _Failure
-
-
-def _attempt(function: Callable[[T], Any], value: T) -> _Answer:
-    try:
-        with collect() as notes:
-            found = function(value)
-        return _Result(found, tuple(notes))
-    except BadInput as error:
-        return _Refusal(error.what, None if error.where is None else str(error.where), error.fix)
-    except MemoryError:
-        return _Failure("it needs more memory than there is")
-    except VoxloomError as error:
-        return _Failure(str(error), traceback.format_exc())
-    except Exception as error:
-        return _Failure(f"{type(error).__name__}: {error}", traceback.format_exc())
 
 
 def _serve(connection: Connection, function: Callable[[Any], Any]) -> None:
@@ -157,11 +101,11 @@ def _serve(connection: Connection, function: Callable[[Any], Any]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
         while True:
-            answer = _attempt(function, connection.recv())
+            answer = attempt(function, connection.recv())
             try:
                 connection.send(answer)
             except (TypeError, AttributeError) as error:  # what pickling raises
-                connection.send(_Failure(f"its result cannot leave the worker: {error}"))
+                connection.send(Failure(f"its result cannot leave the worker: {error}"))
 
 
 class _Worker:
@@ -173,14 +117,14 @@ class _Worker:
             self.process = start_spawned(_serve, (theirs, function), of=function, daemon=True)
         theirs.close()
 
-    def ask(self, value: Any) -> _Answer:
-        """The worker's answer for one value; a _Failure that tells how it ended when it died."""
+    def ask(self, value: Any) -> Answer:
+        """The worker's answer for one value; a Failure that tells how it ended when it died."""
         try:
             self.connection.send(value)
-            return cast(_Answer, self.connection.recv())
+            return cast(Answer, self.connection.recv())
         except (EOFError, OSError):
             self.process.join()
-            return _Failure(_death(self.process.exitcode))
+            return Failure(_death(self.process.exitcode))
 
     @property
     def alive(self) -> bool:
@@ -220,7 +164,7 @@ class _Crew(Generic[T, R]):
         count: int,
     ) -> None:
         self.function, self.items, self.step = function, items, step
-        self.answers: queue.Queue[tuple[int, _Answer]] = queue.Queue()
+        self.answers: queue.Queue[tuple[int, Answer]] = queue.Queue()
         self.slots = threading.Semaphore(count * AHEAD_PER_WORKER)
         self.numbers = iter(range(len(items)))
         self.taking, self.stopping = threading.Lock(), threading.Event()
@@ -230,7 +174,7 @@ class _Crew(Generic[T, R]):
     def run(self, progress: Progress | None) -> Iterator[tuple[str, R | VoxloomError]]:
         for thread in self.threads:
             thread.start()
-        waiting: dict[int, _Answer] = {}
+        waiting: dict[int, Answer] = {}
         done = 0
         try:
             for number, (name, _) in enumerate(self.items):
@@ -251,7 +195,7 @@ class _Crew(Generic[T, R]):
             try:
                 answer = self._ask(place, self.items[number][1])
             except Exception as error:
-                answer = _Failure(f"{type(error).__name__}: {error}")
+                answer = Failure(f"{type(error).__name__}: {error}")
             self.answers.put((number, answer))
 
     def _next(self) -> int | None:
@@ -259,7 +203,7 @@ class _Crew(Generic[T, R]):
         with self.taking:
             return None if self.stopping.is_set() else next(self.numbers, None)
 
-    def _ask(self, place: int, value: T) -> _Answer:
+    def _ask(self, place: int, value: T) -> Answer:
         worker = self.workers[place]
         if worker is None or not worker.alive:
             worker = self.workers[place] = _Worker(self.function)

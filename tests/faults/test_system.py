@@ -171,7 +171,7 @@ def test_one_case_without_memory_or_worker(ends: str, workers: int, told: str, d
 def test_one_scan_without_memory_is_told_and_the_others_are_predicted(tmp_path: Path) -> None:
     from voxloom.run.scans import Scan
     from voxloom.tasks.task import task_named
-    from voxloom.verbs.predict import predict_scans
+    from voxloom.verbs.predict import ScanWork, predict_scans
 
     class Predictor:
         def predict(self, source: Volume, *, resample_tilt: bool = False) -> Volume:
@@ -186,10 +186,9 @@ def test_one_scan_without_memory_is_told_and_the_others_are_predicted(tmp_path: 
     told: dict[str, str] = {}
     scans = [Scan(name, (tmp_path / f"{name}.nii.gz",), ".nii.gz") for name in "abcd"]
     written = predict_scans(
-        task_named("segmentation"),
+        ScanWork(task_named("segmentation"), tmp_path / "out"),
         Predictor(),  # type: ignore[arg-type]
         scans,
-        tmp_path / "out",
         failed=lambda scan, error: told.update({scan.name: str(error)}),
     )
     assert [path.name for _, path in written] == ["a.nii.gz", "d.nii.gz"]

@@ -94,6 +94,7 @@ FLOORS = [
     ["points"],
     ["formats"],
     ["volume"],
+    ["machines"],
     ["own"],
     [
         "errors",
@@ -101,7 +102,10 @@ FLOORS = [
         "runfiles",
         "notes",
         "progress",
+        "answers",
+        "crew",
         "parallel",
+        "ranks",
         "cpu",
         "remote",
         "digests",

@@ -332,6 +332,7 @@ SILENT = {
     "training.channels_last": "layout in memory; no number changes",
     "training.distances": "measured beside; where they decide, `training.monitor` says so",
     "training.workers": "who reads the patches; no number changes",
+    "training.trackers": "where figures are told too; no number changes",
     "inference.batch": "windows at once; no number changes",
     "dicom.codes": "codes of DICOM results; no number changes",
     "options": "named as it is (test_keys_of_another_package_are_named)",

@@ -23,7 +23,7 @@ from voxloom.tasks.segmentation.predictor import Predictor
 from voxloom.tasks.task import task_named
 from voxloom.training.weights import load_weights, weights_hash
 from voxloom.verbs.options import PredictOptions
-from voxloom.verbs.predict import open_predictor, predict_scans, predict_with
+from voxloom.verbs.predict import ScanWork, open_predictor, predict_scans, predict_with
 from voxloom.verbs.run import Run
 from voxloom.verbs.train import train
 from voxloom.volume import Volume
@@ -62,7 +62,8 @@ def test_result_has_the_inputs_format_and_grid(trained: Trained, tmp_path: Path,
     scan = read_volume(trained.unseen / "imagesTr" / "ball13_0000.nii.gz")
     source = write_volume(scan, tmp_path / f"scan{ending}")
     predictor = Predictor.of(trained.run)
-    ((_, written),) = predict_scans(task_named("segmentation"), predictor, find_scans([source], 1), tmp_path / "out")
+    work = ScanWork(task_named("segmentation"), tmp_path / "out")
+    ((_, written),) = predict_scans(work, predictor, find_scans([source], 1))
     assert written.name == f"scan{ending}"
     assert read_label(written).same_grid(scan)
 

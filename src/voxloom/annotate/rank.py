@@ -8,17 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from voxloom.crew import map_with
 from voxloom.dataset.tables import write_table
-from voxloom.errors import BadInput
+from voxloom.errors import BadInput, VoxloomError
 from voxloom.evaluation.quality.features import DISAGREEMENT
 from voxloom.evaluation.ranking import Choice, choose, distances, uncertainty_ranks
 from voxloom.files import sha256_file
+from voxloom.inference.needs import needs_of
 from voxloom.progress import Progress
 from voxloom.run.run import Run
 from voxloom.run.scans import Scan, read_scan
@@ -73,10 +76,13 @@ def rank_scans(
         raise BadInput("no scan to rank that the run does not know", None, "Name a folder of scans without labels")
     check_sources([predictor], sampling)
     candidates = []
-    for done, scan in enumerate(scans, start=1):
-        candidates.append(look_at(predictor, scan, sampling))
-        if progress is not None:
-            progress(done, len(scans))
+    look, items = partial(look_at, sampling), [(scan.name, scan) for scan in scans]
+    for _, outcome in map_with(
+        predictor, look, items, step="looking at", needs=partial(needs_of, predictor), progress=progress
+    ):
+        if isinstance(outcome, VoxloomError):
+            raise outcome
+        candidates.append(outcome)
     disagree = [-np.array([c.figures["pairwise_dice"] for c in candidates])]
     doubts = [np.array([c.figures[name] for c in candidates]) for name in ("entropy", "mutual_information")]
     uncertainty = uncertainty_ranks([*disagree, *doubts])
@@ -85,7 +91,7 @@ def rank_scans(
     return [_row(n, choice, candidates, uncertainty) for n, choice in enumerate(chosen, start=1)]
 
 
-def look_at(predictor: Predictor, scan: Scan, sampling: Sampling) -> Candidate:
+def look_at(sampling: Sampling, predictor: Predictor, scan: Scan) -> Candidate:
     """Uncertainty and features of one scan."""
     volume = read_scan(scan)
     with scan_disagreement([predictor], volume, sampling) as (found, count):

@@ -18,6 +18,7 @@ from voxloom.cli.figures import (
     structure_title,
     tables_beside,
 )
+from voxloom.cli.machines import spread
 from voxloom.cli.options import PlaneName, names_of
 from voxloom.runfiles import TABLE, test_in
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from voxloom.evaluation.measures import Measures
 
 
+@spread
 def command(
     run: Annotated[Optional[Path], typer.Argument(help="Folder of a run.")] = None,
     dataset: Annotated[Optional[Path], typer.Argument(help="Labelled data set; without it the held-out cases.")] = None,

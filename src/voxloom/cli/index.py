@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
+from voxloom.cli.machines import spread
+
 if TYPE_CHECKING:
     from voxloom.archive import IndexResult
     from voxloom.errors import BadInput
@@ -20,6 +22,7 @@ class Partition(StrEnum):
     site = "site"
 
 
+@spread
 def command(
     folders: Annotated[list[Path], typer.Argument(help="Folders to walk; zip and tar archives are opened.")],
     out: Annotated[Path, typer.Option("-o", "--out", help="The archive to write or to bring up to date (.parquet).")],

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
+from voxloom.cli.machines import spread
 from voxloom.cli.options import Around, ResampleTilt, Scans, Series
 
 if TYPE_CHECKING:
     from voxloom.verbs.predict import Predictions
 
 
+@spread
 def command(
     run: Annotated[Path, typer.Argument(help="Folder of a run, or of an ensemble.")],
     inputs: Scans,

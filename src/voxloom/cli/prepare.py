@@ -7,7 +7,10 @@ from typing import Annotated
 
 import typer
 
+from voxloom.cli.machines import spread
 
+
+@spread
 def command(
     dataset: Annotated[Path, typer.Argument(help="Data set, in any layout that Voxloom reads.")],
     recipe: Annotated[

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
+from voxloom.cli.machines import spread
 from voxloom.cli.options import Scans, Series
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 SHOWN = 12
 
 
+@spread
 def command(
     run: Annotated[Path, typer.Argument(help="Folder of a run.")],
     unlabelled: Scans,

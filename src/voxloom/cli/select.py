@@ -8,6 +8,8 @@ from typing import Annotated, Any, Optional
 
 import typer
 
+from voxloom.cli.machines import spread
+
 
 class Register(StrEnum):
     """What to do with channels of different frames of reference."""
@@ -16,6 +18,7 @@ class Register(StrEnum):
     RIGID = "rigid"
 
 
+@spread
 def command(
     archive: Annotated[Path, typer.Argument(help="Archive written by voxloom index.")],
     rules: Annotated[

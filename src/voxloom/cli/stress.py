@@ -7,7 +7,10 @@ from typing import Annotated, Any, Optional
 
 import typer
 
+from voxloom.cli.machines import spread
 
+
+@spread
 def command(
     run: Annotated[Path, typer.Argument(help="Folder of a run.")],
     dataset: Annotated[

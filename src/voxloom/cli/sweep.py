@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
+from voxloom.cli.machines import HELP
+
 if TYPE_CHECKING:
     from voxloom.sweep.explain import Lesson
     from voxloom.sweep.run import SweepResult
@@ -27,9 +29,7 @@ def command(
             help="Data set that no run sees: every finished run is scored on it too, and none is chosen by it."
         ),
     ] = None,
-    on: Annotated[
-        str, typer.Option(help="local: processes on this machine; ray: a Ray cluster here; HOST:PORT: a running one.")
-    ] = "local",
+    on: Annotated[str, typer.Option(help=HELP)] = "local",
     workers: Annotated[int, typer.Option(min=1, help="Runs at a time, for --on local.")] = 1,
     cpus: Annotated[float, typer.Option(min=0, help="CPU cores of one run, for Ray.")] = 1,
     gpus: Annotated[float, typer.Option(min=0, help="Graphics cards of one run, for Ray; 0.5 shares one.")] = 0,
@@ -67,10 +67,11 @@ def command(
 
 def start_workers(on: str, workers: int, cpus: float, gpus: float) -> Workers:
     """Processes here, or a Ray cluster."""
+    from voxloom.machines.cluster import address_of
     from voxloom.sweep.on_ray import RayWorkers
     from voxloom.sweep.workers import LocalWorkers
 
-    return LocalWorkers(workers) if on == "local" else RayWorkers(on, cpus=cpus, gpus=gpus)
+    return LocalWorkers(workers) if on == "local" else RayWorkers(address_of(on), cpus=cpus, gpus=gpus)
 
 
 def progress_line(record: Record, total: int) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
+from voxloom.cli.machines import spread
 from voxloom.runfiles import SUMMARY
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from voxloom.run.run import Run
 
 
+@spread
 def command(
     dataset: Annotated[Path, typer.Argument(help="Data set: a folder or file in any layout that Voxloom reads.")],
     recipe: Annotated[
@@ -49,6 +51,10 @@ def command(
         Optional[list[str]],
         typer.Option("--set", metavar="KEY=VALUE", help="Change a recipe key, e.g. training.batch=4."),
     ] = None,
+    tracker: Annotated[
+        Optional[list[str]],
+        typer.Option("--tracker", help="Also tell figures to jsonl, mlflow or wandb (offline); may be repeated."),
+    ] = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Train a model on DATASET and evaluate it on cases that it never saw."""
@@ -56,13 +62,18 @@ def command(
     from voxloom.cli.training_progress import screen_listener
     from voxloom.dataset import Dataset
     from voxloom.errors import BadInput
+    from voxloom.ranks import first
     from voxloom.recipe.recipe import Recipe
     from voxloom.run.lifecycle import free_folder
+    from voxloom.verbs.follow import refuse_alone
     from voxloom.verbs.train import train
 
     if resume and out is None:
         raise BadInput("--resume needs the run", None, "Name its folder: --resume -o RUN")
-    chosen = Recipe.load(recipe).changed(parse_assignments(assign or []))
+    if resume and tracker:
+        raise BadInput("a run goes on with the trackers that it was started with", out, "Leave --tracker out")
+    told = {"training.trackers": tracker} if tracker else {}
+    chosen = Recipe.load(recipe).changed({**parse_assignments(assign or []), **told})
     if find_lr:
         same: list[object] = ["-r", recipe, *(word for text in assign or () for word in ("--set", text))]
         same += [word for path in add or () for word in ("--add", path)]
@@ -70,6 +81,7 @@ def command(
             same += [] if value is None else [option, value]
         suggest_rate(dataset, with_options(chosen, budget, folds, seed, device, add or ()), out, json_output, same)
         return
+    refuse_alone(out)
     out = out or free_folder(Path("runs"), Dataset(dataset).name)
     try:
         run = train(
@@ -89,7 +101,8 @@ def command(
         again = output.command_line(["voxloom", "train", dataset, "--resume", "-o", out])
         output.note(f"Interrupted and saved. Continue with: {again}")
         raise
-    say(run, json_output)
+    if first():
+        say(run, json_output)
 
 
 def with_options(

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from voxloom.losses.settings import LossSettings
+from voxloom.losses.together import summed
 
 
 @dataclass(frozen=True)
@@ -33,10 +34,10 @@ class Sums:
     voxels: Tensor
 
     def over_batch(self, importance: Tensor | None) -> Sums:
-        """The sums over all samples, (1, L); a sample counts by its importance (B,)."""
+        """The sums over all samples, (1, L), of all processes that train together; a sample counts by its importance (B,)."""
         weight = 1.0 if importance is None else importance[:, None]
         parts = (self.overlap, self.predicted, self.true, self.squared, self.voxels)
-        return Sums(*((part * weight).sum(0, keepdim=True) for part in parts))
+        return Sums(*(summed((part * weight).sum(0, keepdim=True)) for part in parts))
 
 
 #: Added below a power, whose slope would have no bound at 0.

@@ -1,18 +1,21 @@
 """Trials on the machines of a Ray cluster.
 
-Knows Ray. The sweep's folder must lie on a disk that all machines share. A trial whose worker or machine dies is begun again
-elsewhere and goes on from its last saved state.
+The sweep's folder must lie on a disk that all machines share. A trial whose worker or machine dies is begun again elsewhere and goes
+on from its last saved state.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from voxloom.errors import MissingExtra, VoxloomError
+from voxloom.crew import Needs
+from voxloom.errors import VoxloomError
+from voxloom.machines.cluster import Cluster
+from voxloom.machines.crew import RETRIES, taken
+from voxloom.machines.packing import carry_out, pack
+from voxloom.own import note_modules
 from voxloom.sweep.trial import Job, run_trial
-
-#: How often a trial is begun again after its worker died.
-RETRIES = 3
+from voxloom.yamltext import read_yaml
 
 
 class RayWorkers:
@@ -20,7 +23,7 @@ class RayWorkers:
 
     Parameters
     ----------
-    address : "ray" for a cluster on this machine alone (or the one that is running already), else "host:port" or "ray://host:port".
+    address : None for the cluster of this machine, which is started where none runs, else "host:port" or "ray://host:port".
     cpus, gpus : what one trial needs.
 
     Raises
@@ -29,46 +32,26 @@ class RayWorkers:
     VoxloomError : the cluster cannot be reached, or no machine of it has what one trial needs.
     """
 
-    def __init__(self, address: str = "ray", *, cpus: float = 1, gpus: float = 0) -> None:
+    def __init__(self, address: str | None = None, *, cpus: float = 1, gpus: float = 0) -> None:
+        self.cluster, self.needs = Cluster.connect(address), Needs(cpus, gpus)
+        self.ray = self.cluster.ray
         try:
-            import ray
-        except ImportError as error:
-            raise MissingExtra("Ray", "ray") from error
-        self.ray: Any = ray
-        self.ours = not ray.is_initialized()
-        if self.ours:
-            self._connect(address)
-        self.cpus, self.gpus = cpus, gpus
-        self.task = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=RETRIES)(run_trial)
+            self.cluster.refuse_lack(self.needs, "a trial")
+        except BaseException:
+            self.cluster.leave()
+            raise
+        self.task = self.ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=RETRIES)(carry_out)
         self.busy: dict[Any, Job] = {}
-        if self._room() < 1:
-            self.close()
-            raise VoxloomError(f"no machine of the cluster has {cpus:g} CPUs and {gpus:g} GPUs for a trial")
-
-    def _connect(self, address: str) -> None:
-        where = None if address == "ray" else address
-        try:
-            self.ray.init(address=where, log_to_driver=False, include_dashboard=False if where is None else None)
-        except (ConnectionError, RuntimeError, ValueError) as error:
-            raise VoxloomError(f"no Ray cluster answers at {address}: {str(error).splitlines()[0]}") from error
-
-    def _room(self) -> int:
-        """Trials that fit into the machines that are alive."""
-        room = 0
-        for node in self.ray.nodes():
-            has = node["Resources"] if node["Alive"] else {}
-            fits = [has.get("CPU", 0) // self.cpus] if self.cpus else []
-            fits += [has.get("GPU", 0) // self.gpus] if self.gpus else []
-            room += int(min(fits, default=0))
-        return room
 
     def free(self) -> bool:
         """Whether the cluster has room for another trial; one may always wait for a machine to come back."""
-        return len(self.busy) < max(1, self._room())
+        return len(self.busy) < max(1, self.cluster.room(self.needs))
 
     def submit(self, job: Job) -> None:
-        """Hand the trial to the cluster."""
-        self.busy[self.task.remote(job)] = job
+        """Hand the trial to the cluster, with the modules of one's own that its recipe names."""
+        note_modules([read_yaml(job.recipe, "the sweep's recipe"), dict(job.changes)])
+        package = pack(self.ray, run_trial, self.needs)
+        self.busy[self.task.remote(package, [self.ray.put(job)])] = job
 
     def wait(self) -> list[tuple[Job, str | None]]:
         """See ``Workers``."""
@@ -76,18 +59,12 @@ class RayWorkers:
         ended: list[tuple[Job, str | None]] = []
         for reference in done:
             job = self.busy.pop(reference)
-            try:
-                self.ray.get(reference)
-                ended.append((job, None))
-            except self.ray.exceptions.RayTaskError as error:
-                ended.append((job, str(error.cause)))
-            except self.ray.exceptions.RayError as error:
-                ended.append((job, f"its worker died {RETRIES + 1} times: {str(error).splitlines()[0]}"))
+            outcome = taken(self.ray, reference).outcome(f"trial {job.number}", "training")
+            ended.append((job, str(outcome) if isinstance(outcome, VoxloomError) else None))
         return ended
 
     def close(self) -> None:
         """Cancel what is under way (it is saved) and leave the cluster."""
         for reference in self.busy:
             self.ray.cancel(reference)
-        if self.ours:
-            self.ray.shutdown()
+        self.cluster.leave()

@@ -1,4 +1,4 @@
-"""Predict annotated cases and score each, one in memory at a time, whatever the task."""
+"""Predict annotated cases and score each, one in memory at a time (of every worker of a crew), whatever the task."""
 
 from __future__ import annotations
 
@@ -6,15 +6,18 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from voxloom.crew import map_with
 from voxloom.dataset import Case, Dataset, Labels
 from voxloom.dataset.tables import name_some
-from voxloom.errors import BadInput
+from voxloom.errors import BadInput, VoxloomError
 from voxloom.inference.device import pick_device
+from voxloom.inference.needs import needs_of
 from voxloom.notes import Note, collect, grouped, pass_on, sentence
 from voxloom.progress import Progress
 from voxloom.tasks.task import Task
@@ -49,17 +52,49 @@ def predict_and_score(
     table, files = task.table(predictor), {}
     remarks: dict[str, list[str]] = {}
     seconds = []
+    work, items = CaseWork(task, out, labels), [(case.id, case) for case in cases]
     with collect() as heard:
-        for case in cases:
-            start = time.perf_counter()
-            prediction = task.predict_case(predictor, case)
-            seconds.append(time.perf_counter() - start)
-            files[case.id] = task.write(prediction, out, case.id)
-            for remark in task.score(table, case, prediction, predictor, labels):
-                remarks.setdefault(remark, []).append(case.id)
+        for name, outcome in map_with(
+            predictor, work.score, items, step="predicting", needs=partial(needs_of, predictor)
+        ):
+            if isinstance(outcome, VoxloomError):
+                raise outcome
+            table.extend(outcome.table)
+            seconds.append(outcome.seconds)
+            files[name] = outcome.path
+            for remark in outcome.remarks:
+                remarks.setdefault(remark, []).append(name)
             tick()
     told = [f"{text} ({name_some(ids)})" for text, ids in sorted(remarks.items())]
     return Scored(table, files, (*told_warnings(heard), *told), tuple(seconds))
+
+
+@dataclass(frozen=True)
+class OneScored:
+    """The rows of one case, the file of its prediction, seconds, and what a reader must know of it."""
+
+    table: Table
+    path: Path
+    seconds: float
+    remarks: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class CaseWork:
+    """How each of many cases is predicted and scored, here or on another machine; see ``predict_and_score``."""
+
+    task: Task
+    out: Path
+    labels: Labels | None
+
+    def score(self, predictor: Predictor, case: Case) -> OneScored:
+        """Predict, write and score one case."""
+        start = time.perf_counter()
+        prediction = self.task.predict_case(predictor, case)
+        seconds = time.perf_counter() - start
+        path, table = self.task.write(prediction, self.out, case.id), self.task.table(predictor)
+        remarks = self.task.score(table, case, prediction, predictor, self.labels)
+        return OneScored(table, path, seconds, tuple(remarks))
 
 
 def time_per_case(seconds: Sequence[float], device: str) -> dict[str, Any]:

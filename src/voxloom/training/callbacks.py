@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import torch
 from lightning import Callback, Trainer
 
 from voxloom.training.checkpoint import save_checkpoint
@@ -100,7 +101,7 @@ class Budget(Callback):
         if pace.done or self.clock.steps < 5 or self.clock.steps % max(5, pace.total() // 50):
             return
         left = self.seconds - self.clock.seconds - self.validate.seconds_ahead(pace.progress)
-        pace.fit_into(left, self.clock.per_step)
+        pace.fit_into(*trainer.strategy.broadcast((left, self.clock.per_step)))  # one clock for all processes
 
 
 class Validate(Callback):
@@ -112,7 +113,7 @@ class Validate(Callback):
     log, clock : where rows go and what time it is.
     folder, description : where the best weights are written, and what fits them.
     settings : how many validations there are, which weights are kept, and how long without a better value ends the run.
-    cases_per_epoch : patches of one pass over the training cases, to count epochs.
+    cases_per_epoch : patches of this process in one pass over the training cases, to count epochs.
     budget : seconds of the whole training; without one no validation is left out but those that the pace names.
     """
 
@@ -125,7 +126,7 @@ class Validate(Callback):
         description: dict[str, Any],
         *,
         settings: TrainingSettings,
-        cases_per_epoch: int,
+        cases_per_epoch: float,
         budget: float | None = None,
     ) -> None:
         self.validator, self.records, self.clock, self.folder, self.description = (
@@ -153,9 +154,13 @@ class Validate(Callback):
         due = self.count if module.pace.done else math.floor(module.pace.progress * self.count + 1e-9)
         if due > self._done:
             self._done = due
-            if not module.pace.done and self._no_time(module.pace, due):
+            left_out = not module.pace.done and self._no_time(module.pace, due)
+            if trainer.strategy.broadcast(left_out):
                 return
-            self._validate(trainer, module)
+            loss = trainer.strategy.reduce(torch.tensor(module.take_mean_loss()), reduce_op="mean")
+            if trainer.is_global_zero:
+                self._validate(trainer, module, float(loss))
+            trainer.should_stop = trainer.strategy.broadcast(trainer.should_stop)
             self.clock.leave_out()
 
     def _no_time(self, pace: Pace, number: int) -> bool:
@@ -165,7 +170,7 @@ class Validate(Callback):
             pace.left_out.append(number)
         return number in pace.left_out
 
-    def _validate(self, trainer: Trainer, module: TrainingModule) -> None:
+    def _validate(self, trainer: Trainer, module: TrainingModule, loss: float) -> None:
         start = time.monotonic()
         module.settle()
         with averaged(module):
@@ -175,16 +180,17 @@ class Validate(Callback):
             step = module.pace.step
             epoch = step * module.settings.batch / self.cases_per_epoch
             per_label = list(scores) if len(scores) else [math.nan] * len(self.records.labels)
-            row = [step, self.clock.seconds, epoch, module.rate, module.take_mean_loss(), mean, *per_label]
+            row = [step, self.clock.seconds, epoch, module.rate, loss, mean, *per_label]
             further = [found.further.get(name, math.nan) for name in self.records.further]
             self.records.add([*row, found.loss, *further])
             if not len(scores) or self.settings.keep == "last" or self.records.is_best():
                 save_weights(self.folder, module.network.state_dict(), self.description)
         self.cost = time.monotonic() - start
         self.spent += self.cost
-        for name, value in zip(self.records.columns, self.records.rows[-1], strict=True):
-            if trainer.logger is not None and not math.isnan(value):
-                trainer.logger.log_metrics({name: value}, step=step)
+        told = zip(self.records.columns, self.records.rows[-1], strict=True)
+        figures = {name: value for name, value in told if not math.isnan(value)}
+        for logger in trainer.loggers:
+            logger.log_metrics(figures, step=step)
         if self._is_patience_over():
             trainer.should_stop = True
 
@@ -218,7 +224,8 @@ class Save(Callback):
         self._last = time.monotonic()
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
-        if pl_module.pace.done or trainer.should_stop or time.monotonic() - self._last > SAVE_EVERY:
+        due = pl_module.pace.done or trainer.should_stop or time.monotonic() - self._last > SAVE_EVERY
+        if due and trainer.is_global_zero:
             self.save(trainer, pl_module)
 
 

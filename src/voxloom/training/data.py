@@ -13,7 +13,10 @@ from lightning import LightningDataModule
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from voxloom.augment.sending import sent
+from voxloom.ranks import Ranks, ranks
 from voxloom.training.job import Batch, StepReader
+
+ALONE = Ranks()
 
 
 def batch_at(sampler: StepReader, step: int) -> Batch:
@@ -37,17 +40,18 @@ def on_device(batch: Batch, device: torch.device) -> Batch:
 class StepBatches(IterableDataset[Batch]):
     """Endless (step, image (B, C, I, J, K) float32, target, spacing (B, 3)), from ``first`` on.
 
-    With several workers each reads every n-th step, so that the order is the same for any number of workers.
+    With several workers each reads every n-th step, so that the order is the same for any number of workers. Of n processes that
+    train together, process r reads at step s what a single one reads at step n * s + r.
     """
 
-    def __init__(self, sampler: StepReader, first: int) -> None:
-        self.sampler, self.first = sampler, first
+    def __init__(self, sampler: StepReader, first: int, here: Ranks = ALONE) -> None:
+        self.sampler, self.first, self.here = sampler, first, here
 
     def __iter__(self) -> Iterator[Batch]:
         worker = get_worker_info()
         offset, stride = (worker.id, worker.num_workers) if worker else (0, 1)
         for step in itertools.count(self.first + offset, stride):
-            yield batch_at(self.sampler, step)
+            yield batch_at(self.sampler, step * self.here.size + self.here.rank)
 
 
 class PatchData(LightningDataModule):
@@ -68,7 +72,7 @@ class PatchData(LightningDataModule):
         """Whole batches from step ``self.first`` on; spawned workers, so that it works the same everywhere."""
         context = "spawn" if self.workers else None
         return DataLoader(
-            StepBatches(self.sampler, self.first),
+            StepBatches(self.sampler, self.first, ranks()),
             batch_size=None,
             num_workers=self.workers,
             multiprocessing_context=context,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 
 from voxloom.errors import BadInput
+from voxloom.ranks import ranks
 from voxloom.training.callbacks import Reporter
 from voxloom.training.job import Job
 from voxloom.training.loop import Loop, Outcome, saved_state
@@ -56,8 +57,11 @@ def fit(
     if not job.cases:
         raise BadInput("no case is left to train on", job.folder, "Check the folds and the excluded cases")
     state = saved_state(job.folder, resume)
-    sampler, place = job.build_sampler(), torch.device(device)
-    pace = Pace(job.training.steps_for(sampler.per_pass), list(job.pace), list(job.left_out))
+    here, sampler, place = ranks(), job.build_sampler(), torch.device(device)
+    if here.size > 1 and place.type == "cuda":
+        place = torch.device("cuda", here.local_rank)
+    per_pass = sampler.per_pass / here.size
+    pace = Pace(job.training.steps_for(per_pass), list(job.pace), list(job.left_out))
     module = build_module(job, pace, first=state is None)
-    loop = Loop(job, module, job.build_log(), sampler, sampler.per_pass, job.build_validator(place))
+    loop = Loop(job, module, job.build_log(), sampler, per_pass, job.build_validator(place))
     return loop.run(state, place, budget, reporter)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from voxloom.evaluation.scores import goal_of
 from voxloom.files import write_text
+from voxloom.ranks import first
 
 #: Columns before ``val_dice``, one ``val_dice_<label>`` per label, ``val_loss``, and what is measured beside.
 COLUMNS = ("step", "seconds", "epoch", "lr", "train_loss")
@@ -83,7 +84,9 @@ class TrainingLog:
         self.write()
 
     def write(self) -> None:
-        """Write all rows."""
+        """Write all rows; of processes that train together the first one does."""
+        if not first():
+            return
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(self.columns)

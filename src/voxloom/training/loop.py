@@ -15,10 +15,11 @@ from typing import Any, Literal
 
 import torch
 from lightning import Callback, Trainer
-from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.strategies import DDPStrategy
 
-from voxloom.errors import BadInput
+from voxloom.errors import BadInput, VoxloomError
 from voxloom.inference.precision import TOLERABLE, bf16_slowdown
+from voxloom.ranks import LOST, ranks, wait
 from voxloom.runfiles import CHECKPOINT
 from voxloom.training.arithmetic import switched
 from voxloom.training.callbacks import Advance, Budget, Clock, Report, Reporter, Save, Validate
@@ -31,6 +32,7 @@ from voxloom.training.module import TrainingModule
 from voxloom.training.own_callbacks import own_callbacks
 from voxloom.training.settings import TrainingSettings
 from voxloom.training.skipping import SKIPPED
+from voxloom.training.trackers import loggers
 from voxloom.training.weights import load_weights, weights_hash
 
 #: Lightning's names of devices, and of arithmetic.
@@ -72,7 +74,7 @@ class Loop:
     ----------
     job : its folder, settings and description.
     module, log : network with its pace, and the rows that are written.
-    sampler, per_pass : what reads the patches, and how many make one pass over the cases.
+    sampler, per_pass : what reads the patches, and how many of this process make one pass over the cases.
     validator : None without a validation case.
     """
 
@@ -80,7 +82,7 @@ class Loop:
     module: TrainingModule
     log: TrainingLog
     sampler: StepReader
-    per_pass: int
+    per_pass: float
     validator: Scorer | None
 
     def run(
@@ -133,8 +135,9 @@ class Loop:
         if reporter is not None:
             callbacks.append(Report(reporter, clock, validate))
         callbacks.append(Save(job.folder / CHECKPOINT, self.log, clock))
-        with quiet_lightning(), switched(job.training):
+        with quiet_lightning(), switched(job.training), others_named():
             make_trainer(job.folder, job.training, device, callbacks).fit(self.module, datamodule=data)
+            wait()  # for the weights that the first process has written
         if interruption.requested:
             raise KeyboardInterrupt
 
@@ -167,20 +170,36 @@ def refuse_slow_arithmetic(job: Job, device: torch.device) -> None:
 
 def make_trainer(folder: Path, training: TrainingSettings, device: torch.device, callbacks: list[Callback]) -> Trainer:
     """A Lightning trainer that only loops: steps are counted by the pace, files written by the callbacks."""
+    here = ranks()
+    alone = [device.index or 0] if device.type == "cuda" else 1
     return Trainer(
         accelerator=ACCELERATORS.get(device.type, device.type),
-        devices=[device.index or 0] if device.type == "cuda" else 1,
+        devices=alone if here.size == 1 else here.local_size,
+        num_nodes=here.nodes,
+        strategy="auto" if here.size == 1 else DDPStrategy(find_unused_parameters=bool(training.phases)),
+        use_distributed_sampler=False,
         precision=MIXED.get(training.precision, "32-true"),
         max_steps=-1,
         max_epochs=1,
         gradient_clip_val=training.gradient_clip or None,
-        logger=TensorBoardLogger(folder, name="", version="tensorboard"),
+        logger=loggers(folder, training.trackers, training.model_dump(mode="json")),
         callbacks=callbacks,
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
         log_every_n_steps=10**9,
     )
+
+
+@contextlib.contextmanager
+def others_named() -> Iterator[None]:
+    """A process whose others are gone says so; alone nothing changes."""
+    try:
+        yield
+    except RuntimeError as error:
+        if ranks().size > 1 and "peer" in str(error).lower():
+            raise VoxloomError(LOST) from error
+        raise
 
 
 @contextlib.contextmanager
@@ -194,6 +213,7 @@ def quiet_lightning() -> Iterator[None]:
         warnings.filterwarnings("ignore", module="lightning")
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         warnings.filterwarnings("ignore", message=".*IterableDataset.*__len__.*")
+        warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
         yield
     for name, level in zip(names, levels, strict=True):
         logging.getLogger(name).setLevel(level)

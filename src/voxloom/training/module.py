@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from voxloom.networks.base import StagedNetwork
 from voxloom.optim import EMA, leaves_out, lr_at, make_optimizer
+from voxloom.ranks import in_step
 from voxloom.training.arithmetic import cast
 from voxloom.training.compiled import Called
 from voxloom.training.data import on_device
@@ -80,6 +81,7 @@ class TrainingModule(LightningModule):
         self.skips, self.verdicts = SkippedSteps(), Verdicts()
         self._batch: Batch | None = None
         self._loss, self._before = torch.zeros(()), list[Tensor]()
+        self.with_others = False
 
     def augmented(self, batch: Batch) -> tuple[Tensor | tuple[Tensor, ...], Tensor]:
         """Image and target as network and loss see them."""
@@ -94,7 +96,8 @@ class TrainingModule(LightningModule):
         torch.manual_seed(step_seed(self.seed, batch[0]))  # dropout draws from the global generator
         self._batch, self._before = batch, norm_buffers(self.network)
         seen, target = self.augmented(batch)
-        loss: Tensor = self.loss(self.called(*inputs_of(seen)), target)
+        with in_step(self.with_others):
+            loss: Tensor = self.loss(self.called(*inputs_of(seen)), target)
         self._add_loss(loss.detach().float())
         return loss
 
@@ -257,7 +260,8 @@ class TrainingModule(LightningModule):
         self.pace.advance()
 
     def on_train_start(self) -> None:
-        """Give the optimiser the state of the run that is resumed."""
+        """Give the optimiser the state of the run that is resumed; from now on all processes step together."""
+        self.with_others = True
         if self.optimizer_state is not None:
             self.trainer.optimizers[0].load_state_dict(self.optimizer_state)
             self.optimizer_state = None

@@ -91,6 +91,7 @@ class TrainingSettings(BaseModel):
     distances : whether validations also measure the Hausdorff distance and its 95th percentile, columns ``val_hd`` and ``val_hd95``.
     workers : processes that read patches; 0 reads in the training process.
     callbacks : callbacks of Lightning's of other packages, told of every step before Voxloom's own (``OwnCallback``).
+    trackers : where figures go beside ``log.csv`` and TensorBoard: jsonl, mlflow, wandb (``voxloom.training.trackers``).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -126,9 +127,10 @@ class TrainingSettings(BaseModel):
     distances: bool = False
     workers: int = Field(0, ge=0)
     callbacks: tuple[OwnCallback, ...] = ()
+    trackers: tuple[Literal["jsonl", "mlflow", "wandb"], ...] = ()
 
-    def steps_for(self, per_pass: int) -> int:
-        """Optimiser steps of the whole schedule, where one pass over the training cases is ``per_pass`` patches."""
+    def steps_for(self, per_pass: float) -> int:
+        """Optimiser steps of the whole schedule, where one pass over the training cases is ``per_pass`` patches of this process."""
         return self.steps if self.epochs is None else max(1, math.ceil(self.epochs * per_pass / self.batch))
 
     @field_validator("monitor")

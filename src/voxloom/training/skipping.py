@@ -20,6 +20,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from voxloom.errors import VoxloomError
 from voxloom.files import write_text
+from voxloom.ranks import first
 
 #: Steps in a row that may be left out. A single odd batch passes; ten different ones in a row have a cause that stays.
 MOST_IN_A_ROW = 10
@@ -76,7 +77,7 @@ class SkippedSteps:
 
     def write(self) -> None:
         """Write all rows; no file where there is none."""
-        if self.path is None:
+        if self.path is None or not first():
             return
         if not self.rows:
             self.path.unlink(missing_ok=True)

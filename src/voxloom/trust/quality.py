@@ -10,14 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from voxloom.crew import map_with
 from voxloom.dataset import Case
 from voxloom.dataset.tables import write_table
-from voxloom.errors import BadInput
+from voxloom.errors import BadInput, VoxloomError
 from voxloom.evaluation import Evaluation
 from voxloom.evaluation.quality import (
     FEATURES,
@@ -29,6 +31,7 @@ from voxloom.evaluation.quality import (
 )
 from voxloom.files import read_json, write_json
 from voxloom.formats import read_label
+from voxloom.inference.needs import needs_of
 from voxloom.progress import Progress
 from voxloom.run.cases import other_set
 from voxloom.run.run import Run
@@ -258,14 +261,20 @@ def judge(
     patients : of the cases, where they are known; a column of the table then.
     """
     rows = []
-    for case, read, path in scans:
-        row = quality.row(case, read(), read_label(path))
+    items = [(case, (case, read, path)) for case, read, path in scans]
+    needs = partial(needs_of, quality.reader.networks[0])
+    for case, row in map_with(quality, _row, items, step="predicting the quality", needs=needs, progress=progress):
+        if isinstance(row, VoxloomError):
+            raise row
         known = {} if patients is None else {"patient": patients[case]}
         rows.append({**row, **known, "true_dice": None if true is None else true[case]})
-        if progress is not None:
-            progress(len(rows), len(scans))
     write_table(out, COLUMNS if patients is None else ("case", "patient", *COLUMNS[1:]), rows)
     return rows
+
+
+def _row(quality: Quality, one: tuple[str, Callable[[], Volume], Path]) -> dict[str, Any]:
+    case, read, path = one
+    return quality.row(case, read(), read_label(path))
 
 
 def check_rows(rows: Sequence[Mapping[str, Any]], promise: float) -> QualityCheck:

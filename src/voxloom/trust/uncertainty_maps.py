@@ -6,14 +6,19 @@ Knows how the files are named and ``uncertainty.csv``. Which members there are i
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from voxloom.crew import map_with
 from voxloom.dataset.tables import write_table
+from voxloom.errors import VoxloomError
 from voxloom.evaluation.quality.features import DISAGREEMENT
 from voxloom.formats import write_volume
+from voxloom.inference.needs import needs_of
 from voxloom.progress import Progress
 from voxloom.run.scans import Scan, read_scan
 from voxloom.tasks.segmentation.predictor import Predictor
@@ -62,20 +67,37 @@ def write_uncertainties(
     predictors = members_of(predictor)
     written: list[Path] = []
     rows = []
-    for done, scan in enumerate(scans, start=1):
-        volume = read_scan(scan, resample_tilt)
-        with scan_disagreement(predictors, volume, sampling) as (found, count):
+    work, items = ScanMaps(out, sampling, resample_tilt), [(scan.name, scan) for scan in scans]
+    for _, outcome in map_with(
+        predictors, work.write, items, step="measuring", needs=partial(needs_of, predictor), progress=progress
+    ):
+        if isinstance(outcome, VoxloomError):
+            raise outcome
+        paths, row = outcome
+        written += paths
+        rows.append(row)
+    return [*written, write_table(out / "uncertainty.csv", figure_columns(predictors[0].labels.names), rows)]
+
+
+@dataclass(frozen=True)
+class ScanMaps:
+    """How the maps of each of many scans are made, here or on another machine; see ``write_uncertainties``."""
+
+    out: Path
+    sampling: Sampling
+    resample_tilt: bool
+
+    def write(self, predictors: Sequence[Predictor], scan: Scan) -> tuple[list[Path], dict[str, Any]]:
+        """The files and the row of one scan."""
+        written, volume = [], read_scan(scan, self.resample_tilt)
+        with scan_disagreement(predictors, volume, self.sampling) as (found, count):
             ending = scan.ending if scan.ending in _WRITABLE else ".nii.gz"
             for name in MAPS:
                 values = np.asarray(getattr(found, name), np.float32)[None]
-                path = out / f"{scan.name}_{name}{ending}"
+                path = self.out / f"{scan.name}_{name}{ending}"
                 written.append(write_volume(Volume(values, volume.affine, dict(volume.meta)), path))
-            rows.append(
-                {"case": scan.name, **about(sampling, count), **found.figures(), **per_label(found.pairwise_dice)}
-            )
-        if progress is not None:
-            progress(done, len(scans))
-    return [*written, write_table(out / "uncertainty.csv", figure_columns(predictors[0].labels.names), rows)]
+            figures = {**about(self.sampling, count), **found.figures(), **per_label(found.pairwise_dice)}
+        return written, {"case": scan.name, **figures}
 
 
 def about(sampling: Sampling, count: int) -> dict[str, Any]:

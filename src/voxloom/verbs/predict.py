@@ -13,13 +13,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
+from voxloom.crew import map_with
 from voxloom.dataset.names import split_ending
 from voxloom.dataset.tables import name_some
 from voxloom.ensemble import EnsemblePredictor
 from voxloom.errors import BadInput, VoxloomError
+from voxloom.inference.needs import needs_of
 from voxloom.progress import Progress
 from voxloom.run.find_scans import find_scans
 from voxloom.run.listener import SILENT, Listener
@@ -36,6 +37,8 @@ from voxloom.trust.uncertainty_maps import members_of, write_uncertainties
 from voxloom.verbs.dicom_results import DicomWriter, check_formats
 from voxloom.verbs.options import PredictOptions
 from voxloom.volume import Volume
+
+NOTHING_MORE = Extras()
 
 
 @dataclass(frozen=True)
@@ -138,24 +141,27 @@ def predict_with(
     claim_outputs(out, _origins(scans, endings, writer), listener.stage)
     failed: dict[str, VoxloomError] = {}
     seconds: list[float] = []
-    extras = _ExtraWriter(task, predictor, out, Extras(options.maps, options.cutouts), writer)
+    beside: list[Path] = []
+    dicom: list[Path] = []
+
+    def answered(scan: Scan, answer: Answered) -> None:
+        note_remarks(told, listener, scan, answer.remarks)
+        seconds.append(answer.seconds)
+        beside.extend(answer.beside)
+        dicom.extend(answer.dicom)
+
+    work = ScanWork(task, out, endings, options.resample_tilt, around, Extras(options.maps, options.cutouts), writer)
     with listener.progress("Predicting") as progress:
         each = predict_scans(
-            task,
+            work,
             predictor,
             scans,
-            out,
-            endings=endings,
-            resample_tilt=options.resample_tilt,
             progress=progress,
             failed=None if len(scans) == 1 else lambda scan, error: failed.update({scan.name: error}),
-            remarked=partial(note_remarks, told, listener),
-            around=around,
-            timed=seconds.append,
-            written=extras.write,
+            answered=answered,
         )
         found = Predictions(dict(each), failed=failed, filled=filled, told=told, seconds=seconds)
-    found = replace(found, beside=extras.beside, dicom=extras.dicom)
+    found = replace(found, beside=beside, dicom=dicom)
     kept = [scan for scan in scans if scan.name in found.files]
     if run is not None:
         measured = task.measure(run, predictor, list(found.files.values()), out)
@@ -188,28 +194,6 @@ def _origins(scans: Sequence[Scan], endings: Mapping[str, str], writer: DicomWri
         for scan in scans
         for name in (f"{scan.name}{endings[scan.name]}", *writer.names(scan))
     }
-
-
-@dataclass(frozen=True)
-class _ExtraWriter:
-    """Writes what is wanted beside each prediction, and keeps the names of the files."""
-
-    task: Task
-    predictor: Predictor
-    out: Path
-    wanted: Extras
-    writer: DicomWriter
-    beside: list[Path] = field(default_factory=list)
-    dicom: list[Path] = field(default_factory=list)
-
-    def write(self, scan: Scan, volume: Volume, prediction: Any) -> None:
-        """For one prediction that was written itself."""
-        if self.wanted:
-            self.beside.extend(self.task.extras(self.predictor, volume, prediction, self.out, scan.name, self.wanted))
-        if self.writer.formats:
-            fractional = "seg-fractional" in self.writer.formats
-            found = self.task.findings(self.predictor, volume, prediction, fractional)
-            self.dicom.extend(self.writer.write(found, volume, scan, self.out))
 
 
 def note_remarks(
@@ -287,54 +271,103 @@ def with_quality(
     return replace(found, beside=beside, quality=judged, promise=quality.model.sentence())
 
 
-def predict_scans(
-    task: Task,
-    predictor: Predictor,
-    scans: Sequence[Scan],
-    out: Path,
-    *,
-    endings: dict[str, str] | None = None,
-    resample_tilt: bool = False,
-    progress: Progress | None = None,
-    failed: Callable[[Scan, VoxloomError], None] | None = None,
-    remarked: Callable[[Scan, tuple[str | None, dict[str, Any]]], None] = lambda scan, remarks: None,
-    around: Mapping[str, Path] = MappingProxyType({}),
-    timed: Callable[[float], None] = lambda seconds: None,
-    written: Callable[[Scan, Volume, Any], None] = lambda scan, volume, prediction: None,
-) -> Iterator[tuple[str, Path]]:
-    """Predict scans one by one into ``out``; yields name and file of each.
+@dataclass(frozen=True)
+class Answered:
+    """What became of one scan.
 
     Parameters
     ----------
+    path : of the prediction.
+    seconds : from the scan's voxels to its prediction.
+    remarks : what is remarkable of it (``Task.remarks``).
+    beside, dicom : further files that were written.
+    """
+
+    path: Path
+    seconds: float
+    remarks: tuple[str | None, dict[str, Any]]
+    beside: tuple[Path, ...] = ()
+    dicom: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True)
+class ScanWork:
+    """How each of many scans is predicted and written, here or on another machine.
+
+    Parameters
+    ----------
+    out : folder of the files.
     endings : format by the scan's name; None takes the task's choice.
     resample_tilt : see ``PredictOptions``.
-    failed : told of a scan that could not be predicted, so that the others go on; None lets the error through.
-    remarked : told of what is remarkable of a prediction.
     around : file with the mask or point that is looked around, by the scan's name.
-
-    timed : told the seconds from a scan's voxels to its prediction.
-    written : told of a prediction that was written, and of its scan.
+    wanted : beside the prediction.
+    writer : of DICOM results; None for none.
     """
-    for number, scan in enumerate(scans):
-        try:
-            with _memory_named(scan):
-                volume = read_scan(scan, resample_tilt)
-                if scan.name in around:
-                    volume = task.focus(predictor, volume, around[scan.name])
-                start = time.perf_counter()
-                prediction = task.predict(predictor, volume)
-                timed(time.perf_counter() - start)
-                remarked(scan, task.remarks(prediction))
-                ending = endings[scan.name] if endings is not None else task.ending_of(scan, None)
-                path = task.write(prediction, out, scan.name, ending)
-                written(scan, volume, prediction)
-            yield scan.name, path
-        except VoxloomError as error:
-            if failed is None:
-                raise
-            failed(scan, error)
-        if progress is not None:
-            progress(number + 1, len(scans))
+
+    task: Task
+    out: Path
+    endings: Mapping[str, str] | None = None
+    resample_tilt: bool = False
+    around: Mapping[str, Path] = field(default_factory=dict)
+    wanted: Extras = NOTHING_MORE
+    writer: DicomWriter | None = None
+
+    def predict(self, predictor: Predictor, scan: Scan) -> Answered:
+        """Read, predict and write one scan (VoxloomError where that cannot be done)."""
+        task = self.task
+        with _memory_named(scan):
+            volume = read_scan(scan, self.resample_tilt)
+            if scan.name in self.around:
+                volume = task.focus(predictor, volume, self.around[scan.name])
+            start = time.perf_counter()
+            prediction = task.predict(predictor, volume)
+            seconds = time.perf_counter() - start
+            ending = self.endings[scan.name] if self.endings is not None else task.ending_of(scan, None)
+            path = task.write(prediction, self.out, scan.name, ending)
+            beside = self._beside(predictor, volume, prediction, scan)
+            return Answered(path, seconds, task.remarks(prediction), *beside)
+
+    def _beside(
+        self, predictor: Predictor, volume: Volume, prediction: Any, scan: Scan
+    ) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
+        """The extras and the DICOM results of one prediction."""
+        task, beside, dicom = self.task, list[Path](), list[Path]()
+        if self.wanted:
+            beside = task.extras(predictor, volume, prediction, self.out, scan.name, self.wanted)
+        if self.writer is not None and self.writer.formats:
+            found = task.findings(predictor, volume, prediction, "seg-fractional" in self.writer.formats)
+            dicom = self.writer.write(found, volume, scan, self.out)
+        return tuple(beside), tuple(dicom)
+
+
+def predict_scans(
+    work: ScanWork,
+    predictor: Predictor,
+    scans: Sequence[Scan],
+    *,
+    progress: Progress | None = None,
+    failed: Callable[[Scan, VoxloomError], None] | None = None,
+    answered: Callable[[Scan, Answered], None] = lambda scan, answer: None,
+) -> Iterator[tuple[str, Path]]:
+    """Predict scans, one by one here or spread over the crew at hand; yields name and file of each, in their order.
+
+    Parameters
+    ----------
+    failed : told of a scan that could not be predicted, so that the others go on; None lets the error through.
+    answered : told of every other scan.
+    """
+    items = [(scan.name, scan) for scan in scans]
+    each = map_with(
+        predictor, work.predict, items, step="predicting", needs=partial(needs_of, predictor), progress=progress
+    )
+    for scan, (name, outcome) in zip(scans, each, strict=True):
+        if not isinstance(outcome, VoxloomError):
+            answered(scan, outcome)
+            yield name, outcome.path
+        elif failed is not None:
+            failed(scan, outcome)
+        else:
+            raise outcome
 
 
 def around_of(given: Path | None, scans: Sequence[Scan]) -> dict[str, Path]:

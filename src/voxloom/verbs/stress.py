@@ -12,17 +12,20 @@ import math
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from voxloom.crew import map_with
 from voxloom.dataset import Case, Dataset, Labels
-from voxloom.errors import BadInput
+from voxloom.errors import BadInput, VoxloomError
 from voxloom.evaluation import mean_ci
 from voxloom.evaluation.statistics import Estimate
 from voxloom.evaluation.stress import Stress, Stressed
 from voxloom.files import write_text
+from voxloom.inference.needs import needs_of
 from voxloom.progress import Progress
 from voxloom.run.cases import other_set
 from voxloom.run.guard import refuse_leak
@@ -138,11 +141,14 @@ def stress_run(
     rows: list[StressRow] = []
     done, fall = 0, test.fall(run, [case for _, cases in groups for case in cases])
     for members, kept in groups:
-        predictor = test.predictor(run, members) if kept else None
-        for case in kept:
-            if trained_on is not None:
-                trained_on.warn(case.read_image())  # as it is: what a stress changes is unlike the training on purpose
-            for row in stress_case(test, predictor, case, labels, stresses, seed):
+        if not kept:
+            continue
+        predictor = test.predictor(run, members)
+        work, items = CaseStress(test, labels, tuple(stresses), seed, trained_on), [(case.id, case) for case in kept]
+        for _, outcome in map_with(predictor, work.levels, items, step="stressing", needs=partial(needs_of, predictor)):
+            if isinstance(outcome, VoxloomError):
+                raise outcome
+            for row in outcome:
                 rows += row
                 done += 1
                 if progress is not None:
@@ -180,6 +186,28 @@ def evenly(names: Sequence[str], most: int) -> set[str]:
     if most <= 0 or most >= len(ordered):
         return set(ordered)
     return {ordered[round(n)] for n in np.linspace(0, len(ordered) - 1, most)}
+
+
+@dataclass(frozen=True)
+class CaseStress:
+    """How each of many cases is stressed, here or on another machine.
+
+    Parameters
+    ----------
+    trained_on : what the training scans were like, to warn of others; None for the run's own cases.
+    """
+
+    test: StressTest
+    labels: Labels | None
+    stresses: tuple[Stress, ...]
+    seed: int
+    trained_on: TrainedOn | None = None
+
+    def levels(self, predictor: Any, case: Case) -> list[list[StressRow]]:
+        """The rows of one case, level by level."""
+        if self.trained_on is not None:
+            self.trained_on.warn(case.read_image())  # as it is: what a stress changes is unlike the training on purpose
+        return list(stress_case(self.test, predictor, case, self.labels, self.stresses, self.seed))
 
 
 def stress_case(

@@ -5,12 +5,9 @@ Knows the order of the steps and the files of a run, whatever the task. Each ste
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from voxloom.dataset import Dataset, Fold, write_splits
 from voxloom.dataset.inspect import Fingerprint, fingerprint
@@ -20,6 +17,7 @@ from voxloom.errors import BadInput
 from voxloom.files import write_json, write_text
 from voxloom.formats.dicom.results import read_codes
 from voxloom.inference.device import pick_device
+from voxloom.ranks import first, meet, wait
 from voxloom.recipe.recipe import Recipe
 from voxloom.run.cases import choose_folds, settled
 from voxloom.run.environment import describe_environment
@@ -31,18 +29,17 @@ from voxloom.run.sound import refuse_unsound
 from voxloom.runfiles import SUMMARY
 from voxloom.tasks.abilities import ask_folders, refuse_unused
 from voxloom.tasks.choice import chosen_task
-from voxloom.tasks.study import Study, reopen, training_of
+from voxloom.tasks.study import Study, reopen
 from voxloom.tasks.task import Task
 from voxloom.tasks.values import Material
-from voxloom.training.fit import fit
-from voxloom.training.loop import Outcome
-from voxloom.training.skipping import skipped_sentence
+from voxloom.training.trackers import refuse_absent
 from voxloom.verbs.dicom_results import CODES
 from voxloom.verbs.evaluate import report_run, validate_run
 from voxloom.verbs.examples import write_examples
 from voxloom.verbs.external import evaluate_external, kept_apart, open_external
+from voxloom.verbs.folds import train_all
+from voxloom.verbs.follow import follow, refuse_alone
 from voxloom.verbs.run import Run
-from voxloom.verbs.smaller import with_less_memory
 
 
 def train(
@@ -74,12 +71,19 @@ def train(
     resume : continue or, with a longer budget, extend the run in ``out``.
     listener : told of the progress.
 
+    Of several processes (``torchrun``, ``srun``) the first does all of it; the others train beside it and return before it evaluates.
+
     Raises
     ------
     BadInput : the data set, recipe, folds or folder cannot be used; the message says why and what to do.
     KeyboardInterrupt : on Ctrl-C, after saving; ``resume`` continues.
     """
+    refuse_alone(out)
+    meet()
     dataset = data if isinstance(data, Dataset) else Dataset(data)
+    if not first():
+        follow(dataset, Path(str(out)), resume)
+        return Run(Path(str(out)))
     folder = Path(out) if out is not None else free_folder(Path("runs"), dataset.name)
     changes: dict[str, Any] = {"budget": budget, "seed": seed, "device": device}
     if isinstance(folds, Path):
@@ -115,6 +119,7 @@ def start_study(dataset: Dataset, recipe: Recipe, folder: Path, listener: Listen
     device = pick_device(recipe.device)
     if recipe.dicom.codes is not None:
         read_codes(recipe.dicom.codes)  # refused before any work
+    refuse_absent(recipe.training.get("trackers", ()))
     task, recipe = chosen_task(dataset, recipe)
     refuse_unused(recipe, task)
     material = task.material(dataset, recipe)
@@ -197,16 +202,9 @@ def _resume(dataset: Dataset, folder: Path, budget: str | None, listener: Listen
 
 def _train_folds(study: Study, listener: Listener, *, resume: bool = False) -> Run:
     """Prepare the cases, train every fold, evaluate, report."""
-    outcomes = {}
-    for number, fold in enumerate(study.folds):
-        name = study.place(number).name
-        listener.stage(f"Fold {number}: {len(fold.train)} cases to train on, {len(fold.val)} held out")
-        study, outcome = _train_fold(study, number, listener, resume)
-        outcomes[name] = outcome
-        for note in outcome.notes:
-            listener.stage(f"Note: fold {number}: {note}")
-        if outcome.skipped:
-            listener.stage(f"Fold {number}: {skipped_sentence(outcome.skipped, outcome.steps)}")
+    wait()  # those that train beside this process find the run's files
+    study, trained = train_all(study, listener, resume)
+    outcomes = {study.place(number).name: outcome for number, outcome in enumerate(trained)}
     recipe = study.settings.recipe
     pace = {name: outcome.pace for name, outcome in outcomes.items()}
     left_out = {name: outcome.left_out for name, outcome in outcomes.items()}
@@ -222,16 +220,3 @@ def _train_folds(study: Study, listener: Listener, *, resume: bool = False) -> R
         evaluate_external(study, external, progress)
     report_run(study.folder)
     return Run(study.folder)
-
-
-def _train_fold(study: Study, number: int, listener: Listener, resume: bool) -> tuple[Study, Outcome]:
-    """Prepare and train one fold; where the card's memory is too small, with a smaller plan, that later folds share."""
-    seconds = study.settings.recipe.budget_seconds
-    budget = None if seconds is None else seconds / len(study.folds)
-    while True:
-        with listener.progress("Preparing") as progress:
-            job = training_of(study, number, progress)
-        with listener.reporter(number) as reporter, contextlib.suppress(torch.OutOfMemoryError):
-            return study, fit(job, device=study.device, budget=budget, resume=resume, reporter=reporter)
-        study = with_less_memory(study, job, listener)
-        resume = True  # a fold that had begun goes on from its checkpoint
