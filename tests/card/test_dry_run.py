@@ -21,7 +21,7 @@ def test_every_file_on_the_card_is_started() -> None:
 
 @pytest.mark.parametrize("name", ON_CARD)
 def test_dry_run_on_a_pretended_card(name: str) -> None:
-    line = [sys.executable, "-m", "pytest", "-q", "--tb=short", "-p", "no:cacheprovider", f"tests/card/{name}"]
+    line = [sys.executable, "-m", "pytest", "--tb=short", "-p", "no:cacheprovider", f"tests/card/{name}"]
     environment = {**os.environ, ALONE: "1", "OMP_NUM_THREADS": "1"}
     environment.pop("PYTEST_XDIST_WORKER", None)
     done = subprocess.run(line, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)

@@ -32,6 +32,8 @@ class Made:
         self.scan = root / "train" / "s1.nii.gz"
         data = write_scans(root / "train", task, range(8))
         settings = {**SMALL, **OF_TASK.get(task, WHOLE), "task": task, **STEPS}
+        if task == "segmentation":
+            settings["network.dropout"] = 0.1  # for the maps of uncertainty
         told = [
             part
             for key, value in settings.items()
