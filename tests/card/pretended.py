@@ -191,6 +191,12 @@ class _Module(backend_registration._DummyBackendModule):
     def manual_seed_all(self, seed: int) -> None:
         """The processor's generator draws for the card too."""
 
+    def get_rng_state(self, device: Any = None) -> torch.Tensor:
+        return torch.get_rng_state()
+
+    def set_rng_state(self, state: torch.Tensor, device: Any = None) -> None:
+        torch.set_rng_state(state)
+
     def _is_in_bad_fork(self) -> bool:
         return False
 
