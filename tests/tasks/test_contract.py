@@ -24,7 +24,7 @@ COUNTING = "tests.tasks.counting:TASK"
 TASKS = {"classification": "classification", "regression": "regression", "counting": COUNTING}
 SMALL = {
     "device": "cpu", "folds.hold_out": 0.3, "training.steps": 40, "training.validations": 2, "training.batch": 4,
-    "training.learning_rate": 0.01, "network.features": [4, 8, 8],
+    "training.learning_rate": 0.01, "network.features": [4, 8, 8], "network.strides": [[2, 2, 2]] * 3,
 }  # fmt: skip
 
 
