@@ -22,6 +22,14 @@ from voxloom.report.cards.words import (
     span,
 )
 
+#: Key of a recipe -> words.
+ARITHMETIC = {
+    "bf16": "bfloat16 (master weights in float32)",
+    "fp16": "float16 (scaled loss, master weights in float32)",
+    "fp32": "float32",
+}
+COMPILED = {"kernels": "its kernels", "graphs": "its kernels, started as CUDA graphs"}
+
 
 def training(facts: RunFacts, subject: Subject) -> Iterator[str]:
     """Loss, optimizer, schedule, examples, augmentation, stopping."""
@@ -168,8 +176,13 @@ def arithmetic(facts: RunFacts, t: Mapping[str, Any]) -> Iterator[str]:
         clip = t["gradient_clip"]
         yield f"Gradients were limited to a norm of {clip:g}." if clip else "Gradients were not limited."
     if t.get("precision"):
-        kind = {"bf16": "bfloat16 (master weights in float32)", "fp32": "float32"}[t["precision"]]
-        yield f"The network computed in {kind}."
+        yield f"The network computed in {ARITHMETIC[t['precision']]}."
+    if t.get("tf32") is False:
+        yield "Products of float32 were not rounded to TF32."
+    if t.get("deterministic"):
+        yield "A graphics card was asked for kernels that repeat themselves."
+    if t.get("compile"):
+        yield f"The network was compiled for a graphics card ({COMPILED[t['compile']]})."
 
 
 def monitored(facts: RunFacts, subject: Subject) -> tuple[str, str, bool]:

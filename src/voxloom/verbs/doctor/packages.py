@@ -20,10 +20,12 @@ EXTRAS = {
     "bundle": "running MONAI bundles (export --to monai)",
     "gs": "data at gs:// addresses",
     "http": "data at http:// addresses",
+    "mlflow": "figures to MLflow (train --tracker mlflow)",
     "onnx": "networks as ONNX (export --to onnx)",
-    "ray": "sweeps over several machines (sweep --on ray)",
+    "ray": "many small works over several machines (--on ray)",
     "s3": "data at s3:// addresses",
     "serve": "page, REST API and DICOM node (serve, node)",
+    "wandb": "figures to Weights & Biases (train --tracker wandb)",
 }
 
 VersionOf = Callable[[str], str | None]
