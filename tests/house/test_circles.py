@@ -96,6 +96,7 @@ FLOORS = [
     ["volume"],
     ["machines"],
     ["own"],
+    ["device_names"],
     [
         "errors",
         "files",

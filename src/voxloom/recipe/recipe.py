@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from voxloom.device_names import device_name
 from voxloom.errors import BadInput
 from voxloom.files import write_text
-from voxloom.inference.device import device_name
 from voxloom.own import is_own
 from voxloom.prepare import PrepareSettings, SliceSettings
 from voxloom.recipe.assign import assign
