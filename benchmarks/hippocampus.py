@@ -54,8 +54,8 @@ def test_dice(run: Path, test: Path) -> tuple[float, float]:
     from voxloom.run.find_scans import find_scans
     from voxloom.tasks.segmentation.predictor import Predictor
     from voxloom.tasks.task import task_named
-    from voxloom.verbs.predict import ScanWork, predict_scans
     from voxloom.verbs.run import Run
+    from voxloom.verbs.scan_work import ScanWork, predict_scans
 
     predictor = Predictor.of(Run(run))
     scans = find_scans([test / "imagesTs"], 1)

@@ -36,8 +36,8 @@ def voxloom(options: argparse.Namespace) -> Work:
     from voxloom.run.find_scans import find_scans
     from voxloom.tasks.segmentation.predictor import Predictor
     from voxloom.tasks.task import task_named
-    from voxloom.verbs.predict import ScanWork, predict_scans
     from voxloom.verbs.run import Run
+    from voxloom.verbs.scan_work import ScanWork, predict_scans
 
     predictor, out = Predictor.of(Run(options.run), device="cpu"), Path(tempfile.mkdtemp())
     scans = find_scans(images(options), 1)

@@ -24,7 +24,7 @@ from voxloom.machines import Cluster
 from voxloom.machines.crew import RayCrew
 from voxloom.run.find_scans import find_scans
 from voxloom.tasks.task import task_named
-from voxloom.verbs.predict import ScanWork, predict_scans
+from voxloom.verbs.scan_work import ScanWork, predict_scans
 from voxloom.verbs.train import train
 from voxloom.volume import Volume
 

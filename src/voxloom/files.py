@@ -71,6 +71,12 @@ def new_folder(folder: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+def refuse_existing(path: Path, what: str = "file or folder") -> None:
+    """Refuse to write where something lies already (BadInput)."""
+    if path.exists():
+        raise BadInput(f"there is such a {what}", path, "Choose another with -o")
+
+
 def sweep_parts(folder: Path) -> None:
     """Remove the temporary files that killed processes of this machine left in a folder."""
     for path in folder.glob(f".*{PART}*"):

@@ -13,7 +13,7 @@ import re
 import site
 import sys
 import sysconfig
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -106,14 +106,21 @@ def note_modules(values: object) -> None:
     ----------
     values : of a recipe, nested. What cannot be loaded is left to whoever uses it.
     """
-    if isinstance(values, str) and _PLACE.fullmatch(values):
+    for place in places_in(values):
         with contextlib.suppress(BadInput):
-            own_part(values, "", "")
+            own_part(place, "", "")
+
+
+def places_in(values: object) -> Iterator[str]:
+    """Every ``package.module:OBJECT`` in nested values, keys of mappings included; nothing is imported."""
+    if isinstance(values, str):
+        if _PLACE.fullmatch(values):
+            yield values
     elif isinstance(values, Mapping):
-        note_modules(list(values.values()))
+        yield from places_in([*values, *values.values()])
     elif isinstance(values, list | tuple):
         for value in values:
-            note_modules(value)
+            yield from places_in(value)
 
 
 def own_files() -> dict[str, Path]:

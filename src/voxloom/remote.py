@@ -7,8 +7,10 @@ checksum or time of change at the source is another. An object store cannot rena
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -29,6 +31,8 @@ KINDS = {
 }
 #: Written last beside what was sent; what the local copy of a remote folder knows of its source.
 DONE, KNOWN = "voxloom-complete.json", ".voxloom-remote.json"
+#: Seconds between two writings of what is known: with every file of thousands it would grow quadratically.
+BOOK_EVERY = 1.0
 _ADDRESS = re.compile(r"([a-z][a-z0-9+]+):/{1,2}(?!/)(.*)", re.DOTALL)
 #: What tells that a file at the source has changed, where the source tells it.
 _MARKS = ("size", "ETag", "etag", "md5Hash", "crc32c", "LastModified", "updated", "mtime", "created")
@@ -69,19 +73,24 @@ def fetch(address: str, progress: Progress | None = None) -> Path:
         raise BadInput("nothing lies there", address, "Check the address, and that the bucket or folder is not empty")
     book = target.with_name(f"{target.name}{KNOWN}")
     known = read_json(book) if book.is_file() else {}
-    for done, (name, marks) in enumerate(sorted(whole.items()), start=1):
-        local = target / name if name else target
-        if known.get(name) != marks or not local.is_file():
-            with _told(address), atomic_path(local) as temporary:
-                system.get_file(f"{root}/{name}" if name else root, str(temporary))
-            known[name] = marks
-            write_json(book, known)
-        if progress is not None:
-            progress(done, len(whole))
-    for name in set(known) - set(whole):
-        (target / name).unlink(missing_ok=True)
-        del known[name]
-    write_json(book, known)
+    written = time.monotonic()
+    try:
+        for done, (name, marks) in enumerate(sorted(whole.items()), start=1):
+            local = target / name if name else target
+            if known.get(name) != marks or not local.is_file():
+                with _told(address), atomic_path(local) as temporary:
+                    system.get_file(f"{root}/{name}" if name else root, str(temporary))
+                known[name] = marks
+                if time.monotonic() > written + BOOK_EVERY:
+                    write_json(book, known)
+                    written = time.monotonic()
+            if progress is not None:
+                progress(done, len(whole))
+        for name in set(known) - set(whole):
+            (target / name).unlink(missing_ok=True)
+            del known[name]
+    finally:
+        write_json(book, known)
     return target
 
 
@@ -128,8 +137,6 @@ def _put(system: Any, source: Path, target: str) -> None:
 
 
 def _sent(system: Any, path: str) -> dict[str, str]:
-    import json
-
     try:
         return dict(json.loads(system.cat_file(path)))
     except FileNotFoundError:

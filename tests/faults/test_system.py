@@ -171,7 +171,7 @@ def test_one_case_without_memory_or_worker(ends: str, workers: int, told: str, d
 def test_one_scan_without_memory_is_told_and_the_others_are_predicted(tmp_path: Path) -> None:
     from voxloom.run.scans import Scan
     from voxloom.tasks.task import task_named
-    from voxloom.verbs.predict import ScanWork, predict_scans
+    from voxloom.verbs.scan_work import ScanWork, predict_scans
 
     class Predictor:
         def predict(self, source: Volume, *, resample_tilt: bool = False) -> Volume:

@@ -95,6 +95,7 @@ FLOORS = [
     ["formats"],
     ["volume"],
     ["machines"],
+    ["own_settings"],
     ["own"],
     ["device_names"],
     [

@@ -23,8 +23,9 @@ from voxloom.tasks.segmentation.predictor import Predictor
 from voxloom.tasks.task import task_named
 from voxloom.training.weights import load_weights, weights_hash
 from voxloom.verbs.options import PredictOptions
-from voxloom.verbs.predict import ScanWork, open_predictor, predict_scans, predict_with
+from voxloom.verbs.predict import open_predictor, predict_with
 from voxloom.verbs.run import Run
+from voxloom.verbs.scan_work import ScanWork, predict_scans
 from voxloom.verbs.train import train
 from voxloom.volume import Volume
 

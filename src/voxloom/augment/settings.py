@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from voxloom.own import own_part
+from voxloom.own_settings import OwnPart
 
 #: Entry points under which packages offer changes of patches.
 AUGMENTATIONS = "voxloom.augmentations"
@@ -34,32 +34,18 @@ def _rising(deviations: Range) -> Range:
 Deviations = Annotated[Range, AfterValidator(_rising)]
 
 
-class OwnChange(BaseModel):
+class OwnChange(OwnPart):
     """A change of intensities of another package; its name alone, or these keys.
 
     Parameters
     ----------
-    kind : ``package.module:CLASS``, or the short name under which an installed package offers it (``voxloom.augmentations``).
-    options : arguments of the class.
+    kind, options : as of ``OwnPart``, of the group ``voxloom.augmentations``.
     chance : that a patch is changed.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    group, key = AUGMENTATIONS, "augment.own"
 
-    kind: str
-    options: dict[str, Any] = Field(default_factory=dict)
     chance: float = Field(1.0, ge=0, le=1)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _from_name(cls, value: Any) -> Any:
-        return {"kind": value} if isinstance(value, str) else value
-
-    @field_validator("kind")
-    @classmethod
-    def _there(cls, kind: str) -> str:
-        own_part(kind, AUGMENTATIONS, "augment.own")
-        return kind
 
 
 class AugmentSettings(BaseModel):

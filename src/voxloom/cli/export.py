@@ -8,6 +8,8 @@ from typing import Annotated, Any, Optional
 
 import typer
 
+from voxloom.cli.options import Endpoint
+
 
 class Target(StrEnum):
     """What a run can be exported to."""
@@ -39,9 +41,7 @@ def command(
     public: Annotated[
         bool, typer.Option("--public", help="Of a new repository on a hub: everybody may read it.")
     ] = False,
-    endpoint: Annotated[
-        Optional[str], typer.Option(help="Address of another hub. [default: $HF_ENDPOINT, then Hugging Face's]")
-    ] = None,
+    endpoint: Endpoint = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Write RUN for other software, or as a run that can be shared: without ids, ages, paths and pictures."""

@@ -7,6 +7,8 @@ from typing import Annotated, Optional
 
 import typer
 
+from voxloom.cli.options import Endpoint
+
 
 def command(
     source: Annotated[
@@ -24,9 +26,7 @@ def command(
     own_parts: Annotated[
         bool, typer.Option("--own-parts", help="The run may use parts of other installed packages: you trust them.")
     ] = False,
-    endpoint: Annotated[
-        Optional[str], typer.Option(help="Address of another hub. [default: $HF_ENDPOINT, then Hugging Face's]")
-    ] = None,
+    endpoint: Endpoint = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Check a shared run or a model of nnU-Net v2 (hashes, formats, no code inside) and put it here, ready to predict."""

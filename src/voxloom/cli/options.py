@@ -38,6 +38,9 @@ AttributeTable = Annotated[
 CaseMetric = Annotated[
     Optional[str], typer.Option(help="dice, nsd ... of label maps, mae of numbers. [default: the first]")
 ]
+Endpoint = Annotated[
+    Optional[str], typer.Option(help="Address of another hub. [default: $HF_ENDPOINT, then Hugging Face's]")
+]
 On = Annotated[Optional[str], typer.Option(help="test or held-out. [default: test where there is one]")]
 
 

@@ -29,6 +29,7 @@ from voxloom.export.plain_networks import write_networks
 from voxloom.export.share import shared_recipe, zip_run
 from voxloom.files import new_folder, read_json, write_json, write_text
 from voxloom.prepare import PrepareSettings
+from voxloom.run.environment import version_of
 from voxloom.run.run import Run
 from voxloom.tasks.abilities import need
 from voxloom.training.weights import load_weights
@@ -297,7 +298,9 @@ def describe(run: Run, about: dict[str, Any], copies: Copies, own: str | None = 
         "pytorch_version": metadata.version("torch"),
         "numpy_version": metadata.version("numpy"),
         "required_packages_version": {
-            name: metadata.version(name) for name in (*_PACKAGES, *(["voxloom"] if own else [])) if _installed(name)
+            name: found
+            for name in (*_PACKAGES, *(["voxloom"] if own else []))
+            if (found := version_of(name)) is not None
         },
         **({"voxloom_runs_because": f"MONAI cannot express {own}"} if own else {}),
         "name": run.folder.resolve().name,
@@ -307,14 +310,6 @@ def describe(run: Run, about: dict[str, Any], copies: Copies, own: str | None = 
         "copyright": "the makers of the run",
         "network_data_format": {"inputs": {"image": image}, "outputs": {"pred": output}},
     }
-
-
-def _installed(name: str) -> bool:
-    try:
-        metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return False
-    return True
 
 
 def readme(run: Run, about: dict[str, Any], members: int, own: str | None) -> str:

@@ -17,7 +17,7 @@ from voxloom.export import hub, nnunet_folder
 from voxloom.export.manifest import MANIFEST, OF_HUBS, Shared, check_folder
 from voxloom.export.own_parts import named_parts
 from voxloom.export.unpack import only_folder, unpack
-from voxloom.files import new_folder
+from voxloom.files import new_folder, refuse_existing
 from voxloom.run.run import Run
 from voxloom.tasks.task import task_of
 
@@ -70,8 +70,7 @@ def import_run(
     if path.exists() and not path.is_dir() and path.suffix != ".zip":
         raise BadInput("is not a zip file", path, "Give what `voxloom export --to zip` or nnU-Net wrote")
     folder = Path(out) if out is not None else Path(_name_of(path, text))
-    if folder.exists():
-        raise BadInput("there is such a file or folder", folder, "Choose another with -o")
+    refuse_existing(folder)
     with tempfile.TemporaryDirectory(prefix="voxloom") as place:
         given = path
         if not path.exists():

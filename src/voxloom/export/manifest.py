@@ -9,13 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from voxloom.errors import BadInput
 from voxloom.files import read_json, sha256_file, write_json
 from voxloom.report.cards.author import read_author
+from voxloom.run.environment import version_of
 from voxloom.run.run import Run
 
 MANIFEST = "share.json"
@@ -63,15 +63,7 @@ class Shared:
             raise BadInput(f"`version: {version}` is not a semantic version", path, "Write it like 1.0.0")
         if doi and not DOI.fullmatch(doi):
             raise BadInput(f"`doi: {doi}` is not a DOI", path, "Write it like 10.5281/zenodo.123")
-        return cls(name, run.task, own_version(), version, said.get("license", ""), doi)
-
-
-def own_version() -> str:
-    """Version of Voxloom; "unknown" where it runs without being installed."""
-    try:
-        return metadata.version("voxloom")
-    except metadata.PackageNotFoundError:
-        return "unknown"
+        return cls(name, run.task, version_of("voxloom") or "unknown", version, said.get("license", ""), doi)
 
 
 def write_manifest(folder: Path, shared: Shared) -> None:

@@ -25,6 +25,7 @@ from voxloom.networks import build_network, network_settings
 from voxloom.prepare import PrepareSettings
 from voxloom.recipe.recipe import Recipe
 from voxloom.run.environment import describe_environment
+from voxloom.runfiles import RunFold
 from voxloom.training.settings import InferenceSettings
 from voxloom.training.weights import save_weights
 
@@ -177,7 +178,8 @@ def _convert(model: Model, run: Path) -> list[str]:
         "statistics": None if statistics is None else statistics.to_dict(),
     }
     for number, path in enumerate(model.checkpoints):
-        save_weights(run / f"fold_{number}", weights_of(load_checkpoint(path), network, path), about)
+        checkpoint = load_checkpoint(path) if number else first
+        save_weights(RunFold(number, run).folder, weights_of(checkpoint, network, path), about)
     origin = {"from": "nnU-Net v2", "configuration": name, "trainer": str(first.get("trainer_name", ""))}
     origin |= {"data_set": str(model.plans.get("dataset_name", "")), "plans": str(model.plans.get("plans_name", ""))}
     _write_run(run, about, origin)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from voxloom.dataset import Labels
 from voxloom.errors import BadInput
-from voxloom.files import new_folder, write_json
+from voxloom.files import new_folder, refuse_existing, write_json
 from voxloom.networks.unet_levels import SLOPE
 from voxloom.prepare import PrepareSettings, Statistics
 from voxloom.run.run import Run
@@ -37,8 +37,7 @@ def write_nnunet(run: Run, out: Path) -> Path:
     BadInput : the folder is there, or nnU-Net has no words for the run's network, preparation or labels.
     """
     need(run, "export --to nnunet")
-    if out.exists():
-        raise BadInput("there is such a file or folder", out, "Choose another with -o")
+    refuse_existing(out)
     loaded = [load_weights(fold.folder) for fold in run.folds]
     about = loaded[0][1]
     refuse(run, about)

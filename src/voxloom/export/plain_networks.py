@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from voxloom.errors import BadInput, MissingExtra, VoxloomError
-from voxloom.files import atomic_path, new_folder, write_json
+from voxloom.errors import MissingExtra, VoxloomError
+from voxloom.files import atomic_path, new_folder, refuse_existing, write_json
 from voxloom.run.run import Run
 from voxloom.tasks.abilities import need
 from voxloom.tasks.task import task_of
@@ -48,8 +48,7 @@ def write_networks(run: Run, out: Path, form: str) -> Path:
     VoxloomError : a file does not give what its network gives.
     """
     need(run, f"export --to {form}")
-    if out.exists():
-        raise BadInput("there is such a file or folder", out, "Choose another with -o")
+    refuse_existing(out)
     write, read = (_write_onnx, _read_onnx) if form == "onnx" else (_write_script, _read_script)
     networks = task_of(run).load(run.folds, device="cpu").modules
     about = [load_weights(fold.folder)[1] for fold in run.folds]

@@ -22,7 +22,7 @@ from typing import Any
 
 from voxloom.errors import BadInput
 from voxloom.export.manifest import Shared, write_manifest
-from voxloom.files import atomic_path, read_json, write_json, write_text
+from voxloom.files import atomic_path, read_json, refuse_existing, write_json, write_text
 from voxloom.recipe.recipe import Recipe
 from voxloom.run.run import Run
 from voxloom.tasks.abilities import need
@@ -122,8 +122,7 @@ def zip_run(run: Run, out: Path) -> Path:
     """
     if out.suffix != ".zip":
         raise BadInput("is not a name of a zip file", out, f"Write -o {out.name}.zip")
-    if out.exists():
-        raise BadInput("there is such a file", out, "Choose another with -o")
+    refuse_existing(out, "file")
     need(run, "export --to zip")
     run.folds  # noqa: B018  raises where nothing was trained
     with tempfile.TemporaryDirectory(prefix="voxloom") as folder, atomic_path(out) as archive:

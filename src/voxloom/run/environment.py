@@ -17,12 +17,7 @@ def describe_environment(device: str) -> dict[str, Any]:
     """Python, packages, system, CPU and device, as JSON-able text; no host or user name."""
     import torch
 
-    versions = {}
-    for name in PACKAGES:
-        try:
-            versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
+    versions = {name: found for name in PACKAGES if (found := version_of(name)) is not None}
     facts: dict[str, Any] = {
         "python": sys.version.split()[0],
         "packages": versions,
@@ -36,6 +31,14 @@ def describe_environment(device: str) -> dict[str, Any]:
     if device.startswith("cuda"):
         facts["gpu"] = torch.cuda.get_device_name(device)
     return facts
+
+
+def version_of(package: str) -> str | None:
+    """Version of a package; None where it is not installed."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
 
 
 def processor() -> str:

@@ -8,12 +8,12 @@ resolution and the number of steps follow from what the machine can do in it. Ev
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 
 import numpy as np
 
 from voxloom.augment import AugmentSettings
+from voxloom.cpu import usable_cores
 from voxloom.errors import BadInput
 from voxloom.inference.device import GIB, Card, kind_of
 from voxloom.networks import NetworkSettings
@@ -215,7 +215,7 @@ def training_for(patch: Triple, dims: int, kind: str, precision: str) -> Trainin
 
 def readers() -> int:
     """Processes that read patches for a card: one core is left for the steps."""
-    return max(1, min(MOST_READERS, (os.cpu_count() or 2) - 1))
+    return max(1, min(MOST_READERS, usable_cores() - 1))
 
 
 def schedule_for(steps: int) -> dict[str, object]:

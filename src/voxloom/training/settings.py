@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from voxloom.inference.mask_steps import StepName
 from voxloom.losses import LossSettings
-from voxloom.own import own_part
+from voxloom.own_settings import OwnPart
 from voxloom.training.compiled import Compile
 from voxloom.training.phases import Phase
 
@@ -28,30 +28,10 @@ USUAL_RATES = {"adam": 1e-3, "adamw": 6e-3, "muon": 3e-2, "ranger": 1e-2, "sgd":
 CALLBACKS = "voxloom.callbacks"
 
 
-class OwnCallback(BaseModel):
-    """A callback of Lightning's of another package; an entry of the recipe key ``training.callbacks``.
+class OwnCallback(OwnPart):
+    """A callback of Lightning's of another package; an entry of the recipe key ``training.callbacks``."""
 
-    Parameters
-    ----------
-    kind : ``package.module:CLASS``, or the short name under which an installed package offers it (``voxloom.callbacks``).
-    options : arguments of the class.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    kind: str
-    options: dict[str, Any] = Field(default_factory=dict)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _from_name(cls, value: Any) -> Any:
-        return {"kind": value} if isinstance(value, str) else value
-
-    @field_validator("kind")
-    @classmethod
-    def _there(cls, kind: str) -> str:
-        own_part(kind, CALLBACKS, "training.callbacks")
-        return kind
+    group, key = CALLBACKS, "training.callbacks"
 
 
 class TrainingSettings(BaseModel):

@@ -7,21 +7,16 @@ often (``predict_with``).
 
 from __future__ import annotations
 
-import contextlib
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from voxloom.crew import map_with
 from voxloom.dataset.names import split_ending
 from voxloom.dataset.tables import name_some
 from voxloom.ensemble import EnsemblePredictor
 from voxloom.errors import BadInput, VoxloomError
-from voxloom.inference.needs import needs_of
-from voxloom.progress import Progress
 from voxloom.run.find_scans import find_scans
 from voxloom.run.listener import SILENT, Listener
 from voxloom.run.outputs import Origin, claim_outputs
@@ -36,9 +31,7 @@ from voxloom.trust.uncertainty import check_sources
 from voxloom.trust.uncertainty_maps import members_of, write_uncertainties
 from voxloom.verbs.dicom_results import DicomWriter, check_formats
 from voxloom.verbs.options import PredictOptions
-from voxloom.volume import Volume
-
-NOTHING_MORE = Extras()
+from voxloom.verbs.scan_work import Answered, ScanWork, predict_scans
 
 
 @dataclass(frozen=True)
@@ -271,105 +264,6 @@ def with_quality(
     return replace(found, beside=beside, quality=judged, promise=quality.model.sentence())
 
 
-@dataclass(frozen=True)
-class Answered:
-    """What became of one scan.
-
-    Parameters
-    ----------
-    path : of the prediction.
-    seconds : from the scan's voxels to its prediction.
-    remarks : what is remarkable of it (``Task.remarks``).
-    beside, dicom : further files that were written.
-    """
-
-    path: Path
-    seconds: float
-    remarks: tuple[str | None, dict[str, Any]]
-    beside: tuple[Path, ...] = ()
-    dicom: tuple[Path, ...] = ()
-
-
-@dataclass(frozen=True)
-class ScanWork:
-    """How each of many scans is predicted and written, here or on another machine.
-
-    Parameters
-    ----------
-    out : folder of the files.
-    endings : format by the scan's name; None takes the task's choice.
-    resample_tilt : see ``PredictOptions``.
-    around : file with the mask or point that is looked around, by the scan's name.
-    wanted : beside the prediction.
-    writer : of DICOM results; None for none.
-    """
-
-    task: Task
-    out: Path
-    endings: Mapping[str, str] | None = None
-    resample_tilt: bool = False
-    around: Mapping[str, Path] = field(default_factory=dict)
-    wanted: Extras = NOTHING_MORE
-    writer: DicomWriter | None = None
-
-    def predict(self, predictor: Predictor, scan: Scan) -> Answered:
-        """Read, predict and write one scan (VoxloomError where that cannot be done)."""
-        task = self.task
-        with _memory_named(scan):
-            volume = read_scan(scan, self.resample_tilt)
-            if scan.name in self.around:
-                volume = task.focus(predictor, volume, self.around[scan.name])
-            start = time.perf_counter()
-            prediction = task.predict(predictor, volume)
-            seconds = time.perf_counter() - start
-            ending = self.endings[scan.name] if self.endings is not None else task.ending_of(scan, None)
-            path = task.write(prediction, self.out, scan.name, ending)
-            beside = self._beside(predictor, volume, prediction, scan)
-            return Answered(path, seconds, task.remarks(prediction), *beside)
-
-    def _beside(
-        self, predictor: Predictor, volume: Volume, prediction: Any, scan: Scan
-    ) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
-        """The extras and the DICOM results of one prediction."""
-        task, beside, dicom = self.task, list[Path](), list[Path]()
-        if self.wanted:
-            beside = task.extras(predictor, volume, prediction, self.out, scan.name, self.wanted)
-        if self.writer is not None and self.writer.formats:
-            found = task.findings(predictor, volume, prediction, "seg-fractional" in self.writer.formats)
-            dicom = self.writer.write(found, volume, scan, self.out)
-        return tuple(beside), tuple(dicom)
-
-
-def predict_scans(
-    work: ScanWork,
-    predictor: Predictor,
-    scans: Sequence[Scan],
-    *,
-    progress: Progress | None = None,
-    failed: Callable[[Scan, VoxloomError], None] | None = None,
-    answered: Callable[[Scan, Answered], None] = lambda scan, answer: None,
-) -> Iterator[tuple[str, Path]]:
-    """Predict scans, one by one here or spread over the crew at hand; yields name and file of each, in their order.
-
-    Parameters
-    ----------
-    failed : told of a scan that could not be predicted, so that the others go on; None lets the error through.
-    answered : told of every other scan.
-    """
-    items = [(scan.name, scan) for scan in scans]
-    each = map_with(
-        predictor, work.predict, items, step="predicting", needs=partial(needs_of, predictor), progress=progress
-    )
-    for scan, (name, outcome) in zip(scans, each, strict=True):
-        if not isinstance(outcome, VoxloomError):
-            answered(scan, outcome)
-            yield name, outcome.path
-        elif failed is not None:
-            failed(scan, outcome)
-        else:
-            raise outcome
-
-
 def around_of(given: Path | None, scans: Sequence[Scan]) -> dict[str, Path]:
     """File with a mask or point by the scan's name.
 
@@ -389,14 +283,3 @@ def around_of(given: Path | None, scans: Sequence[Scan]) -> dict[str, Path]:
     if lost := [scan.name for scan in scans if scan.name not in files]:
         raise BadInput(f"holds no file for {name_some(lost)}", given, "Name the files like the scans")
     return {scan.name: files[scan.name] for scan in scans}
-
-
-@contextlib.contextmanager
-def _memory_named(scan: Scan) -> Iterator[None]:
-    """Turn a lack of memory into an error that names the scan, so that the others go on."""
-    try:
-        yield
-    except (MemoryError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and "memory" not in str(error).lower():
-            raise
-        raise VoxloomError(f"{scan.name}: predicting it needs more memory than there is") from error

@@ -78,6 +78,7 @@ def losses(device: str, precision: str, steps: int = 8) -> tuple[float, float]:
     from voxloom.losses import SegmentationLoss
     from voxloom.networks import NetworkSettings, build_network
     from voxloom.optim import make_optimizer
+    from voxloom.training.arithmetic import cast
 
     three = ((1, 1, 1), (2, 2, 2), (2, 2, 2))
     settings = NetworkSettings(
@@ -90,7 +91,7 @@ def losses(device: str, precision: str, steps: int = 8) -> tuple[float, float]:
     optimizer = make_optimizer(network.parameters(), "adamw", lr=0.01, weight_decay=0.0)
     found = []
     for _ in range(steps):
-        with torch.autocast(device, torch.bfloat16, enabled=precision == "bf16"):
+        with cast(precision, torch.device(device)):
             value = loss(network(image), target)
         optimizer.zero_grad()
         value.backward()

@@ -12,6 +12,7 @@ from importlib import metadata
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from voxloom.run.environment import version_of as installed_version
 from voxloom.verbs.doctor.finding import Finding, State
 from voxloom.verbs.doctor.known_good import KNOWN_GOOD
 
@@ -31,15 +32,7 @@ EXTRAS = {
 VersionOf = Callable[[str], str | None]
 
 
-def installed(name: str) -> str | None:
-    """Version of a package; None where it is not installed."""
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return None
-
-
-def package_findings(version_of: VersionOf = installed) -> list[Finding]:
+def package_findings(version_of: VersionOf = installed_version) -> list[Finding]:
     """Voxloom itself, whatever it needs that is missing or too old, and how far versions are from those tested together."""
     own = version_of("voxloom")
     if own is None:
@@ -116,7 +109,7 @@ def cure_of(module: str) -> str:
     return f"{found[0].name} is not installed. Install it with: pip install {package}; voxloom doctor says what else is missing"
 
 
-def extra_findings(version_of: VersionOf = installed) -> list[Finding]:
+def extra_findings(version_of: VersionOf = installed_version) -> list[Finding]:
     """Whether each optional part is installed, and the extra that brings it."""
     return [extra_finding(name, list(_needs_of(name)), version_of) for name in EXTRAS]
 

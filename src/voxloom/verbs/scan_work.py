@@ -1,0 +1,136 @@
+"""Scans through the networks of a run: each read, predicted and written, one by one here or spread over a crew.
+
+Knows what is written of one scan. How that is done is its task's; which scans there are is said by ``predict`` and others.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from voxloom.crew import map_with
+from voxloom.errors import VoxloomError
+from voxloom.inference.needs import needs_of
+from voxloom.progress import Progress
+from voxloom.run.scans import Scan, read_scan
+from voxloom.tasks.task import Task
+from voxloom.tasks.values import Extras, Predictor
+from voxloom.verbs.dicom_results import DicomWriter
+from voxloom.volume import Volume
+
+NOTHING_MORE = Extras()
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What became of one scan.
+
+    Parameters
+    ----------
+    path : of the prediction.
+    seconds : from the scan's voxels to its prediction.
+    remarks : what is remarkable of it (``Task.remarks``).
+    beside, dicom : further files that were written.
+    """
+
+    path: Path
+    seconds: float
+    remarks: tuple[str | None, dict[str, Any]]
+    beside: tuple[Path, ...] = ()
+    dicom: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True)
+class ScanWork:
+    """How each of many scans is predicted and written, here or on another machine.
+
+    Parameters
+    ----------
+    out : folder of the files.
+    endings : format by the scan's name; None takes the task's choice.
+    resample_tilt : see ``PredictOptions``.
+    around : file with the mask or point that is looked around, by the scan's name.
+    wanted : beside the prediction.
+    writer : of DICOM results; None for none.
+    """
+
+    task: Task
+    out: Path
+    endings: Mapping[str, str] | None = None
+    resample_tilt: bool = False
+    around: Mapping[str, Path] = field(default_factory=dict)
+    wanted: Extras = NOTHING_MORE
+    writer: DicomWriter | None = None
+
+    def predict(self, predictor: Predictor, scan: Scan) -> Answered:
+        """Read, predict and write one scan (VoxloomError where that cannot be done)."""
+        task = self.task
+        with _memory_named(scan):
+            volume = read_scan(scan, self.resample_tilt)
+            if scan.name in self.around:
+                volume = task.focus(predictor, volume, self.around[scan.name])
+            start = time.perf_counter()
+            prediction = task.predict(predictor, volume)
+            seconds = time.perf_counter() - start
+            ending = self.endings[scan.name] if self.endings is not None else task.ending_of(scan, None)
+            path = task.write(prediction, self.out, scan.name, ending)
+            beside = self._beside(predictor, volume, prediction, scan)
+            return Answered(path, seconds, task.remarks(prediction), *beside)
+
+    def _beside(
+        self, predictor: Predictor, volume: Volume, prediction: Any, scan: Scan
+    ) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
+        """The extras and the DICOM results of one prediction."""
+        task, beside, dicom = self.task, list[Path](), list[Path]()
+        if self.wanted:
+            beside = task.extras(predictor, volume, prediction, self.out, scan.name, self.wanted)
+        if self.writer is not None and self.writer.formats:
+            found = task.findings(predictor, volume, prediction, "seg-fractional" in self.writer.formats)
+            dicom = self.writer.write(found, volume, scan, self.out)
+        return tuple(beside), tuple(dicom)
+
+
+def predict_scans(
+    work: ScanWork,
+    predictor: Predictor,
+    scans: Sequence[Scan],
+    *,
+    progress: Progress | None = None,
+    failed: Callable[[Scan, VoxloomError], None] | None = None,
+    answered: Callable[[Scan, Answered], None] = lambda scan, answer: None,
+) -> Iterator[tuple[str, Path]]:
+    """Predict scans, one by one here or spread over the crew at hand; yields name and file of each, in their order.
+
+    Parameters
+    ----------
+    failed : told of a scan that could not be predicted, so that the others go on; None lets the error through.
+    answered : told of every other scan.
+    """
+    items = [(scan.name, scan) for scan in scans]
+    each = map_with(
+        predictor, work.predict, items, step="predicting", needs=partial(needs_of, predictor), progress=progress
+    )
+    for scan, (name, outcome) in zip(scans, each, strict=True):
+        if not isinstance(outcome, VoxloomError):
+            answered(scan, outcome)
+            yield name, outcome.path
+        elif failed is not None:
+            failed(scan, outcome)
+        else:
+            raise outcome
+
+
+@contextlib.contextmanager
+def _memory_named(scan: Scan) -> Iterator[None]:
+    """Turn a lack of memory into an error that names the scan, so that the others go on."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "memory" not in str(error).lower():
+            raise
+        raise VoxloomError(f"{scan.name}: predicting it needs more memory than there is") from error
