@@ -62,7 +62,7 @@ def test_the_run_goes_on_with_a_smaller_plan(
 
 def plan_first(patch: pytest.MonkeyPatch, voxels: int) -> None:
     """The memory is short only once the run is planned, as with other programs on the card."""
-    from voxloom.verbs import train as verb
+    from voxloom.verbs import folds as verb
 
     fit = verb.fit
 
