@@ -14,6 +14,7 @@ import site
 import sys
 import sysconfig
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -29,8 +30,12 @@ _used: set[str] = set()
 MOST_BYTES = 64 * 2**20
 
 
-def offered(group: str) -> dict[str, str]:
-    """Short name -> ``package.module:OBJECT`` of what installed packages offer under a group."""
+@cache
+def offered(group: str) -> Mapping[str, str]:
+    """Short name -> ``package.module:OBJECT`` of what installed packages offer under a group.
+
+    Asked once: the system reads a file of every installed package for it, and tables ask for every column of every row.
+    """
     return {point.name: point.value for point in entry_points(group=group)}
 
 

@@ -6,6 +6,7 @@ Imports for type checkers alone do not run and do not count.
 from __future__ import annotations
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -21,13 +22,19 @@ def name_of(path: Path) -> str:
 MODULES = {name_of(path): path for path in (ROOT / "voxloom").rglob("*.py")}
 
 
+def for_checkers(test: ast.expr) -> bool:
+    """Whether a condition asks for ``TYPE_CHECKING``."""
+    names = (getattr(node, "id", getattr(node, "attr", None)) for node in ast.walk(test))
+    return "TYPE_CHECKING" in names
+
+
 def imports_of(path: Path) -> set[str]:
     """Modules of Voxloom that a file imports when it is run or called."""
     found: set[str] = set()
 
     def walk(node: ast.AST) -> None:
         for child in ast.iter_child_nodes(node):
-            if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
+            if isinstance(child, ast.If) and for_checkers(child.test):
                 continue
             if isinstance(child, ast.ImportFrom) and (child.module or "").startswith("voxloom"):
                 whole = [f"{child.module}.{alias.name}" for alias in child.names]
@@ -40,7 +47,10 @@ def imports_of(path: Path) -> set[str]:
     return found & set(MODULES)
 
 
-GRAPH = {name: imports_of(path) - {name} for name, path in MODULES.items()}
+@cache
+def imports() -> dict[str, set[str]]:
+    """Module -> those it imports; when a test asks, since every worker collects this file."""
+    return {name: imports_of(path) - {name} for name, path in MODULES.items()}
 
 
 def circles(graph: dict[str, set[str]]) -> list[list[str]]:
@@ -66,7 +76,7 @@ def reach(graph: dict[str, set[str]], start: str) -> set[str]:
 
 
 def test_no_circle_of_modules() -> None:
-    assert circles(GRAPH) == []
+    assert circles(imports()) == []
 
 
 def test_a_circle_is_found() -> None:
@@ -128,7 +138,7 @@ def room_of(module: str) -> str:
 def test_imports_in_functions_go_down_too(room: str) -> None:
     upward = [
         f"{name} -> {other}"
-        for name, others in GRAPH.items()
+        for name, others in imports().items()
         if room_of(name) == room
         for other in others
         if room_of(other) in FLOOR and room_of(other) != room and FLOOR[room_of(other)] < FLOOR[room]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from tests.tasks.scans import write_scans
 from voxloom.augment import Augmenter, AugmentSettings
 from voxloom.cli.app import run as voxloom
 from voxloom.errors import BadInput
-from voxloom.evaluation.further import further_named
+from voxloom.evaluation.further import further_named, own_in
 from voxloom.evaluation.scores import asked_in, score_of, split_score
 from voxloom.losses import LossSettings, OwnLoss
 from voxloom.networks import OwnNetworkSettings, build_network, network_settings
@@ -111,7 +112,15 @@ def test_a_metric_is_known_by_its_path() -> None:
         further_named(f"{PARTS}:Net")
 
 
-def test_a_short_name_of_an_installed_package(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def asked_anew() -> Iterator[None]:
+    """What is offered is asked for once per process; not here, and what is answered here is forgotten."""
+    offered.cache_clear()
+    yield
+    offered.cache_clear()
+
+
+def test_a_short_name_of_an_installed_package(monkeypatch: pytest.MonkeyPatch, asked_anew: None) -> None:
     from importlib.metadata import EntryPoint
 
     point = EntryPoint("tiny", f"{PARTS}:Net", "voxloom.networks")
@@ -121,6 +130,15 @@ def test_a_short_name_of_an_installed_package(monkeypatch: pytest.MonkeyPatch) -
     assert Recipe.load("auto").changed({"network.kind": "tiny"}).network == {"kind": "tiny"}
     with pytest.raises(BadInput, match="unknown network `network.kind: tony`"):
         Recipe.load("auto").changed({"network.kind": "tony"})
+
+
+def test_columns_of_a_table_ask_once_what_is_offered(monkeypatch: pytest.MonkeyPatch, asked_anew: None) -> None:
+    """The answer needs a file of every installed package: a table of some hundred rows took minutes."""
+    groups: list[str] = []
+    monkeypatch.setattr("voxloom.own.entry_points", lambda group: groups.append(group) or [])
+    for _ in range(3):
+        assert own_in(["case", "dice", METRIC, "hd95"]) == [METRIC]
+    assert groups == ["voxloom.metrics"]
 
 
 def test_a_run_with_own_parts_predicts_and_says_them(tmp_path: Path) -> None:
