@@ -26,19 +26,23 @@ def command(
     action: Annotated[
         Action,
         typer.Argument(
-            help="list: what lies in the queue; retry: try dead letters again; forget: remove a series, so that it may come"
-            " anew; check: read the settings and ask every destination."
+            help="list: what lies in the queue; retry: try dead letters again; forget: remove a series, or a study with its series,"
+            " so that it may come anew; check: read the settings and ask every destination."
         ),
     ],
     place: Annotated[Path, typer.Argument(help="Settings of the node (node.yaml), or its queue.")],
     series: Annotated[
-        Optional[list[str]], typer.Argument(help="Keys of series as `list` shows them, or SeriesInstanceUIDs.")
+        Optional[list[str]],
+        typer.Argument(
+            help="Keys of series or studies as `list` shows them, or their SeriesInstanceUIDs or StudyInstanceUIDs."
+        ),
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="Of retry: all dead letters.")] = False,
     only: Annotated[
         Optional[str],
         typer.Option(
-            "--state", help="Of list: only this state (receiving, unmatched, ready, predicted, sent, dead, superseded)."
+            "--state",
+            help="Of list: only this state (receiving, unmatched, channel, waiting, ready, predicted, sent, dead, superseded).",
         ),
     ] = None,
     aet: Annotated[str, typer.Option(help="Of check: the node's AE title.")] = "VOXLOOM",
@@ -93,7 +97,7 @@ def _queue_of(place: Path) -> Path:
 
 
 def _keys(rows: list[Row], asked: list[str], everything: bool, action: Action, place: Path) -> list[str]:
-    """Keys of the series that are meant (BadInput where there is none of a name, or nothing is named)."""
+    """Keys of the series and studies that are meant (BadInput where there is none of a name, or nothing is named)."""
     from voxloom.errors import BadInput
     from voxloom.serve.node.instance import key_of
 
@@ -118,9 +122,9 @@ def _ask(queue: Path, action: Action, keys: list[str]) -> None:
 
 
 def _table(rows: list[Row]) -> list[list[str]]:
-    names = ["series", "result", "state", "images", "to", "tries", "changed", "why"]
+    names = ["key", "of", "result", "state", "images", "to", "tries", "changed", "why"]
     cells = [
-        [row.series, row.task, row.state, _images(row), row.to, str(row.attempts), row.changed, row.error]
+        [row.series, row.kind, row.task, row.state, _images(row), row.to, str(row.attempts), row.changed, row.error]
         for row in rows
     ]
     return [names, *cells]

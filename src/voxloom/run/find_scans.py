@@ -111,7 +111,7 @@ class _Finder:
         slices = listing.loose_dicom
         previews = [n for n in listing.images if is_picture(n)] if slices else listing.pictures_beside
         images = [n for n in listing.images if n not in previews]
-        if not images and _is_one_series(listing, slices):
+        if not images and not self._is_one_channel(listing) and _is_one_series(listing, slices):
             self._tell_left_out(listing, slices, previews)
             return [self._of_series(folder)]
         _refuse_scattered(listing, slices)
@@ -120,6 +120,13 @@ class _Finder:
             _refuse_empty(listing)
         self._tell_left_out(listing, slices, previews)
         return [*([self._of_series(folder)] if slices else []), *self._grouped(paths, set(listing.series))]
+
+    def _is_one_channel(self, listing: Listing) -> bool:
+        """Whether a folder holds one series by the name of a channel, for a run that does without the others."""
+        if not self.may_lack or len(listing.series) != 1:
+            return False
+        ((_, number),) = number_channels([composed(listing.series[0])], self.channels).values()
+        return self.channels > 1 and number in range(self.channels)
 
     def _grouped(self, paths: Mapping[str, Path], folders: set[str]) -> list[Scan]:
         """Scans from files and DICOM folders by name; numbers at the end of names may count channels."""

@@ -44,6 +44,7 @@ class RunInfo:
     scores : of the held-out cases: name -> figure.
     weights : ``run.identity.weights_id``, as results in DICOM name it too; what an annotation names as its origin.
     known : SHA-256 of every file that the run was trained or validated on.
+    may_lack : whether it learned to do without a channel (``augment.channel_dropout``).
     """
 
     name: str
@@ -58,6 +59,7 @@ class RunInfo:
     scores: Mapping[str, float]
     weights: str
     known: frozenset[str]
+    may_lack: bool
 
     @property
     def report(self) -> Path | None:
@@ -98,6 +100,7 @@ def run_info(name: str, folder: Path) -> RunInfo:
         scores=dict(_scores(run.summary.get("validation") or {})),
         weights=weights_id(run),
         known=frozenset(digest for case in run.data.get("cases", ()) for digest in case["files"].values()),
+        may_lack=float(run.recipe.augment.get("channel_dropout", 0)) > 0,
     )
 
 
@@ -123,7 +126,7 @@ def _ensemble_info(name: str, folder: Path) -> RunInfo:
     known = frozenset().union(*(info.known for info in (first, *others)))
     return RunInfo(
         name, folder, first.task, first.labels, first.declared, first.landmarks, first.classes, first.channels,
-        first.kinds, dict(_scores(figures)), weights, known,
+        first.kinds, dict(_scores(figures)), weights, known, all(info.may_lack for info in (first, *others)),
     )  # fmt: skip
 
 

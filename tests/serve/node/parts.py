@@ -23,7 +23,7 @@ from pydicom.uid import generate_uid
 
 from tests.archive.make import AXIAL, header, save, uid
 from voxloom.serve.node import Node, load_settings
-from voxloom.serve.node.predicting import Made, StoppedError, Wanted
+from voxloom.serve.node.predicting import Made, Needs, StoppedError, Wanted
 from voxloom.serve.node.store import states_in
 
 ROOT = Path(__file__).parents[3]
@@ -54,23 +54,36 @@ def series(folder: Path, name: str, count: int = 5, size: int = 16, **keywords: 
 
 
 class WithoutNetwork:
-    """Predicts a picture that tells which series it saw and how many slices of it; ``fail`` is told of each order first."""
+    """Predicts a picture that tells which series it saw and how many slices of it; ``fail`` is told of each order first.
 
-    def __init__(self, seconds: float = 0.0, fail: Callable[[Wanted], None] = lambda wanted: None) -> None:
-        self.seconds, self.fail = seconds, fail
+    Of several channels the picture tells the slices of each, and the series of the first that there is.
+    """
+
+    def __init__(
+        self,
+        seconds: float = 0.0,
+        fail: Callable[[Wanted], None] = lambda wanted: None,
+        takes: Needs = Needs(("T1", "T2")),
+    ) -> None:
+        self.seconds, self.fail, self.takes = seconds, fail, takes
         self.wanted: list[Wanted] = []
+
+    def needs(self, run: str) -> Needs:
+        return self.takes
 
     def predict(self, wanted: Wanted, timeout: float, stopping: threading.Event) -> Made:
         self.wanted.append(wanted)
         self.fail(wanted)
         if stopping.wait(self.seconds):
             raise StoppedError
-        files = sorted(wanted.scan.iterdir())
+        channels = sorted(path for path in wanted.scan.iterdir() if path.is_dir())
+        counts = " ".join(f"{path.name[-4:]}:{len(list(path.iterdir()))}" for path in channels)
+        files = sorted((channels[0] if channels else wanted.scan).iterdir())
         source = pydicom.dcmread(files[0], stop_before_pixels=True)
         made = header(
             8, SOPClassUID=SECONDARY_CAPTURE, SOPInstanceUID=generate_uid(), SeriesInstanceUID=generate_uid(), Modality="OT",
             StudyInstanceUID=source.StudyInstanceUID, PatientName=NAME,
-            SeriesDescription=f"{wanted.run} {len(files)}", DerivationDescription=source.SeriesInstanceUID,
+            SeriesDescription=f"{wanted.run} {counts or len(files)}", DerivationDescription=source.SeriesInstanceUID,
         )  # fmt: skip
         return Made([save(made, wanted.out / "result.dcm")])
 

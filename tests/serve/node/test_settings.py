@@ -50,6 +50,9 @@ def test_paths_are_those_beside_the_file_and_times_are_read(tmp_path: Path) -> N
         ({"rules": [{**GOOD["rules"][0], "formats": ["nifti"]}]}, "must be 'seg'"),
         ({"rules": [{**GOOD["rules"][0], "name": "../up"}]}, "rules.0.name"),
         ({"rules": GOOD["rules"] * 2}, "two rules are called liver"),
+        ({"rules": [{**GOOD["rules"][0], "wait": "5m"}]}, "the rule liver has `wait`, but takes every series for itself"),
+        ({"rules": [{**GOOD["rules"][0], "channels": {"T1": {"plan": "axial"}}}]}, "plan is not a column of the series table"),
+        ({"rules": [{**GOOD["rules"][0], "chanels": {"T1": {}}}]}, "unknown key `rules.0.chanels`. Did you mean `channels`?"),
         ({"stable": "soon"}, "must be a time such as"),
         ({"tls": {"cert": "no.pem", "key": "no.key"}}, "no.pem: does not exist"),
     ],
@@ -61,7 +64,7 @@ def test_what_is_wrong_is_named(tmp_path: Path, changes: dict[str, Any], message
     assert "\n" not in str(error.value)
 
 
-def test_rules_name_served_runs_of_one_channel(tmp_path: Path) -> None:
+def test_rules_name_served_runs_and_all_of_their_channels(tmp_path: Path) -> None:
     class Info:
         def __init__(self, *channels: str) -> None:
             self.channels = channels
@@ -70,11 +73,30 @@ def test_rules_name_served_runs_of_one_channel(tmp_path: Path) -> None:
     check_runs(rules, {"liver": Info("CT")}, "node.yaml")
     with pytest.raises(BadInput, match="which is not served. Did you mean `livers`"):
         check_runs(rules, {"livers": Info("CT")}, "node.yaml")
-    with pytest.raises(BadInput, match="needs 2 series of one study"):
+    with pytest.raises(
+        BadInput, match=r"needs 2 series of one study\. Say under channels: which series each is of T1, T2"
+    ):
         check_runs(rules, {"liver": Info("T1", "T2")}, "node.yaml")
+    named = {"T1": {"weighting": "T1"}, "T2w": {"weighting": "T2"}}
+    rules = load_settings(written(tmp_path, {**GOOD, "rules": [{**GOOD["rules"][0], "channels": named}]})).rules
+    assert rules[0].wait == 3600
+    check_runs(rules, {"liver": Info("T2w", "T1")}, "node.yaml")
+    with pytest.raises(BadInput, match="names a channel T2w that liver does not have. Did you mean `T2`"):
+        check_runs(rules, {"liver": Info("T1", "T2")}, "node.yaml")
+    with pytest.raises(BadInput, match="does not say which series is channel FLAIR of liver"):
+        check_runs(rules, {"liver": Info("T1", "T2w", "FLAIR")}, "node.yaml")
 
 
 def test_formats_are_those_that_predict_writes() -> None:
     from voxloom.verbs.dicom_results import FORMATS
 
     assert get_args(Format) == FORMATS
+
+
+def test_the_example_of_several_channels_in_the_docs_can_be_read(tmp_path: Path) -> None:
+    import yaml
+
+    page = (Path(__file__).parents[3] / "docs" / "pacs.md").read_text(encoding="utf-8")
+    (example,) = [block for block in page.split("```yaml\n")[1:] if block.startswith("rules:")]
+    (rule,) = load_settings(written(tmp_path, {**GOOD, **yaml.safe_load(example.split("```")[0])})).rules
+    assert (list(rule.channels), rule.wait) == (["T1", "T1c", "T2"], 1800)

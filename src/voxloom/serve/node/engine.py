@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from voxloom.errors import BadInput, VoxloomError
 from voxloom.serve.node.node import Node
-from voxloom.serve.node.predicting import Made, StoppedError, Wanted
+from voxloom.serve.node.predicting import Made, Needs, StoppedError, Wanted
 from voxloom.serve.node.settings import Rule, load_settings
 
 #: Seconds between two looks at whether the node is to stop.
@@ -36,6 +36,11 @@ class ByEngine:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
+    def needs(self, run: str) -> Needs:
+        """See ``predicting.Predicts``."""
+        about = self._engine.runs[run]
+        return Needs(tuple(about.channels), about.may_lack)
+
     def predict(self, wanted: Wanted, timeout: float, stopping: threading.Event) -> Made:
         """See ``predicting.Predicts``."""
         from voxloom.serve.orders import Order
@@ -55,23 +60,37 @@ class ByEngine:
         if job.state == "cancelled":
             raise StoppedError
         if job.state == "failed":
-            raise VoxloomError(job.message)
+            raise VoxloomError(_told(job, wanted.scan))
         return Made([Path(path) for path in job.result["dicom"]], sum(job.result["seconds"]))
 
 
+def _told(job: Any, scan: Path) -> str:
+    """Why a job failed, with the part of the scan that is meant where it is not all of it."""
+    where = (job.error or {}).get("where")
+    return f"{where}: {job.message}" if where and scan in Path(where).parents else str(job.message)
+
+
 def check_runs(rules: Sequence[Rule], runs: Mapping[str, Any], source: str | Path) -> None:
-    """Refuse rules that name a run which is not served, or one that needs several series (BadInput)."""
+    """Refuse rules that name a run which is not served, or other channels than it has (BadInput)."""
     from voxloom.recipe.keys import nearest
 
     for rule in rules:
         if rule.run not in runs:
             hint = nearest(rule.run, list(runs), f"Served are: {', '.join(runs)}")
             raise BadInput(f"the rule {rule.name} names the run {rule.run}, which is not served", source, hint)
-        if len(runs[rule.run].channels) > 1:
-            what = (
-                f"the run {rule.run} of the rule {rule.name} needs {len(runs[rule.run].channels)} series of one study"
-            )
-            raise BadInput(what, source, "The node hands over one series at a time: name a run with one channel")
+        channels = tuple(runs[rule.run].channels)
+        if not rule.channels and len(channels) > 1:
+            what = f"the run {rule.run} of the rule {rule.name} needs {len(channels)} series of one study"
+            raise BadInput(what, source, f"Say under channels: which series each is of {', '.join(channels)}")
+        for name in rule.channels:
+            if name not in channels:
+                hint = nearest(name, channels, f"It has: {', '.join(channels)}")
+                raise BadInput(
+                    f"the rule {rule.name} names a channel {name} that {rule.run} does not have", source, hint
+                )
+        if rule.channels and (unnamed := [name for name in channels if name not in rule.channels]):
+            what = f"the rule {rule.name} does not say which series is channel {unnamed[0]} of {rule.run}"
+            raise BadInput(what, source, "Write its conditions under channels:")
 
 
 def open_node(engine: Engine, source: Path, *, aet: str, host: str, port: int) -> Node:

@@ -42,7 +42,7 @@ class Instance:
     ----------
     meta : preamble, prefix and file meta group, made by the receiver.
     body : the data set in the transfer syntax in which it came.
-    uid, series : its SOPInstanceUID and SeriesInstanceUID.
+    uid, series, study : its SOPInstanceUID, SeriesInstanceUID and StudyInstanceUID ("" where it has none).
     private : values that must never be told.
     """
 
@@ -50,6 +50,7 @@ class Instance:
     body: memoryview
     uid: str
     series: str
+    study: str
     private: tuple[str, ...]
 
     @cached_property
@@ -81,7 +82,8 @@ def read_instance(meta: bytes, body: memoryview, syntax: str, uid: str) -> Insta
         raise BadInput("the data set has no SOPInstanceUID or no SeriesInstanceUID")
     if own != uid:
         raise BadInput("the data set has another SOPInstanceUID than the request")
-    return Instance(meta, body, own, series, private_values(found))
+    study = str(found.get("StudyInstanceUID") or "")
+    return Instance(meta, body, own, series, study, private_values(found))
 
 
 def _head(body: memoryview, syntax: str) -> Dataset:

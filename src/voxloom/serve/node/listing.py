@@ -1,7 +1,7 @@
 """What lies in a queue, as rows for people; and whether destinations can be reached.
 
 Reads the states that the node writes, whether it runs or not. Series are named by their keys: the first 32 hex digits of the SHA-256
-of the SeriesInstanceUID, so that who knows a UID finds its series, and nobody else learns one.
+of the SeriesInstanceUID (StudyInstanceUID), so that who knows a UID finds its series, and nobody else learns one.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from datetime import datetime
 from pathlib import Path
 
 from voxloom.errors import BadInput, VoxloomError
+from voxloom.serve.node.held import Series, Study
 from voxloom.serve.node.sending import NotSentError, StoreScu
 from voxloom.serve.node.settings import Destination, NodeSettings
-from voxloom.serve.node.store import Series, states_in
+from voxloom.serve.node.store import states_in
 
 
 @dataclass(frozen=True)
@@ -23,16 +24,19 @@ class Row:
 
     Parameters
     ----------
+    series : key of the series; of a result that is made from several, of their study.
+    kind : "series" or "study".
     task : ``vN-RULE``; "" for a series without.
-    state : "receiving", "unmatched", or a state of ``state.Task``.
+    state : "receiving", "unmatched", "channel" (of its study's results alone), or a state of ``state.Task``.
     to : the destination; several with commas.
     attempts : of what is being tried or failed.
     changed : local time of the last step; "" while receiving.
-    error : of the last try.
+    error : of the last try, what is waited for, or what should be known of a result.
     apart : instances whose UID has another content too.
     """
 
     series: str
+    kind: str
     task: str
     state: str
     instances: int
@@ -49,24 +53,42 @@ def rows_of(queue: Path) -> list[Row]:
         raise BadInput(
             "is not a queue of a node", queue, "Give the settings of the node, or the folder they name as queue:"
         )
-    found = sorted(states_in(queue), key=lambda series: series.state.changed)
-    return [row for series in found for row in _rows(series)]
+    found = sorted(states_in(queue), key=lambda one: one.state.changed)
+    return [row for one in found for row in (_of_series(one) if isinstance(one, Series) else _of_study(one))]
 
 
-def _rows(series: Series) -> Iterator[Row]:
+def _of_series(series: Series) -> Iterator[Row]:
     state, apart = series.state, len(list((series.folder / "apart").glob("*.dcm")))
-    changed = datetime.fromtimestamp(state.changed).isoformat(" ", "seconds") if state.version else ""
     if series.is_receiving:
-        yield Row(series.key, "", "receiving", len(series.instances), "", 0, changed, "", apart)
+        yield _without_task(series, "receiving", apart, "")
     elif not state.tasks:
-        yield Row(series.key, "", "unmatched", len(series.instances), "", 0, changed, "", apart)
-    for task in state.tasks:
+        channels = ", ".join(f"{fit.channel} of {fit.rule}" for fit in state.fits)
+        yield _without_task(series, "channel" if channels else "unmatched", apart, channels)
+    yield from _of_tasks(series, len(series.instances), apart)
+
+
+def _of_study(study: Study) -> Iterator[Row]:
+    return _of_tasks(study, sum(len(one.instances) for one in study.series), 0)
+
+
+def _of_tasks(one: Series | Study, instances: int, apart: int) -> Iterator[Row]:
+    for task in one.state.tasks:
         sends = [send for send in task.sends.values() if send.state != "sent"]
         attempts = max([send.attempts for send in sends], default=0) if task.predicting == "done" else task.attempts
-        errors = [task.error, *(send.error for send in sends)]
+        errors = [task.error, *(send.error for send in sends), task.note]
         error = next((text for text in errors if text), "")
         to = ", ".join(task.sends)
-        yield Row(series.key, task.name, task.state, len(series.instances), to, attempts, changed, error, apart)
+        changed = _local(one.state.changed)
+        yield Row(one.key, one.kind, task.name, task.state, instances, to, attempts, changed, error, apart)
+
+
+def _without_task(series: Series, state: str, apart: int, text: str) -> Row:
+    changed = _local(series.state.changed) if series.state.version else ""
+    return Row(series.key, series.kind, "", state, len(series.instances), "", 0, changed, text, apart)
+
+
+def _local(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds).isoformat(" ", "seconds")
 
 
 def unreachable(settings: NodeSettings, aet: str) -> dict[str, str]:

@@ -14,9 +14,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from http.server import ThreadingHTTPServer
 from pathlib import Path
+from typing import Any, get_args
 
 from voxloom.errors import BadInput, VoxloomError
 from voxloom.serve.node.audit import AuditLog
+from voxloom.serve.node.gathering import Gatherer
+from voxloom.serve.node.held import Held, Series, Study
 from voxloom.serve.node.instance import without_private
 from voxloom.serve.node.listener import Listener
 from voxloom.serve.node.metrics import Metrics, serve_metrics
@@ -24,10 +27,10 @@ from voxloom.serve.node.predicting import Predictor, Predicts
 from voxloom.serve.node.routing import matching
 from voxloom.serve.node.sending import Sender, way_to
 from voxloom.serve.node.settings import NodeSettings, ae_title
-from voxloom.serve.node.state import Send, SeriesState, Task
-from voxloom.serve.node.store import Series, Store
+from voxloom.serve.node.state import Fit, Send, SeriesState, State, Task, TaskState
+from voxloom.serve.node.store import Store
 from voxloom.serve.node.tls import server_context
-from voxloom.serve.node.wishes import Wish, taken
+from voxloom.serve.node.wishes import taken
 
 #: Seconds between two looks at which series is stable.
 _LOOK = 0.1
@@ -76,8 +79,9 @@ class Node:
         self._listener = Listener(settings, self._store, self.audit, self.metrics)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="node", daemon=True)
-        self._asked: dict[str, tuple[tuple[str, ...], list[str]]] = {}
-        self._made = {key for series in self._store.all() for key in series.state.made}
+        self._gatherer = Gatherer(self._store, settings.rules, engine, self.audit)
+        self._asked: dict[str, tuple[tuple[str, ...], list[Fit]]] = {}
+        self._made = {key for one in self._store.held() for key in one.state.made}
         self._http: ThreadingHTTPServer | None = None
         self.port = port
         self.metrics_port: int | None = None
@@ -118,22 +122,22 @@ class Node:
 
     def _give_up_lost(self) -> None:
         """Make dead letters of results that wait for destinations which the settings do not name any more."""
-        for series in self._store.all():
-            for task in series.state.tasks:
+        for one in self._store.held():
+            for task in one.state.tasks:
                 for name, send in task.sends.items():
                     if send.state == "waiting" and task.is_open and name not in self._settings.destinations:
-                        self._give_up(series, task.name, name)
+                        self._give_up(one, task.name, name)
 
-    def _give_up(self, series: Series, task: str, destination: str) -> None:
+    def _give_up(self, one: Held[Any], task: str, destination: str) -> None:
         why = f"the settings name no destination {destination} any more"
 
-        def lost(state: SeriesState) -> SeriesState:
+        def lost(state: State) -> State:
             now = next(one for one in state.tasks if one.name == task)
             send = replace(now.sends[destination], state="dead", error=why)
             return replace(state.with_task(now.sent_to(destination, send)), changed=time.time())
 
-        series.change(lost)
-        self.audit.tell("dead letter", series=series.key, task=task, to=destination, why=why)
+        one.change(lost)
+        self.audit.tell("dead letter", **one.named, task=task, to=destination, why=why)
 
     def _start_metrics(self) -> None:
         wanted = self._settings.metrics
@@ -155,6 +159,8 @@ class Node:
         while not self._stopping.wait(_LOOK):
             try:
                 self._close_stable()
+                if self._gatherer.look():
+                    self._predictor.wake()
                 if time.monotonic() - tidied > _TIDY:
                     tidied = time.monotonic()
                     self._grant()
@@ -183,26 +189,30 @@ class Node:
             self._asked[series.key] = members, self._rules_of(series, members)
 
     def _close_series(self, series: Series) -> None:
-        members, rules = self._asked.pop(series.key)
+        members, fits = self._asked.pop(series.key)
         with series.lock:
             if len(series.instances) != len(members) or series.gone:
                 return  # something came meanwhile: it is not stable yet
-            state = series.change(lambda state: self._closed(state, members, rules))
+            study = series.study
+            state = series.change(lambda state: replace(self._closed(state, members, fits), study=study))
         self.audit.tell(
-            "series ready" if rules else "series matches no rule",
+            "series ready" if fits else "series matches no rule",
             series=series.key,
             version=state.version,
             instances=len(members),
-            rules=", ".join(rules) or None,
+            rules=", ".join(fit.rule for fit in fits if not fit.channel) or None,
+            channels=", ".join(f"{fit.channel} of {fit.rule}" for fit in state.fits) or None,
             peer=state.sender or None,
         )
+        if state.fits and not study:
+            self.audit.tell("series belongs to no study", series=series.key)
         for task in state.tasks:
             if task.predicting == "superseded" and task.version == state.version - 1:
                 self.audit.tell("superseded", series=series.key, task=task.name)
         self._predictor.wake()
 
-    def _rules_of(self, series: Series, members: tuple[str, ...]) -> list[str]:
-        """Names of the rules that a series meets; what a run made is never shown to one again."""
+    def _rules_of(self, series: Series, members: tuple[str, ...]) -> list[Fit]:
+        """The rules that a series meets; what a run made is never shown to one again."""
         if series.key in self._made_now():
             return []
         try:
@@ -215,71 +225,79 @@ class Node:
 
     def _made_now(self) -> set[str]:
         """Keys of the series that were made here; of what was removed since the start too."""
-        self._made.update(key for series in self._store.all() for key in series.state.made)
+        self._made.update(key for one in self._store.held() for key in one.state.made)
         return self._made
 
-    def _closed(self, state: SeriesState, members: tuple[str, ...], names: list[str]) -> SeriesState:
+    def _closed(self, state: SeriesState, members: tuple[str, ...], fits: list[Fit]) -> SeriesState:
         """The next version: a task for each rule; tasks of the last one that nobody has begun are not made any more."""
         version = state.version + 1
         rules = {rule.name: rule for rule in self._settings.rules}
-        new = [
-            Task(name, rules[name].run, rules[name].formats, version, {to: Send() for to in rules[name].to})
-            for name in names
-        ]
+        named = [rules[fit.rule] for fit in fits if not fit.channel]
+        new = [Task(rule.name, rule.run, rule.formats, version, {to: Send() for to in rule.to}) for rule in named]
         old = [replace(task, predicting="superseded") if task.predicting == "ready" else task for task in state.tasks]
-        return replace(state, version=version, members=members, tasks=(*old, *new), changed=time.time())
+        channels = tuple(fit for fit in fits if fit.channel)
+        return replace(state, version=version, members=members, tasks=(*old, *new), fits=channels, changed=time.time())
 
     def _grant(self) -> None:
         """Do what people wish."""
         for wish in taken(self._settings.queue):
-            series = self._store.get(wish.key)
-            if series is None:
+            one = self._store.get(wish.key)
+            if one is None:
                 continue
             if wish.kind == "forget":
-                self._store.drop(series)
+                self._store.drop(one)
             else:
-                series.change(lambda state, wish=wish: _again(state, wish))  # type: ignore[misc]
+                _begin_again(one, wish.task)
                 self._predictor.wake()
                 self._wake_senders()
-            self.audit.tell(wish.kind, series=wish.key, task=wish.task)
+            self.audit.tell(wish.kind, **one.named, task=wish.task)
 
     def _tidy(self) -> None:
-        """Remove what was finished long enough ago."""
-        now = time.time()
-        for series in self._store.all():
-            state = series.state
-            if series.is_receiving or state.is_open or not state.version:
-                continue
-            keep = self._settings.keep
-            seconds = keep.dead if state.is_dead else keep.sent if state.tasks else keep.unmatched
-            if now - state.changed > seconds:
-                self._store.drop(series)
-                self.audit.tell("removed", series=series.key, instances=len(state.members))
+        """Remove what was finished long enough ago; a study with its series."""
+        bound: set[str] = set()
+        for study in self._store.studies():
+            series = study.series
+            bound.update(one.key for one in series)
+            if self._is_over(study) and all(self._is_over(one) for one in series):
+                self._remove(study, sum(len(one.state.members) for one in series))
+        for one in self._store.all():
+            if one.key not in bound and self._is_over(one):
+                self._remove(one, len(one.state.members))
+
+    def _is_over(self, one: Series | Study) -> bool:
+        """Whether it was finished long enough ago."""
+        state, keep = one.state, self._settings.keep
+        if state.is_open or state.is_waiting or not state.changed:
+            return False
+        if isinstance(one, Series) and one.is_receiving:
+            return False
+        seconds = keep.dead if state.is_dead else keep.sent if state.tasks else keep.unmatched
+        return time.time() - state.changed > seconds
+
+    def _remove(self, one: Series | Study, instances: int) -> None:
+        self._store.drop(one)
+        self.audit.tell("removed", **one.named, instances=instances)
 
     def _gauges(self) -> Iterator[tuple[str, Mapping[str, str], float]]:
-        found, oldest, now = self._store.all(), 0.0, time.time()
+        found, held, now = self._store.all(), self._store.held(), time.time()
         series = Counter("receiving" if one.is_receiving else "closed" for one in found)
-        tasks = Counter(task.state for one in found for task in one.state.tasks)
-        oldest = max([now - one.state.changed for one in found if one.state.is_open], default=0.0)
+        tasks = Counter(task.state for one in held for task in one.state.tasks)
+        oldest = max([now - one.state.changed for one in held if one.state.is_open], default=0.0)
         yield from (("voxloom_node_series", {"state": name}, series[name]) for name in ("receiving", "closed"))
-        for name in ("ready", "predicted", "sent", "dead", "superseded"):
-            yield "voxloom_node_tasks", {"state": name}, tasks[name]  # type: ignore[index]
+        for name in get_args(TaskState):
+            yield "voxloom_node_tasks", {"state": name}, tasks[name]
         yield "voxloom_node_oldest_seconds", {}, oldest
         yield "voxloom_node_disk_free_bytes", {}, self._store.free_bytes()
         yield "voxloom_node_associations_open", {}, self._listener.open_associations
 
 
-def _again(state: SeriesState, wish: Wish) -> SeriesState:
-    """The state with dead tasks, or one of them, begun again where they failed; what was sent is not sent twice."""
-    for task in state.tasks:
-        if wish.task not in (None, task.name) or task.state != "dead":
-            continue
-        if task.predicting == "dead":
-            state = state.with_task(replace(task, predicting="ready", attempts=0, due=0.0))
-            continue
-        sends = {name: Send() if send.state == "dead" else send for name, send in task.sends.items()}
-        state = state.with_task(replace(task, sends=sends))
-    return replace(state, changed=time.time())
+def _begin_again(one: Series | Study, task: str | None) -> None:
+    """Begin dead tasks of a series or a study again."""
+
+    def again(state: Any) -> Any:
+        return replace(state.again(task), changed=time.time())
+
+    one.change(again)
 
 
 def _check_open(settings: NodeSettings, host: str, source: Path) -> None:

@@ -12,16 +12,17 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 from uuid import uuid4
 
 from voxloom.serve.node.audit import AuditLog
 from voxloom.serve.node.durable import PART
+from voxloom.serve.node.held import Held
 from voxloom.serve.node.instance import key_of, without_private
 from voxloom.serve.node.metrics import Metrics
 from voxloom.serve.node.settings import Predicting
-from voxloom.serve.node.state import SeriesState, Task
-from voxloom.serve.node.store import Series, Store, place_result
+from voxloom.serve.node.state import State, Task
+from voxloom.serve.node.store import Store, place_result
 
 _LOOK = 1.0
 
@@ -48,8 +49,19 @@ class Made:
     seconds: float | None = None
 
 
+@dataclass(frozen=True)
+class Needs:
+    """What a run takes: its channels in their order, and whether it learned to do without some of them."""
+
+    channels: tuple[str, ...]
+    may_lack: bool = False
+
+
 class Predicts(Protocol):
     """Who predicts."""
+
+    def needs(self, run: str) -> Needs:
+        """What a run takes."""
 
     def predict(self, wanted: Wanted, timeout: float, stopping: threading.Event) -> Made:
         """Carry out one prediction.
@@ -99,11 +111,11 @@ class Predictor:
                 continue
             self._try(*found)
 
-    def _next(self) -> tuple[Series, Task] | None:
+    def _next(self) -> tuple[Held[Any], Task] | None:
         now = time.time()
         ready = [
             (series.state.changed, number, series, task)
-            for number, series in enumerate(self._store.all())
+            for number, series in enumerate(self._store.held())
             for task in series.state.tasks
             if task.predicting == "ready" and task.due <= now
         ]
@@ -112,12 +124,14 @@ class Predictor:
         _, _, series, task = min(ready, key=lambda one: one[:2])
         return series, task
 
-    def _try(self, series: Series, task: Task) -> None:
+    def _try(self, series: Held[Any], task: Task) -> None:
         started = time.monotonic()
+        scan: Path | None = None
         made = series.folder / f".{uuid4().hex}{PART}"
         try:
             made.mkdir(mode=0o700)
-            wanted = Wanted(task.run, series.scan_folder(task.version), made, task.formats)
+            scan = series.scan_folder(task)
+            wanted = Wanted(task.run, scan, made, task.formats)
             answer = self._engine.predict(wanted, self._how.timeout, self._stopping)
             self._finish(series, task, made, answer, started)
         except StoppedError:
@@ -127,8 +141,10 @@ class Predictor:
                 self._failed(series, task, str(error) or type(error).__name__)
         finally:
             shutil.rmtree(made, ignore_errors=True)
+            if scan is not None:
+                shutil.rmtree(scan, ignore_errors=True)
 
-    def _finish(self, series: Series, task: Task, made: Path, answer: Made, started: float) -> None:
+    def _finish(self, series: Held[Any], task: Task, made: Path, answer: Made, started: float) -> None:
         from pydicom import dcmread
 
         files = answer.files
@@ -139,7 +155,7 @@ class Predictor:
         folder = series.result_folder(task)
         own = tuple(dict.fromkeys(key_of(str(header.SeriesInstanceUID)) for header in headers))
 
-        def predicted(state: SeriesState) -> SeriesState:
+        def predicted(state: State) -> State:
             now = next(one for one in state.tasks if one.name == task.name)
             if now.predicting != "ready":  # superseded in the meantime
                 return state
@@ -153,11 +169,11 @@ class Predictor:
         self._metrics.count("voxloom_node_predictions_total", outcome="done")
         network = None if answer.seconds is None else round(answer.seconds, 3)
         facts = {"seconds": round(time.monotonic() - started, 3), "network seconds": network}
-        self._audit.tell("predicted", series=series.key, task=task.name, run=task.run, **facts)
+        self._audit.tell("predicted", **series.named, task=task.name, run=task.run, **facts)
         self.done()
 
-    def _failed(self, series: Series, task: Task, text: str) -> None:
-        error = without_private(text.replace(str(series.folder), "the series"), series.private_values())
+    def _failed(self, series: Held[Any], task: Task, text: str) -> None:
+        error = without_private(series.told(text, task), series.private_values())
         attempts = task.attempts + 1
         dead = attempts >= self._how.attempts
         failed = replace(
@@ -172,4 +188,4 @@ class Predictor:
         series.change(lambda state: replace(state.with_task(failed), changed=time.time()))
         outcome = "dead letter" if dead else "not predicted"
         self._metrics.count("voxloom_node_predictions_total", outcome=outcome)
-        self._audit.tell(outcome, series=series.key, task=task.name, run=task.run, attempts=attempts, why=error)
+        self._audit.tell(outcome, **series.named, task=task.name, run=task.run, attempts=attempts, why=error)

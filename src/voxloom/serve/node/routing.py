@@ -18,8 +18,10 @@ from voxloom.archive.database import connect
 from voxloom.archive.read import DiskFile
 from voxloom.archive.views import SERIES_QUERY, instances_sql
 from voxloom.errors import BadInput
+from voxloom.serve.node.state import Fit
 
 if TYPE_CHECKING:
+    from voxloom.archive.rules import Where
     from voxloom.serve.node.settings import Rule
 
 #: Kinds of objects that no run can see: what runs and readers made, and notes. A rule without conditions does not mean them.
@@ -31,8 +33,8 @@ def check_rules(rules: Sequence[Rule], source: Path) -> None:
     matching((), rules, source)
 
 
-def matching(files: Sequence[Path], rules: Sequence[Rule], source: Path, scratch: Path | None = None) -> list[str]:
-    """Names of the rules that the one series in ``files`` meets, in the order of the rules.
+def matching(files: Sequence[Path], rules: Sequence[Rule], source: Path, scratch: Path | None = None) -> list[Fit]:
+    """The rules that the one series in ``files`` meets, in their order; of those with channels each channel that it may be.
 
     Parameters
     ----------
@@ -40,12 +42,17 @@ def matching(files: Sequence[Path], rules: Sequence[Rule], source: Path, scratch
     source : the settings file, for messages and for lists that conditions name.
     scratch : where the headers lie meanwhile, names included; None takes the system's temporary folder.
 
+    Returns
+    -------
+    A fit per rule that takes one series (its channel is "") and per channel of the others.
+
     Raises
     ------
     BadInput : a condition that cannot be asked.
     """
     import duckdb
 
+    questions = [question for rule in rules for question in _questions(rule)]
     with tempfile.TemporaryDirectory(prefix="headers-", dir=scratch) as folder:
         stem = Path(folder) / "series"
         write_part(stem, [_disk_file(path) for path in files])
@@ -53,7 +60,7 @@ def matching(files: Sequence[Path], rules: Sequence[Rule], source: Path, scratch
             db.execute(instances_sql(stem.with_suffix(".parquet")))
             db.execute(f"CREATE TEMP TABLE series AS {SERIES_QUERY}")  # planned once, which is most of the time
             columns = {row[0]: row[1] for row in db.execute("DESCRIBE series").fetchall()}
-            asked = [sql_of(rule.where, columns, source) for rule in rules]
+            asked = [" AND ".join(sql_of(where, columns, source) for where in wheres) for _, wheres in questions]
             kinds = ", ".join(f"'{kind}'" for kind in NO_SCANS)
             try:
                 found = db.execute(
@@ -62,7 +69,14 @@ def matching(files: Sequence[Path], rules: Sequence[Rule], source: Path, scratch
             except duckdb.Error as error:
                 what = f"the conditions of the rules cannot be asked ({told_by(error)})"
                 raise BadInput(what, source, "Correct them") from None
-    return [rule.name for n, rule in enumerate(rules) if any(row[n] for row in found)]
+    return [fit for n, (fit, _) in enumerate(questions) if any(row[n] for row in found)]
+
+
+def _questions(rule: Rule) -> list[tuple[Fit, tuple[Where, ...]]]:
+    """What a rule asks of a series: its own conditions, and those of one channel beside them."""
+    if not rule.channels:
+        return [(Fit(rule.name, ""), (rule.where,))]
+    return [(Fit(rule.name, channel), (rule.where, where)) for channel, where in rule.channels.items()]
 
 
 def _disk_file(path: Path) -> DiskFile:

@@ -18,11 +18,12 @@ from typing import Any, Protocol
 
 from voxloom.errors import VoxloomError
 from voxloom.serve.node.audit import AuditLog
+from voxloom.serve.node.held import Held
 from voxloom.serve.node.instance import without_private
 from voxloom.serve.node.metrics import Metrics
 from voxloom.serve.node.settings import Destination, Retry
 from voxloom.serve.node.state import Send, Task
-from voxloom.serve.node.store import Series, Store
+from voxloom.serve.node.store import Store
 from voxloom.serve.node.tls import client_context
 
 #: The longest time between two looks at what is due.
@@ -203,16 +204,16 @@ class Sender:
                 self._try(series, task)
             self._wake.wait(_LOOK)
 
-    def _due(self) -> list[tuple[Series, Task]]:
+    def _due(self) -> list[tuple[Held[Any], Task]]:
         now = time.time()
         return [
             (series, task)
-            for series in self._store.all()
+            for series in self._store.held()
             for task in series.state.tasks
             if task.predicting == "done" and _is_due(task.sends.get(self._name), now, self._retry)
         ]
 
-    def _try(self, series: Series, task: Task) -> None:
+    def _try(self, series: Held[Any], task: Task) -> None:
         started = time.monotonic()
         files = [series.folder / name for name in task.files]
         try:
@@ -226,10 +227,10 @@ class Sender:
             self._metrics.count("voxloom_node_sends_total", destination=self._name, outcome="sent")
             seconds = round(time.monotonic() - started, 3)
             self._audit.tell(
-                "sent", series=series.key, task=task.name, to=self._name, instances=len(files), seconds=seconds
+                "sent", **series.named, task=task.name, to=self._name, instances=len(files), seconds=seconds
             )
 
-    def _failed(self, series: Series, task: Task, text: str) -> None:
+    def _failed(self, series: Held[Any], task: Task, text: str) -> None:
         error = without_private(text, series.private_values())
 
         def later(send: Send) -> Send:
@@ -241,9 +242,9 @@ class Sender:
         send = self._change(series, task, later)
         outcome = "dead letter" if send.state == "dead" else "not sent"
         self._metrics.count("voxloom_node_sends_total", destination=self._name, outcome=outcome)
-        self._audit.tell(outcome, series=series.key, task=task.name, to=self._name, attempts=send.attempts, why=error)
+        self._audit.tell(outcome, **series.named, task=task.name, to=self._name, attempts=send.attempts, why=error)
 
-    def _change(self, series: Series, task: Task, how: Callable[[Send], Send]) -> Send:
+    def _change(self, series: Held[Any], task: Task, how: Callable[[Send], Send]) -> Send:
         found: list[Send] = []
 
         def changed(state: Any) -> Any:

@@ -123,6 +123,10 @@ class Rule(BaseModel):
     name : as lists and logs show it, and as the folder of its results is called.
     where : conditions on the columns of the series table, as in the rules of ``voxloom select``.
     run : a served run.
+    channels : for a run that takes several series of one study: by the name of each of its channels, conditions beyond ``where``
+        that tell which series it is. None: every series for itself.
+    wait : with ``channels``: how long a study waits for the channels that it has no series for, counted from the last series
+        that fitted one.
     formats : what the results are written as.
     to : destinations.
     """
@@ -132,6 +136,8 @@ class Rule(BaseModel):
     name: Name
     where: Where = {}
     run: str
+    channels: dict[str, Where] = {}
+    wait: Seconds = 3600.0
     formats: tuple[Format, ...] = Field(("seg",), min_length=1)
     to: tuple[str, ...] = Field(min_length=1)
 
@@ -319,6 +325,9 @@ def _check_together(settings: NodeSettings, source: Path) -> None:
     if twice := [name for name in names if names.count(name) > 1]:
         raise BadInput(f"two rules are called {twice[0]}", source, "Give every rule a name of its own")
     for rule in settings.rules:
+        if "wait" in rule.model_fields_set and not rule.channels:
+            what = f"the rule {rule.name} has `wait`, but takes every series for itself"
+            raise BadInput(what, source, "Name its channels, or leave out wait")
         for place in rule.to:
             if place not in settings.destinations:
                 hint = nearest(place, list(settings.destinations), f"There are: {', '.join(settings.destinations)}")

@@ -1,8 +1,9 @@
 """The queue on disk: every series in a folder of its own, each step flushed before it counts.
 
 ``series/KEY/in/KEY.dcm`` are the instances as received, ``apart/`` those whose UID another content already has, ``state.json`` what is
-done with them (``state``), ``scan-vN/`` the instances of a version (links), ``vN-RULE/`` a result. Names are hashes of UIDs. Knows no
-network and no rules.
+done with them (``state``), ``scan-vN/`` the instances of a version (links) while it is predicted, ``vN-RULE/`` a result.
+``studies/KEY/`` are studies whose series are channels of one run: ``state.json`` and ``vN-RULE/`` again. Names are hashes of UIDs.
+Knows no network and no rules.
 """
 
 from __future__ import annotations
@@ -10,19 +11,18 @@ from __future__ import annotations
 import os
 import shutil
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from uuid import uuid4
 
 from filelock import FileLock, Timeout
 
 from voxloom.errors import BadInput
-from voxloom.files import read_json
-from voxloom.serve.node.durable import PART, flush, make_folder, write_json, write_part
-from voxloom.serve.node.instance import Instance, key_of, private_values, same_content
-from voxloom.serve.node.state import SeriesState, Task
+from voxloom.serve.node.durable import PART, flush, make_folder, write_part
+from voxloom.serve.node.held import Held, Series, Study
+from voxloom.serve.node.instance import Instance, key_of, same_content
 
 #: What became of an instance: new, there already, or kept apart since its UID has another content.
 Kept = Literal["new", "known", "apart"]
@@ -30,73 +30,6 @@ Kept = Literal["new", "known", "apart"]
 
 class FullError(Exception):
     """A series has as many instances as are allowed."""
-
-
-class Series:
-    """One series on disk. Its lock is held while its names or its state change."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.key = folder.name
-        self.lock = threading.RLock()
-        self.instances: set[str] = set()
-        self.state = SeriesState()
-        self.last = 0.0
-        self.gone = False
-        self.private: tuple[str, ...] = ()
-
-    @property
-    def received(self) -> Path:
-        """Folder of its instances."""
-        return self.folder / "in"
-
-    @property
-    def is_receiving(self) -> bool:
-        """Whether it has instances that no version took."""
-        return len(self.instances) > len(self.state.members)
-
-    def file_of(self, instance: str) -> Path:
-        """Where the instance of this key lies."""
-        return self.received / f"{instance}.dcm"
-
-    def load(self) -> None:
-        """Take over what lies on the disk."""
-        self.instances = {path.stem for path in self.received.glob("*.dcm")}
-        path = self.folder / "state.json"
-        if path.exists():
-            self.state = SeriesState.from_json(read_json(path))
-
-    def change(self, how: Callable[[SeriesState], SeriesState]) -> SeriesState:
-        """Move its state on; on return the new one is on the disk."""
-        with self.lock:
-            new = how(self.state)
-            if not self.gone:
-                write_json(self.folder / "state.json", new.to_json())
-                self.state = new
-            return self.state
-
-    def result_folder(self, task: Task) -> Path:
-        """Where the result of a task lies."""
-        return self.folder / task.name
-
-    def scan_folder(self, version: int) -> Path:
-        """A folder with the instances of the last version and nothing else, for who reads a folder as one series."""
-        folder = self.folder / f"scan-v{version}"
-        folder.mkdir(mode=0o700, exist_ok=True)
-        for member in self.state.members:
-            target = folder / f"{member}.dcm"
-            if not target.exists():
-                _link(self.file_of(member), target)
-        return folder
-
-    def private_values(self) -> tuple[str, ...]:
-        """What its headers say of the patient, read from one of its instances where no sender has told it since the start."""
-        if not self.private and self.instances:
-            from pydicom import dcmread
-
-            path = self.file_of(next(iter(self.instances)))
-            self.private = private_values(dcmread(path, stop_before_pixels=True))
-        return self.private
 
 
 class Store:
@@ -109,7 +42,7 @@ class Store:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        for name in ("incoming", "series", "wishes"):
+        for name in ("incoming", "series", "studies", "wishes"):
             make_folder(folder / name)
         self._lock = FileLock(folder / "lock")
         try:
@@ -117,12 +50,15 @@ class Store:
         except Timeout:
             raise BadInput("another node uses this queue", folder, "Stop it, or name another folder") from None
         self._known: dict[str, Series] = {}
+        self._studies: dict[str, Study] = {}
         self._guard = threading.Lock()
         _sweep(folder)
         for path in sorted((folder / "series").iterdir()):
-            series = Series(path)
+            series = self._known[path.name] = Series(path)
             series.load()
-            self._known[series.key] = series
+        for path in sorted((folder / "studies").iterdir()):
+            study = self._studies[path.name] = Study(path, self._known.get)
+            study.load()
 
     @property
     def scratch(self) -> Path:
@@ -138,10 +74,29 @@ class Store:
         with self._guard:
             return list(self._known.values())
 
-    def get(self, key: str) -> Series | None:
-        """The series of a key."""
+    def studies(self) -> list[Study]:
+        """All studies whose series are channels of a run."""
         with self._guard:
-            return self._known.get(key)
+            return list(self._studies.values())
+
+    def held(self) -> list[Held[Any]]:
+        """All that has tasks: series and studies."""
+        return [*self.all(), *self.studies()]
+
+    def get(self, key: str) -> Series | Study | None:
+        """The series or the study of a key."""
+        with self._guard:
+            return self._known.get(key) or self._studies.get(key)
+
+    def study(self, key: str) -> Study:
+        """The study of a key, made where it is new."""
+        with self._guard:
+            study = self._studies.get(key)
+            if study is None:
+                study = Study(self.folder / "studies" / key, self._known.get)
+                make_folder(study.folder)
+                self._studies[key] = study
+            return study
 
     def free_bytes(self) -> int:
         """What is left on its disk."""
@@ -175,6 +130,7 @@ class Store:
         key = key_of(instance.uid)
         target = series.file_of(key)
         series.private = instance.private
+        series.belongs_to(instance.study)
         kept: Kept = "new"
         if key in series.instances:
             kept = "known" if _equal(part, target) or same_content(part, target) else "apart"
@@ -203,15 +159,19 @@ class Store:
                 self._known[key] = series
             return series
 
-    def drop(self, series: Series) -> None:
-        """Remove a series and all that belongs to it."""
-        with series.lock:
+    def drop(self, one: Series | Study) -> None:
+        """Remove a series, or a study with its series, and all that belongs to it."""
+        if isinstance(one, Study):
+            for series in one.series:  # first: what is left of a study after a crash is removed with it
+                self.drop(series)
+        with one.lock:
             with self._guard:
-                series.gone = True
-                self._known.pop(series.key, None)
+                one.gone = True
+                known: dict[str, Any] = self._known if isinstance(one, Series) else self._studies  # type: ignore[assignment]
+                known.pop(one.key, None)
             aside = self.folder / "incoming" / f"{uuid4().hex}{PART}"
-            series.folder.rename(aside)
-            flush(series.folder.parent)
+            one.folder.rename(aside)
+            flush(one.folder.parent)
         shutil.rmtree(aside, ignore_errors=True)
 
 
@@ -225,23 +185,27 @@ def place_result(made: Path, folder: Path) -> None:
     flush(folder.parent)
 
 
-def states_in(folder: Path) -> Iterator[Series]:
-    """The series of a queue that perhaps another process uses, as they are now."""
+def states_in(folder: Path) -> Iterator[Series | Study]:
+    """The series and studies of a queue that perhaps another process uses, as they are now."""
+    known: dict[str, Series] = {}
     for path in sorted((folder / "series").glob("*")):
         series = Series(path)
-        try:
-            series.load()
-        except (BadInput, OSError):  # removed in this moment
-            continue
-        yield series
+        if _is_there(series):
+            known[series.key] = series
+            yield series
+    for path in sorted((folder / "studies").glob("*")):
+        study = Study(path, known.get)
+        if _is_there(study):
+            yield study
 
 
-def _link(source: Path, target: Path) -> None:
-    """Another name for a file, or a copy where the file system has no links."""
+def _is_there(one: Series | Study) -> bool:
+    """Whether its state could be read; it may be removed in this moment."""
     try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)
+        one.load()
+    except (BadInput, OSError):
+        return False
+    return True
 
 
 def _equal(one: Path, other: Path) -> bool:
@@ -253,7 +217,8 @@ def _equal(one: Path, other: Path) -> bool:
 
 def _sweep(folder: Path) -> None:
     """Remove what a crash left half done: parts of files, and unfinished predictions."""
-    for path in [*(folder / "incoming").iterdir(), *(folder / "series").glob(f"*/.*{PART}")]:
+    parts = [path for name in ("series", "studies") for path in (folder / name).glob(f"*/.*{PART}")]
+    for path in [*(folder / "incoming").iterdir(), *parts]:
         if path.is_dir():
             shutil.rmtree(path)
         else:
