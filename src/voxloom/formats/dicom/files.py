@@ -19,6 +19,7 @@ from typing import Any
 
 from voxloom.errors import BadInput
 from voxloom.formats.checks import check_file
+from voxloom.formats.dicom.plain import read_plain_header
 from voxloom.formats.dicom.strangers import refuse_lost
 
 _PIECE = 1 << 20
@@ -132,6 +133,8 @@ def read_dataset(path: Path, *, headers_only: bool = False, everything: bool = F
     try:
         with warnings.catch_warnings(), _BoundedFile(path) as file:
             warnings.simplefilter("ignore")
+            if tags is not None and (plain := read_plain_header(path, tags)) is not None:
+                return plain
             dataset = pydicom.dcmread(file, stop_before_pixels=headers_only, specific_tags=tags, force=True)
             if headers_only:  # pydicom parses values only when they are asked for
                 dataset.file_meta.walk(lambda *_: None)

@@ -20,7 +20,10 @@ from voxloom.formats.checks import DEFLATE_LIMIT, check_bomb, check_room
 from voxloom.formats.dicom.files import read_dataset, syntax_of
 from voxloom.formats.dicom.frame import Frame
 from voxloom.formats.dicom.jpeg import is_deep, iter_deep
+from voxloom.formats.dicom.plain import read_plain_pixels
 from voxloom.formats.dicom.values import real_values
+
+_GREY = ("MONOCHROME1", "MONOCHROME2")
 
 
 def load_voxels(frames: Sequence[Frame]) -> tuple[NDArray[Any], list[str]]:
@@ -69,6 +72,9 @@ def _cut(picture: NDArray[Any], frame: Frame) -> NDArray[Any]:
 def _pixels(path: Path, indices: Sequence[int], first: Frame) -> Iterator[NDArray[Any]]:
     from pydicom.pixels import apply_color_lut, iter_pixels
 
+    if (plain := _plain_picture(path, indices, first)) is not None:
+        yield plain
+        return
     dataset = read_dataset(path)
     if not any(name in dataset for name in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
         raise BadInput("holds no pixel data", path, "It was probably copied by half; copy it again")
@@ -82,6 +88,13 @@ def _pixels(path: Path, indices: Sequence[int], first: Frame) -> Iterator[NDArra
         decoded = (_eight_bits(apply_color_lut(plane, dataset)) for plane in decoded)
     while (plane := _next(decoded, dataset, path)) is not None:
         yield plane
+
+
+def _plain_picture(path: Path, indices: Sequence[int], first: Frame) -> NDArray[Any] | None:
+    """The picture of a file that holds one grey one as it is, None for others."""
+    if list(indices) != [0] or first.photometric not in _GREY:
+        return None
+    return read_plain_pixels(path, lowest_bits=first.high_bit < first.bits_stored)
 
 
 def _eight_bits(colors: NDArray[Any]) -> NDArray[Any]:
