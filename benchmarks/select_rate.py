@@ -22,9 +22,9 @@ from statistics import median
 import dcm2niix
 import numpy as np
 import pydicom
+from pairs import cores, machine
 from pydicom.uid import JPEG2000Lossless
 
-from benchmarks.pairs import cores, machine
 from voxloom.archive import index_archive, load_rules
 from voxloom.archive.select import SelectOptions, select
 from voxloom.formats import write_dicom_series

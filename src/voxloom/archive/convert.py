@@ -227,7 +227,8 @@ def _write(work: CaseWork, volumes: Mapping[str, Volume], headers: Mapping[str, 
 
 
 def _voxel_hash(volume: Volume) -> str:
-    return hashlib.sha256(np.ascontiguousarray(volume.data).tobytes()).hexdigest()
+    """SHA-256 of the voxels, slice by slice: the order that DICOM series have in memory, so that nothing is copied."""
+    return hashlib.sha256(np.ascontiguousarray(volume.data.T).data.cast("B")).hexdigest()
 
 
 def _write_dicom(paths: Sequence[Path], work: CaseWork, channel: str) -> None:
