@@ -148,7 +148,7 @@ class Place:
     def write(self, **changes: Any) -> Path:
         """Settings that send all MR to the peer; ``changes`` replace their sections."""
         values = {
-            "stable": 0.4,
+            "stable": 0.7,
             "destinations": {"pacs": {"aet": "PEER", "host": "127.0.0.1", "port": self.peer.port, "timeout": 5}},
             "rules": [{"name": "all", "where": {"modality": "MR"}, "run": "net", "to": ["pacs"]}],
             "retry": {"first": 0.1, "most": 0.5, "attempts": 4},
