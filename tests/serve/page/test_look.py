@@ -122,14 +122,63 @@ def test_digits_choose_labels_and_a_question_mark_tells_the_keys(page: Page) -> 
     expect(page.get_by_role("dialog", name="Keys")).to_have_count(0)
 
 
-def test_the_3d_view_shows_something(page: Page) -> None:
+@pytest.fixture(scope="module")
+def solid(page: Page) -> Page:
+    """The same page with its 3D view."""
     page.get_by_role("button", name="Show 3D").click()
     expect(page.get_by_role("button", name="Update 3D")).to_be_visible(timeout=20000)
-    pixels = page.evaluate("""() => { const nv = voxloom.viewer.render3d.nv; nv.drawScene(); const gl = nv.gl;
+    return page
+
+
+def test_the_3d_view_shows_something(solid: Page) -> None:
+    pixels = solid.evaluate("""() => { const nv = voxloom.viewer.render3d.nv; nv.drawScene(); const gl = nv.gl;
         const all = new Uint8Array(4 * gl.canvas.width * gl.canvas.height);
         gl.readPixels(0, 0, gl.canvas.width, gl.canvas.height, gl.RGBA, gl.UNSIGNED_BYTE, all);
         let bright = 0; for (let n = 0; n < all.length; n += 4) bright += all[n] > 40; return bright / (all.length / 4) }""")
     assert 0.005 < pixels < 0.98
+
+
+#: Where the scene changed since the picture that was kept: the middle of the pixels, in shares of the canvas, and how many.
+CHANGED = """async ([turned, keep]) => { const solid = voxloom.viewer.render3d; solid.turned = turned; await solid.update();
+    solid.nv.drawScene(); const gl = solid.nv.gl, [w, h] = [gl.canvas.width, gl.canvas.height], all = new Uint8Array(4 * w * h);
+    gl.readPixels(0, 0, w, h, gl.RGBA, gl.UNSIGNED_BYTE, all);
+    if (keep) { window.kept = all; return null; }
+    let [x, y, n] = [0, 0, 0];
+    for (let p = 0; p < w * h; p++) {
+        const away = Math.max(...[0, 1, 2].map((c) => Math.abs(all[4 * p + c] - window.kept[4 * p + c])));
+        if (away > 30) [x, y, n] = [x + (p % w), y + Math.floor(p / w), n + 1];
+    }
+    return [x / n / w, y / n / h, n]; }"""
+#: A block of 3 x 3 x 3 voxels about one gets the first label, or none.
+BLOCK = """([i, j, k, place]) => { const { map } = voxloom.viewer, [w, h] = map.dims;
+    for (const z of [-1, 0, 1]) for (const y of [-1, 0, 1]) for (const x of [-1, 0, 1])
+        map.data[i + x + w * (j + y + h * (k + z))] = place; }"""
+
+
+@pytest.mark.parametrize(("turned", "voxel"), [((150, 15), (17, 13, 9)), ((40, 60), (10, 8, 6))])
+def test_points_lie_in_the_3d_view_where_labels_of_their_voxels_do(
+    solid: Page, site: Site, turned: tuple[int, int], voxel: tuple[int, int, int]
+) -> None:
+    """In the corner of an oblique grid, and inside the bright box, through which they shine."""
+    affine = site.service.store.images.header(site.service.store.case("scan_a")).affine
+    mm = (affine @ [*voxel, 1])[:3].tolist()
+    solid.evaluate(CHANGED, [turned, True])
+    solid.evaluate(BLOCK, [*voxel, 1])
+    block = solid.evaluate(CHANGED, [turned, False])
+    solid.evaluate(BLOCK, [*voxel, 0])
+    solid.evaluate("(mm) => voxloom.viewer.marks.load([{ name: '', side: '', mm }])", mm)
+    point = solid.evaluate(CHANGED, [turned, False])
+    solid.evaluate("voxloom.viewer.marks.load([])")
+    assert min(block[2], point[2]) > 20
+    assert np.hypot(block[0] - point[0], block[1] - point[1]) < 0.015, "in shares of the canvas"
+
+
+def test_points_of_a_layer_are_seen_in_the_3d_view(solid: Page) -> None:
+    solid.evaluate(CHANGED, [(150, 15), True])
+    solid.get_by_label("Truth, points", exact=True).check()
+    expect(solid.locator("#status")).to_have_text("")
+    assert solid.evaluate(CHANGED, [(150, 15), False])[2] > 60
+    solid.get_by_label("Truth, points", exact=True).uncheck()
 
 
 @pytest.fixture(scope="module")

@@ -1,9 +1,13 @@
-// The 3D view: NiiVue draws the image and the labels, both thinned so that a laptop without a graphics card can turn them.
+// The 3D view: NiiVue draws the image and the labels, both thinned so that a laptop without a graphics card can turn them, and points.
 
 import { h, fill } from "../core/dom.js";
+import { spacing } from "../volume/affine.js";
 import { writeNifti } from "../volume/nifti.js";
+import { balls } from "./balls.js";
 
 const MOST = 144; // voxels per axis of what is rendered
+const BALL = 0.025; // radius of a point, as a share of the longest side of the image
+const THROUGH = 0.5; // how much of a point is seen through what lies before it
 let loading = null;
 
 /** NiiVue's script, loaded when it is first needed. */
@@ -50,18 +54,18 @@ export class Render3D {
   }
 
   async open() {
-    const { Niivue, NVImage } = await niivue();
+    const { Niivue, NVImage, NVMesh } = await niivue();
     this.canvas = h("canvas", { "aria-label": "3D view. Drag to turn, wheel to zoom", role: "img", tabindex: "0" });
     fill(this.host, this.canvas);
-    this.kind = NVImage;
+    Object.assign(this, { kind: NVImage, mesh: NVMesh });
     this.nv = new Niivue({ logLevel: "error", dragAndDropEnabled: false, backColor: [0, 0, 0, 1], show3Dcrosshair: false,
-      isOrientCube: true, clipPlaneHotKey: "", cycleClipPlaneHotKey: "", viewModeHotKey: "" });
+      isOrientCube: true, meshXRay: THROUGH, clipPlaneHotKey: "", cycleClipPlaneHotKey: "", viewModeHotKey: "" });
     await this.nv.attachToCanvas(this.canvas);
     this.nv.setSliceType(this.nv.sliceTypeRender);
     await this.update();
   }
 
-  /** Take over image, window and labels as they are now. */
+  /** Take over image, window, labels and points as they are now. */
   async update() {
     if (!this.nv) return;
     const { volume, window } = this.viewer.channels[this.viewer.channel];
@@ -73,9 +77,11 @@ export class Render3D {
       const value = ((volume.data[from] * volume.slope + volume.inter - low) / (high - low)) * 255;
       grey[to] = Math.max(0, Math.min(255, value));
     });
+    for (const old of [...this.nv.meshes]) this.nv.removeMesh(old);
     for (const old of [...this.nv.volumes]) this.nv.removeVolume(old);
     await this.#add(file(small, grey), "image.nii", { colormap: "gray", cal_min: 40, cal_max: 255, opacity: 1 });
     await this.#addLabels();
+    this.#addPoints(small);
     this.nv.setRenderAzimuthElevation(this.turned?.[0] ?? 150, this.turned?.[1] ?? 15);
   }
 
@@ -94,6 +100,15 @@ export class Render3D {
     this.nv.volumes.at(-1).setColormapLabel({ R: column(0), G: column(1), B: column(2), A: [0, ...rgb.map(() => 255)],
       I: [0, ...rgb.map((__, n) => n + 1)], labels: ["", ...rgb.map(() => "")] });
     this.nv.updateGLVolume();
+  }
+
+  /** The marks and points that the planes show, in mm of the patient as NiiVue places images of any orientation. */
+  #addPoints({ dims, affine }) {
+    const list = this.viewer.marksToDraw().map(({ mm, color }) => ({ at: mm, color }));
+    if (!list.length) return;
+    const longest = Math.max(...spacing(affine).map((step, n) => step * dims[n]));
+    const { points, triangles, colors } = balls(list, BALL * longest);
+    this.nv.addMesh(new this.mesh(points, triangles, "points", colors, 1, true, this.nv.gl));
   }
 
   async #add(buffer, name, given) {
