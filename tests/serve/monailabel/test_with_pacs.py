@@ -1,6 +1,6 @@
 """A service in front of a real PACS: what MONAI Label's client does with its series, and OHIF, as MONAI Label ships it, in Chromium.
 
-Pictures of the viewer are kept where $VOXLOOM_ARTEFACTS says, for people to look at.
+Pictures of the viewer are kept in the folder that $VOXLOOM_ARTEFACTS names, for people to look at.
 """
 
 from __future__ import annotations
@@ -125,10 +125,11 @@ class Axial:
         return slice(len(seen) // 2 - 40, len(seen) // 2 + 40)
 
 
-def keep(page: Page, name: str) -> None:
-    """Keep a picture of the viewer where somebody wants to see it."""
-    if folder := os.environ.get("VOXLOOM_ARTEFACTS"):
-        page.screenshot(path=str(Path(folder) / f"{name}.png"))
+def keep(page: Page, name: str, otherwise: Path) -> Path:
+    """A picture of the viewer, kept where $VOXLOOM_ARTEFACTS says, else in the folder of the test."""
+    path = Path(os.environ.get("VOXLOOM_ARTEFACTS") or otherwise) / f"{name}.png"
+    page.screenshot(path=str(path))  # makes the folder
+    return path
 
 
 def run_model(page: Page, clinic: Clinic) -> Axial:
@@ -148,7 +149,7 @@ def run_model(page: Page, clinic: Clinic) -> Axial:
     return axial
 
 
-def test_a_mask_lies_on_its_anatomy(clinic: Clinic, page: Page) -> None:
+def test_a_mask_lies_on_its_anatomy(clinic: Clinic, page: Page, tmp_path: Path) -> None:
     axial, (_, truth) = run_model(page, clinic), phantom()
     predicted = read_label(clinic.desk.service.store.prediction(clinic.series, "balls")).data[0]
     colors = {}
@@ -156,7 +157,8 @@ def test_a_mask_lies_on_its_anatomy(clinic: Clinic, page: Page) -> None:
         assert predicted[i, j, k] == truth[i, j, k] == NAMES[name], "the network finds the middle of each ball"
         axial.go(k)
         voxels = axial.voxels(truth.shape[:2])
-        keep(page, f"ohif-{name}")
+        with Image.open(keep(page, f"ohif-{name}", tmp_path)) as picture:
+            assert picture.size == (1280, 800)
         colored = np.ptp(voxels, axis=-1) > 20  # the image is grey
         mask = predicted[:, :, k] > 0
         assert 2 * (colored & mask).sum() / (colored.sum() + mask.sum()) > 0.8, "pixels of the mask lie on its voxels"
