@@ -77,17 +77,21 @@ def segmentations(peer: Peer) -> dict[str, Path]:
 
 def test_the_run_sees_its_channels_as_it_learned_them(engine: Engine, data: Path, place: Place, tmp_path: Path) -> None:
     channels = {name: {"series_description": {"contains": name}} for name in ("T2", "T1")}
-    rule: dict[str, Any] = {"name": "pair", "run": "pair", "channels": channels, "wait": 1, "to": ["pacs"]}
+    rule: dict[str, Any] = {"name": "pair", "run": "pair", "channels": channels, "wait": 3, "to": ["pacs"]}
     place.write(rules=[rule], predict={"first": 0.1, "attempts": 1})
     t1 = read_volume(data / "imagesTr" / "ball00_0000.nii.gz")
     t2 = read_volume(data / "imagesTr" / "ball00_0001.nii.gz")
     cut = Volume(t2.data[:, :, :, 1:], t2.affine)
+    studies = {"both": (t2, t1), "odd": (cut, t1), "half": (t2,)}
+    files = [
+        slices(volume, tmp_path, study, weighting)
+        for study, volumes in studies.items()
+        for weighting, volume in zip(("T2", "T1"), volumes, strict=False)
+    ]
     node = open_node(engine, place.settings, aet="VOXLOOM", host="127.0.0.1", port=0)
     node.start()
-    for study, pair in {"both": (t2, t1), "odd": (cut, t1), "half": (t2, None)}.items():
-        for weighting, volume in zip(("T2", "T1"), pair, strict=True):
-            if volume is not None:
-                send(node.port, slices(volume, tmp_path, study, weighting))
+    for series in files:
+        send(node.port, series)
     until(lambda: place.states() == ["dead", "sent", "sent"], seconds=90)
     node.close()
     assert "channel T2: lies on another grid than channel T1" in place.audit()

@@ -64,7 +64,7 @@ def test_series_of_a_study_become_one_result(place: Place, tmp_path: Path, capfd
 
 
 def test_killed_between_the_series_and_while_predicting(place: Place, tmp_path: Path) -> None:
-    place.write(rules=[PAIR], stable=0.3)
+    place.write(rules=[PAIR])
     port = free_port()
     node = Process.start(place.settings, port, 0.6)
     send(port, of_study(tmp_path, "k", "t1"))
