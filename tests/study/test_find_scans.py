@@ -201,3 +201,12 @@ def test_a_jpeg_gets_a_png(tmp_path: Path) -> None:
     Image.fromarray(np.full((5, 6, 3), (200, 100, 0), np.uint8)).save(tmp_path / "x.JPG")
     (scan,) = find_scans([tmp_path], 3)
     assert read_scan(scan).data.shape == (3, 6, 5, 1)
+
+
+def test_a_lone_series_with_the_number_of_a_channel_is_that_channel(tmp_path: Path) -> None:
+    (tmp_path / "scan" / "case_0001").mkdir(parents=True)
+    part = slices(tmp_path / "scan" / "case_0001", 5)
+    (scan,) = find_scans([tmp_path / "scan"], 2, may_lack=True)
+    assert (scan.name, scan.source, scan.missing) == ("case", (part,), (0,))
+    (scan,) = find_scans([tmp_path / "scan"], 1)
+    assert (scan.name, scan.missing) == ("scan", ()), "the digits mean nothing to a run of one channel"

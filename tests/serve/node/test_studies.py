@@ -13,6 +13,7 @@ from tests.archive.make import uid
 from tests.serve.node.parts import PATIENT_ID, Place, Process, WithoutNetwork, send, series, until
 from tests.serve.orthanc import free_port
 from voxloom.cli.app import run
+from voxloom.serve.node.held import Series
 from voxloom.serve.node.instance import key_of
 from voxloom.serve.node.predicting import Needs
 from voxloom.serve.node.wishes import Wish, ask
@@ -167,3 +168,14 @@ def test_series_of_two_patients_are_never_put_together(place: Place, tmp_path: P
     until(lambda: "its series name several patients" in place.audit())
     assert place.peer.offered == 0
     node.close()
+
+
+def test_a_series_of_a_queue_of_an_earlier_version_finds_its_study(tmp_path: Path) -> None:
+    files = of_study(tmp_path, "old", "t1")
+    (tmp_path / "queue" / "in").mkdir(parents=True)
+    members = [path.rename(tmp_path / "queue" / "in" / f"{n}.dcm").stem for n, path in enumerate(files)]
+    old = {"version": 1, "members": members, "tasks": [], "made": [], "changed": 1.0, "sender": "CT"}
+    (tmp_path / "queue" / "state.json").write_text(json.dumps(old))
+    found = Series(tmp_path / "queue")
+    found.load()
+    assert (found.is_receiving, found.state.fits, found.study) == (False, (), key_of(uid("study", "old")))

@@ -111,11 +111,9 @@ class Series(Held[SeriesState]):
     @property
     def study(self) -> str:
         """The key of its study; "" where its headers name none."""
-        if self.state.version:
-            return self.state.study
-        if self._study is None and self.instances:
+        if not self.state.study and self._study is None and self.instances:
             self.belongs_to(str(self._header("StudyInstanceUID").get("StudyInstanceUID") or ""))
-        return self._study or ""
+        return self.state.study or self._study or ""
 
     def belongs_to(self, study: str) -> None:
         """Take over the StudyInstanceUID of its first instance; those of later ones change nothing."""
