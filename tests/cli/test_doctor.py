@@ -139,3 +139,9 @@ def test_the_command_says_all_and_ends_with_2_for_a_fault(
     said = capsys.readouterr().err
     assert said.count("Error: training step: ended by SIGILL. Install torch again") == 1
     assert "ready" not in said
+
+
+def test_the_cpu_has_the_name_of_the_field() -> None:
+    names = [found.name for found in machine.machine_findings()]
+    assert "CPU" in names
+    assert "processor" not in names

@@ -14,6 +14,7 @@ from tests.cli.test_bad_command_lines import LINES, filled, world  # noqa: F401 
 
 from voxloom.cli.app import COMMANDS, UsageError, load_command, run
 from voxloom.cli.output import command_line
+from voxloom.device_names import NAMES
 
 SOURCES = sorted((Path(__file__).parents[2] / "src" / "voxloom").rglob("*.py"))
 #: What stands for something that only the user knows.
@@ -212,3 +213,15 @@ def test_help_shows_all_that_is_said_of_an_option(
     for parameter in load_command(name).params:
         text = (getattr(parameter, "help", None) or "").replace(r"\[", "[")
         assert re.sub(r"\s+", "", text) in shown, f"--help of {name} lacks: {text}"
+
+
+def test_every_device_option_tells_all_devices() -> None:
+    told = {
+        name: getattr(parameter, "help", None)
+        for name in COMMANDS
+        for parameter in load_command(name).params
+        if "--device" in parameter.opts
+    }
+    assert {"train", "predict", "explain", "serve"} <= set(told)
+    assert set(told.values()) == {f"{NAMES}."}
+    assert "mps" in NAMES

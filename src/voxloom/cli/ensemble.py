@@ -8,6 +8,8 @@ from typing import Annotated, Any, Optional
 
 import typer
 
+from voxloom.cli.options import Device
+
 
 class Rule(StrEnum):
     """How members become one."""
@@ -30,7 +32,7 @@ def command(
         typer.Option(min=1, help="Of every kind of network (2D or 3D, labels) so many with the best held-out Dice."),
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the stack's training.")] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda:N.")] = "auto",
+    device: Device = "auto",
     json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Make an ensemble of MEMBERS, scored on the cases that none of them has seen."""

@@ -8,6 +8,8 @@ from typing import Annotated, Literal, Optional, cast
 
 import typer
 
+from voxloom.device_names import NAMES
+
 
 class PlaneName(StrEnum):
     """Anatomical planes."""
@@ -41,6 +43,8 @@ CaseMetric = Annotated[
 Endpoint = Annotated[
     Optional[str], typer.Option(help="Address of another hub. [default: $HF_ENDPOINT, then Hugging Face's]")
 ]
+Device = Annotated[str, typer.Option(help=f"{NAMES}.")]
+RecipeDevice = Annotated[Optional[str], typer.Option(help=f"{NAMES}.")]
 On = Annotated[Optional[str], typer.Option(help="test or held-out. [default: test where there is one]")]
 
 

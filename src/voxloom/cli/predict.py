@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 import typer
 
 from voxloom.cli.machines import spread
-from voxloom.cli.options import Around, ResampleTilt, Scans, Series
+from voxloom.cli.options import Around, Device, ResampleTilt, Scans, Series
 
 if TYPE_CHECKING:
     from voxloom.verbs.predict import Predictions
@@ -70,7 +70,7 @@ def command(
     labels: Annotated[
         Optional[Path], typer.Option("--labels", help="Table (CSV) with codes and colors of labels, for --format.")
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda:N.")] = "auto",
+    device: Device = "auto",
     json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Predict with RUN: label maps on the grids of the scans, points, classes or numbers, whatever RUN was trained on."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from voxloom.cli.options import Series
+from voxloom.cli.options import Device, Series
 
 if TYPE_CHECKING:
     from voxloom.annotate.pseudo import Verdict
@@ -32,7 +32,7 @@ def command(
         ),
     ] = 0.5,
     series: Series = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda:N.")] = "auto",
+    device: Device = "auto",
     json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Label UNLABELLED scans with all folds of RUN and keep those that the folds are confident of, as a data set to train on."""

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
+from voxloom.cli.options import Device
+
 if TYPE_CHECKING:
     from voxloom.verbs.shift import ShiftReport
 
@@ -24,7 +26,7 @@ def command(
             "--features/--no-features", help="Compare the features of the network too; as slow as predicting."
         ),
     ] = True,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda:N.")] = "auto",
+    device: Device = "auto",
     workers: Annotated[Optional[int], typer.Option(help="Processes. [default: chosen by the work]")] = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:

@@ -1,4 +1,4 @@
-"""Where networks run: the processor, a graphics card by number, or an Apple chip; what is not there is refused in one line.
+"""Where networks run: the CPU, a graphics card by number, or an Apple chip; what is not there is refused in one line.
 
 Knows names of devices and what a card is (its memory, whether it computes bfloat16). Knows no network and no run.
 """
@@ -70,7 +70,7 @@ def kind_of(device: str) -> str:
 
 
 def card_of(device: str) -> Card | None:
-    """The card of a device that is there, None for the processor."""
+    """The card of a device that is there, None for the CPU."""
     if device == "cpu":
         return None
     if device == "mps":

@@ -22,7 +22,7 @@ def describe_environment(device: str) -> dict[str, Any]:
         "python": sys.version.split()[0],
         "packages": versions,
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
-        "processor": processor(),
+        "processor": cpu_model(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "device": device,
@@ -41,7 +41,7 @@ def version_of(package: str) -> str | None:
         return None
 
 
-def processor() -> str:
+def cpu_model() -> str:
     """Model of the CPU, as the system names it; "" where it does not."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()

@@ -17,7 +17,7 @@ _WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"
 
 @contextlib.contextmanager
 def switched(training: TrainingSettings) -> Iterator[None]:
-    """Within the block a graphics card computes as the settings say; afterwards as before. On a processor nothing changes.
+    """Within the block a graphics card computes as the settings say; afterwards as before. On a CPU nothing changes.
 
     Without ``deterministic`` cuDNN times its kernels on the first step of every shape and takes the fastest, and sums may be
     taken in any order: two runs then differ in their last digits.

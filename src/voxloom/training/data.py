@@ -30,7 +30,7 @@ def batch_at(sampler: StepReader, step: int) -> Batch:
 def on_device(batch: Batch, device: torch.device) -> Batch:
     """What the module is given: image and target on the device, inner labels as int64, without waiting for a card.
 
-    The grids of the patches stay on the processor: random changes are drawn there.
+    The grids of the patches stay on the CPU: random changes are drawn there.
     """
     step, image, target, *grid = batch
     there = sent(target, device)

@@ -203,7 +203,7 @@ def coarsened(facts: DataFacts, spacing: Spacing, seen: float) -> tuple[Spacing,
 
 
 def patch_reason(shape: Triple, patch: Triple, card: str) -> str:
-    """Why the patch has its size; ``card`` says what a graphics card's memory holds, "" for a processor."""
+    """Why the patch has its size; ``card`` says what a graphics card's memory holds, "" for a CPU."""
     if all(p >= s * 0.75 for p, s in zip(patch, shape, strict=True)):
         return "about the whole median volume, so the network sees the full context"
     proportions = f"the proportions of the median volume ({' x '.join(map(str, shape))}), "

@@ -119,7 +119,7 @@ class TrainingModule(LightningModule):
         """Clip the gradient by its norm; where that is not finite, leave the step out.
 
         Without gradients no optimizer moves a weight or its own state. The norm is the one that clipping needs anyway. On a
-        graphics card an optimizer that can leave a step out by itself is told so there, and the processor learns of it later.
+        graphics card an optimizer that can leave a step out by itself is told so there, and the CPU learns of it later.
         """
         weights = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
         if self._loss.device.type != "cpu" and leaves_out(optimizer):

@@ -58,8 +58,8 @@ class TrainingSettings(BaseModel):
     precision : arithmetic of the network; the master weights are float32 in all. "fp16" is for graphics cards that have no bfloat16,
         and scales the loss so that small gradients are not lost.
     tf32 : whether a graphics card may round the factors of float32 products to 10 bits of mantissa (NVIDIA, from Ampere on).
-    deterministic : on a graphics card, whether two runs give the same weights; slower. A processor always repeats itself.
-    compile : None, "kernels" (``torch.compile``), or "graphs" (and CUDA graphs, which spare the processor the launching of kernels).
+    deterministic : on a graphics card, whether two runs give the same weights; slower. A CPU always repeats itself.
+    compile : None, "kernels" (``torch.compile``), or "graphs" (and CUDA graphs, which spare the CPU the launching of kernels).
     channels_last : memory layout of the network.
     validations : how often the validation cases are predicted in the whole run.
     monitor : column of ``log.csv`` that says which weights are best, and when patience ends; a loss is better when lower.

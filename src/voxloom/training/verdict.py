@@ -1,7 +1,7 @@
 """Whether the steps of a training had finite gradients: on a graphics card this is learned two steps later, without waiting for it.
 
-To read one number of a card, the processor must wait until the card has done all that it was given; then the card waits for the
-processor. Here the numbers of a step travel while the next steps are computed. The step itself is left out on the card
+To read one number of a card, the CPU must wait until the card has done all that it was given; then the card waits for the
+CPU. Here the numbers of a step travel while the next steps are computed. The step itself is left out on the card
 (``optimizer.found_inf``). Knows numbers and batches; does not know what follows from them (``module``).
 """
 
@@ -17,12 +17,12 @@ from torch import Tensor
 
 from voxloom.training.job import Batch
 
-#: Steps that may be on their way: a card always has one to compute while the processor reads the verdict on an earlier one.
+#: Steps that may be on their way: a card always has one to compute while the CPU reads the verdict on an earlier one.
 LAG = 2
 
 
 class Travelling:
-    """Numbers of a device on their way to the processor."""
+    """Numbers of a device on their way to the CPU."""
 
     def __init__(self, numbers: Tensor) -> None:
         make = getattr(getattr(torch, numbers.device.type, None), "Event", None)

@@ -35,7 +35,7 @@ def death(code: int, said: str) -> Finding:
     """What ended the process."""
     last = said.strip().splitlines()[-1:] or [""]
     text = f"ended by {signal.Signals(-code).name}" if code < 0 else last[0]
-    fix = "Install torch again for this processor and driver: pip install --force-reinstall torch"
+    fix = "Install torch again for this CPU and driver: pip install --force-reinstall torch"
     return Finding("arithmetic", "training step", State.fault, text, fix)
 
 

@@ -1,4 +1,4 @@
-"""The machine: system, processor and what it can, memory, graphics card. Imports no torch but where a card is asked for."""
+"""The machine: system, CPU and what it can, memory, graphics card. Imports no torch but where a card is asked for."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from voxloom.cpu import usable_cores
-from voxloom.run.environment import processor
+from voxloom.run.environment import cpu_model
 from voxloom.verbs.doctor.finding import Finding, State
 
 #: Versions of Python that Voxloom is made for: from the first, below the last.
@@ -24,7 +24,7 @@ MEMORY, MEMORY_LIMIT = Path("/proc/meminfo"), Path("/sys/fs/cgroup/memory.max")
 
 def machine_findings() -> list[Finding]:
     """All of them."""
-    return [python_finding(), system_finding(), processor_finding(), memory_finding(), card_finding()]
+    return [python_finding(), system_finding(), cpu_finding(), memory_finding(), card_finding()]
 
 
 def python_finding(version: tuple[int, int] = sys.version_info[:2]) -> Finding:
@@ -40,22 +40,22 @@ def system_finding() -> Finding:
     return Finding("machine", "system", State.ok, f"{platform.system()} {platform.release()} {platform.machine()}")
 
 
-def processor_finding() -> Finding:
+def cpu_finding() -> Finding:
     """Model, cores that may be used, and the instructions that matter."""
     cores, there = usable_cores(), os.cpu_count() or 1
     share = f"{cores} cores" if cores == there else f"{cores} of {there} cores (affinity or a container's quota)"
     known = instructions()
-    text = f"{processor() or 'unknown'}: {share}; {', '.join(known) or 'instructions unknown'}"
+    text = f"{cpu_model() or 'unknown'}: {share}; {', '.join(known) or 'instructions unknown'}"
     if known and not {"avx2", "asimd"} & set(known):
         fix = "Trainings will be several times slower; take a machine of after 2014 where there is one"
-        return Finding("machine", "processor", State.note, text, fix)
+        return Finding("machine", "CPU", State.note, text, fix)
     if cores < 2:
-        return Finding("machine", "processor", State.note, text, "One core trains slowly: give longer budgets")
-    return Finding("machine", "processor", State.ok, text)
+        return Finding("machine", "CPU", State.note, text, "One core trains slowly: give longer budgets")
+    return Finding("machine", "CPU", State.ok, text)
 
 
 def instructions(cpuinfo: Path = Path("/proc/cpuinfo")) -> list[str]:
-    """Those of ``INSTRUCTIONS`` that the processor has; empty where the system does not tell."""
+    """Those of ``INSTRUCTIONS`` that the CPU has; empty where the system does not tell."""
     try:
         lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
@@ -109,11 +109,11 @@ def card_finding() -> Finding:
         named = ", ".join(f"{card.name} ({card.total_memory / 2**30:.0f} GiB)" for card in cards)
         return Finding("machine", "graphics card", State.ok, f"{named}; CUDA {torch.version.cuda}")
     if driver := nvidia_driver():
-        built = f"CUDA {torch.version.cuda}" if torch.version.cuda else "processors alone"
+        built = f"CUDA {torch.version.cuda}" if torch.version.cuda else "CPUs alone"
         fix = "Install the torch build for your driver (its own site has the command), or update the driver"
         what = f"there is a card (driver {driver}), but torch, built for {built}, cannot use it"
         return Finding("machine", "graphics card", State.note, what, fix)
-    return Finding("machine", "graphics card", State.ok, "none; trainings run on the processor")
+    return Finding("machine", "graphics card", State.ok, "none; trainings run on the CPU")
 
 
 def nvidia_driver() -> str | None:
