@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,28 @@ def test_metaimage_fields(more: dict[str, str], tmp_path: Path) -> None:
     text = "".join(f"{key} = {value}\n" for key, value in {**META, **more, "ElementDataFile": "LOCAL"}.items())
     (tmp_path / "a.mha").write_bytes(text.encode() + VOXELS)
     same_as_itk(tmp_path / "a.mha")
+
+
+@pytest.mark.parametrize(
+    ("letters", "note"),
+    [
+        ("RAI", None),
+        ("???", "the orientation is not: LPS is assumed"),
+        ("LPS", "AnatomicalOrientation = LPS .* differs by program; LPS is assumed, as ITK does"),
+        ("ASL", "AnatomicalOrientation = ASL"),
+    ],
+)
+def test_metaimage_letters_without_directions_are_told(letters: str, note: str | None, tmp_path: Path) -> None:
+    """ITK reads all of them as RAI, which is its word for axes along LPS."""
+    fields = {**META, "ElementSpacing": "1 2 3", "AnatomicalOrientation": letters, "ElementDataFile": "LOCAL"}
+    (tmp_path / "a.mha").write_bytes("".join(f"{k} = {v}\n" for k, v in fields.items()).encode() + VOXELS)
+    same_as_itk(tmp_path / "a.mha")
+    told = read_volume(tmp_path / "a.mha").meta.get("geometry_note")
+    assert told is None if note is None else re.search(note, told)
+    turned = "".join(f"{k} = {v}\n" for k, v in {**META, "TransformMatrix": TURNED, **fields}.items())
+    (tmp_path / "b.mha").write_bytes(turned.encode() + VOXELS)
+    same_as_itk(tmp_path / "b.mha")
+    assert "geometry_note" not in read_volume(tmp_path / "b.mha").meta, "directions decide where there are some"
 
 
 @pytest.mark.parametrize("skipped", ["10", "-1"])

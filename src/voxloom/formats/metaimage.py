@@ -33,6 +33,8 @@ _TYPES = {
 _DIRECTIONS = ("TransformMatrix", "Rotation", "Orientation")
 _ORIGINS = ("Offset", "Position", "Origin")
 _SIZES = ("ElementSpacing", "ElementSize")
+#: What ITK writes into ``AnatomicalOrientation`` where the voxel axes run along LPS.
+_LPS_LETTERS = "RAI"
 _MOST_DIMENSIONS = 10
 
 
@@ -88,9 +90,23 @@ def _doubts(fields: dict[str, str]) -> dict[str, Any]:
     sized = any(key in fields for key in _SIZES)
     if not sized:
         return {"unit": "pixel", "geometry_note": "the header has no voxel size: distances are in voxels"}
-    if not any(key in fields for key in _DIRECTIONS):
+    if any(key in fields for key in _DIRECTIONS):
+        return {}
+    return _undirected(fields.get("AnatomicalOrientation", ""))
+
+
+def _undirected(letters: str) -> dict[str, Any]:
+    """What three letters say of voxel axes without directions.
+
+    ITK lays such axes along LPS whatever the letters are, and calls that RAI, after the sides where the axes begin. The documentation
+    of the format names the sides where they end.
+    """
+    if letters.upper() == _LPS_LETTERS:
+        return {}
+    if not letters.strip("? "):
         return {"geometry_note": "the voxel sizes are known, the orientation is not: LPS is assumed"}
-    return {}
+    told = f"AnatomicalOrientation = {letters} stands there without directions (TransformMatrix)"
+    return {"geometry_note": f"{told}: what it means differs by program; LPS is assumed, as ITK does"}
 
 
 def _encoding(fields: dict[str, str]) -> Encoding:
