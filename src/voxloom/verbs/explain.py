@@ -139,31 +139,46 @@ def explain_one(
     return pasted(attribute(explained, volume, answers[0], options.method, options.attributes).map, whole)
 
 
+@dataclass(frozen=True)
+class _Shown:
+    """A scan as it was read, and the part of it that the networks are shown."""
+
+    name: str
+    whole: Volume
+    part: Volume
+
+
 def _explain_scan(
     explained: Explainable, scan: Scan, around: Path | None, out: Path, options: ExplainOptions, listener: Listener
 ) -> list[tuple[list[Path], dict[str, Any]]]:
     """Files and facts per answer of one scan."""
     whole = read_scan(scan, options.resample_tilt)
-    volume = whole if around is None else explained.focus(whole, around)
-    explained.refuse(volume)
-    answers = explained.asked(options.answers, volume, options.attributes)
+    shown = _Shown(scan.name, whole, whole if around is None else explained.focus(whole, around))
+    explained.refuse(shown.part)
+    answers = explained.asked(options.answers, shown.part, options.attributes)
     stems = {answer: file_stem(scan.name, options.method.method, answer) for answer in answers}
     origin = Origin(scan.source[0], scan.files, scan.series)
-    claim_outputs(out, {f"{s}{e}": origin for s in stems.values() for e in (".nii.gz", ".png")}, listener.stage)
-    done = []
-    for answer, stem in stems.items():
-        found = attribute(explained, volume, answer, options.method, options.attributes)
-        row: dict[str, Any] = {"scan": scan.name, "answer": answer, "constant": found.constant}
-        if told := told_of(found):
-            listener.stage(f"{scan.name}, {answer}: {told}")
-            row["note"] = told
-        if options.sanity:
-            row |= sanity_of(explained, volume, found, options)
-        title = f"{scan.name}: {options.method.method} of {answer}"
-        written = [write_volume(pasted(found.map, whole), out / f"{stem}.nii.gz")]
-        written.append(draw(volume, found.map, title, out / f"{stem}.png"))
-        done.append((written, row))
-    return done
+    names = {f"{stem}{ending}": origin for stem in stems.values() for ending in (".nii.gz", ".png")}
+    with claim_outputs(out, names, listener.stage):
+        return [
+            _explain_answer(explained, shown, answer, out / stem, options, listener) for answer, stem in stems.items()
+        ]
+
+
+def _explain_answer(
+    explained: Explainable, shown: _Shown, answer: str, stem: Path, options: ExplainOptions, listener: Listener
+) -> tuple[list[Path], dict[str, Any]]:
+    """Map and picture of one answer as ``STEM.nii.gz`` and ``STEM.png``, and its facts."""
+    found = attribute(explained, shown.part, answer, options.method, options.attributes)
+    row: dict[str, Any] = {"scan": shown.name, "answer": answer, "constant": found.constant}
+    if told := told_of(found):
+        listener.stage(f"{shown.name}, {answer}: {told}")
+        row["note"] = told
+    if options.sanity:
+        row |= sanity_of(explained, shown.part, found, options)
+    written = write_volume(pasted(found.map, shown.whole), stem.with_name(f"{stem.name}.nii.gz"))
+    title = f"{shown.name}: {options.method.method} of {answer}"
+    return [written, draw(shown.part, found.map, title, stem.with_name(f"{stem.name}.png"))], row
 
 
 def told_of(found: Explained) -> str | None:

@@ -131,7 +131,6 @@ def predict_with(
     writer = dicom_writer(opened, options)
     writer.check(scans)
     around = around_of(options.around, scans)
-    claim_outputs(out, _origins(scans, endings, writer), listener.stage)
     failed: dict[str, VoxloomError] = {}
     seconds: list[float] = []
     beside: list[Path] = []
@@ -144,7 +143,8 @@ def predict_with(
         dicom.extend(answer.dicom)
 
     work = ScanWork(task, out, endings, options.resample_tilt, around, Extras(options.maps, options.cutouts), writer)
-    with listener.progress("Predicting") as progress:
+    claimed = claim_outputs(out, _origins(scans, endings, writer), listener.stage)
+    with claimed, listener.progress("Predicting") as progress:
         each = predict_scans(
             work,
             predictor,
