@@ -34,6 +34,16 @@ def pictures(root: Path, values: list[int], *, ending: str = ".png", table: str 
     return root
 
 
+def declare(root: Path, labels: dict[str, int]) -> None:
+    """Turn the two folders of pictures into nnU-Net raw, which declares its labels."""
+    (root / "images").rename(root / "imagesTr")
+    (root / "masks").rename(root / "labelsTr")
+    for path in list((root / "imagesTr").iterdir()):
+        path.rename(path.with_name(f"{path.stem}_0000.png"))
+    about = {"channel_names": {"0": "photo"}, "labels": labels, "numTraining": 4, "file_ending": ".png"}
+    (root / "dataset.json").write_text(json.dumps(about))
+
+
 def told(root: Path) -> list[str]:
     dataset = Dataset(root)
     return [str(problem) for problem in find_problems(dataset, fingerprint(dataset, workers=0))]
@@ -52,15 +62,24 @@ def test_masks_of_1_and_of_255_are_one_structure_or_two(tmp_path: Path) -> None:
     assert any(t.startswith("warning: every label map holds one value") for t in told(two))
 
 
-def test_interpolated_masks_are_an_error_in_inspect_and_stop_a_training(tmp_path: Path) -> None:
+@pytest.mark.parametrize("declared", [False, True])
+def test_interpolated_masks_are_one_error_in_inspect_and_stop_a_training(
+    declared: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     root = pictures(tmp_path / "soft", [255] * 4)
     for path in (root / "masks").iterdir():
         Image.open(path).resize((28, 28), Image.BILINEAR).resize((40, 40), Image.BILINEAR).save(path)
+    if declared:
+        declare(root, {"background": 0, "lesion": 255})
     (line,) = (t for t in told(root) if "as after interpolation" in t)  # one for the set, whatever each file counts
     assert line.startswith("error: in 4 cases (")
     assert ", such as " in line
+    capsys.readouterr()
     assert run(["train", str(root), "-o", str(tmp_path / "run"), "--budget", "1s"]) == 2
-    assert not (tmp_path / "run" / "recipe.yaml").exists()
+    refused = [t for t in capsys.readouterr().err.splitlines() if t.startswith("Error")]
+    assert len(refused) == 1
+    assert line.removeprefix("error: ").removesuffix(".") in refused[0], "the words of inspect, with all four cases"
+    assert not (tmp_path / "run").exists()
 
 
 def test_pictures_have_no_millimetres(tmp_path: Path) -> None:

@@ -10,10 +10,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from voxloom.dataset.case import Case
+from voxloom.dataset.faults import together
 from voxloom.dataset.labels import Labels
 from voxloom.dataset.sources import ImageSource, read_label_source
-from voxloom.errors import BadInput
-from voxloom.parallel import map_named
+from voxloom.errors import BadInput, VoxloomError
+from voxloom.parallel import map_outcomes
 from voxloom.volume import Volume
 
 #: Fewer files than this are read faster here than by processes that have to start.
@@ -51,18 +52,31 @@ def scan_values(sources: Sequence[tuple[str, LabelOfImage]]) -> tuple[set[int], 
 
     Raises
     ------
-    BadInput : two files give one value different names.
+    BadInput : files cannot be read, or are no label maps (all of that kind are named); two files give one value different names.
     """
-    workers = 0 if len(sources) < _WORTH_PROCESSES else None
     found: set[int] = set()
     names: dict[int, str] = {}
-    for case, (values, own) in map_named(_values, sources, step="reading label values", workers=workers):
+    for case, values, own in _readable(sources):
         found |= values
         for value, name in own.items():
             if names.setdefault(value, name) != name:
                 what = f"value {value} is {name} in case {case}, and {names[value]} in another"
                 raise BadInput(what, None, "Export the segments in the same order, or pass labels= to Dataset")
     return found, names
+
+
+def _readable(sources: Sequence[tuple[str, LabelOfImage]]) -> list[tuple[str, set[int], dict[int, str]]]:
+    """Case, values and names of every label map; those that cannot be read are refused together."""
+    workers = 0 if len(sources) < _WORTH_PROCESSES else None
+    read, refused = [], []
+    for case, outcome in map_outcomes(_values, sources, step="reading label values", workers=workers):
+        if isinstance(outcome, VoxloomError):
+            refused.append((case, outcome))
+        else:
+            read.append((case, *outcome))
+    if refused:
+        raise together(refused)
+    return read
 
 
 def _values(pair: LabelOfImage) -> tuple[set[int], dict[int, str]]:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from voxloom.dataset.faults import together
 from voxloom.dataset.sources import FocusedImage
 from voxloom.digests import file_digests
 from voxloom.errors import BadInput, VoxloomError
@@ -181,7 +182,7 @@ class Cache:
 
         Raises
         ------
-        BadInput : a case is refused (named), or the cache folder cannot be written.
+        BadInput : cases are refused (named), or the cache folder cannot be written.
         VoxloomError : a case failed or its worker died (named). The other cases are prepared all the same.
         """
         self._open()
@@ -197,14 +198,14 @@ class Cache:
         prepared = {name: _load(name, path) for name, path in paths.items()}
         missing = [(case.id, (case, paths[case.id])) for case in cases if prepared[case.id] is None]
         count = workers_for([case for _, (case, _) in missing], workers, settings)
-        refused: list[VoxloomError] = []
+        refused: list[tuple[str, VoxloomError]] = []
         for name, outcome in map_outcomes(order, missing, step="preparing", workers=count, progress=progress):
             if isinstance(outcome, VoxloomError):
-                refused.append(outcome)
+                refused.append((name, outcome))
             else:
                 prepared[name] = _load(name, paths[name])
         if refused:
-            raise _all_of(refused)
+            raise together(refused)
         whole = {name: case for name, case in prepared.items() if case is not None}
         if len(whole) < len(prepared):
             lost = next(name for name, case in prepared.items() if case is None)
@@ -266,17 +267,6 @@ def _item(source: Any) -> list[Any]:
         choice = {**choice, "source": _item(source.source), "masks": [_item(mask) for mask in source.masks]}
         choice["focus"] = asdict(source.focus)
     return [type(source).__name__, choice]
-
-
-def _all_of(refused: Sequence[VoxloomError]) -> VoxloomError:
-    """The first error, and how many more there were."""
-    first = refused[0]
-    if len(refused) == 1:
-        return first
-    more = f"{len(refused) - 1} more of the cases could not be prepared, the others are"
-    if isinstance(first, BadInput):
-        return BadInput(f"{first.what}; {more}", first.where, first.fix)
-    return VoxloomError(f"{first}; {more}")
 
 
 def _load(name: str, path: Path) -> PreparedCase | None:

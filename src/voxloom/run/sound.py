@@ -6,10 +6,18 @@ Knows the fingerprint. The checks are those of ``voxloom.dataset.inspect``.
 from __future__ import annotations
 
 from voxloom.dataset.inspect import Fingerprint
-from voxloom.dataset.inspect.check_cases import ids_alike
+from voxloom.dataset.inspect.check_cases import broken_cases, ids_alike
 from voxloom.dataset.inspect.check_headers import mixed_units, segment_names, values_apart
 from voxloom.errors import BadInput
 from voxloom.notes import tell
+
+
+def refuse_broken(found: Fingerprint) -> None:
+    """Refuse a training on label maps where a case cannot be used, before any planning (BadInput naming all cases of one kind)."""
+    problem = next(broken_cases(found), None)
+    if problem is not None:
+        where = found.name if problem.case is None else f"{found.name}, case {problem.case}"
+        raise BadInput(problem.what, where, problem.fix)
 
 
 def refuse_unsound(found: Fingerprint) -> None:

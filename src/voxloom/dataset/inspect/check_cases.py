@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from voxloom.dataset.faults import Fault, alike
 from voxloom.dataset.inspect.fingerprint import Fingerprint
 from voxloom.dataset.inspect.likeness import groups_of, same_scans
 from voxloom.dataset.inspect.problem import Problem, about, counted, name_cases
 from voxloom.dataset.patients import suspected_patients, suspicion
-from voxloom.notes import without_numbers
 
 if TYPE_CHECKING:
     from voxloom.dataset.dataset import Dataset
@@ -22,20 +22,14 @@ _FEW_CASES = 10
 
 def broken_cases(found: Fingerprint) -> Iterator[Problem]:
     """Unreadable files, labels off their image, undeclared or non-integer label values: one error, of all cases that have it."""
-    alike: dict[tuple[str, str], list[CaseFacts]] = defaultdict(list)
-    for case in found.cases:
-        if case.problem:
-            kind = without_numbers(_reason(case.problem))
-            alike[kind, case.fix or "Correct or remove the case"].append(case)
-    for (_, fix), cases in alike.items():
-        ids = tuple(case.id for case in cases)
-        if len(cases) == 1:
-            yield Problem("error", cases[0].id, str(cases[0].problem), fix, ids)
-            continue
-        reasons = [_reason(str(case.problem)) for case in cases]
-        such = "" if len(set(reasons)) == 1 else f", such as {cases[0].id}"
-        what = f"in {counted(len(cases))} ({name_cases(ids)}){such}: {reasons[0]}"
-        yield Problem("error", None, what, fix, ids)
+    problems = {case.id: case.problem for case in found.cases if case.problem}
+    fixes = {case.id: case.fix or "Correct or remove the case" for case in found.cases}
+    for kind in alike(Fault(case, _reason(problem), fixes[case]) for case, problem in problems.items()):
+        case, *more = kind.cases
+        if more:
+            yield Problem("error", None, kind.what, kind.fix, kind.cases)
+        else:
+            yield Problem("error", case, problems[case], kind.fix, kind.cases)
 
 
 def _reason(problem: str) -> str:
