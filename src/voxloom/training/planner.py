@@ -8,34 +8,30 @@ resolution and the number of steps follow from what the machine can do in it. Ev
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from voxloom.augment import AugmentSettings
-from voxloom.cpu import usable_cores
 from voxloom.errors import BadInput
 from voxloom.inference.device import GIB, Card, kind_of
 from voxloom.networks import NetworkSettings
 from voxloom.prepare import PrepareSettings
-from voxloom.training.body_plan import WIDTHS, Body, StepTimer, choose_body, network_for
-from voxloom.training.card_plan import MUON_UP_TO, Room, described, fuller_batch, room_on, tuned
+from voxloom.training.body_plan import Choice, StepTimer, choose_body
+from voxloom.training.candidates import Candidates
+from voxloom.training.card_plan import MUON_UP_TO, Room, described, tuned
 from voxloom.training.grid_plan import (
     ANISOTROPY,
-    LARGEST_PATCH,
-    LARGEST_PATCH_2D,
     DataFacts,
+    Frame,
     Spacing,
     Wishes,
     choose_frame,
-    choose_patch,
     coarsened,
-    divisible,
-    fits_alone,
     median_shape,
     patch_reason,
 )
-from voxloom.training.settings import USUAL_RATES, InferenceSettings, TrainingSettings, Triple
+from voxloom.training.settings import InferenceSettings, TrainingSettings
 
 __all__ = ["DataFacts", "Plan", "StepTimer", "Wishes", "build_plan"]
 
@@ -55,8 +51,6 @@ WHOLE_REASON = "one whole volume costs no more than two patches, and shows where
 NNUNETS = {"optimizer": "sgd", "learning_rate": 1e-2, "weight_decay": 3e-5, "schedule": "poly"}
 #: The card that is reckoned with where none is told.
 USUAL_CARD = Card("a graphics card", 11 * GIB)
-#: Processes that read patches for a card, at most.
-MOST_READERS = 8
 #: A plan that cannot take this many steps in the budget is refused.
 FEWEST_STEPS = 1
 
@@ -116,66 +110,83 @@ def build_plan(
     BadInput : not even one step fits into the budget.
     """
     kind = kind_of(device)
-    card = None if kind == "cpu" else card or USUAL_CARD
     seconds = budget if budget is not None else DEFAULT_BUDGET[kind]
     frame = choose_frame(facts, wishes)
-    facts, dims = frame.facts, frame.dims
-    channels = len(facts.kinds) * (2 * wishes.neighbors + 1)
-    augment = augmentation(dims, frame.spacing)
-    lower = "bf16" if card is None or card.bf16 else "fp16"
-
-    def candidate(body: Body, grid: Spacing, largest: int) -> tuple[NetworkSettings, TrainingSettings]:
-        shape = median_shape(facts, grid)
-        whole = wishes.patch is None and card is None and dims == 3 and fits_alone(shape, largest)
-        patch = wishes.patch or divisible(choose_patch(shape, dims, 2 * largest if whole else largest), grid, dims)
-        network = network_for(channels, facts.outputs, patch, grid, dims, body)
-        training = training_for(patch, dims, kind, body.precision)
-        if card is not None and wishes.patch is None:
-            training = fuller_batch(card, network, training, facts.cases * float(np.prod(shape)), dims)
-        return network, training.model_copy(update={"batch": 1}) if whole else training
-
-    room = Room((LARGEST_PATCH_2D if dims == 2 else LARGEST_PATCH)[kind], "")
-    if card is not None and wishes.patch is None:
-        widest = Body(WIDTHS[kind][0], False, lower)
-        timed = lambda network, training: time_step(network, training, augment, frame.spacing)
-        room = room_on(card, dims, seconds, lambda largest: candidate(widest, frame.spacing, largest), timed)
-
-    def seconds_of(body: Body, grid: Spacing = frame.spacing) -> float:
-        return time_step(*candidate(body, grid, room.voxels), augment, grid)
-
-    planned = lambda body: candidate(body, frame.spacing, room.voxels)[0]
-    choice = choose_body(planned, kind, dims, seconds, seconds_of, lower)
-    _, training = candidate(choice.body, frame.spacing, room.voxels)
-    steps, per_step = possible_steps(seconds, choice.per_step), choice.per_step
-    grid, coarser = coarsened(facts, frame.spacing, float(np.prod(training.patch)) * training.batch * steps)
-    if coarser:
-        per_step = seconds_of(choice.body, grid)
-        steps = possible_steps(seconds, per_step)
-    network, training = candidate(choice.body, grid, room.voxels)
-    rows: tuple[tuple[str, str, str], ...] = ()
-    if card is not None:
-        if steps > MUON_UP_TO:
-            training = training.model_copy(update=NNUNETS)
-            per_step = time_step(network, training, augment, grid)
-        again = lambda changed: time_step(network, changed, augment, grid)
-        training, per_step, rows = tuned(training, per_step, seconds, again)
-        steps = possible_steps(seconds, per_step)
-        rows = (described(card, network, training), *rows)
-    training = training.model_copy(update=schedule_for(steps))
+    augment = augmentation(frame.dims, frame.spacing)
+    there = None if kind == "cpu" else card or USUAL_CARD
+    among = Candidates(frame.facts, frame.dims, wishes, kind, there, augment, time_step)
+    room = among.room(frame.spacing, seconds)
+    choice = choose_body(
+        lambda body: among.settings(body, frame.spacing, room.voxels)[0],
+        kind,
+        frame.dims,
+        seconds,
+        lambda body: among.seconds_of(body, frame.spacing, room.voxels),
+        among.lower,
+    )
+    grid, coarser, per_step = affordable_grid(among, choice, frame.spacing, room, seconds)
+    learner, rows = fitted_to_card(
+        Learner(*among.settings(choice.body, grid, room.voxels), grid, per_step), among, seconds
+    )
+    training = learner.training.model_copy(update=schedule_for(possible_steps(seconds, learner.per_step)))
     prepare = PrepareSettings(orientation=frame.orientation, spacing=grid, normalize=normalization(facts.kinds))
-    lying = "one for all, as images do not say how they lie" if facts.unit == "pixel" else "closest anatomical axes"
-    length = " pixels" if facts.unit == "pixel" else " mm"
-    patch_why = patch_reason(median_shape(facts, grid), training.patch, room.why)
+    patch_why = patch_reason(median_shape(frame.facts, grid), training.patch, room.why)
     reasons = (
-        ("dimensions", f"{dims}D", frame.why_dims),
-        ("orientation", frame.orientation, f"{lying}; flips and permutations only, no interpolation"),
-        ("spacing", " x ".join(f"{s:.3g}" for s in grid) + length, coarser or frame.why_spacing),
+        *frame_reasons(frame, grid, coarser),
         ("patch", " x ".join(map(str, training.patch)), patch_why),
         *rows,
         *choice.reasons,
-        *training_reasons(training, per_step, seconds),
+        *training_reasons(training, learner.per_step, seconds),
     )
-    return Plan(prepare, network, training, augment, InferenceSettings(), grid, per_step, reasons)
+    return Plan(prepare, learner.network, training, augment, InferenceSettings(), grid, learner.per_step, reasons)
+
+
+@dataclass(frozen=True)
+class Learner:
+    """Network and training on a grid of a voxel size, and seconds of one of their steps."""
+
+    network: NetworkSettings
+    training: TrainingSettings
+    grid: Spacing
+    per_step: float
+
+
+def affordable_grid(
+    among: Candidates, choice: Choice, spacing: Spacing, room: Room, seconds: float
+) -> tuple[Spacing, str | None, float]:
+    """A voxel size at which the steps see the set often enough; why it is coarser, where it is; and seconds of a step."""
+    _, training = among.settings(choice.body, spacing, room.voxels)
+    steps = possible_steps(seconds, choice.per_step)
+    grid, coarser = coarsened(among.facts, spacing, float(np.prod(training.patch)) * training.batch * steps)
+    return grid, coarser, among.seconds_of(choice.body, grid, room.voxels) if coarser else choice.per_step
+
+
+def fitted_to_card(
+    learner: Learner, among: Candidates, seconds: float
+) -> tuple[Learner, tuple[tuple[str, str, str], ...]]:
+    """With what a graphics card does best in the time, and why; on a CPU as it is."""
+    if among.card is None:
+        return learner, ()
+    if possible_steps(seconds, learner.per_step) > MUON_UP_TO:
+        training = learner.training.model_copy(update=NNUNETS)
+        per_step = among.seconds(learner.network, training, learner.grid)
+        learner = replace(learner, training=training, per_step=per_step)
+    again = lambda changed: among.seconds(learner.network, changed, learner.grid)
+    training, per_step, rows = tuned(learner.training, learner.per_step, seconds, again)
+    told = described(among.card, learner.network, training)
+    return replace(learner, training=training, per_step=per_step), (told, *rows)
+
+
+def frame_reasons(frame: Frame, grid: Spacing, coarser: str | None) -> list[tuple[str, str, str]]:
+    """Dimensions, axis order and voxel size, and why."""
+    pixels = frame.facts.unit == "pixel"
+    lying = "one for all, as images do not say how they lie" if pixels else "closest anatomical axes"
+    length = " pixels" if pixels else " mm"
+    return [
+        ("dimensions", f"{frame.dims}D", frame.why_dims),
+        ("orientation", frame.orientation, f"{lying}; flips and permutations only, no interpolation"),
+        ("spacing", " x ".join(f"{s:.3g}" for s in grid) + length, coarser or frame.why_spacing),
+    ]
 
 
 def training_reasons(training: TrainingSettings, per_step: float, seconds: float) -> list[tuple[str, str, str]]:
@@ -201,21 +212,6 @@ def possible_steps(seconds: float, per_step: float) -> int:
             f"Give at least --budget {max(1, int(np.ceil(per_step * 20 / 0.94 / 60)))}m",
         )
     return min(steps, MOST_STEPS)
-
-
-def training_for(patch: Triple, dims: int, kind: str, precision: str) -> TrainingSettings:
-    """Optimiser, batch and loss; a 2D batch holds about as many voxels as a 3D one."""
-    batch = 2 if dims == 3 else max(2, min(32, LARGEST_PATCH["cpu"] // int(np.prod(patch))))
-    there = kind == "cuda"
-    return TrainingSettings(
-        patch=patch, batch=batch * (2 if there and dims == 2 else 1), precision=precision, optimizer="muon",
-        learning_rate=USUAL_RATES["muon"], workers=readers() if there else 0,
-    )  # fmt: skip
-
-
-def readers() -> int:
-    """Processes that read patches for a card: one core is left for the steps."""
-    return max(1, min(MOST_READERS, usable_cores() - 1))
 
 
 def schedule_for(steps: int) -> dict[str, object]:
