@@ -29,7 +29,7 @@ if os.environ.get(ALONE):
 
 #: Modules that ask which device a name stands for.
 ASK = (
-    "voxloom.tasks.segmentation.predictor", "voxloom.tasks.study", "voxloom.tasks.scoring", "voxloom.verbs.train",
+    "voxloom.tasks.segmentation.predictor", "voxloom.tasks.study", "voxloom.tasks.scoring", "voxloom.verbs.start",
     "voxloom.tasks.whole_case.predictor", "voxloom.tasks.landmarks.predictor",
 )  # fmt: skip
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
 from voxloom.cli.machines import spread
+from voxloom.cli.options import RecipeDevice
 from voxloom.runfiles import SUMMARY
 
 if TYPE_CHECKING:
     from voxloom.recipe.recipe import Recipe
     from voxloom.run.run import Run
+    from voxloom.verbs.overrides import Overrides
 
 
 @spread
@@ -40,7 +44,7 @@ def command(
         ),
     ] = None,
     seed: Annotated[Optional[int], typer.Option(help="Instead of the recipe's seed.")] = None,
-    device: Annotated[Optional[str], typer.Option(help="auto, cpu, cuda:N.")] = None,
+    device: RecipeDevice = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue the run in -o, or extend it with a longer --budget.")
     ] = False,
@@ -58,65 +62,58 @@ def command(
     json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Train a model on DATASET and evaluate it on cases that it never saw."""
-    from voxloom.cli import output
     from voxloom.cli.training_progress import screen_listener
     from voxloom.dataset import Dataset
-    from voxloom.errors import BadInput
     from voxloom.ranks import first
-    from voxloom.recipe.recipe import Recipe
     from voxloom.run.lifecycle import free_folder
     from voxloom.verbs.follow import refuse_alone
-    from voxloom.verbs.train import train
+    from voxloom.verbs.overrides import Overrides
+    from voxloom.verbs.train import train_with
 
-    if resume and out is None:
-        raise BadInput("--resume needs the run", None, "Name its folder: --resume -o RUN")
-    if resume and tracker:
-        raise BadInput("a run goes on with the trackers that it was started with", out, "Leave --tracker out")
-    told = {"training.trackers": tracker} if tracker else {}
-    chosen = Recipe.load(recipe).changed({**parse_assignments(assign or []), **told})
+    if resume:
+        refuse_resumption(out, tracker)
+    chosen = recipe_of(recipe, assign or [], tracker or [])
+    asked = Overrides(budget, parse_folds(folds), seed, device, add or (), external or ())
     if find_lr:
-        same: list[object] = ["-r", recipe, *(word for text in assign or () for word in ("--set", text))]
-        same += [word for path in add or () for word in ("--add", path)]
-        for option, value in (("--budget", budget), ("--folds", folds), ("--seed", seed), ("--device", device)):
-            same += [] if value is None else [option, value]
-        suggest_rate(dataset, with_options(chosen, budget, folds, seed, device, add or ()), out, json_output, same)
+        suggest_rate(dataset, chosen, asked, out, json_output, ["-r", recipe, *repeated("--set", assign)])
         return
     refuse_alone(out)
     out = out or free_folder(Path("runs"), Dataset(dataset).name)
-    try:
-        run = train(
-            dataset,
-            chosen,
-            out=out,
-            budget=budget,
-            folds=parse_folds(folds),
-            add=add or (),
-            external=external or (),
-            seed=seed,
-            device=device,
-            resume=resume,
-            listener=screen_listener(),
-        )
-    except KeyboardInterrupt:
-        again = output.command_line(["voxloom", "train", dataset, "--resume", "-o", out])
-        output.note(f"Interrupted and saved. Continue with: {again}")
-        raise
+    with told_how_to_resume(dataset, out):
+        run = train_with(dataset, chosen, asked, out=out, resume=resume, listener=screen_listener())
     if first():
         say(run, json_output)
 
 
-def with_options(
-    recipe: Recipe, budget: str | None, folds: str | None, seed: int | None, device: str | None, add: Sequence[Path]
-) -> Recipe:
-    """The recipe with what options of the command line say in its place."""
-    given = {
-        "budget": budget,
-        ("folds.count" if (folds or "").isdigit() else "folds.file"): parse_folds(folds),
-        "seed": seed,
-        "device": device,
-        "data.add": [str(path) for path in add] or None,
-    }
-    return recipe.changed({key: value for key, value in given.items() if value is not None})
+def refuse_resumption(out: Path | None, trackers: list[str] | None) -> None:
+    """Refuse ``--resume`` without its run, or with trackers that it was not started with (BadInput)."""
+    from voxloom.errors import BadInput
+
+    if out is None:
+        raise BadInput("--resume needs the run", None, "Name its folder: --resume -o RUN")
+    if trackers:
+        raise BadInput("a run goes on with the trackers that it was started with", out, "Leave --tracker out")
+
+
+def recipe_of(name: str, assignments: list[str], trackers: list[str]) -> Recipe:
+    """The recipe with the keys that ``--set`` and ``--tracker`` change."""
+    from voxloom.recipe.recipe import Recipe
+
+    told = {"training.trackers": trackers} if trackers else {}
+    return Recipe.load(name).changed({**parse_assignments(assignments), **told})
+
+
+@contextlib.contextmanager
+def told_how_to_resume(dataset: Path, out: Path) -> Iterator[None]:
+    """Tell the command that goes on with the training, where Ctrl-C ends the block."""
+    from voxloom.cli import output
+
+    try:
+        yield
+    except KeyboardInterrupt:
+        again = output.command_line(["voxloom", "train", dataset, "--resume", "-o", out])
+        output.note(f"Interrupted and saved. Continue with: {again}")
+        raise
 
 
 def say(run: Run, json_output: bool) -> None:
@@ -138,23 +135,37 @@ def say(run: Run, json_output: bool) -> None:
 
 
 def suggest_rate(
-    dataset: Path, recipe: Recipe, out: Path | None, json_output: bool, same: Sequence[object] = ("-r", "auto")
+    dataset: Path, recipe: Recipe, asked: Overrides, out: Path | None, json_output: bool, named: list[object]
 ) -> None:
-    """Run the range test and print its suggestion, with a command that trains what was tried: its options are ``same``."""
+    """Run the range test and print its suggestion, with a command that trains what was tried: ``named`` are its recipe's options."""
     from voxloom.cli import output
     from voxloom.cli.training_progress import screen_listener
     from voxloom.verbs.find_lr import find_learning_rate
 
-    test = find_learning_rate(dataset, recipe, out=out, listener=screen_listener())
+    tried = replace(asked, external=())
+    test = find_learning_rate(dataset, tried.applied(recipe), out=out, listener=screen_listener())
     output.note(f"Suggested learning rate: {test.suggestion:.2g}, where the loss falls most steeply")
     output.note(f"By fastai's rule, the middle of the longest fall (valley): {test.valley:.2g}")
+    same = [*named, *options_of(tried), "--set", f"training.learning_rate={test.suggestion:.2g}"]
     output.done(
         [test.plot, test.table],
-        ["voxloom", "train", dataset, *same, "--set", f"training.learning_rate={test.suggestion:.2g}"],
+        ["voxloom", "train", dataset, *same],
         {"suggestion": test.suggestion, "valley": test.valley, "rates": list(test.rates), "losses": list(test.losses)}
         if json_output
         else None,
     )
+
+
+def options_of(asked: Overrides) -> list[object]:
+    """The options of ``voxloom train`` that ask for the same."""
+    single = {"--budget": asked.budget, "--folds": asked.folds, "--seed": asked.seed, "--device": asked.device}
+    given = [word for option, value in single.items() if value is not None for word in (option, value)]
+    return [*repeated("--add", asked.add), *given]
+
+
+def repeated(option: str, values: Sequence[object] | None) -> list[object]:
+    """An option before each of its values."""
+    return [word for value in values or () for word in (option, value)]
 
 
 def parse_folds(text: str | None) -> int | Path | None:

@@ -14,7 +14,7 @@ from voxloom.report.style import write_picture
 from voxloom.run.lifecycle import free_folder, locked
 from voxloom.run.listener import SILENT, Listener
 from voxloom.tasks.study import training_of
-from voxloom.verbs.train import start_study
+from voxloom.verbs.start import start_study
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from voxloom.recipe.recipe import Recipe
 from voxloom.run.cases import settled
 from voxloom.run.listener import SILENT, Listener
 from voxloom.run.run import Run
-from voxloom.verbs.train import start_study
+from voxloom.verbs.start import start_study
 
 
 @contextlib.contextmanager

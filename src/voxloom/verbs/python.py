@@ -16,6 +16,7 @@ from voxloom.run.listener import Listener
 from voxloom.run.screen import python_listener
 from voxloom.verbs import train as training
 from voxloom.verbs.find_lr import RateTest, find_learning_rate
+from voxloom.verbs.overrides import Overrides
 from voxloom.verbs.run import Run as AskedRun
 
 #: Of a recipe that goes on from a run: whose cases, which steps and what a budget changed is the new training's own.
@@ -64,20 +65,9 @@ def train(
             raise BadInput("`epochs` cannot be joined with a budget or a resumption", None, "Give one of them")
         known = recipe if isinstance(recipe, Recipe) else Recipe.load(recipe)
         chosen = known.changed({"training.epochs": epochs, "budget": None})
-    trained = training.train(
-        data,
-        chosen,
-        out=out,
-        budget=budget,
-        folds=folds,
-        add=add,
-        external=external,
-        seed=seed,
-        device=device,
-        resume=resume,
-        listener=listener or python_listener(),
-    )
-    return Run(trained.folder)
+    asked = Overrides(budget, folds, seed, device, add, external)
+    told = listener or python_listener()
+    return Run(training.train_with(data, chosen, asked, out=out, resume=resume, listener=told).folder)
 
 
 def find_lr(
