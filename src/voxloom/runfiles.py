@@ -14,6 +14,8 @@ from pathlib import Path
 WEIGHTS, DESCRIPTION, LOG, CHECKPOINT = "model.safetensors", "model.json", "log.csv", "last.ckpt"
 #: Figures of cases, and what ``SUMMARY`` of a run says of all of them.
 TABLE, SUMMARY = "metrics.csv", "summary.json"
+#: The figures of an evaluation that is kept in a folder of its own.
+STATISTICS = "statistics.json"
 #: Predictions of label maps and of points.
 LABEL_MAP, POINTS = ".nii.gz", ".csv"
 _FOLD = re.compile(r"fold_(\d+)")

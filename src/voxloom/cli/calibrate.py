@@ -7,6 +7,8 @@ from typing import Annotated, Optional
 
 import typer
 
+from voxloom.cli.options import Device
+
 
 def command(
     run: Annotated[Path, typer.Argument(help="Folder of a run.")],
@@ -29,28 +31,20 @@ def command(
         ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Of noise and dropout.")] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda:N.")] = "auto",
+    device: Device = "auto",
     json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Learn what RUN's answers are worth: predicted Dice of label maps, temperature and sets of classes, intervals of numbers."""
     from voxloom.cli import output
+    from voxloom.trust.quality import CalibrateOptions
     from voxloom.trust.sampling import Sampling
     from voxloom.verbs.calibrate import calibrate
     from voxloom.verbs.evaluate import report_run
 
     sources = () if members is None else Sampling.parse(members, draws, seed).sources
+    options = CalibrateOptions(sources, draws, seed, promise, confidence, device)
     with output.progress_bar("Asking each network about cases it never saw") as progress:
-        found = calibrate(
-            run,
-            data,
-            sources=sources,
-            draws=draws,
-            seed=seed,
-            promise=promise,
-            confidence=confidence,
-            device=device,
-            progress=progress,
-        )
+        found = calibrate(run, data, options, progress)
     output.table([["figure", "value"], *found.rows], title=found.about.get("sentence", ""))
     wrote = [*found.files, report_run(run)]
     about = dict(found.about) if json_output else None

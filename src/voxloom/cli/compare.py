@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, Optional, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional
 
 import typer
+
+from voxloom.cli.options import cases_of
+
+if TYPE_CHECKING:
+    from voxloom.verbs.compare import Comparison
 
 
 def command(
@@ -30,45 +35,50 @@ def command(
     json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Compare runs with the first, paired by case: differences, intervals, corrected p-values, one sentence each."""
-    from voxloom.cli import output
     from voxloom.errors import BadInput
-    from voxloom.files import write_json
-    from voxloom.verbs.compare import ALPHA, case_values, compare_runs, curves
+    from voxloom.verbs.compare import compare_runs
 
-    if on not in (None, "test", "held-out"):
-        raise BadInput(f"--on {on} is not known", None, "Choose test or held-out")
+    cases = cases_of(on)
     if non_inferiority and margin is None:
         raise BadInput(
             "--non-inferiority needs a margin", None, "Add --margin, the largest difference that would not matter"
         )
     question: Literal["equivalence", "non-inferiority"] = "non-inferiority" if non_inferiority else "equivalence"
-    cases = cast("Literal['test', 'held-out'] | None", on)
     found = compare_runs(runs, metric=metric, cases=cases, margin=margin, question=question)
+    tell(found)
+    wrote = []
+    if out is not None:
+        from voxloom.verbs.compare_page import write_comparison
+
+        wrote = write_comparison(found, runs, out, metric=metric, cases=cases)
+    conclude(found, wrote, json_output)
+
+
+def tell(found: Comparison) -> None:
+    """Differences and ranks as tables, and what a reader must know of them."""
+    from voxloom.cli import output
+
     result = found.to_dict()
     output.table(rows(result))
-    if result["ranking"] is not None:
-        output.table(
-            rank_rows(result["ranking"]),
-            title=f"Ranks by mean {result['metric']}, {result['ranking']['patients']} patients",
-        )
+    if (ranking := result["ranking"]) is not None:
+        title = f"Ranks by mean {result['metric']}, {ranking['patients']} patients"
+        output.table(rank_rows(ranking), title=title)
     for convention in found.conventions:
         output.note(convention)
     for warning in found.warnings:
         output.note(f"Beware: {warning}")
-    wrote = []
-    if out is not None:
-        from voxloom.report.compare_page import write_compare_report
 
-        write_json(out / "compare.json", output.plain(result))
-        values = case_values(runs, metric=metric, cases=cases)
-        by_run = {label: one.runs for label, one in values.items()}
-        patients = {label: one.patients for label, one in values.items()}
-        behind = curves(runs, metric=metric, cases=cases)
-        wrote = [out / "compare.json", write_compare_report(result, by_run, patients, out, ALPHA, behind)]
+
+def conclude(found: Comparison, wrote: list[Path], json_output: bool) -> None:
+    """The sentences and files of a comparison, or all of it as JSON."""
+    from voxloom.cli import output
+
+    result = found.to_dict()
     if not json_output:
         for sentence in [*found.conclusions, *(m["sentence"] for m in result["margins"])]:
             typer.echo(sentence)
-    output.done(wrote, output.Page(out / "compare.html") if out is not None else None, result if json_output else None)
+    page = next((output.Page(path) for path in wrote if path.suffix == ".html"), None)
+    output.done(wrote, page, result if json_output else None)
 
 
 def rank_rows(ranking: dict[str, Any]) -> list[list[str]]:

@@ -9,18 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
-from voxloom.cli.evaluate_folders import evaluate_pair
-from voxloom.cli.figures import (
-    further_lines,
-    interval_note,
-    show_probes,
-    structure_rows,
-    structure_title,
-    tables_beside,
-)
+from voxloom.cli.evaluate_folders import evaluate_pair, parse_instances, parse_labels
+from voxloom.cli.figures import show_figures
 from voxloom.cli.machines import spread
 from voxloom.cli.options import PlaneName, names_of
-from voxloom.runfiles import TABLE, test_in
+from voxloom.runfiles import STATISTICS, TABLE, test_in
 
 if TYPE_CHECKING:
     from voxloom.evaluation.measures import Measures
@@ -70,29 +63,45 @@ def command(
     """Score RUN on DATASET or on its held-out cases; or the masks of --pred against those of --truth."""
     from voxloom.errors import BadInput
 
-    if run is not None and instances is not None:
-        raise BadInput(
-            "--instances goes with --pred and --truth", None, "A run counts what its recipe's inference.instances names"
-        )
-    if run is not None and slices is not None:
-        raise BadInput(
-            "--slices goes with --pred and --truth", None, "A run whose network sees slices scores them itself"
-        )
-    if run is not None and table is not None:
-        raise BadInput(
-            "--table goes with --pred and --truth", None, "A data set names its patients in participants.csv"
-        )
-    if run is not None and maps is not None:
-        raise BadInput("--maps goes with --pred and --truth", None, "The networks of a run give their probabilities")
+    if run is not None:
+        refuse_beside_run({"--instances": instances, "--slices": slices, "--table": table, "--maps": maps})
     if run is not None and pred is None and truth is None:
         _evaluate_run(run, dataset, metrics, measures, out, json_output)
     elif run is None and pred is not None and truth is not None:
-        asked = measures_of(metrics, measures)
-        evaluate_pair(pred, truth, table, labels, instances, slices, asked, maps, out, workers, json_output)
+        from voxloom.verbs.evaluate_folders import FolderOptions
+
+        options = FolderOptions(
+            measures=measures_of(metrics, measures),
+            labels=None if labels is None else parse_labels(labels),
+            table=table,
+            maps=maps,
+            instances=parse_instances(instances),
+            plane=None if slices is None else slices.value,
+            workers=workers,
+        )
+        evaluate_pair(pred, truth, options, out, json_output)
     else:
         raise BadInput(
             "give a RUN, or both --pred and --truth", None, "Example: voxloom evaluate --pred DIR --truth DIR"
         )
+
+
+#: Options of folders, and what there is of a run in their place.
+_OF_FOLDERS = {
+    "--instances": "A run counts what its recipe's inference.instances names",
+    "--slices": "A run whose network sees slices scores them itself",
+    "--table": "A data set names its patients in participants.csv",
+    "--maps": "The networks of a run give their probabilities",
+}
+
+
+def refuse_beside_run(given: Mapping[str, object]) -> None:
+    """Refuse options of folders beside a run (BadInput)."""
+    from voxloom.errors import BadInput
+
+    for option, value in given.items():
+        if value is not None:
+            raise BadInput(f"{option} goes with --pred and --truth", None, _OF_FOLDERS[option])
 
 
 def _evaluate_run(
@@ -121,23 +130,17 @@ def _evaluate_run(
         output.note(f"Warning: {warning}")
     summary = {**result.summary(), "warnings": list(result.warnings)}
     output.table(task_of(Run(run)).details(summary), title=f"{summary['cases']} cases")
-    if note := interval_note(summary):
-        output.note(note)
-    for convention in summary.get("conventions", ()):
-        output.note(convention)
-    show_probes(summary)
-    if result.structures is not None:
-        output.table(structure_rows(result.structures), title=structure_title(result.structures))
-    for line in further_lines(summary):
-        output.note(line)
+    show_figures(summary, result.structures)
     output.done(wrote, ["voxloom", "predict", run, "SCAN", "-o", "OUT"], summary if json_output else None)
 
 
 def _kept(run: Path, dataset: Path | None, out: Path | None) -> list[Path]:
     """The tables that an evaluation of a run wrote."""
+    from voxloom.verbs.evaluate_folders import tables_beside
+
     if out is None:
         return [] if dataset is None else [test_in(run).table, *tables_beside(test_in(run).folder)]
-    return [out / TABLE, *tables_beside(out), out / "statistics.json"]
+    return [out / TABLE, *tables_beside(out), out / STATISTICS]
 
 
 def measures_of(

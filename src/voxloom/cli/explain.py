@@ -8,7 +8,7 @@ from typing import Annotated, Any, Optional
 
 import typer
 
-from voxloom.cli.options import Around, ResampleTilt, Scans, Series
+from voxloom.cli.options import Around, Device, ResampleTilt, Scans, Series
 
 
 class MethodName(StrEnum):
@@ -60,13 +60,13 @@ def command(
     resample_tilt: ResampleTilt = False,
     around: Around = None,
     series: Series = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda:N.")] = "auto",
+    device: Device = "auto",
     json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Write maps of where RUN finds the reason of its answers, on the grids of the scans, and pictures of them."""
     from voxloom.attribution import MethodSettings
     from voxloom.cli import output
-    from voxloom.verbs.explain import ALIKE, ExplainOptions, explain
+    from voxloom.verbs.explain import ExplainOptions, explain
 
     options = ExplainOptions(
         method=MethodSettings(method=method.value, layer=layer, steps=steps, box_mm=box),
@@ -81,15 +81,21 @@ def command(
     )
     found = explain(run, inputs, out, options, output.listener())
     if sanity:
-        output.table(
-            sanity_rows(found.rows), title="Likeness to maps of random weights (1: the map knows nothing of them)"
-        )
-        for row in found.rows:
-            if (row["rank_correlation"] or 0) > ALIKE:
-                output.note(f"{row['scan']}, {row['answer']}: this map hardly depends on what the network learned")
+        tell_sanity(found.rows)
     output.done(
         found.files, None, {"written": [str(p) for p in found.files], "maps": found.rows} if json_output else None
     )
+
+
+def tell_sanity(rows: list[dict[str, Any]]) -> None:
+    """How alike maps are to those of random weights, and which are too much so."""
+    from voxloom.cli import output
+    from voxloom.verbs.explain import ALIKE
+
+    output.table(sanity_rows(rows), title="Likeness to maps of random weights (1: the map knows nothing of them)")
+    for row in rows:
+        if (row["rank_correlation"] or 0) > ALIKE:
+            output.note(f"{row['scan']}, {row['answer']}: this map hardly depends on what the network learned")
 
 
 def numbers_of(words: list[str]) -> dict[str, float]:

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 
-def tables_beside(folder: Path) -> list[Path]:
-    """The tables of probabilities that lie beside ``metrics.csv``."""
-    from voxloom.evaluation.probes import CANDIDATES, RELIABILITY
+def show_figures(summary: dict[str, Any], structures: dict[str, Any] | None) -> None:
+    """What stands below the metrics: intervals, conventions, probabilities, single structures, slices and times."""
+    from voxloom.cli import output
 
-    return [folder / name for name in (RELIABILITY, CANDIDATES) if (folder / name).is_file()]
+    if note := interval_note(summary):
+        output.note(note)
+    for convention in summary.get("conventions", ()):
+        output.note(convention)
+    show_probes(summary)
+    if structures is not None:
+        output.table(structure_rows(structures), title=structure_title(structures))
+    for line in further_lines(summary):
+        output.note(line)
 
 
 def show_probes(summary: Mapping[str, Any]) -> None:

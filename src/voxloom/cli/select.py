@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
 from voxloom.cli.machines import spread
+
+if TYPE_CHECKING:
+    from voxloom.archive.select import Selection, SelectOptions
 
 
 class Register(StrEnum):
@@ -42,48 +46,57 @@ def command(
     json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Choose series by rules, convert them to NIfTI on one grid, with pseudonyms, and report what each rule left."""
-    from dataclasses import asdict
-
-    from voxloom.archive import Archive, load_rules
-    from voxloom.archive.choose import choose
-    from voxloom.archive.flow import flow_text
+    from voxloom.archive import load_rules
     from voxloom.archive.select import SelectOptions, select
     from voxloom.cli import output
     from voxloom.errors import BadInput
 
-    wanted = load_rules(rules)
+    options = SelectOptions(key, link, register.value, keep_dicom, attach, workers)
     if dry_run:
-        steps = choose(Archive(archive), wanted, rules).steps
-        if not json_output:
-            typer.echo(flow_text(steps) + "\n")
-        kept = [
-            word
-            for name, path in (("--key", key), ("--link", link), ("--attach", attach))
-            if path
-            for word in (name, path)
-        ]
-        next_step = ["voxloom", "select", archive, "-r", rules, "-o", "DATASET", *kept]
-        output.done([], next_step, {"steps": [asdict(step) for step in steps]} if json_output else None)
+        try_rules(archive, rules, options, json_output)
         return
+    wanted = load_rules(rules)
     if out is None:
         raise BadInput("no folder is given", None, "Name it with -o DATASET, or use --dry-run")
-    options = SelectOptions(key, link, register.value, keep_dicom, attach, workers)
     with output.progress_bar("Converting") as progress:
         made = select(archive, wanted, out, source=rules, options=options, progress=progress)
+    say(made, options, json_output)
+
+
+def try_rules(archive: Path, rules: str, options: SelectOptions, json_output: bool) -> None:
+    """What each rule leaves, and the command that selects."""
+    from voxloom.archive import Archive, load_rules
+    from voxloom.archive.choose import choose
+    from voxloom.archive.flow import flow_text
+    from voxloom.cli import output
+
+    steps = choose(Archive(archive), load_rules(rules), rules).steps
     if not json_output:
-        _tell(made, key)
+        typer.echo(flow_text(steps) + "\n")
+    files = {"--key": options.key, "--link": options.link, "--attach": options.attach}
+    kept = [word for option, path in files.items() if path for word in (option, path)]
+    next_step = ["voxloom", "select", archive, "-r", rules, "-o", "DATASET", *kept]
+    output.done([], next_step, {"steps": [asdict(step) for step in steps]} if json_output else None)
+
+
+def say(made: Selection, options: SelectOptions, json_output: bool) -> None:
+    """Counts, notes and files of a selection, for the screen or as JSON."""
+    from voxloom.cli import output
+
+    if not json_output:
+        _tell(made, options.key)
     facts: dict[str, Any] = {
-        "folder": str(out),
+        "folder": str(made.folder),
         "cases": list(made.cases),
         "refused": [{"case": name, "reason": reason} for name, reason in made.refused],
         "copies": [list(group) for group in made.copies],
         "steps": [asdict(step) for step in made.steps],
     }
-    wrote = [out, *([link] if link is not None else [])]
-    output.done(wrote, ["voxloom", "inspect", out], facts if json_output else None)
+    wrote = [made.folder, *([options.link] if options.link is not None else [])]
+    output.done(wrote, ["voxloom", "inspect", made.folder], facts if json_output else None)
 
 
-def _tell(made: Any, key: Path | None) -> None:
+def _tell(made: Selection, key: Path | None) -> None:
     from voxloom.archive.flow import flow_text
     from voxloom.cli import output
 

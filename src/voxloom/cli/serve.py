@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
+from voxloom.cli.options import Device
+
 if TYPE_CHECKING:
     from voxloom.serve.engine import Engine
     from voxloom.serve.http.app import Part
@@ -53,7 +55,7 @@ def command(
         bool, typer.Option("--insecure", help="Listen beyond this machine without TLS all the same.")
     ] = False,
     max_upload: Annotated[int, typer.Option(help="MiB of an upload at most.", min=1)] = 4096,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda:N.")] = "auto",
+    device: Device = "auto",
     pacs: Annotated[
         Optional[str], typer.Option(help="DICOMweb address of a PACS, whose series 3D Slicer and OHIF then see too.")
     ] = None,
@@ -89,19 +91,33 @@ def command(
     security = secured(token_file, allow_host or (), tls_cert is not None, max_upload)
     check_listening(where, security.people is not None)
     engine = Engine(named_runs(runs or []), device=device)
-    try:
+    with closed_on_error(engine):
         service = Service(engine, opened_store(engine, data, state, max_upload))
-    except BaseException:
-        engine.close()
-        raise
-    try:
-        parts = [clients_part(service, pacs, pacs_auth, pacs_modality or (), ohif)]
-    except BaseException:
-        service.close()
-        raise
+    with closed_on_error(service):
+        parts = [clients_part(service, Clients(pacs, pacs_auth, tuple(pacs_modality or ()), ohif))]
     engine.warm()
     with node_beside(engine, None if dicom is None and node is None else DicomPort(dicom, aet, node, host)):
         serve_http(service, security, where, parts)
+
+
+@contextlib.contextmanager
+def closed_on_error(opened: Engine | Service) -> Iterator[None]:
+    """Close what was opened where the block does not end well."""
+    try:
+        yield
+    except BaseException:
+        opened.close()
+        raise
+
+
+@dataclass(frozen=True)
+class Clients:
+    """Programs beside the page: OHIF (folder of its build), 3D Slicer, and the PACS whose series both see."""
+
+    pacs: str | None
+    auth: Path | None
+    modalities: tuple[str, ...]
+    ohif: Path | None
 
 
 @dataclass(frozen=True)
@@ -190,18 +206,16 @@ def opened_store(engine: Engine, data: Path | None, state: Path | None, max_uplo
     )  # fmt: skip
 
 
-def clients_part(
-    service: Service, pacs: str | None, auth: Path | None, modalities: Sequence[str], ohif: Path | None
-) -> Part:
+def clients_part(service: Service, clients: Clients) -> Part:
     """What the plug-ins of 3D Slicer and OHIF ask for (BadInput for a wrong address, secret or folder)."""
     from voxloom.errors import BadInput
     from voxloom.serve.http.monailabel import Desk, monailabel_part
     from voxloom.serve.pacs import Pacs, headers_of
 
-    if pacs is None and (auth is not None or modalities):
+    if clients.pacs is None and (clients.auth is not None or clients.modalities):
         raise BadInput("--pacs-auth and --pacs-modality are for a PACS", None, "Give --pacs ADDRESS")
-    archive = None if pacs is None else Pacs(pacs, headers=headers_of(auth))
-    return monailabel_part(Desk(service, archive, tuple(modalities)), ohif)
+    archive = None if clients.pacs is None else Pacs(clients.pacs, headers=headers_of(clients.auth))
+    return monailabel_part(Desk(service, archive, clients.modalities), clients.ohif)
 
 
 def serve_http(service: Service, security: Security, where: Listening, parts: Sequence[Part] = ()) -> None:
@@ -210,11 +224,8 @@ def serve_http(service: Service, security: Security, where: Listening, parts: Se
     from voxloom.serve.http.app import create_app
     from voxloom.serve.http.server import log_to_screen, open_socket, server_of
 
-    try:
+    with closed_on_error(service):
         listening = open_socket(where)
-    except BaseException:
-        service.close()
-        raise
     log_to_screen()
     port = listening.getsockname()[1]
     shown = "localhost" if where.host in ("127.0.0.1", "0.0.0.0") else where.host

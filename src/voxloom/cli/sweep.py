@@ -87,37 +87,50 @@ def progress_line(record: Record, total: int) -> str:
 def _show(result: SweepResult, json_output: bool) -> None:
     from voxloom.cli import output
     from voxloom.errors import VoxloomError
-    from voxloom.report.aggregate_tables import as_text
 
-    failed = [record for record in result.records if record.status == "failed"]
     if json_output:
-        best = None if result.best is None else result.best.number
-        plain: dict[str, Any] = {
-            "folder": str(result.folder),
-            "best": best,
-            "trials": [asdict(r) for r in result.records],
-            "tests": result.tests,
-            "chosen_by": None if result.best is None else chosen_by(result, result.best),
-        }
-        found = None if result.lesson is None else result.lesson.importance
-        plain["importance"] = None if found is None else found.to_dict()
-        output.done([], None, {**plain, "tables": [table.to_dict() for table in result.tables]})
+        output.done([], None, facts_of(result))
     else:
-        if result.tables:
-            typer.echo(as_text(result.tables).rstrip())
-        if result.lesson is not None:
-            show_lesson(result.lesson)
-        run = None if result.best is None else result.folder / "runs" / f"{result.best.number:04d}"
-        if result.best is not None:
-            typer.echo(f"Best: trial {result.best.number} with {result.best.score:.4f}")
-            output.note(chosen_by(result, result.best))
-        output.done(result.written, None if run is None else ["voxloom", "predict", run, "SCAN", "-o", "OUT"])
+        tell(result)
+    failed = [record for record in result.records if record.status == "failed"]
     if failed:
         output.note(
             f"{len(failed)} of {len(result.records)} runs failed; the reasons are in {result.folder / 'table.csv'}"
         )
     if result.best is None:
         raise VoxloomError("no run of the sweep finished")
+
+
+def facts_of(result: SweepResult) -> dict[str, Any]:
+    """A sweep as JSON values."""
+    found = None if result.lesson is None else result.lesson.importance
+    return {
+        "folder": str(result.folder),
+        "best": None if result.best is None else result.best.number,
+        "trials": [asdict(r) for r in result.records],
+        "tests": result.tests,
+        "chosen_by": None if result.best is None else chosen_by(result, result.best),
+        "importance": None if found is None else found.to_dict(),
+        "tables": [table.to_dict() for table in result.tables],
+    }
+
+
+def tell(result: SweepResult) -> None:
+    """Tables, what mattered, the best trial and the files of a sweep, for the screen."""
+    from voxloom.cli import output
+    from voxloom.report.aggregate_tables import as_text
+
+    if result.tables:
+        typer.echo(as_text(result.tables).rstrip())
+    if result.lesson is not None:
+        show_lesson(result.lesson)
+    next_step: list[object] | None = None
+    if result.best is not None:
+        typer.echo(f"Best: trial {result.best.number} with {result.best.score:.4f}")
+        output.note(chosen_by(result, result.best))
+        run = result.folder / "runs" / f"{result.best.number:04d}"
+        next_step = ["voxloom", "predict", run, "SCAN", "-o", "OUT"]
+    output.done(result.written, next_step)
 
 
 def chosen_by(result: SweepResult, best: Record) -> str:

@@ -21,21 +21,14 @@ from voxloom.tasks.abilities import need
 from voxloom.tasks.scoring import annotated_test, counter, predict_and_score
 from voxloom.tasks.task import Task, task_of
 from voxloom.tasks.values import Calibrated
-from voxloom.trust.quality import QUALITY, calibrate_run
-from voxloom.trust.sampling import DRAWS, Source
+from voxloom.trust.quality import QUALITY, CalibrateOptions, calibrate_run
 from voxloom.verbs.evaluate import labels_of
 
 
 def calibrate(
     folder: Path,
     data: str | Path | Dataset | None = None,
-    *,
-    sources: tuple[Source, ...] = (),
-    draws: int = DRAWS,
-    seed: int = 0,
-    promise: float = 0.9,
-    confidence: float | None = None,
-    device: str = "auto",
+    options: CalibrateOptions = CalibrateOptions(),
     progress: Progress | None = None,
 ) -> Calibrated:
     """Calibrate a run and keep what was learned.
@@ -44,9 +37,6 @@ def calibrate(
     ----------
     folder : of the run.
     data : annotated cases that the run was not trained on, e.g. of the site where it will be used; None takes the held-out cases.
-    sources, draws, seed : members whose disagreement predicts the Dice of label maps; other tasks have none.
-    promise : chance with which a bound, set or interval is to hold.
-    confidence : chance with which this one calibration of label maps keeps it; None keeps it on average over calibrations.
 
     Raises
     ------
@@ -54,37 +44,36 @@ def calibrate(
     """
     run = Run(folder)
     need(run, "calibrate")
-    if not 0.5 < promise < 1:
-        raise BadInput(f"a promise of {promise:g} is not a share between 0.5 and 1", None, "Say --promise 0.9")
+    if not 0.5 < options.promise < 1:
+        what = f"a promise of {options.promise:g} is not a share between 0.5 and 1"
+        raise BadInput(what, None, "Say --promise 0.9")
     task = task_of(run)
     if not task.calibrates:
-        if data is not None:
-            what = "the Dice of label maps is predicted from held-out cases only"
-            raise BadInput(what, run.folder, "Leave --data out")
-        about = calibrate_run(
-            folder,
-            sources=sources,
-            draws=draws,
-            seed=seed,
-            promise=promise,
-            confidence=confidence,
-            device=device,
-            progress=progress,
-        )
-        return Calibrated(about, dice_rows(about), (folder / QUALITY, folder / "quality.csv"))
-    for option, given in (("--confidence", confidence is not None), ("--members", bool(sources))):
+        return _predicted_dice(run, data, options, progress)
+    for option, given in (("--confidence", options.confidence is not None), ("--members", bool(options.sources))):
         if given:
             what = f"{option} is for runs on label maps; this one was trained on {task.trained_on}"
             raise BadInput(what, folder, "Leave it out")
     if data is not None:
-        found = _elsewhere(run, task, data, promise, device, progress)
+        found = _elsewhere(run, task, data, options, progress)
     elif run.held_out_tables:
-        found = task.calibrate(run, task.read_table(run.held_out_tables, run), promise, "held-out cases")
+        found = task.calibrate(run, task.read_table(run.held_out_tables, run), options.promise, "held-out cases")
     else:
         fix = "Give a data set: voxloom calibrate RUN --data DATASET, or train with a hold-out"
         raise BadInput("the run has no held-out cases", folder, fix)
     write_json(folder / SUMMARY, {**run.summary, "calibration": dict(found.about)})
     return found
+
+
+def _predicted_dice(
+    run: Run, data: str | Path | Dataset | None, options: CalibrateOptions, progress: Progress | None
+) -> Calibrated:
+    """Of label maps: what predicts the Dice of a case."""
+    if data is not None:
+        what = "the Dice of label maps is predicted from held-out cases only"
+        raise BadInput(what, run.folder, "Leave --data out")
+    about = calibrate_run(run.folder, options, progress)
+    return Calibrated(about, dice_rows(about), (run.folder / QUALITY, run.folder / "quality.csv"))
 
 
 def dice_rows(about: Mapping[str, Any]) -> list[list[str]]:
@@ -99,7 +88,7 @@ def dice_rows(about: Mapping[str, Any]) -> list[list[str]]:
 
 
 def _elsewhere(
-    run: Run, task: Task, data: str | Path | Dataset, promise: float, device: str, progress: Progress | None
+    run: Run, task: Task, data: str | Path | Dataset, options: CalibrateOptions, progress: Progress | None
 ) -> Calibrated:
     """By cases of another data set, predicted by all folds without an earlier calibration."""
     dataset = other_set(run, data)
@@ -107,7 +96,7 @@ def _elsewhere(
     if not cases:
         raise BadInput(f"no case with {task.needed} to calibrate on", dataset.root, task.remedy)
     refuse_leak(run, cases)
-    predictor = task.load(run.folds, device=device)
+    predictor = task.load(run.folds, device=options.device)
     matched = task.matched(run.recipe, labels_of(run), predictor.channels, dataset, cases)
     tick = counter(len(matched.cases), progress)
     place = CaseFiles(run.folder / "calibration")
@@ -115,4 +104,4 @@ def _elsewhere(
     if not scored.table.cases:
         raise BadInput(f"no case with {task.needed} to calibrate on", dataset.root, task.remedy)
     scored.table.write_csv(place.table)
-    return task.calibrate(run, scored.table, promise, dataset.name, matched.cases)
+    return task.calibrate(run, scored.table, options.promise, dataset.name, matched.cases)

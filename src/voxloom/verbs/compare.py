@@ -16,25 +16,14 @@ import numpy as np
 
 from voxloom.errors import BadInput
 from voxloom.evaluation.model_ranks import Ranking, rank_models
-from voxloom.evaluation.paired import Comparison as Kind
-from voxloom.evaluation.paired import Drawn
 from voxloom.evaluation.patients import are_assumed, patients_note
 from voxloom.evaluation.scores import Score
 from voxloom.evaluation.statistics import Estimate, Outcome, friedman, holm, p_text
 from voxloom.evaluation.statistics.arrays import rankable
 from voxloom.evaluation.statistics.interval import NO_INTERVAL
 from voxloom.evaluation.statistics.margins import MarginTest, Question, margin_test
-from voxloom.tasks.abilities import ask_folders
 from voxloom.verbs.caveats import caveats, with_caveats
-from voxloom.verbs.contenders import (
-    Cases,
-    Contender,
-    common_cases,
-    known_metric,
-    measures_of,
-    read_contenders,
-    tables_of,
-)
+from voxloom.verbs.contenders import Cases, Contender, Contest, LabelValues, measures_of
 
 #: p-values at or above this show no difference.
 ALPHA = 0.05
@@ -142,44 +131,45 @@ def compare_runs(
     ------
     BadInput : fewer than two, runs of different tasks, no common case or label, or figures that cannot be read.
     """
-    kind, contenders, on = _chosen(paths, cases)
-    metric = known_metric(kind, metric, kind.default)
-    reference = contenders[0]
-    common, warnings = common_cases(contenders)
-    labels, apart = kind.labels({c.name: c.evaluation for c in contenders}, metric)
-    warnings += apart
-    found = [d for other in contenders[1:] for d in _differences(kind, reference, other, labels, common, metric)]
-    differences = _corrected(found)
-    warnings += few_patients(max(d.patients for d in differences), differences[0].test)
-    conventions, unlike = shared_conventions([Path(p) for p in paths], on)
-    warnings += unlike
-    patients = {case: reference.patients[case] for case in common}
+    contest = Contest.of(paths, metric, cases)
+    files = [Path(path) for path in paths]
+    differences = _corrected([d for other in contest.contenders[1:] for d in _differences(contest, other)])
+    conventions, unlike = shared_conventions(files, contest.on)
+    patients = {case: contest.reference.patients[case] for case in contest.common}
     who = patients_note(patients)
-    if are_assumed(patients):
-        warnings.append(f"No patients are named: {who}")
-    added = {
-        other.name: caveats((reference.name, other.name), (Path(paths[0]), Path(path)), on)
-        for other, path in zip(contenders[1:], paths[1:], strict=True)
-    }
-    score, columns = kind.metrics[metric], _columns(kind, contenders, labels, common, metric)
+    score, columns = contest.score, contest.values(contest.labels[0])
     return Comparison(
-        metric=metric,
+        metric=contest.metric,
         share=is_share(score),
-        text=kind.text,
-        reference=reference.name,
-        names=tuple(c.name for c in contenders),
+        text=contest.kind.text,
+        reference=contest.reference.name,
+        names=tuple(c.name for c in contest.contenders),
         differences=tuple(differences),
         overall=_overall(columns),
         ranking=_ranking(columns, score),
         margins=() if margin is None else _margins(columns, score, margin, question),
-        cases=on,
+        cases=contest.on,
         conventions=conventions,
         patients_note=who,
-        conclusions=tuple(
-            with_caveats(conclusion(d, reference.name, score), added[d.name]) for d in main_rows(differences)
+        conclusions=_conclusions(contest, files, differences),
+        warnings=(
+            *contest.warnings,
+            *few_patients(max(d.patients for d in differences), differences[0].test),
+            *unlike,
+            *([f"No patients are named: {who}"] if are_assumed(patients) else []),
+            *(warning for d in differences for warning in doubts(d)),
         ),
-        warnings=tuple(warnings + [w for d in differences for w in doubts(d)]),
     )
+
+
+def _conclusions(contest: Contest, files: Sequence[Path], differences: Sequence[Difference]) -> tuple[str, ...]:
+    """One sentence per run, each with what it rests on."""
+    reference, other = contest.reference.name, contest.contenders[1:]
+    added = {
+        one.name: caveats((reference, one.name), (files[0], file), contest.on)
+        for one, file in zip(other, files[1:], strict=True)
+    }
+    return tuple(with_caveats(conclusion(d, reference, contest.score), added[d.name]) for d in main_rows(differences))
 
 
 def shared_conventions(paths: Sequence[Path], cases: Cases) -> tuple[tuple[str, ...], list[str]]:
@@ -198,61 +188,11 @@ def is_share(score: Score) -> bool:
     return score.goal == "max" and not score.unit
 
 
-def _chosen(paths: Sequence[str | Path], cases: Cases | None) -> tuple[Kind, list[Contender], Cases]:
-    """The figures to compare, and of which cases; the test's where all runs have one and nothing else was asked for."""
-    ask_folders("compare", paths)
-    if len(paths) < 2:
-        raise BadInput("a comparison needs two runs", None, "Example: voxloom compare RUN_A RUN_B")
-    tested = all(tables_of(Path(p), "test") for p in paths)
-    on: Cases = cases or ("test" if tested else "held-out")
-    return *read_contenders([Path(p) for p in paths], on), on
-
-
-@dataclass(frozen=True)
-class LabelValues:
-    """A metric of one label: the patient of every common case, and run -> value per case, in the same order."""
-
-    patients: list[str]
-    runs: dict[str, list[float]]
-
-
-def case_values(
-    paths: Sequence[str | Path], *, metric: str | None = None, cases: Cases | None = None
-) -> dict[str, LabelValues]:
-    """Label -> values of every common case, as ``compare_runs`` compares them; empty for figures that only many cases have."""
-    kind, contenders, _ = _chosen(paths, cases)
-    metric = known_metric(kind, metric, kind.default)
-    common, _ = common_cases(contenders)
-    labels, _ = kind.labels({c.name: c.evaluation for c in contenders}, metric)
-    patient = contenders[0].patients
-    found: dict[str, LabelValues] = {}
-    for label in labels:
-        columns = {c.name: kind.values(c.evaluation, metric, label, labels) for c in contenders}
-        kept = [case for case in common if all(case in column for column in columns.values())]
-        if kept:
-            runs = {name: [column[case] for case in kept] for name, column in columns.items()}
-            found[label] = LabelValues([patient[case] for case in kept], runs)
-    return found
-
-
-def curves(
-    paths: Sequence[str | Path], *, metric: str | None = None, cases: Cases | None = None
-) -> dict[str, dict[str, Drawn]]:
-    """Label -> run -> the curve that stands behind the figure, over the common cases; empty for figures that have none."""
-    kind, contenders, _ = _chosen(paths, cases)
-    metric = known_metric(kind, metric, kind.default)
-    common, _ = common_cases(contenders)
-    labels, _ = kind.labels({c.name: c.evaluation for c in contenders}, metric)
-    every = {n: {c.name: kind.curve(c.evaluation, metric, n, common) for c in contenders} for n in labels}
-    known = {n: {name: curve for name, curve in by_run.items() if curve is not None} for n, by_run in every.items()}
-    return {label: by_run for label, by_run in known.items() if len(by_run) == len(contenders)}
-
-
-def _differences(
-    kind: Kind, reference: Contender, other: Contender, labels: Sequence[str], common: Sequence[str], metric: str
-) -> Iterator[Difference]:
-    for label in labels:
-        pair = kind.pair(reference.evaluation, other.evaluation, metric, label, labels, common)
+def _differences(contest: Contest, other: Contender) -> Iterator[Difference]:
+    for label in contest.labels:
+        pair = contest.kind.pair(
+            contest.reference.evaluation, other.evaluation, contest.metric, label, contest.labels, contest.common
+        )
         yield Difference(
             name=other.name,
             label=label,
@@ -277,38 +217,23 @@ def _corrected(differences: Sequence[Difference]) -> list[Difference]:
     return [replace(d, p_holm=p) for d, p in zip(differences, corrected, strict=True)]
 
 
-@dataclass(frozen=True)
-class _Columns:
-    """The figure of the first label for every case that all have; no cases for figures that only many cases have."""
-
-    patients: list[str]
-    runs: dict[str, list[float]]
-
-
-def _columns(
-    kind: Kind, contenders: Sequence[Contender], labels: Sequence[str], common: Sequence[str], metric: str
-) -> _Columns:
-    values = {c.name: kind.values(c.evaluation, metric, labels[0], labels) for c in contenders}
-    kept = [case for case in common if all(case in column for column in values.values())]
-    runs = {name: [column[case] for case in kept] for name, column in values.items()}
-    return _Columns([contenders[0].patients[case] for case in kept], runs)
-
-
-def _overall(columns: _Columns) -> Outcome | None:
+def _overall(columns: LabelValues) -> Outcome | None:
     """Friedman's test over three or more runs; None for two, for one patient, and for figures that only many cases have."""
     if len(columns.runs) < 3 or len(set(columns.patients)) < 2:
         return None
     return friedman(np.stack(rankable(*columns.runs.values()), axis=1), groups=columns.patients)
 
 
-def _ranking(columns: _Columns, score: Score) -> Ranking | None:
+def _ranking(columns: LabelValues, score: Score) -> Ranking | None:
     """Ranks of three or more runs; None for two, and for a metric of which neither side is good."""
     if len(columns.runs) < 3 or not columns.patients or score.goal is None:
         return None
     return rank_models(columns.runs, columns.patients, larger_is_better=score.goal == "max")
 
 
-def _margins(columns: _Columns, score: Score, margin: float, question: Question) -> tuple[tuple[str, MarginTest], ...]:
+def _margins(
+    columns: LabelValues, score: Score, margin: float, question: Question
+) -> tuple[tuple[str, MarginTest], ...]:
     """Every run against the reference, on cases where both are finite; Holm-corrected over the runs."""
     if not columns.patients:
         raise BadInput(

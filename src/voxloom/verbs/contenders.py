@@ -12,11 +12,12 @@ from typing import Any, Literal
 
 from voxloom.errors import BadInput
 from voxloom.evaluation.measures import Measures
-from voxloom.evaluation.paired import Comparison
+from voxloom.evaluation.paired import Comparison, Drawn
+from voxloom.evaluation.scores import Score
 from voxloom.files import read_json
 from voxloom.run.run import Run
 from voxloom.runfiles import CaseFiles, held_out_tables, test_in
-from voxloom.tasks.abilities import run_near
+from voxloom.tasks.abilities import ask_folders, run_near
 from voxloom.tasks.task import TASKS, task_named, task_of
 
 Cases = Literal["test", "held-out"]
@@ -145,3 +146,78 @@ def common_cases(contenders: Sequence[Contender]) -> tuple[list[str], list[str]]
                 f"case {case} stands for different files in the runs", None, "Evaluate them on the same data set"
             )
     return common, warnings
+
+
+@dataclass(frozen=True)
+class LabelValues:
+    """A metric of one label: the patient of every common case, and run -> value per case, in the same order.
+
+    No cases for figures that only many cases have.
+    """
+
+    patients: list[str]
+    runs: dict[str, list[float]]
+
+
+@dataclass(frozen=True)
+class Contest:
+    """The figures that are compared, on the cases and labels that all contenders have; the first is the reference.
+
+    Parameters
+    ----------
+    kind : how figures of their task are compared.
+    on : "test" or "held-out" figures.
+    common : cases that all have, in the reference's order.
+    warnings : about the cases and labels that not all have.
+    """
+
+    kind: Comparison
+    contenders: Sequence[Contender]
+    on: Cases
+    metric: str
+    common: Sequence[str]
+    labels: Sequence[str]
+    warnings: Sequence[str]
+
+    @classmethod
+    def of(cls, paths: Sequence[str | Path], metric: str | None, cases: Cases | None) -> Contest:
+        """The figures of runs, folders and tables; the test's where all have one and nothing else is asked for.
+
+        Raises
+        ------
+        BadInput : fewer than two, runs of different tasks, no common case or label, or figures that cannot be read.
+        """
+        ask_folders("compare", paths)
+        if len(paths) < 2:
+            raise BadInput("a comparison needs two runs", None, "Example: voxloom compare RUN_A RUN_B")
+        files = [Path(path) for path in paths]
+        tested = all(tables_of(file, "test") for file in files)
+        on: Cases = cases or ("test" if tested else "held-out")
+        kind, contenders = read_contenders(files, on)
+        chosen = known_metric(kind, metric, kind.default)
+        common, warnings = common_cases(contenders)
+        labels, apart = kind.labels({c.name: c.evaluation for c in contenders}, chosen)
+        return cls(kind, contenders, on, chosen, common, labels, [*warnings, *apart])
+
+    @property
+    def reference(self) -> Contender:
+        """What the others are compared with."""
+        return self.contenders[0]
+
+    @property
+    def score(self) -> Score:
+        """What the metric is."""
+        return self.kind.metrics[self.metric]
+
+    def values(self, label: str) -> LabelValues:
+        """The metric of a label for every case that all have."""
+        columns = {c.name: self.kind.values(c.evaluation, self.metric, label, self.labels) for c in self.contenders}
+        kept = [case for case in self.common if all(case in column for column in columns.values())]
+        runs = {name: [column[case] for case in kept] for name, column in columns.items()}
+        return LabelValues([self.reference.patients[case] for case in kept], runs)
+
+    def curves(self, label: str) -> dict[str, Drawn]:
+        """Run -> the curve that stands behind the figure, over the common cases; empty where not all have one."""
+        every = {c.name: self.kind.curve(c.evaluation, self.metric, label, self.common) for c in self.contenders}
+        known = {name: curve for name, curve in every.items() if curve is not None}
+        return known if len(known) == len(self.contenders) else {}

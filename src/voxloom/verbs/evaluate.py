@@ -22,7 +22,7 @@ from voxloom.report.notebook import html_table
 from voxloom.run.cases import other_set
 from voxloom.run.guard import refuse_leak
 from voxloom.run.run import Run
-from voxloom.runfiles import SUMMARY, TABLE, CaseFiles
+from voxloom.runfiles import STATISTICS, SUMMARY, TABLE, CaseFiles
 from voxloom.tasks.abilities import need
 from voxloom.tasks.predicted import ROOT
 from voxloom.tasks.scoring import annotated_test, counter, pooled, predict_and_score, time_per_case
@@ -39,8 +39,6 @@ if TYPE_CHECKING:
 FURTHER = ("structures", "slices", "abstained", "raters", "thresholds", "stated_bands", "seconds")
 #: Columns of ``metrics.csv`` that are names, also where they look like numbers.
 NAMES = ("case", "patient", "label", "landmark", "name", "side", "truth", "predicted")
-#: The figures of an evaluation that is kept in a folder of its own.
-STATISTICS = "statistics.json"
 
 
 @dataclass(frozen=True)
