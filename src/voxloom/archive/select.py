@@ -102,10 +102,7 @@ def select(
     Raises BadInput for rules that do not fit the archive, no case at all, an existing folder or link file, and a bad key.
     """
     target = Path(folder)
-    if target.exists():
-        raise BadInput("exists already", target, "Name a new folder; nothing is overwritten")
-    if options.link is not None and options.link.exists():
-        raise BadInput("exists already", options.link, "Name a new file; nothing is overwritten")
+    _refuse_taken(target, options.link)
     attached = read_attached(options.attach) if options.attach is not None else Attached("", {})
     choice = choose(Archive(archive), rules, source)
     if not choice.cases:
@@ -113,69 +110,77 @@ def select(
             f"no series is left after: {_emptied(choice.steps)}", source, "Loosen it; --dry-run shows all steps"
         )
     identity = Identity(load_key(options.key), rules.dates)
-    with new_folder(target) as work:
-        images = images_of(Archive(archive), choice.cases)
-        broken = broken_folders(Archive(archive))
-        made, refused = _make_all(choice.cases, images, broken, rules, identity, work, options, progress)
+    with new_folder(target) as root:
+        making = _Making(rules, identity, options, root)
+        made, refused = making.cases(choice.cases, Archive(archive), progress)
         if not made:
             raise BadInput(
                 f"none of the cases could be made, the first because: {refused[0][1]}", source, "Change the rules"
             )
-        _write_table(made, identity, attached, rules, work)
+        _write_table(made, identity, attached, rules, root)
         steps = (*choice.steps, _last_step(made))
-        _write_report(steps, refused, work)
+        _write_report(steps, refused, root)
         if options.link is not None:
             write_private(options.link, _link(choice.cases, identity, {name for name, _, _ in made}))
-    copies = _copies(made)
-    return Selection(target, steps, tuple(name for name, _, _ in made), tuple(refused), copies)
+    return Selection(target, steps, tuple(name for name, _, _ in made), tuple(refused), _copies(made))
+
+
+def _refuse_taken(folder: Path, link: Path | None) -> None:
+    """Refuse to write over a folder or a link file (BadInput)."""
+    if folder.exists():
+        raise BadInput("exists already", folder, "Name a new folder; nothing is overwritten")
+    if link is not None and link.exists():
+        raise BadInput("exists already", link, "Name a new file; nothing is overwritten")
 
 
 _Made = list[tuple[str, ChosenCase, Made]]
 
 
-def _make_all(
-    cases: Sequence[ChosenCase],
-    images: Mapping[str, tuple[Instance, ...]],
-    broken: dict[str, int],
-    rules: SelectRules,
-    identity: Identity,
-    folder: Path,
-    options: SelectOptions,
-    progress: Progress | None,
-) -> tuple[_Made, list[tuple[str, str]]]:
-    items = [
-        (work.name, work)
-        for case in cases
-        for work in [
-            CaseWork(
-                name=identity.case(case.person, case.key),
-                case=case,
-                channels=rules.channels,
-                instances={name: images[facts["series_uid"]] for name, facts in case.series.items()},
-                reference=rules.reference_channel,
-                register=options.register,
-                resample_tilt=rules.resample_tilt,
-                keep_dicom=options.keep_dicom,
-                identity=identity,
-                folder=folder,
-                broken={
-                    name: broken_beside(images[facts["series_uid"]], broken) for name, facts in case.series.items()
-                },
-            )
-        ]
-    ]
-    made: _Made = []
-    refused: list[tuple[str, str]] = []
-    outcomes = map_outcomes(make_case, items, step="converting", workers=options.workers, progress=progress)
-    for (name, outcome), case in zip(outcomes, cases, strict=True):
-        if isinstance(outcome, BadInput):
-            refused.append((name, f"{outcome.what}. {outcome.fix}" if outcome.fix else outcome.what))
-            _remove_case(folder, name)
-        elif isinstance(outcome, VoxloomError):
-            raise outcome
-        else:
-            made.append((name, case, outcome))
-    return made, refused
+@dataclass(frozen=True)
+class _Making:
+    """What the making of all cases shares; ``folder`` is the data set that they are written into."""
+
+    rules: SelectRules
+    identity: Identity
+    options: SelectOptions
+    folder: Path
+
+    def cases(
+        self, cases: Sequence[ChosenCase], archive: Archive, progress: Progress | None
+    ) -> tuple[_Made, list[tuple[str, str]]]:
+        """The cases that could be made, and name and reason of the others."""
+        images, broken = images_of(archive, cases), broken_folders(archive)
+        works = [self.work(case, images, broken) for case in cases]
+        items = [(work.name, work) for work in works]
+        made: _Made = []
+        refused: list[tuple[str, str]] = []
+        outcomes = map_outcomes(make_case, items, step="converting", workers=self.options.workers, progress=progress)
+        for (name, outcome), case in zip(outcomes, cases, strict=True):
+            if isinstance(outcome, BadInput):
+                refused.append((name, f"{outcome.what}. {outcome.fix}" if outcome.fix else outcome.what))
+                _remove_case(self.folder, name)
+            elif isinstance(outcome, VoxloomError):
+                raise outcome
+            else:
+                made.append((name, case, outcome))
+        return made, refused
+
+    def work(self, case: ChosenCase, images: Mapping[str, tuple[Instance, ...]], broken: dict[str, int]) -> CaseWork:
+        """How one case is made: of which files, and beside which that are broken."""
+        instances = {name: images[facts["series_uid"]] for name, facts in case.series.items()}
+        return CaseWork(
+            name=self.identity.case(case.person, case.key),
+            case=case,
+            channels=self.rules.channels,
+            instances=instances,
+            reference=self.rules.reference_channel,
+            register=self.options.register,
+            resample_tilt=self.rules.resample_tilt,
+            keep_dicom=self.options.keep_dicom,
+            identity=self.identity,
+            folder=self.folder,
+            broken={name: broken_beside(files, broken) for name, files in instances.items()},
+        )
 
 
 def _remove_case(folder: Path, name: str) -> None:

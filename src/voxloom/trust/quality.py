@@ -140,26 +140,33 @@ def usual_volumes(run: Run, fold: RunFold) -> dict[str, float]:
     return {name: float(np.median(values)) for name, values in volumes.items()}
 
 
-def calibrate_run(
-    folder: Path,
-    *,
-    sources: tuple[Source, ...] = (),
-    draws: int = DRAWS,
-    seed: int = 0,
-    promise: float = 0.9,
-    confidence: float | None = None,
-    device: str = "auto",
-    progress: Progress | None = None,
-) -> dict[str, Any]:
-    """Fit predicted Dice and its bound on the held-out cases of a run; writes ``quality.json`` and ``quality.csv``.
+@dataclass(frozen=True)
+class CalibrateOptions:
+    """How a run is calibrated.
 
     Parameters
     ----------
-    sources : of the members of a network; left out, draws where it has dropout, else changed views. Folds are refused: all but
-        one of them have seen a held-out case.
+    sources : of the members of a network, for label maps; left out, draws where it has dropout, else changed views. Folds are refused:
+        all but one of them have seen a held-out case.
     draws, seed : see ``Sampling``.
-    promise : share of patients whose true Dice is to lie above the bound.
-    confidence : chance with which this calibration keeps the promise; None keeps it on average over calibrations.
+    promise : chance with which a bound, set or interval is to hold; of label maps the share of patients whose true Dice is to lie
+        above the bound.
+    confidence : chance with which this one calibration of label maps keeps the promise; None keeps it on average over calibrations.
+    device : "auto", "cpu" or "cuda".
+    """
+
+    sources: tuple[Source, ...] = ()
+    draws: int = DRAWS
+    seed: int = 0
+    promise: float = 0.9
+    confidence: float | None = None
+    device: str = "auto"
+
+
+def calibrate_run(
+    folder: Path, options: CalibrateOptions = CalibrateOptions(), progress: Progress | None = None
+) -> dict[str, Any]:
+    """Fit predicted Dice and its bound on the held-out cases of a run; writes ``quality.json`` and ``quality.csv``.
 
     Returns
     -------
@@ -171,14 +178,14 @@ def calibrate_run(
     """
     run = Run(folder)
     need(run, "calibrate")
-    if "folds" in sources:
+    if "folds" in options.sources:
         raise BadInput("all folds but one have seen a held-out case", "members", "Calibrate with tta or dropout")
     rows: list[dict[str, Any]] = []
     known = _known_cases(run)
     total = sum(map(len, known.values()))
     for fold, cases in known.items():
-        predictor = Predictor.from_folds([fold.folder], device=device).with_run(run)
-        sampling = Sampling(sources or default_sources(predictor), draws, seed)
+        predictor = Predictor.from_folds([fold.folder], device=options.device).with_run(run)
+        sampling = Sampling(options.sources or default_sources(predictor), options.draws, options.seed)
         check_sources([predictor], sampling)
         reader = QualityReader((predictor,), (usual_volumes(run, fold),), sampling)
         true = Evaluation.read_csv(fold.held_out.table).case_means("dice")
@@ -193,8 +200,8 @@ def calibrate_run(
         features_of,
         [r["true_dice"] for r in rows],
         [r["patient"] for r in rows],
-        promise=promise,
-        confidence=confidence,
+        promise=options.promise,
+        confidence=options.confidence,
     )
     return _write(run, rows, model, predicted, sampling)
 
