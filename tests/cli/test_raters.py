@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from voxloom.cli.app import run
-from voxloom.cli.raters import factor_columns
+from voxloom.evaluation.factors import factor_columns
 from voxloom.formats import write_volume
 from voxloom.volume import Volume
 

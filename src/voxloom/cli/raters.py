@@ -104,10 +104,6 @@ def _labels(text: str | None, people: dict[str, Path]) -> Labels:
     return find_labels({f"{r}/{c}": path for r, folder in people.items() for c, path in label_files(folder).items()})
 
 
-#: Groups of a factor that is given in words; more are ids rather than groups.
-MOST_GROUPS = 6
-
-
 def read_factors(
     table: Path | None, factors: str | None
 ) -> tuple[dict[str, str] | None, dict[str, dict[str, float]] | None]:
@@ -115,6 +111,7 @@ def read_factors(
     from voxloom.dataset.columns import called, find_roles
     from voxloom.dataset.tables import columns_of, read_table
     from voxloom.errors import BadInput
+    from voxloom.evaluation.factors import factor_columns
     from voxloom.evaluation.truths import read_patients
 
     if table is None:
@@ -137,31 +134,6 @@ def read_factors(
             raise BadInput(f"column {name} is not there", table, f"There are: {', '.join(columns_of(lines))}")
         columns |= factor_columns(name, known, table)
     return patients, columns or None
-
-
-def factor_columns(name: str, values: dict[str, Any], table: Path) -> dict[str, dict[str, float]]:
-    """A column of numbers as it is; one of words as 0 and 1, every word against the first by the alphabet.
-
-    Raises
-    ------
-    BadInput : numbers and words are mixed, or there are so many words that they are names rather than groups.
-    """
-    from voxloom.errors import BadInput
-
-    words = sorted({str(value) for value in values.values() if not isinstance(value, (int, float))})
-    if not words:
-        return {name: {case: float(value) for case, value in values.items()}}
-    numbers = [value for value in values.values() if isinstance(value, (int, float))]
-    if numbers:
-        what = f"column {name} holds {words[0]!r} beside {numbers[0]:g}: neither a number nor a group"
-        raise BadInput(what, table, "Correct the cell, or leave it empty")
-    if len(words) > MOST_GROUPS or len(words) == 1:
-        what = f"column {name} has {len(words)} different word(s)"
-        raise BadInput(what, table, f"A factor is a number, or one of 2 to {MOST_GROUPS} groups")
-    first, *others = words
-    return {
-        f"{name} ({word} against {first})": {c: float(str(v) == word) for c, v in values.items()} for word in others
-    }
 
 
 def _write(study: Any, figures: dict[str, Any], out: Path) -> list[Path]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from voxloom.dataset.tables import name_some
 from voxloom.errors import BadInput
+from voxloom.evaluation.factors import factor_columns
 from voxloom.evaluation.statistics import holm
 from voxloom.evaluation.statistics.mixed import MixedModel, mixed_model
 from voxloom.verbs.case_figures import CaseFigures
@@ -43,7 +44,9 @@ def run_mixed(
         case: str(figures.known.get(case, {}).get("patient") or own) for case, own in figures.found.patients.items()
     }
     sites = None if site is None else {case: str(value) for case, value in _column(site, figures).items()}
-    columns = {name: _numbers(name, _column(name, figures), figures.where) for name in factors}
+    columns: dict[str, dict[str, float]] = {}
+    for name in factors:
+        columns |= factor_columns(name, _column(name, figures), figures.where, most=2)
     models, labels = {}, figures.labels
     for label in labels:
         values = figures.values(label, labels)
@@ -74,15 +77,3 @@ def _column(name: str, figures: CaseFigures) -> dict[str, Any]:
         fix = "Name another attribute, or complete the table"
         raise BadInput(f"{name} is not known for {name_some(lost)}", figures.where, fix)
     return column
-
-
-def _numbers(name: str, column: Mapping[str, Any], where: str | Path) -> dict[str, float]:
-    """Numbers as they are; of two words the second in the alphabet is 1."""
-    try:
-        return {case: float(value) for case, value in column.items()}
-    except (TypeError, ValueError):
-        words = sorted({str(value) for value in column.values()})
-    if len(words) != 2:
-        fix = "Give a column of numbers, or compare the groups: voxloom fairness"
-        raise BadInput(f"{name} is neither a number nor one of two words", where, fix)
-    return {case: float(str(value) == words[1]) for case, value in column.items()}
