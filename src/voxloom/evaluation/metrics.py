@@ -144,44 +144,66 @@ def mask_metrics(
     if prediction.shape != truth.shape:
         raise ValueError(f"masks of different shape: {prediction.shape} and {truth.shape}")
     image = whole or WholeImage(truth.shape, truth.size if valid is None else int(np.count_nonzero(valid)))
-    far = math.inf
-    if measures.empty == "penalty":
-        far = float(np.linalg.norm(np.array(image.shape) * np.array(spacing)))
-    box = common_box(prediction, truth) or (slice(0, 0),) * 3
-    prediction, truth = (np.ascontiguousarray(mask[box]) for mask in (prediction, truth))
-    if valid is not None:
-        prediction, truth = prediction & valid[box], truth & valid[box]
-    flat = flat_axes(image.shape)
-    rule = MatchRule(measures.match, measures.match_iou)
-    tolerance = measures.tolerance(label)
-    pair = MaskPair(prediction, truth, spacing, flat, image.voxels, tolerance, measures.beta, rule)
+    pair = _in_their_box(prediction, truth, spacing, valid, image, measures, label)
     counts = VoxelCounts(*pair.counts)
-    both, predicted, true = counts.true_positive, counts.predicted, counts.true
-    kind = kind_of(predicted, true)
+    kind, far = kind_of(counts.predicted, counts.true), _far(image, spacing, measures)
+    dice, iou, precision, recall = _overlap(counts)
     hd, hd95, assd = _distances(pair, measures, 0.0 if kind == "both_empty" else far)
     ml = float(np.prod(spacing)) / (1.0 if unit == PIXEL else 1000.0)
-    empty = 1.0 if kind == "both_empty" else 0.0
     found = MaskMetrics(
-        dice=2.0 * both / (predicted + true) if predicted + true else 1.0,
-        iou=both / (predicted + true - both) if predicted + true else 1.0,
-        precision=both / predicted if predicted else empty,
-        recall=both / true if true else empty,
+        dice=dice,
+        iou=iou,
+        precision=precision,
+        recall=recall,
         hd=hd,
         hd95=hd95,
         assd=assd,
-        volume_ml_prediction=predicted * ml,
-        volume_ml_truth=true * ml,
-        volume_error_ml=(predicted - true) * ml,
+        volume_ml_prediction=counts.predicted * ml,
+        volume_ml_truth=counts.true * ml,
+        volume_error_ml=(counts.predicted - counts.true) * ml,
         kind=kind,
         unit=unit,
         objects_prediction=float(pair.pieces[0].count),
         objects_truth=float(pair.pieces[1].count),
         counts=counts,
-        further={
-            name: _further(name, pair, kind, far) for name in measures.metrics if name in FURTHER or own_in([name])
-        },
+        further=_all_further(pair, measures, kind, far),
     )
-    return _undefined(found) if measures.empty == "left_out" and not true else found
+    return _undefined(found) if measures.empty == "left_out" and not counts.true else found
+
+
+def _in_their_box(
+    prediction: Mask,
+    truth: Mask,
+    spacing: Spacing,
+    valid: Mask | None,
+    image: WholeImage,
+    measures: Measures,
+    label: str,
+) -> MaskPair:
+    """Both masks where voxels count, cut to the box that holds them; an empty one where both are empty."""
+    box = common_box(prediction, truth) or (slice(0, 0),) * 3
+    ours, theirs = (np.ascontiguousarray(mask[box]) for mask in (prediction, truth))
+    if valid is not None:
+        ours, theirs = ours & valid[box], theirs & valid[box]
+    rule, tolerance = MatchRule(measures.match, measures.match_iou), measures.tolerance(label)
+    return MaskPair(ours, theirs, spacing, flat_axes(image.shape), image.voxels, tolerance, measures.beta, rule)
+
+
+def _far(image: WholeImage, spacing: Spacing, measures: Measures) -> float:
+    """The distance of a mask from an empty one: infinite, or by the penalty the diagonal of the image."""
+    if measures.empty != "penalty":
+        return math.inf
+    return float(np.linalg.norm(np.array(image.shape) * np.array(spacing)))
+
+
+def _overlap(counts: VoxelCounts) -> tuple[float, float, float, float]:
+    """Dice, IoU, precision and recall; 1 where both masks are empty."""
+    both, predicted, true = counts.true_positive, counts.predicted, counts.true
+    if not predicted and not true:
+        return 1.0, 1.0, 1.0, 1.0
+    precision = both / predicted if predicted else 0.0
+    recall = both / true if true else 0.0
+    return 2.0 * both / (predicted + true), both / (predicted + true - both), precision, recall
 
 
 def _distances(pair: MaskPair, measures: Measures, apart: float) -> tuple[float, float, float]:
@@ -196,6 +218,12 @@ def _undefined(found: MaskMetrics) -> MaskMetrics:
     """The same without figures, where an empty truth leaves them undefined."""
     undefined = dict.fromkeys(("dice", "iou", "precision", "recall", "hd", "hd95", "assd"), math.nan)
     return replace(found, **undefined, further=dict.fromkeys(found.further, math.nan))  # type: ignore[arg-type]
+
+
+def _all_further(pair: MaskPair, measures: Measures, kind: Kind, far: float) -> dict[str, float]:
+    """The further metrics that are asked for, by name."""
+    asked = [name for name in measures.metrics if name in FURTHER or own_in([name])]
+    return {name: _further(name, pair, kind, far) for name in asked}
 
 
 def _further(name: str, pair: MaskPair, kind: Kind, far: float) -> float:

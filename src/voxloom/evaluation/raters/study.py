@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
@@ -164,38 +164,54 @@ def study_raters(
     """
     folders = {name: label_files(Path(folder)) for name, folder in raters.items()}
     name = None if model is None else model[0]
-    if name in folders or (name or "") in METHODS or set(folders) & set(METHODS):
-        raise BadInput(
-            "two readers share a name, or one has the name of a consensus method",
-            None,
-            "Write NAME=DIR with other names",
-        )
+    _refuse_names(folders, name)
     found = {} if model is None else label_files(Path(model[1]))
     jobs = list(_jobs(folders, name, found))
-    if not jobs:
-        raise BadInput(
-            "no case was read by two readers", next(iter(raters.values()), None), "Files match by their name"
-        )
-    if patients is not None and (unknown := [case for case, _ in jobs if case not in patients]):
-        raise BadInput(f"no patient of {name_some(unknown)}", None, "Give every case a row with case and patient")
+    _refuse_cases([case for case, _ in jobs], raters, patients)
     reader = _Reader(labels, name, method, Path(out) if out is not None else None)
-    pairs: dict[Pair, Evaluation] = {}
-    for case, measured in map_named(reader, jobs, step="comparing", workers=workers, progress=progress):
-        for pair, metrics in measured.items():
-            evaluation = pairs.setdefault(pair, Evaluation(labels.names))
-            evaluation.add(case, metrics, patient=(patients or {}).get(case))
+    measured = map_named(reader, jobs, step="comparing", workers=workers, progress=progress)
+    pairs = _by_pair(measured, labels, patients or {})
     cases = [case for case, _ in jobs]
-    unrated = {r: [c for c in cases if c not in files] for r, files in folders.items()}
-    failed = [] if model is None else [c for c in cases if c not in found]
     return RaterStudy(
         labels.names,
         tuple(folders),
         name,
         method or "",
         dict(sorted(pairs.items(), key=_order(name, folders))),
-        unrated,
-        failed,
+        unrated={r: [c for c in cases if c not in files] for r, files in folders.items()},
+        failed=[] if model is None else [c for c in cases if c not in found],
     )
+
+
+def _refuse_names(raters: Collection[str], model: str | None) -> None:
+    """Refuse names that would stand for two readers."""
+    if model in raters or (model or "") in METHODS or set(raters) & set(METHODS):
+        raise BadInput(
+            "two readers share a name, or one has the name of a consensus method",
+            None,
+            "Write NAME=DIR with other names",
+        )
+
+
+def _refuse_cases(cases: Sequence[str], raters: Mapping[str, str | Path], patients: Mapping[str, str] | None) -> None:
+    """Refuse a study of no case, and cases whose patient is not known where patients are given."""
+    if not cases:
+        raise BadInput(
+            "no case was read by two readers", next(iter(raters.values()), None), "Files match by their name"
+        )
+    if patients is not None and (unknown := [case for case in cases if case not in patients]):
+        raise BadInput(f"no patient of {name_some(unknown)}", None, "Give every case a row with case and patient")
+
+
+def _by_pair(
+    measured: Iterable[tuple[str, Mapping[Pair, dict[str, MaskMetrics]]]], labels: Labels, patients: Mapping[str, str]
+) -> dict[Pair, Evaluation]:
+    """The rows of every pair of readers, from the pairs of every case."""
+    pairs: dict[Pair, Evaluation] = {}
+    for case, found in measured:
+        for pair, metrics in found.items():
+            pairs.setdefault(pair, Evaluation(labels.names)).add(case, metrics, patient=patients.get(case))
+    return pairs
 
 
 def _jobs(
