@@ -12,6 +12,8 @@ from pathlib import Path
 
 #: Weights of a network, what describes it, the rows of its training, and what its training goes on from.
 WEIGHTS, DESCRIPTION, LOG, CHECKPOINT = "model.safetensors", "model.json", "log.csv", "last.ckpt"
+#: What its cases look like to a network, kept to compare new scans with.
+FEATURES = "features.npz"
 #: Figures of cases, and what ``SUMMARY`` of a run says of all of them.
 TABLE, SUMMARY = "metrics.csv", "summary.json"
 #: The figures of an evaluation that is kept in a folder of its own.
@@ -94,6 +96,11 @@ class RunFold:
     def weights(self) -> Path:
         """The trained network."""
         return self.folder / WEIGHTS
+
+    @property
+    def features(self) -> Path:
+        """What some of its cases look like to the network; only the first fold keeps them."""
+        return self.folder / FEATURES
 
     @property
     def log(self) -> Path:

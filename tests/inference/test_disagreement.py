@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from itertools import combinations
 from typing import Any
@@ -14,12 +15,16 @@ from torch import nn
 from voxloom.dataset.labels import Label, Labels
 from voxloom.errors import BadInput
 from voxloom.evaluation import dice_score
+from voxloom.inference import Windowing, predict_map
 from voxloom.inference import disagreement as module
 from voxloom.inference.disagreement import disagreement
-from voxloom.inference.embedding import deepest_features, image_features
+from voxloom.inference.embedding import deepest_features, features_of_windows, image_features
+from voxloom.inference.grid import evenly
 from voxloom.inference.variation import Mirrored
+from voxloom.inference.windows import windows_over
 from voxloom.networks import MixedScaleSettings, NetworkSettings, build_network
 from voxloom.networks.dropout import active_dropout, dropout_layers
+from voxloom.prepare import SliceStack
 
 PLAIN = Labels((Label("a", (10,)), Label("b", (20,))))
 NESTED = Labels((Label("whole", (1, 2)), Label("core", (2,))), regions_order=(1, 2))
@@ -146,3 +151,39 @@ def test_deepest_features() -> None:
     with deepest_features(build_network(dense, seed=0).eval()) as seen:
         assert seen == [], "its encoder is not a module that runs by itself"
     assert image_features(np.zeros((2, 3, 3, 3), np.float32)).shape == (14,)
+
+
+def test_mirrored_windows_are_left_out_of_the_features() -> None:
+    network, image = unet(), np.random.default_rng(0).normal(size=(1, 16, 8, 8)).astype(np.float32)
+    windowing = Windowing((8, 8, 8), channels_last=False)
+    with deepest_features(network) as plain:
+        predict_map(network, image, windowing)
+    with deepest_features(network, every=4) as mirrored:
+        predict_map(network, image, replace(windowing, tta_axes=(0, 1)))
+    assert len(plain) == 3
+    np.testing.assert_allclose(mirrored, plain, rtol=1e-5, atol=1e-6)
+
+
+def test_some_windows_are_looked_at_and_no_further_than_needed() -> None:
+    network, passed = unet(), []
+    image = np.random.default_rng(0).normal(size=(1, 24, 8, 6)).astype(np.float32)
+    windowing = Windowing((8, 8, 8), channels_last=False)
+    with deepest_features(network) as plain:
+        predict_map(network, image, replace(windowing, overlap=0))
+    handle = network.register_forward_hook(lambda *given: passed.append(given))
+    every, middle = (features_of_windows(network, image, windowing, most) for most in (8, 1))
+    handle.remove()
+    assert passed == [], "the network ran to its end"
+    np.testing.assert_allclose(every, np.mean(plain, axis=0), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(middle, plain[1], rtol=1e-5, atol=1e-6)
+    assert not network.net.bottleneck._forward_hooks
+
+
+@pytest.mark.parametrize("stack", [SliceStack(neighbors=1), SliceStack(spread=True)])
+def test_windows_of_slices_have_the_shape_that_the_network_sees(stack: SliceStack) -> None:
+    image = np.arange(2 * 8 * 8 * 10, dtype=np.float32).reshape(2, 8, 8, 10)
+    patch = (8, 8, 4) if stack.spread else (8, 8, 1)
+    shapes = [tuple(window.shape) for window in windows_over(image, Windowing(patch, stack=stack), 3)]
+    assert set(shapes) == ({(1, 2, 8, 8, 4)} if stack.spread else {(1, 6, 8, 8, 1)})
+    assert evenly(10, 3) == [1, 5, 8]
+    assert evenly(2, 5) == [0, 1]

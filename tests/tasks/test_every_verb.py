@@ -203,7 +203,7 @@ def test_it_works_or_refuses_before_any_work(
 def test_a_killed_training_ends_in_the_weights_of_one_that_was_not(
     made: tuple[str, dict[str, str]], tmp_path: Path
 ) -> None:
-    _, places = made
+    task, places = made
     shutil.copytree(places["KILLED"], tmp_path / "run")
     assert voxloom(["train", places["TRAIN"], "-o", str(tmp_path / "run"), "--resume"]) == 0
     hashes = [
@@ -212,6 +212,29 @@ def test_a_killed_training_ends_in_the_weights_of_one_that_was_not(
     ]
     assert len(hashes[0]) == 2
     assert hashes[0] == hashes[1]
+    kept = [sorted(run.glob("fold_*/features.npz")) for run in (Path(places["RUN"]), tmp_path / "run")]
+    first, second = ([path.read_bytes() for path in files] for files in kept)
+    assert first == second
+    assert [path.parent.name for path in kept[0]] == ([] if task == "landmarks" else ["fold_0"])
+
+
+def test_predict_and_shift_find_a_scan_equally_far_from_the_training(
+    made: tuple[str, dict[str, str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Tasks that look at windows or whole scans have features; shift looks at a scan alone what predict sees on its way."""
+    task, places = made
+    capsys.readouterr()
+    assert voxloom(["predict", places["RUN"], places["SCAN"], "-o", str(tmp_path / "out"), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out).get("features")
+    assert voxloom(["shift", places["RUN"], places["DATA"], "-o", str(tmp_path / "shift")]) == 0
+    shift = json.loads((tmp_path / "shift" / "shift.json").read_text())
+    if task == "landmarks":
+        assert found is None
+        assert shift["embedding"] is None
+        return
+    assert found["s40"]["held_out"] == shift["embedding"]["held_out"] == 6
+    assert found["s40"]["distance"] == pytest.approx(shift["embedding"]["distances"]["s40"], rel=1e-4)
+    assert found["s40"]["rarer"] == shift["embedding"]["rarer"]["s40"]
 
 
 #: Verbs that read scans, beside those that every task has.

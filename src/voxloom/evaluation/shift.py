@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.spatial.distance import cdist
 
 from voxloom.errors import BadInput
+from voxloom.evaluation.nearness import Nearness
 from voxloom.evaluation.statistics import holm, mann_whitney, same_shares
 from voxloom.evaluation.statistics.arrays import means_of_groups
 
@@ -178,23 +178,17 @@ def embedding_shift(
     ------
     BadInput : fewer than two training cases, no held-out or no test case.
     """
-    known, kept_out = (np.asarray(rows, dtype=np.float64) for rows in (training, held_out))
-    new = np.array([test[case] for case in test], dtype=np.float64)
-    if len(known) < 2 or not len(kept_out) or not len(new):
-        raise BadInput("distances need two training cases, a held-out one and a test case")
-    spread = known.std(axis=0)
-    varied = spread > 1e-9 * np.abs(known).max(axis=0, initial=1e-30)
-    scaled = [(rows[:, varied] - known[:, varied].mean(axis=0)) / spread[varied] for rows in (known, kept_out, new)]
-    own, far = (cdist(rows, scaled[0]).min(axis=1) for rows in scaled[1:])
-    unit = float(np.median(own)) or 1.0
+    if not test:
+        raise BadInput("distances need a test case")
+    near = Nearness(training, held_out)
+    far = near.distances(np.array([test[case] for case in test], dtype=np.float64))
     who = [test_patients[case] for case in test]
-    tested = mann_whitney(far, own, first_groups=who, second_groups=list(held_out_patients))
-    rarer = [(1 + int((own >= one).sum())) / (len(own) + 1) for one in far]
+    tested = mann_whitney(far, near.own, first_groups=who, second_groups=list(held_out_patients))
     return EmbeddingShift(
-        dict(zip(test, (far / unit).tolist(), strict=True)),
-        dict(zip(test, rarer, strict=True)),
+        dict(zip(test, far.tolist(), strict=True)),
+        dict(zip(test, near.shares(far).tolist(), strict=True)),
         tested.effect,
         tested.p if min(len(set(who)), len(set(held_out_patients))) > 1 else math.nan,
-        len(known),
-        len(own),
+        len(np.asarray(training)),
+        len(near.own),
     )

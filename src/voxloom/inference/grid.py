@@ -25,6 +25,12 @@ def window_starts(size: int, patch: int, overlap: float) -> list[int]:
     return [round(at) for at in np.linspace(0, size - patch, count)]
 
 
+def evenly(count: int, most: int) -> list[int]:
+    """At most ``most`` of the numbers 0 to ``count - 1``, from all over them: the middle of as many equal parts."""
+    taken = min(count, most)
+    return [(2 * n + 1) * count // (2 * taken) for n in range(taken)]
+
+
 def window_weights(size: int, patch: int, starts: Sequence[int]) -> NDArray[np.float32]:
     """Gaussians (windows, patch) of SD patch / 8 along one axis, normalized to sum to 1 at each voxel."""
     distance = (np.arange(patch) - (patch - 1) / 2) / (patch / 8)

@@ -20,7 +20,7 @@ from torch import Tensor
 from voxloom.errors import BadInput
 from voxloom.inference.band import Band, Slab, gather, ring_planes
 from voxloom.inference.forward import Forward, NetworkFunction, Reading
-from voxloom.inference.grid import Triple, WindowGrid
+from voxloom.inference.grid import Triple, WindowGrid, evenly
 from voxloom.inference.windowing import SINGLE, Windowing
 from voxloom.prepare.slices import SliceStack, spread_slices
 
@@ -76,6 +76,22 @@ def predict_map(
 ) -> NDArray[Any]:
     """All probabilities at once, (L, I, J, K) of ``out_dtype`` on the prepared grid; see :func:`stream_map`."""
     return gather(stream_map(networks, image, windowing), image.shape[1:], out_dtype)
+
+
+def windows_over(image: NDArray[np.float32], windowing: Windowing, most: int) -> Iterator[Tensor]:
+    """At most ``most`` windows (1, C * depth, i, j, k) from all over a prepared image (C, I, J, K), which overlap as little as may be.
+
+    A network that sees slices spread over the volume sees the first group of them. The memory of a window is that of the next.
+    """
+    w, stack = windowing, windowing.stack
+    if stack.spread:
+        group, _ = spread_slices(image.shape[3], w.patch[2])[0]
+        image, stack = np.ascontiguousarray(image[..., group]), SINGLE
+    padded, _ = _pad(image, w.patch)
+    grid = WindowGrid.plan(_size(padded), w.patch, 0.0, w.device)
+    indices, cut = grid.indices(), _Cutter(_stacks(padded, stack), grid, 1, w.channels_last)
+    for number in evenly(len(indices), most):
+        yield cut([indices[number]])
 
 
 def _spread(image: NDArray[np.float32], depth: int, stream: Callable[[NDArray[np.float32]], Iterator[Slab]]) -> Slab:

@@ -63,7 +63,11 @@ class TrainedOn:
 
     def compare(self, volume: Volume) -> str | None:
         """What differs, in one sentence; None for a scan like those of the training."""
-        differences = [*self._grid(volume), *self._modality(volume), *self._intensities(volume)]
+        return self.compare_facts(_facts_of(volume, self.channels))
+
+    def compare_facts(self, facts: CaseFacts) -> str | None:
+        """The same of a readable case whose image was measured before."""
+        differences = [*self._grid(facts), *self._modality(facts), *self._intensities(facts)]
         return f"unlike the training scans: {'; '.join(differences)}" if differences else None
 
     def warn(self, volume: Volume) -> None:
@@ -71,32 +75,28 @@ class TrainedOn:
         if sentence := self.compare(volume):
             tell(volume.meta.get("source", "scan"), sentence, warning=True)
 
-    def _grid(self, volume: Volume) -> list[str]:
+    def _grid(self, scan: CaseFacts) -> list[str]:
         units = {case.unit for case in self.cases}
-        if volume.unit not in units:
+        if scan.unit not in units:
             known = (
                 "it has no voxel size, and its pixels count as 1 mm"
-                if volume.unit == "pixel"
+                if scan.unit == "pixel"
                 else "it has a voxel size in mm"
             )
             return [known]
         flat = [case.shape[2] == 1 for case in self.cases]
-        if (volume.shape[2] == 1) != flat[0] and len(set(flat)) == 1:
+        if (scan.shape[2] == 1) != flat[0] and len(set(flat)) == 1:
             return [
-                "it is a single slice"
-                if volume.shape[2] == 1
-                else f"it has {volume.shape[2]} slices, they are single ones"
+                "it is a single slice" if scan.shape[2] == 1 else f"it has {scan.shape[2]} slices, they are single ones"
             ]
-        return [*self._sizes(volume), *self._plane(volume)]
+        return [*self._sizes(scan), *self._plane(scan)]
 
-    def _sizes(self, volume: Volume) -> list[str]:
+    def _sizes(self, scan: CaseFacts) -> list[str]:
         """Voxel size and extent along left-right, front-back and feet-head (pictures: along their own axes)."""
-        order = ras_order(volume.orientation)
-        spacing = np.array([volume.spacing[n] for n in order])
-        shape = np.array([volume.shape[n] for n in order])
+        spacing, shape = np.array(scan.ras_spacing), np.array(scan.ras_shape)
         known = np.array([case.ras_spacing for case in self.cases])
         extents = known * np.array([case.ras_shape for case in self.cases])
-        unit = "pixels" if volume.unit == "pixel" else "mm"
+        unit = "pixels" if scan.unit == "pixel" else "mm"
         pairs = (("voxels of", spacing, known), ("an extent of", spacing * shape, extents))
         return [
             f"{what} {_times(own)} {unit} (trained: {_spans(seen)})"
@@ -104,33 +104,47 @@ class TrainedOn:
             if ((own * SIZE_FACTOR < seen.min(axis=0)) | (own > SIZE_FACTOR * seen.max(axis=0))).any()
         ]
 
-    def _plane(self, volume: Volume) -> list[str]:
-        own = _plane_of(volume.shape, volume.spacing, volume.orientation)
+    def _plane(self, scan: CaseFacts) -> list[str]:
+        own = _plane_of(scan.shape, scan.spacing, scan.orientation)
         seen = {_plane_of(case.shape, case.spacing, case.orientation) for case in self.cases}
-        if volume.unit == "pixel" or own is None or None in seen or len(seen) > 1 or own in seen:
+        if scan.unit == "pixel" or own is None or None in seen or len(seen) > 1 or own in seen:
             return []
         return [f"{own} slices (trained: {', '.join(map(str, seen))})"]
 
-    def _modality(self, volume: Volume) -> list[str]:
-        own = str(volume.meta.get("modality", ""))
+    def _modality(self, scan: CaseFacts) -> list[str]:
+        own = scan.modality
         seen = {case.modality for case in self.cases} - {""}
         if not seen and "CT" in self.kinds:
             seen = {"CT"}
         return [f"modality {own} (trained: {', '.join(sorted(seen))})"] if own and seen and own not in seen else []
 
-    def _intensities(self, volume: Volume) -> list[str]:
+    def _intensities(self, scan: CaseFacts) -> list[str]:
         found = []
-        missing = volume.missing
-        for number, (name, kind) in enumerate(zip(self.channels, self.kinds, strict=True)):
+        for name, kind in zip(self.channels, self.kinds, strict=True):
             seen = [
                 c.channels[name].whole for c in self.cases if name in c.channels and c.channels[name].whole.spread > 0
             ]
-            if not seen or number in missing or number >= volume.channels:
+            if not seen or name not in scan.channels:
                 continue
-            own = describe_channel(volume.data[number], None).whole
+            own = scan.channels[name].whole
             if own.spread > 0 and (told := _scale(own, seen, kind)):
                 found.append(f"{name} {told}" if len(self.channels) > 1 else told)
         return found
+
+
+def _facts_of(volume: Volume, channels: Sequence[str]) -> CaseFacts:
+    """What is compared of a scan; channels that it lacks are not among its own."""
+    lost = volume.missing
+    there = [(n, name) for n, name in enumerate(channels[: volume.channels]) if n not in lost]
+    return CaseFacts(
+        str(volume.meta.get("source", "scan")),
+        volume.shape,
+        volume.spacing,
+        volume.orientation,
+        unit=volume.unit,
+        modality=str(volume.meta.get("modality", "")),
+        channels={name: describe_channel(volume.data[n], None) for n, name in there},
+    )
 
 
 def _scale(own: Intensities, seen: Sequence[Intensities], kind: str) -> str | None:

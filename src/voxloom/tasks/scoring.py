@@ -5,33 +5,45 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from voxloom.crew import map_with
 from voxloom.dataset import Case, Dataset, Labels
 from voxloom.dataset.tables import name_some
 from voxloom.errors import BadInput, VoxloomError
 from voxloom.inference.device import pick_device
+from voxloom.inference.embedding import mean_row
 from voxloom.inference.needs import needs_of
 from voxloom.notes import Note, collect, grouped, pass_on, sentence
 from voxloom.progress import Progress
-from voxloom.tasks.task import Task
+from voxloom.tasks.task import Task, watched
 from voxloom.tasks.values import Predictor, Table
 
 
 @dataclass(frozen=True)
 class Scored:
-    """The table of some cases, the file of every prediction, what a reader of the figures must know, and seconds per case."""
+    """What predicted cases came to.
+
+    Parameters
+    ----------
+    table : their figures.
+    files : of the predictions, by case.
+    warnings : what a reader of the figures must know.
+    seconds : per case.
+    features : what a case looked like to the first network, by case; none of tasks without features.
+    """
 
     table: Table
     files: dict[str, Path]
     warnings: tuple[str, ...] = ()
     seconds: tuple[float, ...] = ()
+    features: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
 
 
 def predict_and_score(
@@ -51,7 +63,7 @@ def predict_and_score(
     """
     table, files = task.table(predictor), {}
     remarks: dict[str, list[str]] = {}
-    seconds = []
+    seconds, features = [], {}
     work, items = CaseWork(task, out, labels), [(case.id, case) for case in cases]
     with collect() as heard:
         for name, outcome in map_with(
@@ -61,22 +73,25 @@ def predict_and_score(
                 raise outcome
             table.extend(outcome.table)
             seconds.append(outcome.seconds)
+            if outcome.features is not None:
+                features[name] = outcome.features
             files[name] = outcome.path
             for remark in outcome.remarks:
                 remarks.setdefault(remark, []).append(name)
             tick()
     told = [f"{text} ({name_some(ids)})" for text, ids in sorted(remarks.items())]
-    return Scored(table, files, (*told_warnings(heard), *told), tuple(seconds))
+    return Scored(table, files, (*told_warnings(heard), *told), tuple(seconds), features)
 
 
 @dataclass(frozen=True)
 class OneScored:
-    """The rows of one case, the file of its prediction, seconds, and what a reader must know of it."""
+    """The rows of one case, the file of its prediction, seconds, what a reader must know of it, and its features."""
 
     table: Table
     path: Path
     seconds: float
     remarks: tuple[str, ...]
+    features: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)
@@ -90,11 +105,12 @@ class CaseWork:
     def score(self, predictor: Predictor, case: Case) -> OneScored:
         """Predict, write and score one case."""
         start = time.perf_counter()
-        prediction = self.task.predict_case(predictor, case)
+        with watched(self.task, predictor) as seen:
+            prediction = self.task.predict_case(predictor, case)
         seconds = time.perf_counter() - start
         path, table = self.task.write(prediction, self.out, case.id), self.task.table(predictor)
         remarks = self.task.score(table, case, prediction, predictor, self.labels)
-        return OneScored(table, path, seconds, tuple(remarks))
+        return OneScored(table, path, seconds, tuple(remarks), mean_row(seen))
 
 
 def time_per_case(seconds: Sequence[float], device: str) -> dict[str, Any]:

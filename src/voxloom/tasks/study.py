@@ -5,13 +5,14 @@ Knows how prepared cases become the training of a fold, whatever the task.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from voxloom.dataset import Dataset, Fold, Labels, read_splits
 from voxloom.errors import BadInput
 from voxloom.inference.device import pick_device
-from voxloom.prepare import Cache, Statistics, measure_statistics
+from voxloom.prepare import Cache, PreparedCase, Statistics, measure_statistics
 from voxloom.progress import Progress
 from voxloom.recipe.recipe import Recipe
 from voxloom.run.run import Run, cache_folder
@@ -88,10 +89,21 @@ def study_of(run: Run, dataset: Dataset, recipe: Recipe) -> Study:
 def training_of(study: Study, number: int, progress: Progress | None = None) -> Job:
     """The training of one fold, its cases prepared (from the cache where they are)."""
     statistics = fold_statistics(study, study.folds[number])
-    prepared = Cache(cache_folder(study.folder)).prepare(
-        study.dataset, study.settings.prepare, labels=study.material.labels, statistics=statistics, progress=progress
-    )
+    prepared = _prepared(study, study.dataset, statistics, progress)
     return study.task.job(study, number, prepared, statistics)
+
+
+def prepared_cases(study: Study, names: Sequence[str], statistics: Statistics | None) -> Mapping[str, PreparedCase]:
+    """Some cases as a training with these statistics sees them, from the cache where they are."""
+    return _prepared(study, study.dataset.subset(names), statistics)
+
+
+def _prepared(
+    study: Study, dataset: Dataset, statistics: Statistics | None, progress: Progress | None = None
+) -> Mapping[str, PreparedCase]:
+    return Cache(cache_folder(study.folder)).prepare(
+        dataset, study.settings.prepare, labels=study.material.labels, statistics=statistics, progress=progress
+    )
 
 
 def fold_statistics(study: Study, fold: Fold) -> Statistics | None:

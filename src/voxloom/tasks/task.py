@@ -7,10 +7,12 @@ own the order of things, files and folders. A task of one's own is a module with
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
@@ -30,7 +32,7 @@ from voxloom.runfiles import RunFold
 from voxloom.tasks.panels import Shown
 from voxloom.tasks.settings import Settings
 from voxloom.tasks.stressed import StressTest
-from voxloom.tasks.values import Calibrated, Example, Extras, Material, Planned, Predictor, Table
+from voxloom.tasks.values import Calibrated, Example, Extras, Features, Material, Planned, Predictor, Table
 from voxloom.tasks.wish import PLAIN, Wish
 from voxloom.training.job import Job
 from voxloom.volume import Volume
@@ -176,8 +178,8 @@ class Task(Protocol):
         """The answer for a scan, as it is written and scored."""
         ...
 
-    def features(self, predictor: Any, volume: Volume) -> NDArray[Any] | None:
-        """What a scan looks like to the networks, one row of numbers; None for a task whose networks have none to compare by."""
+    def features(self, predictor: Any) -> Features | None:
+        """What scans look like to the networks; None for a task whose networks have nothing to compare by."""
         ...
 
     def focus(self, predictor: Any, volume: Volume, around: Path) -> Volume:
@@ -366,3 +368,11 @@ def task_named(name: str) -> Task:
 def task_of(run: Run) -> Task:
     """The task of a run."""
     return task_named(run.task)
+
+
+@contextlib.contextmanager
+def watched(task: Task, predictor: Any) -> Iterator[list[NDArray[np.float32]]]:
+    """While the block predicts one scan: rows whose mean is what it looks like to the networks; none where they do not show it."""
+    features = task.features(predictor)
+    with contextlib.nullcontext([]) if features is None else features.watch() as seen:
+        yield seen

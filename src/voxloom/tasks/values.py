@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
 
 from voxloom.dataset import Dataset, Labels
 from voxloom.evaluation.losses import CaseLoss
@@ -14,6 +18,8 @@ from voxloom.volume import Volume
 
 if TYPE_CHECKING:
     from torch import nn
+
+    from voxloom.tasks.study import Study
 
 Triple = tuple[str, str, str]
 
@@ -109,6 +115,25 @@ class Predictor(Protocol):
 
     def predict(self, source: str | Path | Volume | Sequence[Path], *, resample_tilt: bool = False) -> Any:
         """The task's answer for one scan."""
+        ...
+
+
+class Features(Protocol):
+    """What scans look like to the first network of a run: a row of numbers each, all of one length."""
+
+    def of_scan(self, volume: Volume) -> NDArray[np.float32]:
+        """The row of a scan that is not predicted otherwise; the same as ``watch`` sees where that sees any."""
+        ...
+
+    def watch(self) -> AbstractContextManager[list[NDArray[np.float32]]]:
+        """While the block predicts one scan: rows whose mean is that of the scan; none where the networks do not show it."""
+        ...
+
+    def of_training(self, study: Study, names: Sequence[str], windows: int) -> dict[str, NDArray[np.float32]]:
+        """Rows of training cases, cheaply: by at most ``windows`` windows of each, as the training had it prepared.
+
+        Cases that it cannot look at so are left out.
+        """
         ...
 
 

@@ -31,6 +31,7 @@ from voxloom.tasks.task import Task, task_of
 from voxloom.tasks.values import Table
 from voxloom.tasks.wish import Wish
 from voxloom.trust.quality import is_calibrated, judge_test
+from voxloom.verbs.known_features import keep_features
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -116,6 +117,9 @@ def validate_run(study: Study, outcomes: Mapping[str, Any], progress: Progress |
             files |= scored.files
             seconds += scored.seconds
             warnings += [warning for warning in scored.warnings if warning not in warnings]
+            if number == 0:
+                steps = int(outcomes.get(place.name, {}).get("steps", 0))
+                warnings += keep_features(study, task.features(predictor), scored.features, steps)
     tables, settled = task.settle(study, tables)
     for name, table in tables.items():
         table.write_csv(CaseFiles(folder / name).table)

@@ -17,6 +17,7 @@ from voxloom.dataset.names import split_ending
 from voxloom.dataset.tables import name_some
 from voxloom.ensemble import EnsemblePredictor
 from voxloom.errors import BadInput, VoxloomError
+from voxloom.run.features import KnownFeatures
 from voxloom.run.find_scans import find_scans
 from voxloom.run.listener import SILENT, Listener
 from voxloom.run.outputs import Origin, claim_outputs
@@ -43,6 +44,7 @@ class Opened:
     folder : of the run, or of the ensemble.
     run : None for an ensemble.
     wish : they were opened with.
+    known : what the run's cases look like to its network, where it keeps that.
     """
 
     folder: Path
@@ -50,6 +52,7 @@ class Opened:
     task: Task
     predictor: Predictor
     wish: Wish
+    known: KnownFeatures | None = None
 
 
 @dataclass(frozen=True)
@@ -142,7 +145,8 @@ def predict_with(
         beside.extend(answer.beside)
         dicom.extend(answer.dicom)
 
-    work = ScanWork(task, out, endings, options.resample_tilt, around, Extras(options.maps, options.cutouts), writer)
+    extras = Extras(options.maps, options.cutouts)
+    work = ScanWork(task, out, endings, options.resample_tilt, around, extras, writer, opened.known)
     claimed = claim_outputs(out, _origins(scans, endings, writer), listener.stage)
     with claimed, listener.progress("Predicting") as progress:
         each = predict_scans(
@@ -214,7 +218,7 @@ def open_predictor(folder: Path, options: PredictOptions = PredictOptions()) -> 
         ensemble = EnsemblePredictor.of(folder, device=wish.device)
         return Opened(folder, None, task_named("segmentation"), ensemble, wish)
     task = task_of(run)
-    return Opened(folder, run, task, task.open(run, wish), wish)
+    return Opened(folder, run, task, task.open(run, wish), wish, KnownFeatures.of(run.folds[0]))
 
 
 def dicom_writer(opened: Opened, options: PredictOptions) -> DicomWriter:

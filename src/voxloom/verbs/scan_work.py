@@ -13,17 +13,25 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from voxloom.crew import map_with
 from voxloom.errors import VoxloomError
+from voxloom.inference.embedding import mean_row
 from voxloom.inference.needs import needs_of
+from voxloom.notes import tell
 from voxloom.progress import Progress
+from voxloom.run.features import KnownFeatures
 from voxloom.run.scans import Scan, read_scan
-from voxloom.tasks.task import Task
+from voxloom.tasks.task import Task, watched
 from voxloom.tasks.values import Extras, Predictor
 from voxloom.verbs.dicom_results import DicomWriter
 from voxloom.volume import Volume
 
 NOTHING_MORE = Extras()
+#: Entry of the JSON result: scan -> distance, rarer, held_out.
+FEATURES = "features"
 
 
 @dataclass(frozen=True)
@@ -57,6 +65,7 @@ class ScanWork:
     around : file with the mask or point that is looked around, by the scan's name.
     wanted : beside the prediction.
     writer : of DICOM results; None for none.
+    known : what the cases of the run look like to its network; None compares no scan with them.
     """
 
     task: Task
@@ -66,6 +75,7 @@ class ScanWork:
     around: Mapping[str, Path] = field(default_factory=dict)
     wanted: Extras = NOTHING_MORE
     writer: DicomWriter | None = None
+    known: KnownFeatures | None = None
 
     def predict(self, predictor: Predictor, scan: Scan) -> Answered:
         """Read, predict and write one scan (VoxloomError where that cannot be done)."""
@@ -75,12 +85,27 @@ class ScanWork:
             if scan.name in self.around:
                 volume = task.focus(predictor, volume, self.around[scan.name])
             start = time.perf_counter()
-            prediction = task.predict(predictor, volume)
+            with self._watched(predictor) as seen:
+                prediction = task.predict(predictor, volume)
             seconds = time.perf_counter() - start
             ending = self.endings[scan.name] if self.endings is not None else task.ending_of(scan, None)
             path = task.write(prediction, self.out, scan.name, ending)
             beside = self._beside(predictor, volume, prediction, scan)
-            return Answered(path, seconds, task.remarks(prediction), *beside)
+            line, entries = task.remarks(prediction)
+            return Answered(path, seconds, (line, {**entries, **self._compared(volume, scan, seen)}), *beside)
+
+    def _watched(self, predictor: Predictor) -> contextlib.AbstractContextManager[list[NDArray[np.float32]]]:
+        return contextlib.nullcontext([]) if self.known is None else watched(self.task, predictor)
+
+    def _compared(self, volume: Volume, scan: Scan, seen: list[NDArray[np.float32]]) -> dict[str, Any]:
+        """Where the scan lies beside the cases of the run, for the JSON result; told where few cases lie so far."""
+        row = mean_row(seen)
+        if self.known is None or row is None:
+            return {}
+        place = self.known.place(row)
+        if sentence := place.sentence():
+            tell(volume.meta.get("source", scan.name), sentence, warning=True)
+        return {FEATURES: vars(place)}
 
     def _beside(
         self, predictor: Predictor, volume: Volume, prediction: Any, scan: Scan

@@ -5,31 +5,24 @@ Knows the run's fingerprint and its networks' features. The comparison is in ``v
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from voxloom.dataset import Case, Dataset
-from voxloom.dataset.inspect import CaseFacts, fingerprint
+from voxloom.dataset import Dataset, Labels
+from voxloom.dataset.inspect import Fingerprint, fingerprint
+from voxloom.dataset.inspect.fingerprint import worth_processes
 from voxloom.dataset.join import with_channels
-from voxloom.errors import BadInput, VoxloomError
-from voxloom.evaluation.shift import EmbeddingShift, Shift, compare_sides, embedding_shift
+from voxloom.errors import BadInput
+from voxloom.evaluation.nearness import RARE, is_rare
+from voxloom.evaluation.shift import EmbeddingShift, Shift, compare_sides
 from voxloom.evaluation.statistics import p_text
 from voxloom.progress import Progress
+from voxloom.run.cases import other_set
 from voxloom.run.run import Run
 from voxloom.run.scan_check import TrainedOn
 from voxloom.run.shift_facts import side_of
-from voxloom.tasks.study import open_study
-from voxloom.tasks.task import Task, task_of
-from voxloom.tasks.wish import Wish
-
-#: Training, and held-out, cases whose features are compared: at most so many, from all over the data set.
-MOST_TRAINING = 60
-#: A test case is told that so small a share of the held-out cases is as far from the training cases as.
-RARE = 0.05
+from voxloom.verbs.first_network import FirstNetwork, Look, Row
 
 
 @dataclass(frozen=True)
@@ -65,8 +58,8 @@ class ShiftReport:
         """Cases that lie farther from the training cases than nearly all held-out ones, the farthest first."""
         if self.embedding is None:
             return []
-        least = max(RARE, 1 / (self.embedding.held_out + 1))
-        found = [case for case, share in self.embedding.rarer.items() if share <= least]
+        held_out = self.embedding.held_out
+        found = [case for case, share in self.embedding.rarer.items() if is_rare(share, held_out)]
         return sorted(found, key=lambda case: -self.embedding.distances[case] if self.embedding else 0.0)
 
     def conclusion(self) -> str:
@@ -100,7 +93,7 @@ def shift_report(
     ----------
     folder : of the run.
     data : its test split where it has one, else all of it; labels are not needed.
-    features : whether to look at both through the run's first network, which takes as long as predicting them.
+    features : whether to look at it through the run's first network, which takes as long as predicting it.
     workers, progress : of ``fingerprint``.
 
     Raises
@@ -108,81 +101,64 @@ def shift_report(
     BadInput : the run did not measure its cases, or no case of the data set can be read.
     """
     run = Run(folder)
-    task, known = task_of(run), TrainedOn.of(run.data)
+    known = TrainedOn.of(run.data)
     if known is None:
         raise BadInput("the run keeps no fingerprint of its training cases", folder, "Train it again")
-    whole = data if isinstance(data, Dataset) else Dataset(data)
-    whole = whole.with_series(run.recipe.data.series)
-    cases = with_channels(whole.test if len(whole.test) else whole, known.channels)
-    chosen = whole.subset([case.id for case in cases])
-    found = fingerprint(chosen, workers=workers, progress=progress)
-    if len(known.channels) == 1:  # a single channel may have any name
-        found = replace(found, cases=tuple(_renamed(case, known.channels[0]) for case in found.cases))
+    chosen = _in_terms_of(known, other_set(run, data))
+    network = FirstNetwork.of(run, device) if features else "not asked for"
+    found, rows = _looked_at(chosen, network, workers, progress)
     if not found.readable:
-        raise BadInput("no case of it can be read", whole.root, "See what is wrong: voxloom inspect")
+        raise BadInput("no case of it can be read", chosen.root, "See what is wrong: voxloom inspect")
     who = {record["id"]: str(record.get("patient", record["id"])) for record in run.data["cases"]}
     theirs = {case.id: case.patient for case in chosen}
     labels = [name for name in run.data["dataset"]["labels"] or {} if name not in ("background", "ignore")]
     trained = [case for case in known.cases if case.split != "test"]
     ours, other = (side_of(c, p, known.channels, labels) for c, p in ((trained, who), (found.readable, theirs)))
-    embedding, why = (
-        _embedded(run, task, [case for case in cases if case.id in theirs], device)
-        if features
-        else (None, "not asked for")
-    )
-    counts = len(found.readable), len({theirs[case.id] for case in found.readable})
     return ShiftReport(
-        whole.name,
-        *counts,
+        chosen.name,
+        len(found.readable),
+        len({theirs[case.id] for case in found.readable}),
         (len(trained), len(set(ours.patients))),
         tuple(compare_sides(ours, other)),
-        embedding,
-        why,
-        remarks_of(known, cases),
+        None if isinstance(network, str) else network.compared(rows, theirs, who),
+        network if isinstance(network, str) else "",
+        remarks_of(known, found),
     )
 
 
-def remarks_of(known: TrainedOn, cases: Iterable[Case]) -> dict[str, str]:
+def _in_terms_of(known: TrainedOn, whole: Dataset) -> Dataset:
+    """The cases to compare, with their channels named and ordered like the run's."""
+    declared = whole.declared_labels
+    return Dataset.from_cases(
+        whole.name,
+        with_channels(whole.test if len(whole.test) else whole, known.channels),
+        known.channels,
+        declared if isinstance(declared, Labels) else None,
+        root=whole.root,
+        channel_kinds=known.kinds,
+    )
+
+
+def _looked_at(
+    cases: Dataset, network: FirstNetwork | str, workers: int | None, progress: Progress | None
+) -> tuple[Fingerprint, dict[str, Row]]:
+    """Facts of all cases, and features of those that can be read; a small data set is read once for both."""
+    if isinstance(network, str):
+        return fingerprint(cases, workers=workers, progress=progress), {}
+    if workers is None and not worth_processes(cases):
+        look = Look(network.features)
+        found = fingerprint(cases, progress=progress, look=look)
+        look.raise_what_failed()
+        return found, look.rows
+    found = fingerprint(cases, workers=workers, progress=progress)
+    readable = [cases[facts.id] for facts in found.readable]
+    return found, {case.id: network.features.of_scan(case.read_image()) for case in readable}
+
+
+def remarks_of(known: TrainedOn, found: Fingerprint) -> dict[str, str]:
     """Case -> what the check at ``predict`` says of it, or why it cannot be read; nothing of the others."""
     told: dict[str, str] = {}
-    for case in cases:
-        try:
-            sentence = known.compare(case.read_image())
-        except VoxloomError as error:
-            sentence = str(error)
-        told |= {case.id: sentence} if sentence else {}
+    for facts in found.cases:
+        sentence = known.compare_facts(facts) if facts.readable else facts.problem
+        told |= {facts.id: sentence} if sentence else {}
     return told
-
-
-def _renamed(case: CaseFacts, channel: str) -> CaseFacts:
-    return replace(case, channels=dict(zip((channel,), case.channels.values(), strict=False)))
-
-
-def _embedded(run: Run, task: Task, cases: Sequence[Case], device: str) -> tuple[EmbeddingShift | None, str]:
-    """Distances in the features of the network of the first fold, or why there are none."""
-    try:
-        study = open_study(run)
-    except VoxloomError as error:
-        return None, f"the training cases cannot be read ({error})"
-    fold = study.folds[0]
-    if len(fold.train) < 2 or not fold.val:
-        return None, "the first fold held out no case to compare with"
-    sides = [[study.dataset[name] for name in _spread(names)] for names in (fold.train, fold.val)]
-    predictor = task.open(run, Wish(device=device))
-    looked: list[Any] = []
-    for case in (*sides[0], *sides[1], *cases):
-        found = task.features(predictor, case.read_image())
-        if found is None:
-            return None, f"the networks of a run on {task.trained_on} have no features to compare by"
-        looked.append(found)
-    first, second = len(sides[0]), len(sides[0]) + len(sides[1])
-    new = dict(zip((case.id for case in cases), looked[second:], strict=True))
-    who = {case.id: case.patient for case in cases}
-    held_out = [case.patient for case in sides[1]]
-    return embedding_shift(looked[:first], looked[first:second], held_out, new, who), ""
-
-
-def _spread(names: Sequence[str]) -> list[str]:
-    """At most ``MOST_TRAINING`` of some cases, from all over them."""
-    places = np.unique(np.linspace(0, len(names) - 1, min(len(names), MOST_TRAINING)).round().astype(int))
-    return [names[n] for n in places]

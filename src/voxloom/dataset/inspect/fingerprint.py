@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from voxloom.dataset.inspect.facts import PERCENTILES, CaseFacts
 from voxloom.dataset.inspect.likeness import Likeness
-from voxloom.dataset.inspect.measure import measure_case
+from voxloom.dataset.inspect.measure import Looker, measure_case
 from voxloom.dataset.labels import Labels
 from voxloom.errors import BadInput, VoxloomError
 from voxloom.parallel import map_outcomes
@@ -155,21 +155,25 @@ class Fingerprint:
         )
 
 
-def fingerprint(dataset: Dataset, *, workers: int | None = None, progress: Progress | None = None) -> Fingerprint:
+def fingerprint(
+    dataset: Dataset, *, workers: int | None = None, progress: Progress | None = None, look: Looker | None = None
+) -> Fingerprint:
     """Measure every case, in parallel where it pays.
 
     Parameters
     ----------
     workers : processes; None chooses by the size of the files, 0 or 1 works in this process.
     progress : called with (cases done, cases).
+    look : shown every case whose image can be read, with the image; all work is then done in this process.
 
     A case that cannot be read is part of the result, with its ``problem``; nothing is raised for it.
     """
     declared = dataset.declared_labels
     labels = declared if isinstance(declared, Labels) else None
     tasks = [(case.id, (case, labels)) for case in dataset]
-    chosen = workers if workers is not None or _is_large(dataset) else 0
-    outcomes = map_outcomes(measure_case, tasks, step="inspecting", workers=chosen, progress=progress)
+    chosen = workers if workers is not None or worth_processes(dataset) else 0
+    measure, chosen = (measure_case, chosen) if look is None else (partial(measure_case, look=look), 0)
+    outcomes = map_outcomes(measure, tasks, step="inspecting", workers=chosen, progress=progress)
     cases = tuple(_facts(name, outcome) for name, outcome in outcomes)
     mapping = None if labels is None else labels.to_nnunet()
     return Fingerprint(dataset.name, dataset.task, dataset.channels, mapping, cases)
@@ -181,7 +185,8 @@ def _facts(name: str, outcome: CaseFacts | VoxloomError) -> CaseFacts:
     return CaseFacts(name, problem=str(outcome), fix=outcome.fix if isinstance(outcome, BadInput) else None)
 
 
-def _is_large(dataset: Dataset) -> bool:
+def worth_processes(dataset: Dataset) -> bool:
+    """Whether the files of a data set are so large that several processes measure it faster."""
     total, seen = 0, set()
     for case in dataset:
         for path in case.source_files:

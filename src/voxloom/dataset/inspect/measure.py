@@ -5,7 +5,7 @@ Knows that a broken image or label is a fact, not an error: it becomes the case'
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -24,10 +24,15 @@ from voxloom.notes import collect
 from voxloom.volume import Volume
 
 _LARGEST_COUNTED = 1 << 16
+#: Is shown a case and its image (C, I, J, K) as they are measured.
+Looker = Callable[[Case, Volume], None]
 
 
-def measure_case(task: tuple[Case, Labels | None]) -> CaseFacts:
-    """Facts of a case; without declared labels every value found counts as a label ``label_<value>``."""
+def measure_case(task: tuple[Case, Labels | None], look: Looker | None = None) -> CaseFacts:
+    """Facts of a case; without declared labels every value found counts as a label ``label_<value>``.
+
+    ``look`` is shown the image too, where it can be read.
+    """
     case, declared = task
     faults: list[BadInput] = []
     with collect() as heard:
@@ -43,6 +48,8 @@ def measure_case(task: tuple[Case, Labels | None]) -> CaseFacts:
             facts = replace(facts, label_channels=told)
     if image is not None:
         facts = _add_image(facts, image, names, inside)
+        if look is not None:
+            look(case, image)
     facts = replace(facts, notes=tuple(dict.fromkeys(note.text for note in heard)))
     if faults:
         facts = replace(facts, problem="; ".join(_told(f) for f in faults), fix=faults[0].fix)

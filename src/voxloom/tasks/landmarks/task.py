@@ -173,7 +173,7 @@ class Landmarks:
         listed = [{"name": p.name, "side": p.side, "confidence": p.confidence} for p in prediction.left_out]
         return f"left out as not sure enough: {named}", {"left_out": listed}
 
-    def features(self, predictor: Any, volume: Volume) -> None:
+    def features(self, predictor: Any) -> None:
         """None."""
         return None
 

@@ -40,7 +40,7 @@ from voxloom.tasks.plan_page import plan_page, plan_rows, under_budget
 from voxloom.tasks.predicted import PredictedCases
 from voxloom.tasks.segmentation.explained import explain_labels
 from voxloom.tasks.segmentation.facts import complete, gather_facts, reasons_of
-from voxloom.tasks.segmentation.features import scan_features
+from voxloom.tasks.segmentation.features import NetworkFeatures
 from voxloom.tasks.segmentation.material import usable_cases
 from voxloom.tasks.segmentation.measured import measure_held_out, probe
 from voxloom.tasks.segmentation.predictor import Postprocessed, Predictor
@@ -174,9 +174,9 @@ class Segmentation:
         """None."""
         return None, {}
 
-    def features(self, predictor: Predictor, volume: Volume) -> NDArray[np.float32] | None:
+    def features(self, predictor: Predictor) -> NetworkFeatures:
         """The deepest features of the first network, pooled over the scan."""
-        return scan_features(predictor, volume)
+        return NetworkFeatures(predictor)
 
     def focus(self, predictor: Any, volume: Volume, around: Path) -> Volume:
         """All of it."""

@@ -29,7 +29,7 @@ from voxloom.tasks.whole_case.settings import CropSettings
 from voxloom.tasks.whole_case.training import answer
 from voxloom.training.settings import TrainingSettings
 from voxloom.training.weights import load_weights
-from voxloom.training.windows import InMemory, read_padded
+from voxloom.training.windows import ImageSource, InMemory, read_padded
 from voxloom.volume import Volume
 
 #: Changed views of test-time augmentation beside the scan as it is (fastMONAI: n = 4).
@@ -120,12 +120,15 @@ class CasePredictor:
             found.append(torch.cat(rows).numpy())
         return np.stack(found)
 
+    def middle(self, source: ImageSource) -> Tensor:
+        """What the networks see of a prepared image: its middle (1, C, *patch), 0 beyond its ends."""
+        patch = self.training.patch
+        start = [(n - s) // 2 for n, s in zip(source.shape, patch, strict=True)]
+        return torch.from_numpy(read_padded(source, start, patch))[None].to(self.device)
+
     def _views(self, image: np.ndarray, spacing: np.ndarray) -> list[Tensor]:
         """The middle of a prepared image (1, C, *patch) as it is, then changed as in training."""
-        patch = self.training.patch
-        whole = InMemory(np.asarray(image, np.float32))
-        start = [(n - s) // 2 for n, s in zip(whole.shape, patch, strict=True)]
-        seen = torch.from_numpy(read_padded(whole, start, patch))[None].to(self.device)
+        seen, patch = self.middle(InMemory(np.asarray(image, np.float32))), self.training.patch
         if not self.views:
             return [seen]
         augmenter = Augmenter(self.augment, spacing.tolist(), len(self.channels))

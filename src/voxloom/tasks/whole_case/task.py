@@ -40,6 +40,7 @@ from voxloom.tasks.study import Study
 from voxloom.tasks.values import Calibrated, Extras, Material, Planned
 from voxloom.tasks.whole_case.calibration import CALIBRATION, write_calibration
 from voxloom.tasks.whole_case.crop import cropped, focused_scan
+from voxloom.tasks.whole_case.features import CaseFeatures
 from voxloom.tasks.whole_case.limits import CANNOT, UNUSED
 from voxloom.tasks.whole_case.material import WholeCaseMaterial, scales_of
 from voxloom.tasks.whole_case.noise import step_timer
@@ -260,9 +261,9 @@ class WholeCaseTask(ABC):
         """With the covariates of the case, and the box that the run looks at."""
         return predictor.predict(cropped(case, predictor.networks.crop).read_image(), case.attributes)
 
-    def features(self, predictor: Any, volume: Volume) -> None:
-        """None."""
-        return None
+    def features(self, predictor: Any) -> CaseFeatures | None:
+        """The deepest features of the first network; none of runs that look at a crop, since a scan alone does not say where."""
+        return CaseFeatures(predictor.networks) if predictor.networks.crop is None else None
 
     def focus(self, predictor: Any, volume: Volume, around: Path) -> Volume:
         """The box that the run looks at."""
