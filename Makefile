@@ -40,7 +40,7 @@ clinic-tools:
 	@.ci/clinic-tools
 
 unit: $(STAMP) clinic-tools
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 docs: $(STAMP)
 	$(BIN)/mkdocs build --strict --quiet

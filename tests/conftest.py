@@ -7,6 +7,7 @@ files. What a test draws never depends on the order.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import sys
@@ -17,10 +18,21 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from tests.pictures import draws, undrawn
+
 _DEFAULT = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 #: Of Python's, NumPy's and torch's global generators, at the start of every fixture and every test.
 SEED = 20_261_130
+
+#: Files that take longest, the longest first (``make unit``).
+LONGEST = (
+    "tasks/test_every_verb.py", "card/test_dry_run.py", "study/test_export_kinds.py", "study/test_run.py", "card/test_gpu_suite.py",
+    "networks/test_contract.py", "study/test_published.py", "tasks/test_contract.py", "study/test_lumbar_path.py",
+    "study/test_kinds.py", "study/test_shipped.py", "training/test_fit.py", "cli/test_next_lines.py", "attribution/test_explain.py",
+    "cli/test_bad_command_lines.py", "machines/test_verbs.py", "training/test_ranks.py", "study/test_whole_case_recipes.py",
+    "study/test_share.py", "serve/test_engine.py", "faults/test_system.py", "study/test_structures.py",
+)  # fmt: skip
 
 settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile("repeatable")
@@ -28,8 +40,16 @@ settings.load_profile("repeatable")
 
 def pytest_configure(config: pytest.Config) -> None:
     """Leave the order to pytest-randomly, and the seeds to ``seed_everything``: its own differ from run to run."""
+    config.addinivalue_line("markers", "drawn: pictures are drawn as users get them (tests.pictures)")
     if hasattr(config.option, "randomly_reset_seed"):
         config.option.randomly_reset_seed = False
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With several workers the longest files begin first: one that comes last keeps one core while the others wait."""
+    if hasattr(config, "workerinput"):
+        begins = {Path(__file__).parent / name: place for place, name in enumerate(LONGEST)}
+        items.sort(key=lambda item: begins.get(item.path, len(begins)))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
@@ -54,17 +74,20 @@ def seed_everything() -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_fixture_setup() -> Iterator[Any]:
-    """Seed every fixture, so that what a module shares is the same whichever test asks first."""
+def pytest_fixture_setup(request: pytest.FixtureRequest) -> Iterator[Any]:
+    """Seed every fixture, so that what a module shares is the same whichever test asks first; see ``tests.pictures`` for what
+    it draws."""
     seed_everything()
-    return (yield)
+    with contextlib.nullcontext() if draws(request.node) else undrawn():
+        return (yield)
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_call() -> Iterator[Any]:
-    """Seed every test after its fixtures, which may have been made now or before."""
+def pytest_runtest_call(item: pytest.Item) -> Iterator[Any]:
+    """Seed every test after its fixtures, which may have been made now or before; see ``tests.pictures`` for what is drawn."""
     seed_everything()
-    return (yield)
+    with contextlib.nullcontext() if draws(item) else undrawn():
+        return (yield)
 
 
 @pytest.fixture

@@ -5,6 +5,8 @@ Knows how such a file is read without harm: in UTF-8, of bounded length, without
 
 from __future__ import annotations
 
+from copy import deepcopy
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from voxloom.errors import BadInput
 
 #: Bytes of the longest file that is taken for one written by a person.
 _LONGEST = 1 << 20
+_ALIAS = object()
 
 
 def read_text(path: Path) -> str:
@@ -37,8 +40,17 @@ def read_yaml(text: str, where: str | Path) -> Any:
     BadInput : broken YAML, an alias, or deeper nesting than Python can follow; ``where`` is named.
     """
     try:
-        if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text)):
-            raise BadInput("an alias (`*name`) is not allowed here", where, "Write the value out")
-        return yaml.safe_load(text)
+        found = _value_of(text)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise BadInput(f"not valid YAML: {error}", where, "Check the indentation") from error
+    if found is _ALIAS:
+        raise BadInput("an alias (`*name`) is not allowed here", where, "Write the value out")
+    return deepcopy(found)
+
+
+@lru_cache(maxsize=16)
+def _value_of(text: str) -> Any:
+    """The value of a text, ``_ALIAS`` where it has one; a run's recipe is read ten times while it is trained."""
+    if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text)):
+        return _ALIAS
+    return yaml.safe_load(text)

@@ -19,7 +19,7 @@ from voxloom.formats import read_volume, write_volume
 from voxloom.tasks.task import task_of
 from voxloom.volume import Volume
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = [pytest.mark.usefixtures("one_thread"), pytest.mark.drawn]
 
 AFFINE = np.array([[0, -2.0, 0, 5], [2.0, 0, 0, 7], [0, 0, 2.0, 9], [0, 0, 0, 1]])
 SETTINGS = {

@@ -13,6 +13,8 @@ from voxloom.cli.app import run
 from voxloom.formats import write_volume
 from voxloom.volume import Volume
 
+pytestmark = pytest.mark.drawn
+
 
 def test_it_writes_plot_and_table_and_suggests_a_rate(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data = tmp_path / "discs"

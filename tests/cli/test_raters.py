@@ -13,6 +13,8 @@ from voxloom.evaluation.factors import factor_columns
 from voxloom.formats import write_volume
 from voxloom.volume import Volume
 
+pytestmark = pytest.mark.drawn
+
 
 def folders(root: Path, count: int = 6) -> dict[str, str]:
     """R2 draws one voxel less than R1 along an axis, the model two."""

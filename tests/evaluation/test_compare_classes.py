@@ -138,6 +138,7 @@ def test_errors_of_numbers_are_paired() -> None:
         NUMBERS.pair(one, other, "mae", "age", ["age"], CASES)
 
 
+@pytest.mark.drawn
 def test_from_files_to_a_sentence_and_a_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name, table in {"A": classes(0.4, 0), "B": classes(3.0, 1)}.items():
         table.write_csv(tmp_path / name / "metrics.csv")

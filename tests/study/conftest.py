@@ -26,6 +26,7 @@ TINY = {
     "training.optimizer": "adamw",
     "training.learning_rate": 0.01,
     "training.ema": 0.9,
+    "training.precision": "fp32",  # what is faster here would be timed for every training
     "device": "cpu",
 }
 

@@ -231,6 +231,7 @@ def test_what_cannot_be_compared_is_refused(tmp_path: Path, paths, options, told
         compare_runs([tmp_path / p for p in paths], **options)
 
 
+@pytest.mark.drawn
 def test_command_prints_the_sentence_and_writes_the_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     base = scores(0.85)
     runs = [write_scores(tmp_path / "A é", base), write_scores(tmp_path / "B", shifted(base, 0.02))]

@@ -124,6 +124,7 @@ def test_out_without_a_data_set_holds_the_held_out_figures(
     assert json.loads((out / "statistics.json").read_text())["cases"] == 10
 
 
+@pytest.mark.drawn
 def test_pictures_of_test_cases(
     trained: Trained, swapped: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -20,6 +20,8 @@ from .test_whole_case_recipes import RECIPES as WHOLE_CASES
 Triple = tuple[int, int, int]
 #: The planner's own recipe has no settings to be trained as published; `test_run.py` trains it.
 PLANNED = {"auto"}
+#: Those that differ from another by their first weights alone (`test_shipped.py` asserts it), which are not loaded here.
+SAME = {"cervical-spine-2d-imagenet"}
 UNET_3D = {
     "network.features": [8, 16, 16], "network.strides": [[1, 1, 1], [2, 2, 2], [2, 2, 2]], "network.kernels": [[3, 3, 3]] * 3,
 }  # fmt: skip
@@ -32,10 +34,6 @@ PLAIN = {"network.deep_supervision": 1}
 #: Recipe -> voxels of a case, labels, channels, what makes it small, and the mean Dice of held-out cases that it must reach.
 CASES: dict[str, tuple[Triple, int, int, dict[str, Any], float]] = {
     "cervical-spine-2d": ((32, 32, 6), 1, 1, {"training.patch": [32, 32, 1], "training.batch": 4, "training.steps": 40}, 0.5),
-    "cervical-spine-2d-imagenet": (
-        (32, 32, 6), 1, 1,
-        {"init.weights": None, "training.patch": [32, 32, 1], "training.batch": 4, "training.steps": 30}, 0.5,
-    ),
     "ct-kidney": (
         (32, 32, 12), 2, 1,
         {**UNET_2D, **PLAIN, "training.patch": [32, 32, 1], "training.batch": 8, "training.steps": 120}, 0.35,
@@ -82,7 +80,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def test_every_shipped_recipe_is_trained_as_published() -> None:
-    assert {*CASES, *LANDMARKS, *WHOLE_CASES} == set(recipe_names()) - PLANNED
+    assert {*CASES, *LANDMARKS, *WHOLE_CASES} == set(recipe_names()) - PLANNED - SAME
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -17,6 +17,8 @@ from voxloom.errors import BadInput
 from voxloom.recipe.recipe import Recipe
 from voxloom.training.migration import FORMAT
 
+pytestmark = pytest.mark.drawn
+
 SMALL = {
     "device": "cpu",
     "folds.hold_out": 0.25,

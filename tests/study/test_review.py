@@ -20,6 +20,8 @@ from voxloom.run.cases import excluded_ids, settled
 from voxloom.tasks.segmentation.material import usable_cases
 from voxloom.tasks.segmentation.scoring import held_out_figures
 
+pytestmark = pytest.mark.drawn
+
 
 @pytest.fixture(scope="module")
 def spoiled(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -97,6 +97,7 @@ def test_wrong_number_of_channels_is_refused(trained: Trained) -> None:
         trained.run.predict(scan.with_data(np.concatenate([scan.data, scan.data])))
 
 
+@pytest.mark.drawn
 def test_evaluation_on_unseen_cases_reaches_the_report(trained: Trained) -> None:
     summary = trained.run.evaluate(trained.unseen).summary()
     assert summary["cases"] == 4
@@ -111,6 +112,7 @@ def test_training_cases_are_no_test(trained: Trained) -> None:
         trained.run.evaluate(trained.data)
 
 
+@pytest.mark.drawn
 def test_pictures(trained: Trained, tmp_path: Path) -> None:
     trained.run.show_batch(tmp_path / "batch.png")
     trained.run.show_results(tmp_path / "results.png")
@@ -213,6 +215,7 @@ def test_splits_file_of_nnunet_decides_the_folds(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.drawn
 def test_the_ten_lines_of_the_design(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     write_balls(tmp_path / "Task04_Hippocampus", 8)

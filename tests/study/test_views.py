@@ -21,6 +21,8 @@ from voxloom.training.weights import load_weights
 
 from .conftest import Trained
 
+pytestmark = pytest.mark.drawn
+
 
 def drawn(axis: int) -> SlicedCase:
     """Three slices along ``axis``: a perfect one, a half-found one, and an empty one."""

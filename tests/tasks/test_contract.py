@@ -112,6 +112,7 @@ def test_evaluate(made: tuple[str, Path], tmp_path: Path) -> None:
         assert len(rows) == (4 if data else summary(root)["validation"]["cases"])
 
 
+@pytest.mark.drawn
 def test_two_runs_are_compared(made: tuple[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     task, root = made
     shutil.copytree(root / "run", tmp_path / "other")
@@ -160,6 +161,7 @@ def test_a_run_is_calibrated_for_another_site(
     assert "have the same image file" in capsys.readouterr().err
 
 
+@pytest.mark.drawn
 def test_pictures_tell_target_and_answer(made: tuple[str, Path], tmp_path: Path) -> None:
     task, root = made
     opened = Run(root / "run")
@@ -195,6 +197,7 @@ def test_every_score_of_a_task_is_found_by_a_sweep(made: tuple[str, Path]) -> No
             task.sweep_scores(kept, wrong)
 
 
+@pytest.mark.drawn
 def test_scans_get_worse(made: tuple[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     task, root = made
     data = str(root / "unseen" / "cases.csv")
@@ -251,6 +254,7 @@ def test_a_task_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[
         assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.drawn
 def test_explain(made: tuple[str, Path], tmp_path: Path) -> None:
     task, root = made
     words = ["explain", str(root / "run"), str(root / "unseen" / "s43.nii.gz"), "-o", str(tmp_path)]
@@ -270,6 +274,7 @@ def test_explain(made: tuple[str, Path], tmp_path: Path) -> None:
             Run(root / "run").confusion_matrix()
 
 
+@pytest.mark.drawn
 def test_slices_of_cases_have_truth_and_answer_above_them(
     made: tuple[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

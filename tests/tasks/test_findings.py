@@ -33,6 +33,7 @@ def write_set(root: Path, count: int, first: int = 0) -> Path:
     return root / "cases.csv"
 
 
+@pytest.mark.drawn
 def test_findings_from_a_table_to_figures(tmp_path: Path) -> None:
     data, unseen, run = write_set(tmp_path / "data", 20), write_set(tmp_path / "new", 6, 40), str(tmp_path / "run")
     keys = {

@@ -10,7 +10,7 @@ import io
 import math
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from voxloom.files import atomic_path
 
@@ -84,8 +84,13 @@ def save_figure(figure: Figure, path: str | Path) -> list[Path]:
 def write_picture(figure: Figure, path: Path, dpi: int) -> Path:
     """Write a figure as its ending says, whole or not at all: whoever is killed leaves no half picture behind."""
     with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=dpi)
+        draw(figure, temporary, dpi=dpi)
     return path
+
+
+def draw(figure: Figure, target: io.BytesIO | Path, **options: Any) -> None:
+    """From a figure to pixels or SVG: the one place that does it, and most of the time of a report."""
+    figure.savefig(target, **options)
 
 
 def _save(figure: Figure, target: io.BytesIO | Path, kind: str, dpi: int) -> None:
@@ -94,4 +99,4 @@ def _save(figure: Figure, target: io.BytesIO | Path, kind: str, dpi: int) -> Non
 
     metadata = {"Date": None} if kind == "svg" else {}
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "voxloom"}):
-        figure.savefig(target, format=kind, dpi=dpi, bbox_inches="tight", metadata=metadata)
+        draw(figure, target, format=kind, dpi=dpi, bbox_inches="tight", metadata=metadata)

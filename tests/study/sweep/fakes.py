@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from voxloom.sweep.trial import Job, Record
+from voxloom.sweep.trial import Job, Record, run_trial
 
 Score = Callable[[dict[str, Any]], float | str]
 
@@ -56,3 +56,23 @@ def kill_in_second_fold(job: Job) -> None:
         assert not job.record.is_file() or Record.read(job.record).status == "running", "the trial ended too early"
         time.sleep(0.2)
     os.kill(Record.read(job.record).process, signal.SIGKILL)
+
+
+@dataclass
+class Here:
+    """Carries trials out in this process, one at a time."""
+
+    ended: list[Job] = field(default_factory=list)
+
+    def free(self) -> bool:
+        return not self.ended
+
+    def submit(self, job: Job) -> None:
+        run_trial(job)
+        self.ended.append(job)
+
+    def wait(self) -> list[tuple[Job, str | None]]:
+        return [(self.ended.pop(), None)]
+
+    def close(self) -> None:
+        pass

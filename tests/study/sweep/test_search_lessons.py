@@ -153,6 +153,7 @@ def test_the_published_search_is_shipped() -> None:
     assert Recipe.load(sweep.recipe).landmarks["network"] == "singlenet"
 
 
+@pytest.mark.drawn
 def test_a_learning_curve_is_drawn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     lines = ["folds.train_patients,recall", *(f"{n},{0.98 - 0.6 * n**-0.7:.6f}" for n in (5, 10, 20, 40))]
     (tmp_path / "table.csv").write_text("\n".join(lines))
