@@ -147,15 +147,14 @@ def test_two_processes_in_one_run_are_refused(trained: Trained, tmp_path: Path) 
         pass
 
 
-def test_repeat_recipe_gives_the_same_weights(trained: Trained, tmp_path: Path) -> None:
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    again = train(trained.data, trained.run.folder / "repeat.yaml", out=tmp_path / "again")
-    torch.set_num_threads(before)
-    hashes = [weights_hash(load_weights(run.folder / "fold_1")[0]) for run in (trained.run, again)]
+@pytest.mark.usefixtures("one_thread")
+def test_repeat_recipe_gives_the_same_weights(tmp_path: Path) -> None:
+    data, few = write_balls(tmp_path / "balls", 6), {**TINY, "training.steps": 12, "folds.count": 2}
+    first = train(data, vx.Recipe.load("auto").changed(few), out=tmp_path / "first")
+    again = train(data, first.folder / "repeat.yaml", out=tmp_path / "again")
+    hashes = [weights_hash(load_weights(run.folder / "fold_1")[0]) for run in (first, again)]
     assert hashes[0] == hashes[1]
+    assert hashes[0] != weights_hash(load_weights(first.folder / "fold_0")[0])
 
 
 def test_resuming_with_changed_data_is_refused(trained: Trained, tmp_path: Path) -> None:
