@@ -55,7 +55,7 @@ CASES: dict[str, tuple[Triple, int, int, dict[str, Any], float]] = {
     ),
     "skull-strip-2d": (
         (32, 32, 6), 1, 1,
-        {"init.weights": None, "training.patch": [32, 32, 1], "training.batch": 8, "training.steps": 40}, 0.5,
+        {"init.weights": None, "training.patch": [32, 32, 1], "training.batch": 4, "training.steps": 40}, 0.5,
     ),
     "cervical-cancer": (
         (24, 24, 16), 1, 3, {**MONAI_3D, "training.patch": [24, 24, 16], "training.batch": 2, "training.steps": 40}, 0.6,
