@@ -43,6 +43,7 @@ class MethodSettings(BaseModel):
     method : see :data:`METHODS`.
     layer : whose features are weighted: a module's name, or a stage of the encoder counted from its end; None takes the last ("-1").
     steps : of integrated gradients, from an image of zeros to the scan.
+    mirror : average the maps of features over the mirror images that training showed, where the network sees the scan in one window.
     box_mm : side of the box that occlusion puts over the scan, mm; None takes an eighth of the longest side of what the network sees.
     """
 
@@ -52,6 +53,7 @@ class MethodSettings(BaseModel):
     layer: str | None = None
     steps: int = Field(32, ge=2)
     box_mm: float | None = Field(None, gt=0)
+    mirror: bool = True
 
 
 @dataclass(frozen=True)
@@ -120,6 +122,7 @@ class Explainable:
     focus : what of a scan is looked at, by the file of a mask or point; BadInput where the networks look at all of it.
     refuse : raises BadInput for a scan that the networks do not look at as a whole.
     trained_on : what the training cases were like; scans that differ are told.
+    mirrors : axes of a window along which training showed mirror images, for networks that see the scan in one window.
     edges : what networks see beyond the first and last slice: zeros, or that slice again.
     """
 
@@ -140,6 +143,7 @@ class Explainable:
     focus: Callable[[Volume, Path], Volume] = looks_at_all
     refuse: Callable[[Volume], None] = takes_any
     trained_on: TrainedOn | None = None
+    mirrors: tuple[int, ...] = ()
 
     def number_of(self, answer: str) -> int:
         """Place of an answer (BadInput naming those that there are)."""

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from voxloom.attribution.explainable import LAYERED, Explainable, MethodSettings, Score
+from voxloom.attribution.explainable import LAYERED, Explainable, MethodSettings, Question, Score
 from voxloom.attribution.image import integrated_gradients, occlusion
 from voxloom.attribution.layered import layered_map
 from voxloom.attribution.layers import layer_of, places_of
@@ -123,13 +124,31 @@ class _Work:
         total, count = np.zeros(shape, np.float32), np.zeros(shape, np.uint16)
         for place in windows.places():
             seen = torch.from_numpy(self.read(image, place, windows.size))[None].to(self.explained.device)
-            with torch.no_grad():
-                score = question(self.run(seen))
-            if score is not None:
-                _put(total, count, self.window(seen, score), place)
+            for axes in self.views():
+                found = self.view(seen, axes, question)
+                if found is not None:
+                    _put(total, count, found, place)
         if not count.any():
             return None
         return np.asarray(total / np.maximum(count, 1), np.float32)
+
+    def views(self) -> list[tuple[int, ...]]:
+        """Axes to mirror, for every view that is averaged.
+
+        A feature answers for what lies around it, and training does not care on which side: a network that finds a nodule may do so
+        one feature beside it, always to the same side. Mirror images that training showed turn that side around.
+        """
+        if self.settings.method not in LAYERED or not self.settings.mirror:
+            return [()]
+        mirrors = self.explained.mirrors
+        return [axes for count in range(len(mirrors) + 1) for axes in combinations(mirrors, count)]
+
+    def view(self, seen: torch.Tensor, axes: tuple[int, ...], question: Question) -> NDArray[np.float32] | None:
+        """Map (i, j, k) of a window that is shown mirrored along some axes; None where it shows nothing of the answer."""
+        shown = seen.flip([axis + 2 for axis in axes]) if axes else seen
+        with torch.no_grad():
+            score = question(self.run(shown))
+        return None if score is None else np.flip(self.window(shown, score), axes)
 
     def read(self, image: NDArray[np.float32], place: Triple, size: Triple) -> NDArray[np.float32]:
         """A window (C, i, j, k); beyond the ends lies what the networks are used to."""

@@ -39,6 +39,12 @@ def command(
             help="Of cam and grad-cam: a module's name, or a stage of the encoder from its end, as -2. [default: the last features]"
         ),
     ] = None,
+    mirror: Annotated[
+        bool,
+        typer.Option(
+            help="Of cam and grad-cam: average over the mirror images that training showed, where RUN answers for whole scans."
+        ),
+    ] = True,
     steps: Annotated[int, typer.Option(help="Of integrated-gradients.", min=2)] = 32,
     box: Annotated[
         Optional[float],
@@ -69,7 +75,7 @@ def command(
     from voxloom.verbs.explain import ExplainOptions, explain
 
     options = ExplainOptions(
-        method=MethodSettings(method=method.value, layer=layer, steps=steps, box_mm=box),
+        method=MethodSettings(method=method.value, layer=layer, steps=steps, box_mm=box, mirror=mirror),
         answers=tuple(answer or ()),
         sanity=sanity,
         seed=seed,

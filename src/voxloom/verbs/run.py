@@ -116,6 +116,7 @@ class Run(kept.Run):
         layer: str | None = None,
         attributes: Mapping[str, Any] | None = None,
         around: str | Path | None = None,
+        mirror: bool = True,
     ) -> Volume:
         """Where the networks find the reason of an answer: a map (1, I, J, K) on the scan's own grid, mean over the folds.
 
@@ -127,8 +128,9 @@ class Run(kept.Run):
         layer : of the first three methods, see :class:`voxloom.attribution.MethodSettings`.
         attributes : of the case, for covariates.
         around : of a run that looks at a crop: file of the mask or point.
+        mirror : of the first three methods: average over mirror images that training showed, where the run answers for whole scans.
         """
-        options = options_of(method, layer, () if answer is None else (answer,), attributes or {})
+        options = options_of(method, layer, () if answer is None else (answer,), attributes or {}, mirror)
         place = Path(around) if around is not None else None
         return explain_one(self, source, replace(options, around=place))
 
@@ -189,7 +191,7 @@ class Run(kept.Run):
 
 
 def options_of(
-    method: Method, layer: str | None, answers: tuple[str, ...], attributes: Mapping[str, Any]
+    method: Method, layer: str | None, answers: tuple[str, ...], attributes: Mapping[str, Any], mirror: bool = True
 ) -> ExplainOptions:
     """Options of an explanation in Python."""
-    return ExplainOptions(MethodSettings(method=method, layer=layer), answers, attributes=attributes)
+    return ExplainOptions(MethodSettings(method=method, layer=layer, mirror=mirror), answers, attributes=attributes)

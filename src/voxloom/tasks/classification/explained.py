@@ -17,8 +17,8 @@ from voxloom.volume import Volume
 SAYS = "log odds of the class against all others"
 
 
-def explain_classes(predictor: ClassPredictor) -> Explainable:
-    """Every class or finding; the predicted one where none is asked for."""
+def explain_classes(predictor: ClassPredictor, mirrors: tuple[int, ...]) -> Explainable:
+    """Every class or finding; the predicted one where none is asked for. ``mirrors``: axes that training mirrored."""
 
     def chosen(volume: Volume, attributes: Mapping[str, Any]) -> tuple[str, ...]:
         found = predictor.predict(volume, attributes)
@@ -30,7 +30,7 @@ def explain_classes(predictor: ClassPredictor) -> Explainable:
     def question(number: int) -> Question:
         return lambda plain: lambda answers: log_odds(answers, predictor.meaning, number)
 
-    return explain_cases(predictor.networks, predictor.meaning.classes, question, SAYS, chosen)
+    return explain_cases(predictor.networks, predictor.meaning.classes, question, SAYS, chosen, mirrors)
 
 
 def log_odds(answers: Tensor, meaning: Meaning, number: int) -> Tensor:

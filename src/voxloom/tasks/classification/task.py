@@ -44,6 +44,7 @@ from voxloom.tasks.stressed import StressTest
 from voxloom.tasks.study import Study
 from voxloom.tasks.values import Example, Material, Table
 from voxloom.tasks.whole_case.calibration import TOLD, was_used, write_calibration
+from voxloom.tasks.whole_case.explained import mirrors_of
 from voxloom.tasks.whole_case.settings import ClassificationSettings
 from voxloom.tasks.whole_case.stress import CLASS_STRESS
 from voxloom.tasks.whole_case.task import BEST, WORST, WholeCaseTask, check_rows
@@ -220,7 +221,7 @@ class Classification(WholeCaseTask):
 
     def explainable(self, run: Run, folds: Sequence[RunFold], device: str = "auto") -> Explainable:
         """Every class."""
-        return explain_classes(self.load(folds, device=device))
+        return explain_classes(self.load(folds, device=device), mirrors_of(run))
 
     def examples(self, table: Any) -> list[Example]:
         """The most confidently wrong with the maps of answer and truth, then the surest right ones."""

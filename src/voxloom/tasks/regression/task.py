@@ -35,6 +35,7 @@ from voxloom.tasks.stressed import StressTest
 from voxloom.tasks.study import Study
 from voxloom.tasks.values import Example, Table
 from voxloom.tasks.whole_case.calibration import TOLD, was_used, write_calibration
+from voxloom.tasks.whole_case.explained import mirrors_of
 from voxloom.tasks.whole_case.settings import RegressionSettings
 from voxloom.tasks.whole_case.stress import NUMBER_STRESS
 from voxloom.tasks.whole_case.task import BEST, WORST, WholeCaseTask, check_rows
@@ -209,7 +210,7 @@ class Regression(WholeCaseTask):
 
     def explainable(self, run: Run, folds: Sequence[RunFold], device: str = "auto") -> Explainable:
         """Every target."""
-        return explain_numbers(self.load(folds, device=device))
+        return explain_numbers(self.load(folds, device=device), mirrors_of(run))
 
     def examples(self, table: NumberEvaluation) -> list[Example]:
         """The largest errors, then the smallest, with the maps of all targets."""

@@ -14,6 +14,7 @@ from voxloom.attribution import Explainable, Question, Windows
 from voxloom.attribution.explainable import looks_at_all
 from voxloom.inference.views import Member
 from voxloom.networks.layout import to_layout
+from voxloom.run.run import Run
 from voxloom.tasks.whole_case.crop import focused_scan, refuse_whole
 from voxloom.tasks.whole_case.material import scaled
 from voxloom.tasks.whole_case.predictor import CasePredictor
@@ -27,6 +28,7 @@ def explain_cases(
     question: Callable[[int], Question],
     says: str,
     chosen: Callable[[Volume, Mapping[str, Any]], tuple[str, ...]],
+    mirrors: tuple[int, ...],
 ) -> Explainable:
     """The networks with a question per answer; see :class:`voxloom.attribution.Explainable`."""
     members = tuple(Member(m.network.requires_grad_(False), m.statistics) for m in networks.members)
@@ -45,7 +47,13 @@ def explain_cases(
         may_lack=networks.may_lack,
         focus=looks_at_all if networks.crop is None else partial(box_of, networks.crop),
         refuse=partial(refuse_whole, crop=networks.crop),
+        mirrors=mirrors,
     )
+
+
+def mirrors_of(run: Run) -> tuple[int, ...]:
+    """Axes along which the training of a run showed mirror images."""
+    return tuple(run.recipe.augment.get("mirror", ()))
 
 
 def box_of(crop: CropSettings, volume: Volume, around: Path) -> Volume:
