@@ -157,10 +157,18 @@ def kills(options: argparse.Namespace, folder: Path) -> bool:
         time.sleep(0.5)
     said = node.stop()
     wanted = {uid("series", name): ["net 12"] for name in sent}
-    right = peer.results() == wanted and said == b""
-    open_ones = [sum(state in ("ready", "predicted") for state in found) for found in states]
+    found = peer.results()
+    for series_uid, texts in found.items():
+        if texts != wanted.get(series_uid):
+            print(f"{series_uid}: {sorted(texts)}")
+    if missing := wanted.keys() - found.keys():
+        print(f"without a result: {sorted(missing)}")
+    if said:
+        print(f"the node said: {said.decode(errors='replace')}")
+    right = found == wanted and said == b""
+    open_ones = [sum(state in ("ready", "predicted") for state in seen) for seen in states]
     print(
-        f"{options.kills} kills, {len(sent)} series of 12 images, {peer.offered} results offered, {len(peer.results())} kept"
+        f"{options.kills} kills, {len(sent)} series of 12 images, {peer.offered} results offered, {len(found)} kept"
     )
     print(f"results under way at a kill: {sum(open_ones)} in all; kills with none: {open_ones.count(0)}")
     print("exactly one result of each, with all images: " + ("right" if right else "WRONG"))
