@@ -167,9 +167,7 @@ def kills(options: argparse.Namespace, folder: Path) -> bool:
         print(f"the node said: {said.decode(errors='replace')}")
     right = found == wanted and said == b""
     open_ones = [sum(state in ("ready", "predicted") for state in seen) for seen in states]
-    print(
-        f"{options.kills} kills, {len(sent)} series of 12 images, {peer.offered} results offered, {len(found)} kept"
-    )
+    print(f"{options.kills} kills, {len(sent)} series of 12 images, {peer.offered} results offered, {len(found)} kept")
     print(f"results under way at a kill: {sum(open_ones)} in all; kills with none: {open_ones.count(0)}")
     print("exactly one result of each, with all images: " + ("right" if right else "WRONG"))
     peer.close()
