@@ -95,6 +95,9 @@ def test_budget_shortens_the_run(tmp_path: Path) -> None:
     outcome = fit(ball_training(tmp_path, steps=100_000), device="cpu", budget=4.0)
     assert outcome.steps < 5000
     assert outcome.pace[-1][1] == outcome.steps
+    assert outcome.pace[0][0] < 100_000 // 50, (
+        "the first correction waits for the clock, not for a fiftieth of all steps"
+    )
 
 
 def test_recorded_pace_repeats_a_budgeted_run(tmp_path: Path) -> None:

@@ -28,6 +28,8 @@ from voxloom.training.weights import save_weights
 WARM_UP_STEPS = 3
 #: Steps whose mean time tells the pace: older ones tell of a machine that was busier or quieter then.
 RECENT_STEPS = 64
+#: Steps after which the clock may be believed: the first ones that it counts are still slow.
+FIRST_CORRECTION = 16
 #: Validations take at most this share of a budget; those that would take more are left out, and recorded.
 VALIDATION_SHARE = 0.25
 #: Seconds between two checkpoints; a kill loses at most this much work.
@@ -98,10 +100,18 @@ class Budget(Callback):
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         pace = pl_module.pace
-        if pace.done or self.clock.steps < 5 or self.clock.steps % max(5, pace.total() // 50):
+        if pace.done or not self._due(self.clock.steps, pace.total()):
             return
         left = self.seconds - self.clock.seconds - self.validate.seconds_ahead(pace.progress)
         pace.fit_into(*trainer.strategy.broadcast((left, self.clock.per_step)))  # one clock for all processes
+
+    def _due(self, steps: int, total: int) -> bool:
+        """At every fiftieth of the steps; before the first of these at powers of two, for recipes that name far more steps than fit.
+
+        By counts alone: clocks of several processes differ, and all must ask at the same step.
+        """
+        every = max(5, total // 50)
+        return steps % every == 0 or (FIRST_CORRECTION <= steps < every and steps & (steps - 1) == 0)
 
 
 class Validate(Callback):
