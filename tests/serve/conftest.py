@@ -63,14 +63,25 @@ def orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
         yield server
 
 
+class SharedEngine(Engine):
+    """An engine that services of many tests use: a service that ends does not end it."""
+
+    def close(self) -> None:
+        """Nothing: its fixture ends it."""
+
+    def end(self) -> None:
+        """End the process with the networks."""
+        super().close()
+
+
 @pytest.fixture(scope="session")
 def engine(small: Small) -> Iterator[Engine]:
     """An engine with the run ``balls``; tests leave it as they find it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OMP_NUM_THREADS", "1")
-        made = Engine({"balls": small.run}, device="cpu")
+        made = SharedEngine({"balls": small.run}, device="cpu")
         yield made
-        made.close()
+        made.end()
 
 
 def labelled_folder(small: Small, folder: Path) -> Path:

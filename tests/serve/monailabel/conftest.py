@@ -20,14 +20,6 @@ from voxloom.serve.service import Service
 from voxloom.serve.store import Store
 
 
-class OnSharedEngine(Service):
-    """A service whose engine other tests use after it."""
-
-    def close(self) -> None:
-        """End what is its own."""
-        self.trainings.close()
-
-
 @dataclass(frozen=True)
 class Site:
     """A running service."""
@@ -47,6 +39,6 @@ def site(small: Small, engine: Engine, tmp_path_factory: pytest.TempPathFactory)
     folder.mkdir()
     for number, scan in enumerate(sorted((small.data / "imagesTr").iterdir())[:3]):
         shutil.copyfile(scan, folder / f"head{number}.nii.gz")
-    desk = Desk(OnSharedEngine(engine, Store.of(folder, channels=("MR",))))
+    desk = Desk(Service(engine, Store.of(folder, channels=("MR",))))
     with live(create_app(desk.service, Security(), [monailabel_part(desk)])) as address:
         yield Site(desk, address)

@@ -91,7 +91,8 @@ def test_infer_of_a_file_and_of_a_session_give_the_same_and_keep_nothing(
 def test_outputs(site: Site) -> None:
     params = {"params": json.dumps({"result_extension": ".nrrd", "result_compress": False, "result_dtype": "uint8"})}
     said = ask(site, "POST", "/infer/balls?image=head0&output=json", data=params).json()
-    assert set(said) == {"label_names", "latencies"}
+    assert set(said) == {"label_names", "latencies", "told"}
+    assert set(said["told"]) == {"features"}
     raw = ask(site, "POST", "/infer/balls?image=head0&output=image", data=params)
     assert raw.content.startswith(b"NRRD")
     assert ".nrrd" in raw.headers["content-disposition"]

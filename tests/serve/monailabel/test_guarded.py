@@ -10,12 +10,13 @@ import requests
 from monailabel.client import MONAILabelClient
 from monailabel.client.client import MONAILabelClientException
 
-from tests.serve.monailabel.conftest import OnSharedEngine, Site
+from tests.serve.monailabel.conftest import Site
 from tests.serve.monailabel.live import live
 from voxloom.serve.http.app import create_app
 from voxloom.serve.http.guard import Security
 from voxloom.serve.http.monailabel import Desk, monailabel_part
 from voxloom.serve.http.people import People
+from voxloom.serve.service import Service
 
 ANA, VIEWER, LEADER = "a" * 16, "v" * 16, "l" * 16
 CLOSED = [
@@ -45,7 +46,7 @@ def guarded(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[st
     tokens.chmod(0o600)
     (folder / "ohif").mkdir()
     (folder / "ohif" / "index.html").write_text("viewer")
-    service = OnSharedEngine(site.desk.service.engine, site.desk.service.store)
+    service = Service(site.desk.service.engine, site.desk.service.store)
     part = monailabel_part(Desk(service), folder / "ohif")
     with live(create_app(service, Security(People.of(tokens)), [part])) as address:
         yield address
