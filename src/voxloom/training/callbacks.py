@@ -111,7 +111,8 @@ class Budget(Callback):
         By counts alone: clocks of several processes differ, and all must ask at the same step.
         """
         every = max(5, total // 50)
-        return steps % every == 0 or (FIRST_CORRECTION <= steps < every and steps & (steps - 1) == 0)
+        early = FIRST_CORRECTION <= steps < every and steps & (steps - 1) == 0
+        return early or (steps > 0 and steps % every == 0)
 
 
 class Validate(Callback):

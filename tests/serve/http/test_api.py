@@ -92,7 +92,7 @@ def test_a_prediction_is_that_of_the_verb_and_is_compared_with_the_truth(
     assert uncertainty.data.max() > 0
     served.get("/cases/labelled_0/predictions/balls.mrk.json", 404)
     served.get("/cases/labelled_0/answer/balls", 404)
-    served.get("/cases/new_0/predictions/balls.nii.gz", 404)
+    served.get("/cases/labelled_0/predictions/another.nii.gz", 404)
 
 
 def test_the_difference_from_the_truth(served: Served, predicted: dict[str, Any], tmp_path: Path) -> None:
