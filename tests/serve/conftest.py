@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -64,14 +65,29 @@ def orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
 
 
 class SharedEngine(Engine):
-    """An engine that services of many tests use: a service that ends does not end it."""
+    """An engine that services of many tests use: a service that ends does not end it, and runs of one file are not those of the next."""
+
+    open: ClassVar[list[SharedEngine]] = []
 
     def close(self) -> None:
         """Nothing: its fixture ends it."""
 
     def end(self) -> None:
         """End the process with the networks."""
+        self.open.remove(self)
         super().close()
+
+    def keep_only(self, name: str) -> None:
+        """Forget the runs that were trained meanwhile."""
+        self._infos = {name: self.runs[name]}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def only_balls() -> Iterator[None]:
+    """The shared engine has its one run again when a file of tests has ended."""
+    yield
+    for engine in SharedEngine.open:
+        engine.keep_only("balls")
 
 
 @pytest.fixture(scope="session")
@@ -80,6 +96,7 @@ def engine(small: Small) -> Iterator[Engine]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OMP_NUM_THREADS", "1")
         made = SharedEngine({"balls": small.run}, device="cpu")
+        made.open.append(made)
         yield made
         made.end()
 
