@@ -65,7 +65,7 @@ def orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
 
 
 class SharedEngine(Engine):
-    """An engine that services of many tests use: a service that ends does not end it, and runs of one file are not those of the next."""
+    """An engine that services of many tests use: a service that ends does not end it, and each file begins with its one run."""
 
     open: ClassVar[list[SharedEngine]] = []
 
