@@ -9,20 +9,16 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from voxloom.own import own_part
 
 
-class OwnPart(BaseModel):
-    """A part of another package: its name alone, or these keys.
+class NamedPart(BaseModel):
+    """A part by its kind alone, or by these keys.
 
     Parameters
     ----------
-    kind : ``package.module:CLASS``, or the short name under which an installed package offers it (entry points of ``group``).
-    options : arguments of the class.
+    kind : which one.
+    options : arguments of the class of another package.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-    #: Of entry points, and the key of a recipe that names such a part.
-    group: ClassVar[str]
-    key: ClassVar[str]
 
     kind: str
     options: dict[str, Any] = Field(default_factory=dict)
@@ -31,6 +27,20 @@ class OwnPart(BaseModel):
     @classmethod
     def _from_name(cls, value: Any) -> Any:
         return {"kind": value} if isinstance(value, str) else value
+
+
+class OwnPart(NamedPart):
+    """A part of another package: its name alone, or these keys.
+
+    Parameters
+    ----------
+    kind : ``package.module:CLASS``, or the short name under which an installed package offers it (entry points of ``group``).
+    options : arguments of the class.
+    """
+
+    #: Of entry points, and the key of a recipe that names such a part.
+    group: ClassVar[str]
+    key: ClassVar[str]
 
     @field_validator("kind")
     @classmethod

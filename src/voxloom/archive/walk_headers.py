@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxloom.archive.columns import ALL_ELEMENTS, META_CLASS, META_INSTANCE, TRANSFER_SYNTAX
+from voxloom.formats.dicom.elements import ITEM, ITEM_END, LONG_VRS, SEQUENCE_END, SHORT_VRS, UNDEFINED
 
 Ints = NDArray[np.int64]
 Flags = NDArray[np.bool_]
@@ -21,22 +22,18 @@ Flags = NDArray[np.bool_]
 #: Tags whose place is kept, ascending.
 WANTED = np.array([META_CLASS, META_INSTANCE, TRANSFER_SYNTAX, *(element.tag for element in ALL_ELEMENTS)], np.int64)
 _WANTED_AND_END = np.append(WANTED, 1 << 40)
-_ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _DELIMITERS = 0xFFFE0000
-_UNDEFINED = 0xFFFFFFFF
 _MOST_STEPS = 20_000
-_SHORT = "AE AS AT CS DA DS DT FL FD IS LO LT PN SH SL SS ST TM UI UL US"
-_LONG = "OB OD OF OL OV OW SQ SV UC UN UR UT UV"
 
 
-def _codes(names: str) -> Ints:
-    return np.array([ord(name[0]) | ord(name[1]) << 8 for name in names.split()], np.int64)
+def _codes(*names: str) -> Ints:
+    return np.array([ord(name[0]) | ord(name[1]) << 8 for name in names], np.int64)
 
 
 #: 0 no VR, 1 two bytes of length, 2 four bytes of length, 3 those that may have none (SQ), 4 unknown content (UN)
 _VR_CLASS = np.zeros(65536, np.int8)
-_VR_CLASS[_codes(_SHORT)] = 1
-_VR_CLASS[_codes(_LONG)] = 2
+_VR_CLASS[_codes(*SHORT_VRS)] = 1
+_VR_CLASS[_codes(*LONG_VRS)] = 2
 _VR_CLASS[_codes("SQ")] = 3
 _VR_CLASS[_codes("UN")] = 4
 #: Bytes of the element header by class.
@@ -121,7 +118,7 @@ def walk(
             before = step.tag
             _keep(places, files, position, step, ~(out | odd))
         if step.special:
-            depth = depth + (step.enters & ~out) - ((step.tag == _SEQUENCE_END) | (step.tag == _ITEM_END))
+            depth = depth + (step.enters & ~out) - ((step.tag == SEQUENCE_END) | (step.tag == ITEM_END))
         stopping = out | odd
         if stopping.any():
             places.ended[files[out]] = True
@@ -175,7 +172,7 @@ def _read_step(words: NDArray[np.int64], base: Ints, encoding: Encoding) -> _Ste
         vr, short = low & 0xFFFF, low >> 16
     delimiter = tag >= _DELIMITERS
     if not encoding.explicit:
-        enters = low == _UNDEFINED
+        enters = low == UNDEFINED
         odd = delimiter & _bad_delimiter(tag, low)
         special = bool(enters.any() or delimiter.any())
         header = np.full(len(base), 8, np.int64)
@@ -187,13 +184,13 @@ def _read_step(words: NDArray[np.int64], base: Ints, encoding: Encoding) -> _Ste
     if long.any():
         more = words[base[long] + 8].astype(np.int64, copy=False)
         length[long] = (more >> 32 if encoding.big else more) & 0xFFFFFFFF
-        enters = long & (length == _UNDEFINED)
+        enters = long & (length == UNDEFINED)
         odd |= enters & (kind != 3)
         special = bool(enters.any())
     if delimiter.any():
         length, special = np.where(delimiter, low, length), True
         header, vr = np.where(delimiter, 8, header), np.where(delimiter, 0, vr)
-        enters = np.where(delimiter, low == _UNDEFINED, enters)
+        enters = np.where(delimiter, low == UNDEFINED, enters)
         odd = np.where(delimiter, _bad_delimiter(tag, low), odd)
     if special:
         length = np.where(enters, 0, length)
@@ -202,8 +199,8 @@ def _read_step(words: NDArray[np.int64], base: Ints, encoding: Encoding) -> _Ste
 
 def _bad_delimiter(tag: Ints, length: Ints) -> Flags:
     """Neither an item nor an end without content."""
-    end = (tag == _ITEM_END) | (tag == _SEQUENCE_END)
-    bad: Flags = (tag != _ITEM) & ~(end & (length == 0))
+    end = (tag == ITEM_END) | (tag == SEQUENCE_END)
+    bad: Flags = (tag != ITEM) & ~(end & (length == 0))
     return bad
 
 

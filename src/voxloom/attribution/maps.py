@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,7 @@ from voxloom.attribution.image import integrated_gradients, occlusion
 from voxloom.attribution.layered import layered_map
 from voxloom.attribution.layers import layer_of, places_of
 from voxloom.errors import VoxloomError
+from voxloom.inference.variation import mirrored
 from voxloom.inference.views import Member
 from voxloom.prepare import Geometry, prepare_image
 from voxloom.run.scans import admit
@@ -140,8 +140,7 @@ class _Work:
         """
         if self.settings.method not in LAYERED or not self.settings.mirror:
             return [()]
-        mirrors = self.explained.mirrors
-        return [axes for count in range(len(mirrors) + 1) for axes in combinations(mirrors, count)]
+        return [view.mirror for view in mirrored(self.explained.mirrors)]
 
     def view(self, seen: torch.Tensor, axes: tuple[int, ...], question: Question) -> NDArray[np.float32] | None:
         """Map (i, j, k) of a window that is shown mirrored along some axes; None where it shows nothing of the answer."""

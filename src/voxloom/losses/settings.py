@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from voxloom.own import is_own, own_part
+from voxloom.own_settings import NamedPart
 
 #: Entry points under which packages offer losses.
 LOSSES = "voxloom.losses"
@@ -27,7 +28,7 @@ LossKind = Literal[
 ]
 
 
-class LossSettings(BaseModel):
+class LossSettings(NamedPart):
     """A loss; recipe key ``training.loss``, either these keys or the kind alone.
 
     Parameters
@@ -48,10 +49,7 @@ class LossSettings(BaseModel):
         T^share + CE^(1 - share).
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     kind: LossKind | str = "dice_ce"
-    options: dict[str, Any] = Field(default_factory=dict)
     weights: tuple[float, ...] | Literal["counts"] | None = None
     smooth: float = Field(1e-5, gt=0)
     alpha: float = Field(0.7, gt=0)
@@ -60,12 +58,6 @@ class LossSettings(BaseModel):
     gamma: float = Field(2.0, ge=0)
     share: float = Field(0.6, gt=0, lt=1)
     mix: Literal["sum", "product", "powers"] = "sum"
-
-    @model_validator(mode="before")
-    @classmethod
-    def _from_name(cls, value: Any) -> Any:
-        """A name alone is the loss with its published constants."""
-        return {"kind": value} if isinstance(value, str) else value
 
     @field_validator("kind")
     @classmethod

@@ -124,7 +124,7 @@ def predict_with(
     ValueError : the networks were opened with another wish than that of ``options``.
     """
     _check_opened(opened, options)
-    folder, run, task, predictor = opened.folder, opened.run, opened.task, opened.predictor
+    task, predictor = opened.task, opened.predictor
     told = task.told(predictor)
     for text in (value for value in told.values() if isinstance(value, str)):
         listener.stage(text)
@@ -158,12 +158,24 @@ def predict_with(
             answered=answered,
         )
         found = Predictions(dict(each), failed=failed, filled=filled, told=told, seconds=seconds)
-    found = replace(found, beside=beside, dicom=dicom)
+    return _with_measures(opened, scans, out, replace(found, beside=beside, dicom=dicom), options, listener)
+
+
+def _with_measures(
+    opened: Opened,
+    scans: Sequence[Scan],
+    out: Path,
+    found: Predictions,
+    options: PredictOptions,
+    listener: Listener,
+) -> Predictions:
+    """The same with what is measured of the predictions: figures of the task, likely Dice, maps of uncertainty."""
+    run, predictor = opened.run, opened.predictor
     kept = [scan for scan in scans if scan.name in found.files]
     if run is not None:
-        measured = task.measure(run, predictor, list(found.files.values()), out)
+        measured = opened.task.measure(run, predictor, list(found.files.values()), out)
         found = replace(found, beside=[*found.beside, *measured])
-        if options.quality and is_calibrated(folder):
+        if options.quality and is_calibrated(opened.folder):
             found = with_quality(run, predictor, kept, out, found, options, listener)
     if options.uncertainty is not None:
         with listener.progress("Measuring the uncertainty") as progress:

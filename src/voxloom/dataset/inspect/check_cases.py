@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from voxloom.dataset.faults import Fault, alike
 from voxloom.dataset.inspect.fingerprint import Fingerprint
 from voxloom.dataset.inspect.likeness import groups_of, same_scans
-from voxloom.dataset.inspect.problem import Problem, about, counted, name_cases
+from voxloom.dataset.inspect.problem import Problem, about, counted
 from voxloom.dataset.patients import suspected_patients, suspicion
+from voxloom.dataset.tables import name_some
 
 if TYPE_CHECKING:
     from voxloom.dataset.dataset import Dataset
@@ -44,7 +45,7 @@ def ids_alike(found: Fingerprint) -> Iterator[Problem]:
     for case in found.cases:
         spelt[case.id.casefold()].append(case.id)
     if torn := [name for names in spelt.values() if len(names) > 1 for name in names]:
-        what = f"ids differ by upper and lower case only: {name_cases(torn)}"
+        what = f"ids differ by upper and lower case only: {name_some(torn)}"
         yield Problem("warning", None, what, "Rename them: Windows and macOS keep one file for both", tuple(torn))
 
 
@@ -70,7 +71,7 @@ def duplicates(dataset: Dataset, found: Fingerprint) -> Iterator[Problem]:
         leaks = len(patients) > 1 or len(splits) > 1
         if len(splits - {None}) > 1:
             what += f", in {' and '.join(sorted(str(s) for s in splits))}"
-        what += f": {name_cases(ids)}"
+        what += f": {name_some(ids)}"
         fix = "Remove all but one" if leaks else "Remove all but one, unless the repeat is meant"
         yield Problem("error" if leaks else "warning", None, what, fix, tuple(ids))
 
@@ -83,7 +84,7 @@ def shared_labels(dataset: Dataset) -> Iterator[Problem]:
             cases_of[str(Path(case.label).resolve())].append(case.id)
     for path, ids in cases_of.items():
         if len(ids) > 1:
-            what = f"one label map, {Path(path).name}, is that of {counted(len(ids))}: {name_cases(ids)}"
+            what = f"one label map, {Path(path).name}, is that of {counted(len(ids))}: {name_some(ids)}"
             yield Problem("error", None, what, "Give every case its own label map", tuple(ids))
 
 
@@ -91,7 +92,7 @@ def equal_channels(found: Fingerprint) -> Iterator[Problem]:
     """Cases of which two channels hold one image."""
     ids = tuple(case.id for case in found.readable if len(set(case.parts)) < len(case.parts))
     if ids:
-        what = f"two channels hold the same image in {counted(len(ids))}: {name_cases(ids)}"
+        what = f"two channels hold the same image in {counted(len(ids))}: {name_some(ids)}"
         yield Problem("warning", None, what, "Give every channel its own file, or leave one out", ids)
 
 
@@ -116,7 +117,7 @@ def split_patients(dataset: Dataset) -> Iterator[Problem]:
         yield Problem(
             "error",
             None,
-            f"{counted(len(torn), 'patient')} in more than one split ({', '.join(where)}): {name_cases(torn)}",
+            f"{counted(len(torn), 'patient')} in more than one split ({', '.join(where)}): {name_some(torn)}",
             "Move all cases of a patient into one split, or the test result will be too good",
         )
 

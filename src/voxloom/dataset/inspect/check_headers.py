@@ -6,7 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from voxloom.dataset.inspect.fingerprint import Fingerprint
-from voxloom.dataset.inspect.problem import Problem, about, counted, name_cases
+from voxloom.dataset.inspect.problem import Problem, about, counted
+from voxloom.dataset.tables import name_some
 from voxloom.notes import Note, grouped
 
 #: What painting programs write for "inside" in a mask of one label.
@@ -52,7 +53,7 @@ def segment_names(found: Fingerprint) -> Iterator[Problem]:
     for value, names in sorted(by_value.items()):
         if len(names) < 2:
             continue
-        told = "; ".join(f"{name} in {name_cases(cases)}" for name, cases in sorted(names.items()))
+        told = "; ".join(f"{name} in {name_some(cases)}" for name, cases in sorted(names.items()))
         other = {n for v, found_names in by_value.items() if v != value for n in found_names}
         swapped = any(name in other for name in names)
         yield Problem(

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from voxloom.dataset.inspect.facts import CaseFacts, ChannelFacts
 from voxloom.dataset.inspect.fingerprint import Fingerprint
-from voxloom.dataset.inspect.problem import Problem, about, counted, name_cases
+from voxloom.dataset.inspect.problem import Problem, about, counted
 from voxloom.dataset.inspect.suggest import ANISOTROPIC
+from voxloom.dataset.tables import name_some
 
 #: Gray scales that differ by this factor between cases need scaling per case.
 _SCALES_DIFFER = 10.0
@@ -139,7 +140,7 @@ def intensity_outliers(found: Fingerprint) -> Iterator[Problem]:
                 "warning",
                 cases[far[0]].id if len(far) == 1 else None,
                 f"{name} has an unusual gray scale in {counted(len(far))} "
-                f"(usual: {_short(float(np.median(spreads)))} wide): {name_cases(told)}",
+                f"(usual: {_short(float(np.median(spreads)))} wide): {name_some(told)}",
                 "Look at these cases first",
                 tuple(cases[n].id for n in far),
             )
@@ -194,7 +195,7 @@ def odd_grids(found: Fingerprint) -> Iterator[Problem]:
         yield Problem(
             "warning",
             None,
-            f"unusual voxel sizes in {counted(len(told_cases))} (usual: {usual} mm): {name_cases(told_cases)}",
+            f"unusual voxel sizes in {counted(len(told_cases))} (usual: {usual} mm): {name_some(told_cases)}",
             "Check the header; such cases are resampled strongly",
             tuple(found.readable[n].id for n in spacings),
         )

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 
 from voxloom.dataset.inspect.fingerprint import Fingerprint
-from voxloom.dataset.inspect.problem import Problem, about, counted, name_cases
+from voxloom.dataset.inspect.problem import Problem, about, counted
+from voxloom.dataset.tables import name_some
 
 #: A label below this share of all voxels, or below this many voxels in the median case, is small.
 _SMALL_SHARE = 1e-3
@@ -45,7 +46,7 @@ def rare_labels(found: Fingerprint) -> Iterator[Problem]:
         yield Problem(
             "warning",
             None,
-            f"declared, but in no case: {_name_labels(absent)}",
+            f"declared, but in no case: {name_some(absent, _LABELS_SHOWN)}",
             "Remove from the labels, or label them",
         )
     rare = {name: n for name, n in counts.items() if 0 < n < _RARE * len(cases)}
@@ -54,7 +55,7 @@ def rare_labels(found: Fingerprint) -> Iterator[Problem]:
         yield Problem(
             "note",
             None,
-            f"in fewer than {_RARE * len(cases):.0f} of {len(cases)} cases: {_name_labels(told)}",
+            f"in fewer than {_RARE * len(cases):.0f} of {len(cases)} cases: {name_some(told, _LABELS_SHOWN)}",
             "Stratify the folds by label volume; figures for such labels are uncertain",
         )
 
@@ -70,7 +71,7 @@ def small_labels(found: Fingerprint) -> Iterator[Problem]:
         yield Problem(
             "warning",
             None,
-            f"{counted(len(small), 'small label')}: {_name_labels(small)}",
+            f"{counted(len(small), 'small label')}: {name_some(small, _LABELS_SHOWN)}",
             "Training samples patches around every label and its loss counts each label alike, so they are seen; "
             "choose a spacing that keeps them",
         )
@@ -86,19 +87,14 @@ def scattered_labels(found: Fingerprint) -> Iterator[Problem]:
             for case in several:
                 odd.setdefault(case, []).append(f"{name} in {pieces[case]} pieces")
     if odd:
-        told = [f"{case} ({_name_labels(labels)})" for case, labels in odd.items()]
+        told = [f"{case} ({name_some(labels, _LABELS_SHOWN)})" for case, labels in odd.items()]
         yield Problem(
             "note",
             None,
-            f"labels in several pieces that are in one piece nearly everywhere else: {name_cases(told)}",
+            f"labels in several pieces that are in one piece nearly everywhere else: {name_some(told)}",
             "Look for stray voxels",
             tuple(odd),
         )
-
-
-def _name_labels(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _LABELS_SHOWN} more" if len(names) > _LABELS_SHOWN else ""
-    return ", ".join(names[:_LABELS_SHOWN]) + more
 
 
 def class_balance(found: Fingerprint) -> Iterator[Problem]:

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from voxloom.dataset.tables import name_some
+
 Severity = Literal["error", "warning", "note"]
-_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -37,13 +38,7 @@ def about(severity: Severity, cases: Sequence[str], what: str, fix: str) -> Prob
     """A problem of one or several cases; ``: {cases}`` at the end of ``what`` becomes the names of several."""
     if len(cases) == 1:
         return Problem(severity, cases[0], what.replace(": {cases}", ""), fix, tuple(cases))
-    return Problem(severity, None, what.replace("{cases}", name_cases(cases)), fix, tuple(cases))
-
-
-def name_cases(cases: Sequence[str]) -> str:
-    """``a, b, c and 12 more``."""
-    more = f" and {len(cases) - _SHOWN} more" if len(cases) > _SHOWN else ""
-    return ", ".join(cases[:_SHOWN]) + more
+    return Problem(severity, None, what.replace("{cases}", name_some(cases)), fix, tuple(cases))
 
 
 def counted(count: int, noun: str = "case") -> str:

@@ -19,12 +19,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from voxloom.formats.dicom.elements import ITEM, ITEM_END, LONG_VRS, SEQUENCE_END, SHORT_VRS, UNDEFINED
+
 #: Bytes that are read of a file at first, and where its header is longer.
 _WIDTHS = (1 << 17, 1 << 20)
-_SHORT = "AE AS AT CS DA DS DT FL FD IS LO LT PN SH SL SS ST TM UI UL US"
-_LONG = "OB OD OF OL OV OW SQ SV UC UN UR UT UV"
 #: VR as it is written -> its name, and whether four bytes of length follow two that are not used.
-_VRS = {name.encode(): (name, name in _LONG) for name in f"{_SHORT} {_LONG}".split()}
+_VRS = {name.encode(): (name, name in LONG_VRS) for name in SHORT_VRS + LONG_VRS}
 _explicit, _implicit, _long = (
     struct.Struct("<HH2sH").unpack_from,
     struct.Struct("<HHL").unpack_from,
@@ -32,8 +32,6 @@ _explicit, _implicit, _long = (
 )
 #: Those whose bytes are not text.
 _BINARY = ("OB", "US", "UL", "SS", "SL", "FL", "FD")
-_UNDEFINED = 0xFFFFFFFF
-_ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _META_END = 0x00030000
 _CHARACTER_SET, _SYNTAX = 0x00080005, 0x00020010
 _PIXELS, _OTHER_PIXELS = 0x7FE00010, (0x7FE00008, 0x7FE00009)
@@ -156,7 +154,7 @@ def _parse(data: bytes, wanted: frozenset[int]) -> _Header:
     if data[128:132] != b"DICM":
         raise _NotPlain
     meta, at, _ = _walk(data, 132, None, implicit=False, end=_META_END)
-    syntax = next((e.raw.rstrip(b"\0 ").decode("ascii", "replace") for e in meta if e.tag == _SYNTAX), "")
+    syntax = _text(meta, _SYNTAX)
     if syntax not in (_EXPLICIT, _IMPLICIT) and not syntax.startswith(_COMPRESSED):
         raise _NotPlain
     elements, _, pixels = _walk(data, at, wanted, implicit=syntax == _IMPLICIT, end=None)
@@ -181,12 +179,12 @@ def _walk(
         if tag <= last or tag in _OTHER_PIXELS:
             raise _NotPlain
         if tag == _PIXELS:
-            return found, at, (None if length == _UNDEFINED else (start, length))
+            return found, at, (None if length == UNDEFINED else (start, length))
         last = tag
         kept = wanted is None or tag in wanted
-        if kept and (vr in ("SQ", "UN") or length == _UNDEFINED):
+        if kept and (vr in ("SQ", "UN") or length == UNDEFINED):
             raise _NotPlain
-        at = start + length if length != _UNDEFINED else _behind(data, start, vr)
+        at = start + length if length != UNDEFINED else _behind(data, start, vr)
         if at > size:
             raise _Longer
         if kept:
@@ -215,18 +213,18 @@ def _behind(data: bytes, start: int, vr: str | None) -> int:
     at = start
     while True:
         tag, at, size = _item(data, at)
-        if tag == _SEQUENCE_END:
+        if tag == SEQUENCE_END:
             return at
-        if tag != _ITEM:
+        if tag != ITEM:
             raise _NotPlain
-        at = at + size if size != _UNDEFINED else _behind_item(data, at, implicit=vr is None)
+        at = at + size if size != UNDEFINED else _behind_item(data, at, implicit=vr is None)
 
 
 def _behind_item(data: bytes, at: int, *, implicit: bool) -> int:
     """The place behind an item that does not tell its length."""
-    while _item(data, at)[0] != _ITEM_END:
+    while _item(data, at)[0] != ITEM_END:
         _, vr, start, length = _element_header(data, at, implicit=implicit)
-        at = start + length if length != _UNDEFINED else _behind(data, start, vr)
+        at = start + length if length != UNDEFINED else _behind(data, start, vr)
     return at + 8
 
 
@@ -241,9 +239,7 @@ def _dataset(path: Path, header: _Header) -> Any:
     from pydicom.charset import convert_encodings, default_encoding
     from pydicom.dataset import FileDataset, FileMetaDataset
 
-    charset = next(
-        (e.raw.rstrip(b"\0 ").decode("ascii", "replace") for e in header.elements if e.tag == _CHARACTER_SET), ""
-    )
+    charset = _text(header.elements, _CHARACTER_SET)
     if charset not in _ASCII:
         raise _NotPlain
     meta = FileMetaDataset(dict(_converted(element, implicit=False) for element in header.meta))
@@ -254,6 +250,11 @@ def _dataset(path: Path, header: _Header) -> Any:
     encodings = convert_encodings(charset) if charset else default_encoding
     dataset.set_original_encoding(header.implicit, True, encodings)
     return dataset
+
+
+def _text(elements: Sequence[_Element], tag: int) -> str:
+    """The plain text of one element, "" where it is absent."""
+    return next((e.raw.rstrip(b"\0 ").decode("ascii", "replace") for e in elements if e.tag == tag), "")
 
 
 def _with_sign(element: _Element, header: _Header) -> _Element:
