@@ -1,5 +1,6 @@
 """Slices per second from an archive to NIfTI: ``voxloom select`` beside dcm2niix, on the same series, in turns.
 
+    pip install dcm2niix==1.0.20260724
     python benchmarks/select_rate.py [--series 12] [--syntax raw|j2k]
 
 Series of 200 slices of 384 x 274 in one folder each. Voxloom's time is the whole selection (rules, checks of the geometry, pseudonyms,
