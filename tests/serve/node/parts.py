@@ -178,7 +178,7 @@ class Place:
 
 
 def until(true: Callable[[], Any], seconds: float = 15.0) -> None:
-    """Wait for something that must come true."""
+    """Wait for something that must come true. The node tells and counts what it did after the state is on the disk: wait for both."""
     end = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < end, "it did not come true"

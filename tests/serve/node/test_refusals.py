@@ -23,7 +23,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 def test_another_called_title(place: Place, files: list[Path]) -> None:
     node = place.node()
     assert send(node.port, files, aet="ELSE") == []
-    assert "called by another AE title" in place.audit()
+    until(lambda: "called by another AE title" in place.audit())
     assert send(node.port, files) == [0, 0]
     node.close()
 
@@ -36,8 +36,8 @@ def test_only_peers_that_are_named_from_their_addresses(place: Place, files: lis
     assert send(node.port, files, calling="STRANGER") == []
     assert send(node.port, files, calling="FAR") == []
     assert send(node.port, files, calling="FRIEND") == [0, 0]
-    assert "unknown AE title" in place.audit()
-    assert "an AE title that has another address" in place.audit()
+    until(lambda: "unknown AE title" in place.audit())
+    until(lambda: "an AE title that has another address" in place.audit())
     node.close()
 
 
@@ -45,7 +45,7 @@ def test_an_address_of_no_peer_is_not_listened_to(place: Place, files: list[Path
     place.write(peers=[{"aet": "FAR", "hosts": ["10.1.2.3"]}])
     node = place.node()
     assert send(node.port, files, calling="FAR") == []
-    assert "unknown address" in place.audit()
+    until(lambda: "unknown address" in place.audit())
     node.close()
 
 
@@ -130,8 +130,11 @@ def test_nonsense_takes_nobody_along(place: Place, tmp_path: Path, files: list[P
     damaged.save_as(tmp_path / "no-series.dcm")
     assert send(node.port, [tmp_path / "no-series.dcm"]) == [0xC000]
     assert send(node.port, files) == [0, 0]
-    events = [json.loads(line) for line in place.audit().splitlines()]
-    assert {"instance refused", "library"} <= {event["event"] for event in events}
+
+    def events() -> set[str]:
+        return {json.loads(line)["event"] for line in place.audit().splitlines()}
+
+    until(lambda: {"instance refused", "library"} <= events())
     node.close()
 
 

@@ -98,6 +98,7 @@ def test_a_prediction_that_fails_is_tried_again_and_names_no_patient(place: Plac
     until(lambda: place.states() == ["dead", "sent"])
     assert place.peer.results() == {uid("series", "fails"): ["good 5"]}
     states = "".join(path.read_text() for path in place.queue.glob("series/*/state.json"))
+    until(lambda: "the scan of *** (***) has no slices" in place.audit())
     for text in (place.audit(), states):
         assert "the scan of *** (***) has no slices" in text
         assert not [word for word in ("Geheim", "Gerda", PATIENT_ID) if word in text]
@@ -116,7 +117,7 @@ def test_results_for_a_destination_that_was_struck_out_are_dead_letters(place: P
     )
     node = place.node()
     until(lambda: place.states() == ["dead"])
-    assert "the settings name no destination pacs any more" in place.audit()
+    until(lambda: "the settings name no destination pacs any more" in place.audit())
     node.close()
 
 
@@ -167,11 +168,14 @@ def test_numbers_for_prometheus(place: Place, tmp_path: Path) -> None:
     node = place.node()
     send(node.port, series(tmp_path / "s", "numbers"))
     until(lambda: place.states() == ["sent"])
-    with urlopen(f"http://127.0.0.1:{node.metrics_port}/metrics") as answer:
-        lines = answer.read().decode().splitlines()
-    assert 'voxloom_node_instances_total{outcome="new"} 5' in lines
-    assert 'voxloom_node_tasks{state="sent"} 1' in lines
-    assert 'voxloom_node_sends_total{destination="pacs",outcome="sent"} 1' in lines
+
+    def lines() -> list[str]:
+        with urlopen(f"http://127.0.0.1:{node.metrics_port}/metrics") as answer:
+            return answer.read().decode().splitlines()
+
+    assert 'voxloom_node_instances_total{outcome="new"} 5' in lines()
+    until(lambda: 'voxloom_node_tasks{state="sent"} 1' in lines())
+    until(lambda: 'voxloom_node_sends_total{destination="pacs",outcome="sent"} 1' in lines())
     with urlopen(f"http://127.0.0.1:{node.metrics_port}/health") as answer:
         assert answer.read() == b"ok\n"
     node.close()

@@ -95,7 +95,7 @@ def test_two_series_for_one_channel_are_left_to_a_person(
     assert row["error"].startswith("2 series fit channel T1: ")
     keys = [key_of(uid("series", f"two {name}")) for name in ("again", "t1")]
     assert all(key in row["error"] for key in keys)
-    assert '"event": "dead letter"' in place.audit()
+    until(lambda: '"event": "dead letter"' in place.audit())
     assert run(["node", "retry", str(place.settings), uid("study", "two")]) == 0  # nothing has changed
     until(lambda: place.audit().count("2 series fit channel T1") == 2)
     assert place.states() == ["dead"]
