@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from voxloom.errors import BadInput, VoxloomError
-from voxloom.parallel import map_named, map_outcomes
+from voxloom.parallel import map_outcomes
 
 ITEMS = [(f"case_{n}", n) for n in range(12)]
 
@@ -48,7 +48,7 @@ def starve_on_five(value: int) -> int:
 def test_results_come_in_order_with_progress(workers: int) -> None:
     seen: list[tuple[int, int]] = []
     results = list(
-        map_named(
+        map_outcomes(
             square,
             ITEMS,
             step="squaring",
@@ -62,14 +62,16 @@ def test_results_come_in_order_with_progress(workers: int) -> None:
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_bad_input_stays_bad_input_and_names_the_item(workers: int) -> None:
-    with pytest.raises(BadInput, match=r"case_5: five\.nii\.gz: five is refused\. Use four"):
-        list(map_named(refuse_five, ITEMS, step="reading", workers=workers))
+    error = dict(map_outcomes(refuse_five, ITEMS, step="reading", workers=workers))["case_5"]
+    assert isinstance(error, BadInput)
+    assert str(error) == "case_5: five.nii.gz: five is refused. Use four"
 
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_failure_names_item_step_and_cause(workers: int) -> None:
-    with pytest.raises(VoxloomError, match="case_5: reading failed: ValueError: odd"):
-        list(map_named(fail_on_five, ITEMS, step="reading", workers=workers))
+    error = dict(map_outcomes(fail_on_five, ITEMS, step="reading", workers=workers))["case_5"]
+    assert isinstance(error, VoxloomError)
+    assert "case_5: reading failed: ValueError: odd" in str(error)
 
 
 def test_a_killed_worker_is_named_and_the_others_finish() -> None:
@@ -88,21 +90,21 @@ def test_out_of_memory_in_one_item_is_reported(workers: int) -> None:
 
 
 def test_leaving_early_stops_the_workers() -> None:
-    results = map_named(square, ITEMS, step="squaring", workers=2)
+    results = map_outcomes(square, ITEMS, step="squaring", workers=2)
     assert next(iter(results)) == ("case_0", 0)
     results.close()  # type: ignore[attr-defined]
 
 
 def test_nothing_to_do() -> None:
-    assert list(map_named(square, [], step="squaring", workers=2)) == []
+    assert list(map_outcomes(square, [], step="squaring", workers=2)) == []
 
 
 def test_a_script_without_main_guard_works(tmp_path: Path) -> None:
     script = tmp_path / "no guard é.py"
     script.write_text(
         "from math import sqrt\n"
-        "from voxloom.parallel import map_named\n"
-        "print(list(map_named(sqrt, [('a', 4.0), ('b', 9.0)], step='roots', workers=2)))\n",
+        "from voxloom.parallel import map_outcomes\n"
+        "print(list(map_outcomes(sqrt, [('a', 4.0), ('b', 9.0)], step='roots', workers=2)))\n",
         encoding="utf-8",
     )
     done = subprocess.run(

@@ -37,15 +37,15 @@ _starting = threading.RLock()
 _KILLED = 9
 
 
-def map_named(
+def map_outcomes(
     function: Callable[[T], R],
     items: Sequence[tuple[str, T]],
     *,
     step: str,
     workers: int | None = None,
     progress: Progress | None = None,
-) -> Iterator[tuple[str, R]]:
-    """Yield ``(name, function(value))`` for every ``(name, value)`` of ``items``, in their order.
+) -> Iterator[tuple[str, R | VoxloomError]]:
+    """Yield ``(name, function(value))``, or the error in its place, for every ``(name, value)`` of ``items``, in their order.
 
     Parameters
     ----------
@@ -55,26 +55,11 @@ def map_named(
     workers : processes of this machine; None takes the usable cores, 0 or 1 works in this process. A crew does not heed it.
     progress : called with (done, total) after every finished item.
 
-    Raises
+    Yields
     ------
-    BadInput : an item was refused; the item's name is part of the message.
-    VoxloomError : an item failed or its worker died; names the item, the step and the cause.
+    A BadInput where an item was refused, a VoxloomError where it failed or its worker died; both name the item. The next items
+    are worked on all the same.
     """
-    for name, outcome in map_outcomes(function, items, step=step, workers=workers, progress=progress):
-        if isinstance(outcome, VoxloomError):
-            raise outcome
-        yield name, outcome
-
-
-def map_outcomes(
-    function: Callable[[T], R],
-    items: Sequence[tuple[str, T]],
-    *,
-    step: str,
-    workers: int | None = None,
-    progress: Progress | None = None,
-) -> Iterator[tuple[str, R | VoxloomError]]:
-    """Like :func:`map_named`, but yields an item's error in place of its result and goes on with the next item."""
     if (elsewhere := crew()) is not None and items:
         return elsewhere.run(function, items, step=step, progress=progress)
     count = min(usable_cores() if workers is None else workers, len(items))

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Literal
 
 import nibabel as nib
 import numpy as np
@@ -182,12 +183,17 @@ def test_one_bad_case_is_named_and_the_others_are_prepared(dataset: Dataset, tmp
     assert len(list((tmp_path / "cache").glob("*.voxcase"))) == len(dataset) - 1
 
 
-def test_several_bad_cases_are_counted(dataset: Dataset, tmp_path: Path) -> None:
+@pytest.mark.parametrize("normalize", ["zscore", "ct"])  # "ct" measures the training cases before any is prepared
+@pytest.mark.parametrize("which", [0, 1])
+def test_several_bad_cases_are_counted(
+    dataset: Dataset, tmp_path: Path, normalize: Literal["zscore", "ct"], which: int
+) -> None:
     for case in list(dataset)[:2]:
-        path = case.source_files[0]
-        path.write_bytes(path.read_bytes()[:400])
+        path = case.source_files[which]
+        path.write_bytes(path.read_bytes()[:60])
+    settings = PrepareSettings(spacing=(1.0, 1.0, 1.0), normalize=normalize)
     with pytest.raises(BadInput, match=r"in 2 cases \(case_0, case_1\).*: "):
-        Cache(tmp_path / "cache").prepare(dataset, SETTINGS)
+        Cache(tmp_path / "cache").prepare(dataset, settings)
 
 
 SCRIPT = """

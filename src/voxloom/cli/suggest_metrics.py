@@ -45,8 +45,9 @@ def measured(dataset: Dataset, most: int, workers: int | None) -> dict[str, list
     import numpy as np
 
     from voxloom.cli import output
+    from voxloom.dataset.faults import all_or_told
     from voxloom.errors import BadInput
-    from voxloom.parallel import map_named
+    from voxloom.parallel import map_outcomes
 
     known = [case for case in dataset if case.label is not None]
     if not known:
@@ -56,7 +57,7 @@ def measured(dataset: Dataset, most: int, workers: int | None) -> dict[str, list
     found: dict[str, list[MaskShape]] = {}
     with output.progress_bar("Looking at the labels") as progress:
         jobs = [(case.id, case) for case in picked]
-        for _, shapes in map_named(look, jobs, step="looking at", workers=workers, progress=progress):
+        for _, shapes in all_or_told(map_outcomes(look, jobs, step="looking at", workers=workers, progress=progress)):
             for label, shape in shapes.items():
                 found.setdefault(label, []).append(shape)
     return found

@@ -8,10 +8,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from voxloom.dataset.tables import name_some
 from voxloom.errors import BadInput, VoxloomError
 from voxloom.notes import without_numbers
+
+R = TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -69,3 +72,16 @@ def together(refused: Sequence[tuple[str, VoxloomError]]) -> VoxloomError:
     others = len(refused) - len(kind.faults)
     more = f"; {others} more cannot be used for other reasons" if others else ""
     return BadInput(f"{kind.what}{more}", first.where if len(kind.faults) == 1 else None, first.fix)
+
+
+def all_or_told(outcomes: Iterable[tuple[str, R | VoxloomError]]) -> list[tuple[str, R]]:
+    """What every case (id, what came of it) gave. Raises one error for all that cannot be used, once each has been tried."""
+    found, refused = [], []
+    for name, outcome in outcomes:
+        if isinstance(outcome, VoxloomError):
+            refused.append((name, outcome))
+        else:
+            found.append((name, outcome))
+    if refused:
+        raise together(refused)
+    return found

@@ -16,11 +16,12 @@ import numpy as np
 
 from voxloom.dataset.case import Case
 from voxloom.dataset.dataset import Dataset
+from voxloom.dataset.faults import all_or_told
 from voxloom.dataset.labels import Labels
 from voxloom.dataset.tables import name_some
 from voxloom.errors import BadInput
 from voxloom.files import read_json, write_json
-from voxloom.parallel import map_named
+from voxloom.parallel import map_outcomes
 
 _BINS = 5
 #: A numeric column with more different values than this is cut into quantile bins.
@@ -217,7 +218,7 @@ def _label_volumes(dataset: Dataset) -> dict[str, float | None]:
         return {case.id: None for case in dataset}
     items = [(case.id, (case, labels)) for case in dataset if case.label is not None]
     workers = 0 if len(items) < 400 else None
-    volumes = dict(map_named(_label_volume, items, step="measuring label volumes", workers=workers))
+    volumes = dict(all_or_told(map_outcomes(_label_volume, items, step="measuring label volumes", workers=workers)))
     return {case.id: volumes.get(case.id) for case in dataset}
 
 

@@ -13,11 +13,12 @@ from typing import Any, Literal
 
 from voxloom.dataset.case import Case
 from voxloom.dataset.dataset import Dataset
+from voxloom.dataset.faults import all_or_told
 from voxloom.dataset.inspect.intensities import content_hash
 from voxloom.dataset.inspect.likeness import Likeness, groups_of, likeness, same_scans
 from voxloom.dataset.records import sources_of
 from voxloom.digests import file_digests
-from voxloom.parallel import map_named
+from voxloom.parallel import map_outcomes
 
 #: What a case can share with another, the strongest first.
 Kind = Literal["file", "image", "patient", "id"]
@@ -189,7 +190,8 @@ def describe_cases(dataset: Dataset, images: Mapping[str, Likeness] | None = Non
     known = images or {}
     items = [(case.id, (case, known.get(case.id))) for case in dataset]
     workers = 0 if len(items) < _WORKERS_FROM else None
-    return [record for _, record in map_named(_described, items, step="comparing images", workers=workers)]
+    outcomes = map_outcomes(_described, items, step="comparing images", workers=workers)
+    return [record for _, record in all_or_told(outcomes)]
 
 
 def _described(item: tuple[Case, Likeness | None]) -> dict[str, Any]:

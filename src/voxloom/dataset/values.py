@@ -10,10 +10,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from voxloom.dataset.case import Case
-from voxloom.dataset.faults import together
+from voxloom.dataset.faults import all_or_told
 from voxloom.dataset.labels import Labels
 from voxloom.dataset.sources import ImageSource, read_label_source
-from voxloom.errors import BadInput, VoxloomError
+from voxloom.errors import BadInput
 from voxloom.parallel import map_outcomes
 from voxloom.volume import Volume
 
@@ -68,15 +68,8 @@ def scan_values(sources: Sequence[tuple[str, LabelOfImage]]) -> tuple[set[int], 
 def _readable(sources: Sequence[tuple[str, LabelOfImage]]) -> list[tuple[str, set[int], dict[int, str]]]:
     """Case, values and names of every label map; those that cannot be read are refused together."""
     workers = 0 if len(sources) < _WORTH_PROCESSES else None
-    read, refused = [], []
-    for case, outcome in map_outcomes(_values, sources, step="reading label values", workers=workers):
-        if isinstance(outcome, VoxloomError):
-            refused.append((case, outcome))
-        else:
-            read.append((case, *outcome))
-    if refused:
-        raise together(refused)
-    return read
+    outcomes = map_outcomes(_values, sources, step="reading label values", workers=workers)
+    return [(case, *found) for case, found in all_or_told(outcomes)]
 
 
 def _values(pair: LabelOfImage) -> tuple[set[int], dict[int, str]]:

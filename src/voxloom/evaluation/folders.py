@@ -194,7 +194,7 @@ def evaluate_folders(
     patients : case -> patient, for the intervals; None takes every case as a patient of its own.
     measures : further metrics, and the conventions.
     maps : folder of probability maps, for metrics that need them.
-    workers, progress : of ``map_named``.
+    workers, progress : of ``map_outcomes``.
     failed : told of a case that could not be scored, so that the others go on; None lets the error through.
 
     Raises

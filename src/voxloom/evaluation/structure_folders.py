@@ -47,7 +47,7 @@ def match_folders(
     labels, several : see :func:`voxloom.evaluation.instances.find_structures`.
     cases : which to match.
     patients : case -> patient, for the intervals; None takes every case as a patient of its own.
-    workers, progress : of ``map_named``.
+    workers, progress : of ``map_outcomes``.
 
     Raises
     ------

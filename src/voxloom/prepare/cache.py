@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from voxloom.dataset.faults import together
+from voxloom.dataset.faults import all_or_told
 from voxloom.dataset.sources import FocusedImage
 from voxloom.digests import file_digests
-from voxloom.errors import BadInput, VoxloomError
+from voxloom.errors import BadInput
 from voxloom.files import sweep_parts
 from voxloom.parallel import map_outcomes
 from voxloom.prepare.bias import CaseReader
@@ -198,14 +198,8 @@ class Cache:
         prepared = {name: _load(name, path) for name, path in paths.items()}
         missing = [(case.id, (case, paths[case.id])) for case in cases if prepared[case.id] is None]
         count = workers_for([case for _, (case, _) in missing], workers, settings)
-        refused: list[tuple[str, VoxloomError]] = []
-        for name, outcome in map_outcomes(order, missing, step="preparing", workers=count, progress=progress):
-            if isinstance(outcome, VoxloomError):
-                refused.append((name, outcome))
-            else:
-                prepared[name] = _load(name, paths[name])
-        if refused:
-            raise together(refused)
+        for name, _ in all_or_told(map_outcomes(order, missing, step="preparing", workers=count, progress=progress)):
+            prepared[name] = _load(name, paths[name])
         whole = {name: case for name, case in prepared.items() if case is not None}
         if len(whole) < len(prepared):
             lost = next(name for name, case in prepared.items() if case is None)

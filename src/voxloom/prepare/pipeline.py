@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from voxloom.dataset.faults import all_or_told
 from voxloom.errors import BadInput
-from voxloom.parallel import map_named
+from voxloom.parallel import map_outcomes
 from voxloom.prepare.bias import CaseReader, correct_bias
 from voxloom.prepare.crop import Box, body_box, nonzero_box, whole_box
 from voxloom.prepare.geometry import Geometry, middle_box, plan_geometry
@@ -171,13 +172,16 @@ def measure_statistics(
 
     Raises
     ------
-    BadInput : no case has any foreground.
+    BadInput : cases are refused (all of that kind are named), or no case has any foreground.
     """
     drawn = sorted(cases, key=lambda case: _seed(seed, case.id))[:_SAMPLED_CASES]
     items = [(case.id, case) for case in sorted(drawn, key=lambda case: case.id)]
     work = partial(_sample, reader=CaseReader(settings, folder), labels=labels, seed=seed)
     count = workers_for(drawn, workers, settings)
-    parts = [values for _, values in map_named(work, items, step="measuring", workers=count, progress=progress)]
+    parts = [
+        values
+        for _, values in all_or_told(map_outcomes(work, items, step="measuring", workers=count, progress=progress))
+    ]
     channels = [np.concatenate(values) for values in zip(*parts, strict=True)]
     if not channels or not all(len(values) for values in channels):
         raise BadInput(
@@ -187,7 +191,7 @@ def measure_statistics(
     joint = None
     if settings.crop == "joint":
         looks = partial(_joint_sample, reader=CaseReader(settings, folder))
-        found = map_named(looks, items, step="looking for joints", workers=count, progress=progress)
+        found = all_or_told(map_outcomes(looks, items, step="looking for joints", workers=count, progress=progress))
         joint = JointModel.learn([one for _, one in found if one is not None])
     return Statistics(tuple(_statistics(values) for values in channels), joint)
 

@@ -68,7 +68,7 @@ def test_sigterm_answers_who_is_being_listened_to(place: Place, tmp_path: Path) 
     answers: list[int] = []
     sender = threading.Thread(target=lambda: answers.extend(send(port, files)))
     sender.start()
-    time.sleep(1.0)
+    until(lambda: any(place.queue.glob("series/*/in/*.dcm")))
     assert node.stop() == b""
     sender.join(timeout=30)
     kept = len(list(place.queue.glob("series/*/in/*.dcm")))

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from voxloom.dataset.faults import all_or_told
 from voxloom.dataset.labels import Labels
 from voxloom.dataset.tables import name_some
 from voxloom.errors import BadInput
@@ -25,7 +26,7 @@ from voxloom.evaluation.raters.consensus import METHODS, Method, consensus
 from voxloom.evaluation.units import common, named
 from voxloom.files import write_text
 from voxloom.formats import read_label, write_volume
-from voxloom.parallel import map_named
+from voxloom.parallel import map_outcomes
 from voxloom.progress import Progress
 from voxloom.volume import Volume
 
@@ -156,7 +157,7 @@ def study_raters(
     method : also build the raters' consensus where two of them read a case, and measure everyone against it.
     out : folder where the consensus is written as NIfTI; None keeps none.
     patients : case -> patient, of every case; None takes every case as a patient.
-    workers, progress : of ``map_named``.
+    workers, progress : of ``map_outcomes``.
 
     Raises
     ------
@@ -169,7 +170,7 @@ def study_raters(
     jobs = list(_jobs(folders, name, found))
     _refuse_cases([case for case, _ in jobs], raters, patients)
     reader = _Reader(labels, name, method, Path(out) if out is not None else None)
-    measured = map_named(reader, jobs, step="comparing", workers=workers, progress=progress)
+    measured = all_or_told(map_outcomes(reader, jobs, step="comparing", workers=workers, progress=progress))
     pairs = _by_pair(measured, labels, patients or {})
     cases = [case for case, _ in jobs]
     return RaterStudy(
