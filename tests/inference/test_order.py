@@ -72,3 +72,17 @@ def test_small_pieces_are_left_as_they_are() -> None:
     parts[2, 2, 2] = 1
     chances = [[0.0, 0.0, 0.9], [0.9, 0.1, 0.0]]
     assert named(parts, [3, 5], chances, smallest_ml=0.01) == [3, 5]
+
+
+def test_a_row_that_is_right_already_asks_for_no_probabilities() -> None:
+    """They cost a second prediction of the scan."""
+
+    def ask(name: str) -> np.ndarray:
+        raise AssertionError(name)
+
+    outer = np.array([0, 5, 4, 3], np.uint8)[stack(3)]
+    affine = np.diag([1.0, 1.0, -1.0, 1.0])
+    assert np.array_equal(name_in_order(outer, LABELS, ROW, ask, affine), outer)
+    for doubled in ([0, 5, 4, 4], [0, 5, 3, 4], [0, 5, 3, 3]):
+        with pytest.raises(AssertionError, match="L1"):
+            name_in_order(np.array(doubled, np.uint8)[stack(3)], LABELS, ROW, ask, affine)

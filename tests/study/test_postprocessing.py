@@ -12,9 +12,9 @@ from voxloom.evaluation import Evaluation
 from voxloom.formats import read_label, read_volume
 from voxloom.recipe.recipe import Recipe
 from voxloom.runfiles import folders_of
-from voxloom.tasks.segmentation.postprocessing import ChosenStep, mean_volumes, planned_steps, used_steps
+from voxloom.tasks.segmentation.postprocessing import ChosenStep, is_kept, mean_volumes, planned_steps, used_steps
 from voxloom.tasks.segmentation.predictor import Predictor
-from voxloom.training.settings import InferenceSettings
+from voxloom.training.settings import InferenceSettings, PostprocessStep
 from voxloom.verbs.evaluate import validate_run
 from voxloom.verbs.run import Run
 from voxloom.verbs.train import train
@@ -125,3 +125,17 @@ def test_labels_are_ordered_by_their_height_and_named_once(run: Run) -> None:
     assert planned.mean_ml is not None
     told = InferenceSettings.model_validate({"postprocess": [{"step": "name_in_order", "labels": ["dark", "bright"]}]})
     assert planned_steps(told, dataset.labels, {}, dataset)[0].labels == ("dark", "bright")
+
+
+def test_which_steps_are_kept() -> None:
+    gains = (None, -0.01, 0.0, 0.01)
+    assert [is_kept("auto", gain) for gain in gains] == [False, False, False, True]
+    assert [is_kept("unless_worse", gain) for gain in gains] == [True, False, True, True]
+    assert [is_kept("always", gain) for gain in gains] == [True, True, True, True]
+
+
+def test_a_row_is_kept_unless_it_costs_dice() -> None:
+    """It guards scans that show more of the row than those of training, and gains nothing on the held-out ones, which do not."""
+    steps = InferenceSettings.model_validate({"postprocess": ["name_in_order", {"step": "name_in_order"}, "smooth"]})
+    assert [step.when for step in steps.postprocess] == ["unless_worse", "unless_worse", "auto"]
+    assert PostprocessStep.model_validate({"step": "name_in_order", "when": "auto"}).when == "auto"

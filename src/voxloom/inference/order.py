@@ -55,6 +55,8 @@ def name_in_order(
         return outer.copy()
     heights = [float(affine[2] @ [*np.argwhere(parts == n).mean(axis=0), 1.0]) for n in range(1, count + 1)]
     downward = np.argsort(heights)[::-1] + 1
+    if _is_row(outer, parts, downward, values):
+        return outer.copy()
     means = np.stack([_means(activations(name), parts, count)[downward - 1] for name in order], axis=1)
     out = outer.copy()
     names = _likeliest_row(means)
@@ -65,6 +67,22 @@ def name_in_order(
         else:
             out[here & ~np.isin(outer, values[name])] = labels.written_values[labels.names.index(order[name])]
     return out
+
+
+def _is_row(
+    outer: NDArray[Any],
+    parts: NDArray[np.uint32],
+    downward: NDArray[np.intp],
+    values: Sequence[Sequence[int]],
+) -> bool:
+    """Whether every structure is of one label alone, and they follow one another.
+
+    No row is likelier then, since every voxel has its likeliest label.
+    """
+    name_of = {value: name for name, own in enumerate(values) for value in own}
+    names = [{name_of[int(value)] for value in np.unique(outer[parts == part])} for part in downward]
+    first = min(names[0])
+    return all(found == {first + n} for n, found in enumerate(names))
 
 
 def _means(probability: NDArray[Any], parts: NDArray[np.uint32], count: int) -> NDArray[np.float64]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -127,6 +128,10 @@ class TrainingSettings(BaseModel):
         return self
 
 
+#: Which post-processing steps are kept, see ``PostprocessStep``.
+When = Literal["auto", "unless_worse", "always"]
+
+
 class PostprocessStep(BaseModel):
     """One post-processing step; an entry of the recipe key ``inference.postprocess``.
 
@@ -136,7 +141,8 @@ class PostprocessStep(BaseModel):
         ``labels``, from head to feet (``voxloom.inference.order``).
     amount : ml, mm, slices or share, by the step; None takes its default.
     labels : which labels it is for; empty takes all.
-    when : "auto" keeps the step, label by label, where it raises the Dice of the held-out cases; "always" keeps it.
+    when : "auto" keeps the step, label by label, where it raises the Dice of the held-out cases; "unless_worse" also where it changes
+        nothing there, the default of name_in_order: what it guards against shows in scans unlike those of training; "always" keeps it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -144,12 +150,14 @@ class PostprocessStep(BaseModel):
     step: StepName | Literal["name_in_order"]
     amount: float | None = Field(None, ge=0)
     labels: tuple[str, ...] = ()
-    when: Literal["auto", "always"] = "auto"
+    when: When = "auto"
 
     @model_validator(mode="before")
     @classmethod
     def _from_name(cls, given: Any) -> Any:
-        return {"step": given} if isinstance(given, str) else given
+        entry = {"step": given} if isinstance(given, str) else given
+        in_a_row = isinstance(entry, Mapping) and entry.get("step") == "name_in_order"
+        return {"when": "unless_worse", **entry} if in_a_row else entry
 
 
 class InferenceSettings(BaseModel):

@@ -85,7 +85,7 @@ class LabelMaps(Subject):
         """Post-processing that they settled."""
         if tries_components(facts):
             yield "whether only the largest component of a label is kept"
-        if any(one.get("when", "auto") == "auto" for one in facts.summary.get("postprocess") or []):
+        if any(one.get("when", "auto") != "always" for one in facts.summary.get("postprocess") or []):
             yield "which further post-processing is used"
 
     def measuring(self, facts: RunFacts) -> Iterator[str]:
@@ -150,7 +150,7 @@ def asked(step: Any) -> str:
     keys = step if isinstance(step, Mapping) else {"step": step}
     amount = f" {keys['amount']:g}" if keys.get("amount") is not None else ""
     of = f" of {listed(keys['labels'])}" if keys.get("labels") else ""
-    when = ", whatever it gains" if keys.get("when") == "always" else ""
+    when = {"always": ", whatever it gains", "unless_worse": ", unless it costs Dice"}.get(keys.get("when", ""), "")
     return f"{named({}, keys['step'])}{amount}{of}{when}"
 
 

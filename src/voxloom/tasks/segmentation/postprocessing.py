@@ -21,7 +21,7 @@ from voxloom.inference.mask_steps import DEFAULT_AMOUNT, StepName, Surroundings
 from voxloom.inference.order import name_in_order
 from voxloom.inference.postprocess import apply_step
 from voxloom.tasks.segmentation.truth import truth_of
-from voxloom.training.settings import InferenceSettings
+from voxloom.training.settings import InferenceSettings, When
 from voxloom.volume import Volume, spacing_of
 
 #: A step must gain this much mean Dice on the held-out cases to be kept.
@@ -47,7 +47,7 @@ class ChosenStep:
     step, label, amount : what is done, see ``voxloom.inference.mask_steps.run_step``. Of "name_in_order" the label is all of them from
         head to feet, parted by ``ROW``.
     mean_ml : mean volume of one structure of the label in the run's cases.
-    when : "auto" or "always".
+    when : "auto", "unless_worse" or "always".
     gain : mean Dice on the held-out cases after minus before; None where there is none.
     used : whether predictions go through it.
     """
@@ -56,7 +56,7 @@ class ChosenStep:
     label: str
     amount: float
     mean_ml: float | None = None
-    when: str = "auto"
+    when: When = "auto"
     gain: float | None = None
     used: bool = False
 
@@ -146,7 +146,7 @@ def postprocess_predictions(
 
     Returns
     -------
-    The steps with their gains; without predictions a step is used only where the recipe says always.
+    The steps with their gains; without predictions a step is used where the recipe says always or unless_worse.
     """
     decided = []
     for step in planned:
@@ -156,12 +156,19 @@ def postprocess_predictions(
                 after[case] = _after(step, path, labels, found)
         gains = [_gain(dataset, labels, name, c, predictions[c], after[c]) for c in predictions for name in step.labels]
         gain = float(np.mean(gains)) if gains else None
-        used = step.when == "always" or (gain is not None and gain > WORTHWHILE_GAIN)
+        used = is_kept(step.when, gain)
         decided.append(replace(step, gain=gain, used=used))
         if used:
             for case, path in predictions.items():
                 write_volume(after[case], path)
     return decided
+
+
+def is_kept(when: When, gain: float | None) -> bool:
+    """Whether a step is used that gained so much mean Dice on the held-out cases (None: there are none)."""
+    if when == "auto":
+        return gain is not None and gain > WORTHWHILE_GAIN
+    return when == "always" or gain is None or gain >= -WORTHWHILE_GAIN
 
 
 @contextlib.contextmanager
