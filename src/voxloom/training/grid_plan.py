@@ -38,6 +38,7 @@ class DataFacts:
     outputs : output channels: background and labels, or one per region.
     smallest : name and median mm3 of the label with the smallest volume, None when nothing is labelled.
     unit : of lengths: ``"mm"``, or ``"pixel"`` where the images have no voxel size.
+    row : labels that are structures in a row, such as vertebrae, from head to feet; empty where they are not.
     """
 
     cases: int
@@ -47,6 +48,7 @@ class DataFacts:
     outputs: int
     smallest: tuple[str, float] | None
     unit: str = "mm"
+    row: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ from voxloom.training.grid_plan import (
     median_shape,
     patch_reason,
 )
-from voxloom.training.settings import InferenceSettings, TrainingSettings
+from voxloom.training.settings import InferenceSettings, PostprocessStep, TrainingSettings
 
 __all__ = ["DataFacts", "Plan", "StepTimer", "Wishes", "build_plan"]
 
@@ -86,6 +86,18 @@ def normalization(kinds: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(known.get(kind, "zscore") for kind in kinds)
 
 
+def inference(row: tuple[str, ...]) -> InferenceSettings:
+    """How the network is applied; structures in a row are named as a row."""
+    steps = (PostprocessStep(step="name_in_order", labels=row, when="unless_worse"),) if row else ()
+    return InferenceSettings(postprocess=steps)
+
+
+def row_reasons(row: tuple[str, ...]) -> tuple[tuple[str, str, str], ...]:
+    """Why structures are named as a row."""
+    why = "alike, and one below the other in the cases: every structure gets one name, and no name is left out or given twice"
+    return (("names in a row", " > ".join(row), why),) if row else ()
+
+
 def build_plan(
     facts: DataFacts,
     device: str,
@@ -137,8 +149,9 @@ def build_plan(
         *rows,
         *choice.reasons,
         *training_reasons(training, learner.per_step, seconds),
+        *row_reasons(facts.row),
     )
-    return Plan(prepare, learner.network, training, augment, InferenceSettings(), grid, learner.per_step, reasons)
+    return Plan(prepare, learner.network, training, augment, inference(facts.row), grid, learner.per_step, reasons)
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from voxloom.inference.device import Card
 from voxloom.networks import AnyNetworkSettings, NetworkSettings, family_of, fill_network, network_settings
 from voxloom.recipe.keys import as_bad_input
 from voxloom.recipe.recipe import PLANNED, Recipe, section_of
+from voxloom.tasks.segmentation.rows import labels_in_a_row
 from voxloom.training.grid_plan import Spacing
 from voxloom.training.planner import DataFacts, Plan, StepTimer, Wishes, build_plan
 from voxloom.training.settings import USUAL_RATES, TrainingSettings
@@ -52,7 +53,7 @@ def wishes_of(recipe: Recipe) -> Wishes:
 
 
 def gather_facts(dataset: Dataset, fingerprint: Fingerprint, labels: Labels) -> DataFacts:
-    """Shapes and spacings in RAS axis order, and the smallest label, over the readable cases."""
+    """Shapes and spacings in RAS axis order, and the smallest label, over the readable cases; and whether labels lie in a row."""
     readable = [case for case in fingerprint.cases if not case.problem]
     if not readable:
         why = next((f"; {case.id}: {case.problem}" for case in fingerprint.cases), "")
@@ -70,7 +71,8 @@ def gather_facts(dataset: Dataset, fingerprint: Fingerprint, labels: Labels) -> 
     smallest = min(medians.items(), key=lambda item: item[1]) if medians else None
     outputs = labels.count if labels.has_regions else labels.count + 1
     kinds = tuple(dataset.channel_kinds)
-    return DataFacts(len(dataset), shapes, spacings, kinds, outputs, smallest, fingerprint.unit)
+    row = labels_in_a_row([dataset[case.id] for case in readable], labels)
+    return DataFacts(len(dataset), shapes, spacings, kinds, outputs, smallest, fingerprint.unit, row)
 
 
 def _pick(values: Any, order: tuple[int, int, int]) -> Any:

@@ -20,6 +20,7 @@ from voxloom.formats import read_label, write_volume
 from voxloom.inference.mask_steps import DEFAULT_AMOUNT, StepName, Surroundings
 from voxloom.inference.order import name_in_order
 from voxloom.inference.postprocess import apply_step
+from voxloom.tasks.segmentation.rows import from_head_to_feet
 from voxloom.tasks.segmentation.truth import truth_of
 from voxloom.training.settings import InferenceSettings, When
 from voxloom.volume import Volume, spacing_of
@@ -31,8 +32,6 @@ WORTHWHILE_GAIN = 1e-4
 ROW = " > "
 #: A piece below this share of the mean volume of one structure has no name of its own.
 SMALLEST_SHARE = 0.2
-#: Cases that are read to find the order of labels.
-READ_FOR_ORDER = 8
 
 #: Probabilities of a scan by label name, (I, J, K) on its own grid.
 Activations = Callable[[str], NDArray[Any]]
@@ -93,7 +92,7 @@ def planned_steps(
     means, planned = mean_volumes(fingerprint), []
     for s in settings.postprocess:
         if s.step == "name_in_order":
-            row = s.labels or from_head_to_feet(dataset, labels)
+            row = s.labels or from_head_to_feet(dataset.cases, labels)
             known = [means[name] for name in row if name in means]
             if len(row) > 1 and not labels.has_regions:
                 share = SMALLEST_SHARE if s.amount is None else s.amount
@@ -104,17 +103,6 @@ def planned_steps(
         amount = DEFAULT_AMOUNT[s.step] if s.amount is None else s.amount
         planned += [ChosenStep(s.step, name, amount, means.get(name), s.when) for name in s.labels or labels.names]
     return planned
-
-
-def from_head_to_feet(dataset: Dataset, labels: Labels) -> tuple[str, ...]:
-    """The labels by the mean height (RAS z) of their voxels in a few cases, the highest first; labels that are in none left out."""
-    heights: dict[str, list[float]] = {}
-    for case in dataset.cases[:READ_FOR_ORDER]:
-        truth = case.read_label()
-        for name, mask in labels.masks(truth.data[0]) if truth is not None else ():
-            if truth is not None and mask.any():
-                heights.setdefault(name, []).append(float(truth.affine[2] @ [*np.argwhere(mask).mean(axis=0), 1.0]))
-    return tuple(sorted(heights, key=lambda name: -float(np.mean(heights[name]))))
 
 
 def mean_volumes(fingerprint: Mapping[str, Any]) -> dict[str, float]:
