@@ -13,6 +13,7 @@ import pytest
 from voxloom.cli.app import run
 from voxloom.errors import BadInput
 from voxloom.evaluation import Evaluation, summarize
+from voxloom.evaluation.limits import SHARE
 from voxloom.evaluation.patients import ASSUMED
 from voxloom.evaluation.statistics import LEAST_PATIENTS, bland_altman, friedman, icc, spearman, wilcoxon
 from voxloom.evaluation.truths import read_patients
@@ -56,7 +57,7 @@ def test_a_table_widens_the_interval_to_that_of_patients(pair, capsys) -> None:
     (a, b), (c, d) = (one["dice"]["label_1"]["ci"] for one in (blind, known))
     assert d - c > 1.6 * (b - a)
     each = [1 - (p % 4) / 8 for p in range(PATIENTS)]
-    assert (c, d) == pytest.approx(tuple(summarize(each)["ci"]))
+    assert (c, d) == pytest.approx(tuple(summarize(each, limits=SHARE)["ci"]))
 
 
 def test_the_assumption_stands_on_the_screen_and_in_the_files(pair, tmp_path: Path, capsys) -> None:

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from voxloom.errors import BadInput
 from voxloom.evaluation.auc import auc_interval
 from voxloom.evaluation.conformal import check_of
+from voxloom.evaluation.limits import NOT_NEGATIVE
 from voxloom.evaluation.losses import CaseLoss, worst_first
 from voxloom.evaluation.patients import patients_note
 from voxloom.evaluation.probabilities import reliability
@@ -139,7 +140,7 @@ class ClassEvaluation:
             c: self._estimate(average_precision, "logit", truth == n, p[:, n]) for n, c in each
         }
         brier_per_case = ((p - np.eye(p.shape[1])[truth]) ** 2).sum(axis=1)
-        figures["brier"] = {"all": as_dict(mean_estimate(brier_per_case, self.patients))}
+        figures["brier"] = {"all": as_dict(mean_estimate(brier_per_case, self.patients).within(NOT_NEGATIVE))}
         figures["ece"] = {"all": {"value": reliability(p, truth).error, "ci": [math.nan, math.nan]}}
         figures["abstention"] = abstention(p.max(axis=1), guess != truth)
         promised = [row for row in self.rows if row.promise is not None]

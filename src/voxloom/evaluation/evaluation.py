@@ -17,6 +17,7 @@ import numpy as np
 
 from voxloom.errors import BadInput
 from voxloom.evaluation.further import FURTHER, own_in
+from voxloom.evaluation.limits import limits_of
 from voxloom.evaluation.losses import CaseLoss, worst_first
 from voxloom.evaluation.measures import PROBABLE, USUAL, Measures
 from voxloom.evaluation.metrics import METRICS, MaskMetrics
@@ -198,16 +199,16 @@ class Evaluation:
         return result
 
     def _metric_summary(self, metric: str) -> dict[str, Any]:
-        figures = {}
+        figures, limits = {}, limits_of(metric)
         for label in self.labels:
             patients = [row.patient for row in self.rows if row.label == label]
-            figures[label] = summarize(self.values(metric, label), patients)
+            figures[label] = summarize(self.values(metric, label), patients, limits)
         if len(self.labels) > 1:
             means = self.case_means(metric)
-            figures["mean"] = summarize(list(means.values()), [self.patients[case] for case in means])
+            figures["mean"] = summarize(list(means.values()), [self.patients[case] for case in means], limits)
         if metric == "dice" and len(self.labels) > 1 and TOTAL not in self.labels:
             totals = self.totals()
-            figures[TOTAL] = summarize(list(totals.values()), [self.patients[case] for case in totals])
+            figures[TOTAL] = summarize(list(totals.values()), [self.patients[case] for case in totals], limits)
         return figures
 
     def _kinds(self, label: str) -> dict[str, int]:

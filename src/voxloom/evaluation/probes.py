@@ -23,6 +23,7 @@ from voxloom.errors import BadInput
 from voxloom.evaluation.candidates import CaseCandidates, SparseMap, case_candidates
 from voxloom.evaluation.detection import DetectionRow, DetectionTable
 from voxloom.evaluation.lesions import MatchRule
+from voxloom.evaluation.limits import SHARE
 from voxloom.evaluation.measures import FROC, Measures
 from voxloom.evaluation.summary import summarize
 from voxloom.evaluation.voxel_probabilities import BINS, NO_VOXELS, Bins, Calibration
@@ -178,7 +179,7 @@ class ProbeTable:
         calibration = {}
         for label, pooled in self.pooled().items():
             rows = [(patient, bins.error) for _, patient, name, bins in self.bins if name == label]
-            ece = summarize([error for _, error in rows], [patient for patient, _ in rows])
+            ece = summarize([error for _, error in rows], [patient for patient, _ in rows], SHARE)
             shares = [
                 (None, None) if not n else (s / n, r / n)
                 for n, s, r in zip(pooled.voxels, pooled.sums, pooled.right, strict=True)

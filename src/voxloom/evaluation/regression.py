@@ -21,10 +21,11 @@ from numpy.typing import NDArray
 from voxloom.errors import BadInput
 from voxloom.evaluation.classification import as_dict
 from voxloom.evaluation.conformal import check_of, parts_of
+from voxloom.evaluation.limits import NOT_NEGATIVE
 from voxloom.evaluation.losses import CaseLoss
 from voxloom.evaluation.patients import patients_note
 from voxloom.evaluation.selective import abstention
-from voxloom.evaluation.statistics import bland_altman, jackknife, mean_ci, mean_estimate, root_mean_square
+from voxloom.evaluation.statistics import bland_altman, jackknife, mean_estimate, root_mean_square
 from voxloom.files import write_text
 
 Numbers = NDArray[np.float64]
@@ -166,7 +167,7 @@ def _figures(rows: Sequence[NumberRow]) -> dict[str, Any]:
         "mae_of_mean": float(np.abs(truth - truth.mean()).mean()),
     }
     estimates = {
-        "mae": mean_estimate(np.abs(guess - truth), patients),
+        "mae": mean_estimate(np.abs(guess - truth), patients).within(NOT_NEGATIVE),
         "rmse": root_mean_square(guess - truth, patients),
         "r2": jackknife(r_squared, truth, guess, groups=patients, scale="one minus"),
         "bias": mean_estimate(guess - truth, patients),
@@ -260,7 +261,8 @@ def error_by_band(
             t, g = truth[inside], guess[inside]
             error = np.abs(g - t).tolist()
             groups = [patients[k] for k in np.flatnonzero(inside).tolist()] if patients is not None else None
-            figures = {"value": mae(t, g), "ci": list(mean_ci(error, groups))}
+            interval = mean_estimate(error, groups).within(NOT_NEGATIVE)
+            figures = {"value": mae(t, g), "ci": [interval.low, interval.high]}
             found.append(
                 {"from": float(low), "to": float(high), "n": int(inside.sum()), "mae": figures, "bias": bias(t, g)}
             )

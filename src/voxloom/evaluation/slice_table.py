@@ -17,6 +17,7 @@ import numpy as np
 from voxloom.dataset.labels import Labels
 from voxloom.errors import BadInput
 from voxloom.evaluation.case import check_grids
+from voxloom.evaluation.limits import limits_of
 from voxloom.evaluation.slices import dice_per_slice
 from voxloom.evaluation.summary import summarize
 from voxloom.files import write_text
@@ -85,7 +86,8 @@ class SliceTable:
             own = [row for row in self.rows if row.label == label]
             parts = {"all": own, "with_truth": [row for row in own if row.truth]}
             found[label] = {
-                n: summarize([r.dice for r in rows], [r.patient for r in rows]) for n, rows in parts.items()
+                n: summarize([r.dice for r in rows], [r.patient for r in rows], limits_of("dice"))
+                for n, rows in parts.items()
             }
         return found
 

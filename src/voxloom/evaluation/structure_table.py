@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from voxloom.evaluation.instances import Match, Structure
+from voxloom.evaluation.limits import limits_of
 from voxloom.evaluation.summary import summarize
 from voxloom.evaluation.units import common, named
 from voxloom.files import write_text
@@ -83,7 +84,8 @@ def write_predicted(path: Path, cases: Sequence[tuple[str, Sequence[Structure]]]
 
 
 def _figures(rows: Sequence[tuple[str, Match]], metric: str = "dice") -> dict[str, Any]:
-    return summarize([float(getattr(match.metrics, metric)) for _, match in rows], [patient for patient, _ in rows])
+    values = [float(getattr(match.metrics, metric)) for _, match in rows]
+    return summarize(values, [patient for patient, _ in rows], limits_of(metric))
 
 
 def _is(match: Match, kind: str) -> bool:

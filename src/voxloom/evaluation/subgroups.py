@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from voxloom.errors import BadInput
+from voxloom.evaluation.limits import ANYTHING, Limits
 from voxloom.evaluation.statistics import Estimate, holm, kruskal, mann_whitney, mean_estimate
 from voxloom.evaluation.statistics.arrays import means_of_groups
 
@@ -67,6 +68,7 @@ def fairness(
     attributes: Mapping[str, Sequence[Any]],
     *,
     larger_is_better: bool = True,
+    limits: Limits = ANYTHING,
 ) -> list[Fairness]:
     """The metric by every attribute.
 
@@ -76,6 +78,7 @@ def fairness(
     patients : of the same cases.
     attributes : name -> value per case, None or "" where it is not known.
     larger_is_better : says which value of a group is its worst.
+    limits : that the metric cannot leave.
 
     Raises
     ------
@@ -90,7 +93,7 @@ def fairness(
         groups = []
         for level in [*order, *([NOT_KNOWN] if NOT_KNOWN in level_of else [])]:
             own = level_of == level
-            mean = mean_estimate(numbers[own], who[own].tolist())
+            mean = mean_estimate(numbers[own], who[own].tolist()).within(limits)
             groups.append(Subgroup(level, int(own.sum()), len(set(who[own])), mean, float(worst(numbers[own]))))
         means = [g.mean.value for g in groups if g.level != NOT_KNOWN]
         test, p = _tested(numbers, who, level_of, order)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from voxloom.errors import BadInput
+from voxloom.evaluation.limits import limits_of
 from voxloom.evaluation.subgroups import Fairness, fairness
 from voxloom.verbs.case_figures import CaseFigures
 from voxloom.verbs.contenders import Cases
@@ -56,6 +57,7 @@ def run_fairness(
             [figures.found.patients[case] for case in values],
             kept,
             larger_is_better=figures.kind.metrics[figures.metric].goal != "min",
+            limits=limits_of(figures.metric),
         )
     return result
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from voxloom.errors import BadInput
+from voxloom.evaluation.limits import limits_of
 from voxloom.evaluation.measures import USUAL
 from voxloom.evaluation.patients import patients_note
 from voxloom.evaluation.raters.study import Pair, RaterStudy
@@ -98,7 +99,7 @@ def _pair_figures(study: RaterStudy, pair: Pair, label: str) -> dict[str, Any]:
     found = study.metrics(pair, label)
     patient = study.patients()
     groups = [patient[case] for case in found]
-    figures = {m: summarize([getattr(row, m) for row in found.values()], groups) for m in PAIR_METRICS}
+    figures = {m: summarize([getattr(row, m) for row in found.values()], groups, limits_of(m)) for m in PAIR_METRICS}
     return {"first": pair[0], "second": pair[1], "cases": len(found), **figures}
 
 

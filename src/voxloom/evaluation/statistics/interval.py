@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 #: What stands where no interval can be given.
@@ -49,6 +49,11 @@ class Estimate:
     low: float
     high: float
     level: float = 0.95
+
+    def within(self, limits: tuple[float, float]) -> Estimate:
+        """Its interval cut off where the number cannot be: it holds the true one as often as before. NaN stays."""
+        low, high = limits
+        return replace(self, low=max(self.low, low), high=min(self.high, high))
 
     def text(self, digits: int = 2) -> str:
         """As in a paper: ``0.93 [0.85, 0.97]``, or ``0.93 [no interval]``."""
