@@ -25,3 +25,10 @@ def test_failures_that_share_a_reason_are_one_line(capsys: pytest.CaptureFixture
         "s7: not predicted: no memory",
         "s8: not predicted: folder/s8.nii: is cut. Copy it",
     ]
+
+
+def test_a_table_without_rows_is_told_in_words(capsys: pytest.CaptureFixture[str]) -> None:
+    output.table([["label", "mean Dice"]], title="Dice of held-out cases")
+    assert capsys.readouterr().err.strip() == "Dice of held-out cases: none"
+    output.table([["label", "mean Dice"], ["liver", "0.9"]], title="Dice of held-out cases")
+    assert "liver  0.9" in capsys.readouterr().err

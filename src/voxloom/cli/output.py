@@ -41,7 +41,10 @@ def note(text: str) -> None:
 
 
 def table(rows: Sequence[Sequence[str]], title: str | None = None) -> None:
-    """Print a table for people, with a header row and aligned columns."""
+    """Print a table for people, with a header row and aligned columns; of one that has a title and no rows, that there are none."""
+    if title and len(rows) == 1:
+        note(f"\n{title}: none")
+        return
     widths = [max(len(str(row[n])) for row in rows) for n in range(len(rows[0]))]
     if title:
         note(f"\n{title}")
