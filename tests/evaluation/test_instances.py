@@ -56,6 +56,19 @@ def test_touching_balls_are_cut_and_whole_ones_are_not(spacing: tuple[float, flo
     assert split_touching(overlapping, spacing).max() == 1, "a waist is not a neck"
 
 
+@pytest.mark.parametrize("slices", [1, 5])
+@pytest.mark.parametrize("thick", [1.0, 4.0])
+def test_a_slice_is_cut_in_its_plane(slices: int, thick: float) -> None:
+    """As the middle slices of a volume are: the border of the image is not that of the structure."""
+    x, y = np.mgrid[:60, :40]
+    discs = ((x - 18) ** 2 + (y - 20) ** 2 <= 100) | ((x - 39) ** 2 + (y - 20) ** 2 <= 100)
+    neck = (abs(y - 20) <= 2) & (x > 20) & (x < 38)
+    parts = split_touching(np.repeat((discs | neck)[:, :, None], slices, 2), (1.0, 1.0, thick))
+    assert parts.max() == 2
+    assert parts[18, 20, 0] != parts[39, 20, 0]
+    assert split_touching(np.ones((6, 6, slices), bool), (1.0, 1.0, thick)).max() == 1, "a piece without any border"
+
+
 def test_small_parts_join_and_small_pieces_are_left_out() -> None:
     shape = (24, 24, 44)
     knob = ball(shape, (12, 12, 14), 9) | ball(shape, (12, 12, 27), 4.2)

@@ -21,8 +21,8 @@ def split_touching(mask: Mask, spacing: Spacing, *, neck: float = NECK, smallest
     """Number the structures of a mask.
 
     Every connected piece (26 neighbors) is divided into the basins of its distance to the border (watershed, Beucher and
-    Meyer 1993). Two neighboring basins are one structure unless the pass between them is narrow: its distance to the border
-    is below ``neck`` times the smaller of both basins' largest distances.
+    Meyer 1993). Two neighboring basins are one structure unless the pass between them is narrow: its distance to the border of the
+    piece (that of the image is none) is below ``neck`` times the smaller of both basins' largest distances.
 
     Parameters
     ----------
@@ -40,18 +40,28 @@ def split_touching(mask: Mask, spacing: Spacing, *, neck: float = NECK, smallest
     pieces = connected(mask)
     count = 0
     for number, box in enumerate(ndimage.find_objects(pieces), start=1):
-        if box is None or (piece := pieces[box] == number).sum() < smallest:
+        if box is None:
             continue
-        parts = _parts(np.pad(piece, 1), spacing, neck, smallest)[1:-1, 1:-1, 1:-1]
+        box = tuple(slice(max(0, side.start - 1), side.stop + 1) for side in box)
+        piece = pieces[box] == number
+        if piece.sum() < smallest:
+            continue
+        parts = _parts(piece, spacing, neck, smallest)
         out[box][piece] = parts[piece] + count
         count += int(parts.max())
     return out
 
 
 def _parts(piece: Mask, spacing: Spacing, neck: float, smallest: float) -> NDArray[np.int64]:
-    """Numbers of the parts of one connected piece that does not touch the border of its array."""
+    """Numbers of the parts of one connected piece.
+
+    It is thought to go on beyond the border of the image, so that a single slice, and a slab of few, are cut where they are narrow
+    in their plane.
+    """
     from scipy import ndimage
 
+    if piece.all():
+        return np.ones(piece.shape, np.int64)
     depth = ndimage.distance_transform_edt(piece, sampling=spacing)
     basins = _basins(depth, piece)
     count = int(basins.max())
