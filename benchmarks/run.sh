@@ -35,6 +35,7 @@ bench windowed_prediction.py "Windowed prediction with a single convolution" "--
 bench surface_metrics.py "Surface metrics against the peers" "--repeats 1" $([ -n "$QUICK" ] || echo --slow)
 bench prepare_peers.py "Preparation against the peers" "--repeats 1 --cases 2"
 bench augmented_batches.py "Augmented batches" "--repeats 1 --batches 1"
+bench class_step.py "A training step of classes" "--repeats 1 --steps 8 --side 32"
 bench mixed_scale.py "The mixed-scale dense network" "--repeats 1 --depth 12 --batch 1"
 bench mixed_scale.py "The mixed-scale dense network in 3D" "--repeats 1 --depth 12" --dims 3
 OMP_NUM_THREADS=1 bench start_times.py "Start" "--repeats 1" --run "$WORK/run"

@@ -11,10 +11,13 @@ import pytest
 import torch
 
 from voxloom import Run
+from voxloom.attribution import METHODS
+from voxloom.attribution.explainable import file_name_of
 from voxloom.cli.app import run as voxloom
 from voxloom.errors import BadInput
 from voxloom.evaluation.classification import ClassEvaluation
 from voxloom.evaluation.likeness import points_at
+from voxloom.files import file_stem
 from voxloom.formats import read_volume, write_volume
 from voxloom.tasks.task import task_of
 from voxloom.volume import Volume
@@ -77,6 +80,18 @@ def test_every_method_finds_it(root: Path, method: str) -> None:
     opposite = Run(root / "run").explain(image, method, answer="none")  # type: ignore[arg-type]
     if method != "grad-cam++":  # what speaks for one of two classes speaks against the other
         np.testing.assert_allclose(opposite.data, -found.data, atol=1e-5 * np.abs(found.data).max())
+
+
+def test_names_of_files_tell_every_method(root: Path, tmp_path: Path) -> None:
+    names = [file_name_of(method) for method in METHODS]
+    assert len(set(names)) == len(METHODS)
+    assert [file_stem(name) for name in names] == names, "nothing of a method becomes an underscore"
+    words = ["explain", str(root / "run"), str(root / "new.nii.gz"), "-o", str(tmp_path), "--covariate", "age=50"]
+    assert voxloom([*words, "--method", "grad-cam++"]) == 0
+    assert {p.name for p in tmp_path.glob("new*")} == {
+        f"new_grad-cam-plus-plus_box{end}" for end in (".nii.gz", ".png")
+    }
+    assert json.loads((tmp_path / "explain.json").read_text())["method"]["method"] == "grad-cam++"
 
 
 def test_maps_are_the_mean_over_the_folds_and_use_covariates(root: Path) -> None:

@@ -29,10 +29,24 @@ METHODS: tuple[Method, ...] = get_args(Method)
 #: Methods whose map is only as fine as the features of a layer, without a unit; the others speak of the answer's own unit.
 LAYERED: tuple[Method, ...] = ("cam", "grad-cam", "grad-cam++")
 
+
+def file_name_of(method: Method) -> str:
+    """A method in names of files, where a plus sign would become an underscore."""
+    return method.replace("++", "-plus-plus")
+
+
 #: From the output of a network for one window (1, ...) to the explained number (1,).
 Score = Callable[[Tensor], Tensor]
 #: From the plain output of a window to the score that is explained there; None where the window shows nothing of the answer.
 Question = Callable[[Tensor], Score | None]
+
+
+@dataclass(frozen=True)
+class Scored:
+    """The number whose reason is looked for: of an answer by its number, and in words."""
+
+    question: Callable[[int], Question]
+    says: str
 
 
 class MethodSettings(BaseModel):
@@ -117,6 +131,7 @@ class Explainable:
     question : of an answer by its number.
     dims : spatial axes of the networks.
     says : what the score of an answer is, in words.
+    of_features : the number that methods of features explain in its place; None where it is the same.
     chosen : answers that are explained where none is asked for, by scan and attributes; none means all.
     methods : that make sense for the task.
     focus : what of a scan is looked at, by the file of a mask or point; BadInput where the networks look at all of it.
@@ -144,6 +159,13 @@ class Explainable:
     refuse: Callable[[Volume], None] = takes_any
     trained_on: TrainedOn | None = None
     mirrors: tuple[int, ...] = ()
+    of_features: Scored | None = None
+
+    def scored(self, method: Method) -> Scored:
+        """What a method explains."""
+        if self.of_features is not None and method in LAYERED:
+            return self.of_features
+        return Scored(self.question, self.says)
 
     def number_of(self, answer: str) -> int:
         """Place of an answer (BadInput naming those that there are)."""

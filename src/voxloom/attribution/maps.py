@@ -120,7 +120,8 @@ class _Work:
     def whole(self, image: NDArray[np.float32], number: int) -> NDArray[np.float32] | None:
         """Mean (I, J, K) over the windows that show something of an answer; None where none does."""
         shape: Triple = (image.shape[1], image.shape[2], image.shape[3])
-        windows, question = self.explained.windows(shape), self.explained.question(number)
+        windows = self.explained.windows(shape)
+        question = self.explained.scored(self.settings.method).question(number)
         total, count = np.zeros(shape, np.float32), np.zeros(shape, np.uint16)
         for place in windows.places():
             seen = torch.from_numpy(self.read(image, place, windows.size))[None].to(self.explained.device)

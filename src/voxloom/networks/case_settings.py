@@ -36,6 +36,11 @@ class CaseNetworkBase(BaseModel):
         """Any size will do."""
         return (1,) * self.dims
 
+    @property
+    def places_answer(self) -> bool:
+        """Whether every place gives answers of its own, of which each answer of the case is the largest."""
+        return False
+
 
 class EncoderSettings(CaseNetworkBase):
     """The contracting path of Voxloom's U-Net with pooling and a linear head: its weights may come from a segmentation run.
@@ -57,6 +62,11 @@ class EncoderSettings(CaseNetworkBase):
     residual: bool = True
     norm: Literal["instance", "batch"] = "batch"
     pooling: Pooling = "mean"
+
+    @property
+    def places_answer(self) -> bool:
+        """With ``pooling: lse``."""
+        return self.pooling == "lse"
 
     @model_validator(mode="before")
     @classmethod

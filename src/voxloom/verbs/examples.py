@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxloom.attribution import Explainable, attribute
+from voxloom.attribution.explainable import file_name_of
 from voxloom.attribution.maps import Explained
 from voxloom.errors import BadInput, VoxloomError
 from voxloom.evaluation.classification import ClassEvaluation
@@ -177,7 +178,7 @@ def _written(shown: Shown, place: Path, options: ExplainOptions) -> list[dict[st
     entries = []
     for found in shown.maps:
         method, example = options.method.method, shown.example
-        stem = file_stem(example.case, method, found.answer)
+        stem = file_stem(example.case, file_name_of(method), found.answer)
         write_volume(found.map, place / f"{stem}.nii.gz")
         title = f"{example.caption}; {method} of {found.answer}"
         figure = map_slices(shown.image, found.map, title)

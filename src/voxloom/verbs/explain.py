@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from voxloom.attribution import Explainable, MethodSettings, attribute, randomized
+from voxloom.attribution.explainable import file_name_of
 from voxloom.attribution.layers import layer_of
 from voxloom.attribution.maps import Explained, pasted
 from voxloom.errors import BadInput
@@ -107,9 +108,10 @@ def explain(
                 rows.append(row)
             if progress is not None:
                 progress(number + 1, len(scans))
-    about = {"run": str(folder), "method": options.method.model_dump(), "score": explained.says, "maps": rows}
+    says = explained.scored(options.method.method).says
+    about = {"run": str(folder), "method": options.method.model_dump(), "score": says, "maps": rows}
     write_json(out / FACTS, plain(about))
-    return Explanations([*files, out / FACTS], rows, explained.says)
+    return Explanations([*files, out / FACTS], rows, says)
 
 
 def opened(run: Run, folds: Sequence[RunFold], options: ExplainOptions) -> Explainable:
@@ -156,7 +158,8 @@ def _explain_scan(
     shown = _Shown(scan.name, whole, whole if around is None else explained.focus(whole, around))
     explained.refuse(shown.part)
     answers = explained.asked(options.answers, shown.part, options.attributes)
-    stems = {answer: file_stem(scan.name, options.method.method, answer) for answer in answers}
+    method = file_name_of(options.method.method)
+    stems = {answer: file_stem(scan.name, method, answer) for answer in answers}
     origin = Origin(scan.source[0], scan.files, scan.series)
     names = {f"{stem}{ending}": origin for stem in stems.values() for ending in (".nii.gz", ".png")}
     with claim_outputs(out, names, listener.stage):

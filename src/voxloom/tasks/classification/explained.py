@@ -9,12 +9,16 @@ import torch
 from torch import Tensor
 
 from voxloom.attribution import Explainable, Question
+from voxloom.attribution.explainable import Scored
 from voxloom.tasks.classification.classes import Meaning
 from voxloom.tasks.classification.predictor import ClassPredictor
 from voxloom.tasks.whole_case.explained import explain_cases
 from voxloom.volume import Volume
 
 SAYS = "log odds of the class against all others"
+#: Log odds subtract answers that other places gave: where these are lowest a map of features would light up, though the class was not
+#: seen there and nobody was asked. The papers explain the class's own answer before softmax, too.
+OWN = Scored(lambda number: lambda plain: lambda answers: answers[:, number], "answer of the class before softmax")
 
 
 def explain_classes(predictor: ClassPredictor, mirrors: tuple[int, ...]) -> Explainable:
@@ -30,7 +34,9 @@ def explain_classes(predictor: ClassPredictor, mirrors: tuple[int, ...]) -> Expl
     def question(number: int) -> Question:
         return lambda plain: lambda answers: log_odds(answers, predictor.meaning, number)
 
-    return explain_cases(predictor.networks, predictor.meaning.classes, question, SAYS, chosen, mirrors)
+    networks, meaning = predictor.networks, predictor.meaning
+    own = OWN if networks.network.places_answer and meaning.kind == "single" else None
+    return explain_cases(networks, meaning.classes, question, SAYS, chosen, mirrors, own)
 
 
 def log_odds(answers: Tensor, meaning: Meaning, number: int) -> Tensor:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from voxloom.attribution import Explainable, Question, Windows
-from voxloom.attribution.explainable import looks_at_all
+from voxloom.attribution.explainable import Scored, looks_at_all
 from voxloom.inference.views import Member
 from voxloom.networks.layout import to_layout
 from voxloom.run.run import Run
@@ -29,6 +29,7 @@ def explain_cases(
     says: str,
     chosen: Callable[[Volume, Mapping[str, Any]], tuple[str, ...]],
     mirrors: tuple[int, ...],
+    of_features: Scored | None = None,
 ) -> Explainable:
     """The networks with a question per answer; see :class:`voxloom.attribution.Explainable`."""
     members = tuple(Member(m.network.requires_grad_(False), m.statistics) for m in networks.members)
@@ -48,6 +49,7 @@ def explain_cases(
         focus=looks_at_all if networks.crop is None else partial(box_of, networks.crop),
         refuse=partial(refuse_whole, crop=networks.crop),
         mirrors=mirrors,
+        of_features=of_features,
     )
 
 
