@@ -41,6 +41,7 @@ from voxloom.tasks.predicted import PredictedCases
 from voxloom.tasks.segmentation.explained import explain_labels
 from voxloom.tasks.segmentation.facts import complete, gather_facts, reasons_of
 from voxloom.tasks.segmentation.features import NetworkFeatures
+from voxloom.tasks.segmentation.label_names import check_label_names, check_row_names
 from voxloom.tasks.segmentation.material import usable_cases
 from voxloom.tasks.segmentation.measured import measure_held_out, probe
 from voxloom.tasks.segmentation.predictor import Postprocessed, Predictor
@@ -96,7 +97,9 @@ class Segmentation:
         return matched_cases(recipe, labels, channels, dataset, cases)
 
     def settled(self, recipe: Recipe, material: Material) -> tuple[Recipe, str | None]:
-        """No mirror images that exchange left and right labels."""
+        """No mirror images that exchange left and right labels (BadInput where it names a label that there is not)."""
+        check_label_names(recipe, labels_of(material))
+        check_row_names(recipe, material.dataset)
         return without_sided_mirrors(recipe, labels_of(material).names)
 
     def check_folds(self, material: Material, folds: Sequence[Fold]) -> list[str]:
