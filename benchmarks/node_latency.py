@@ -25,7 +25,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pydicom
 from tests.serve.orthanc import free_port, tool
+
+#: Hounsfield units of a stored 0.
+_INTERCEPT = -1024
 
 
 def ct_series(folder: Path, slices: int, size: int, number: int) -> Path:
@@ -34,13 +38,17 @@ def ct_series(folder: Path, slices: int, size: int, number: int) -> Path:
     from voxloom.volume import Volume
 
     rng = np.random.default_rng(number)
-    data = rng.normal(-50, 20, (1, size, size, slices)).astype(np.float32)
+    data = np.round(rng.normal(-50, 20, (1, size, size, slices))).astype(np.int16)
     i, j, k = np.ogrid[:size, :size, :slices]
     ball = (i - size / 2) ** 2 + (j - size / 2) ** 2 + ((k - slices / 2) * 3) ** 2 < (size / 4) ** 2
     data[0][ball] += 150
+    data += -_INTERCEPT  # scanners store no negative numbers
     affine = np.diag([0.7, 0.7, 2.0, 1.0])
     target = folder / f"series{number}"
-    write_series(Volume(np.round(data), affine, {"modality": "CT"}), target)
+    for path in write_series(Volume(data, affine, {"modality": "CT"}), target):
+        slice_ = pydicom.dcmread(path)
+        slice_.RescaleIntercept = _INTERCEPT
+        slice_.save_as(path)
     return target
 
 

@@ -18,6 +18,7 @@ from voxloom.files import atomic_path
 from voxloom.formats import metaimage, nrrd
 from voxloom.formats.checks import check_file, check_finite
 from voxloom.formats.header import Header
+from voxloom.formats.planes import planes_of
 from voxloom.formats.textheader import TextHeader
 from voxloom.volume import Volume
 
@@ -76,8 +77,8 @@ def to_image(volume: Volume) -> Any:
     if data.dtype.kind == "b" or data.dtype == np.float16:
         data = data.astype(np.uint8 if data.dtype.kind == "b" else np.float32)
     vector = volume.channels > 1
-    array = data.transpose(3, 2, 1, 0) if vector else data[0].transpose(2, 1, 0)
-    image = sitk.GetImageFromArray(np.ascontiguousarray(array), isVector=vector)
+    array = np.ascontiguousarray(data.transpose(3, 2, 1, 0)) if vector else planes_of(data[0])
+    image = sitk.GetImageFromArray(array, isVector=vector)
     lps = LPS_RAS @ volume.affine
     image.SetSpacing(volume.spacing)
     image.SetDirection((lps[:3, :3] / volume.spacing).ravel().tolist())

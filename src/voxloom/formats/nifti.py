@@ -22,6 +22,7 @@ from voxloom.formats.gunzip import GZIP, ByteStream, empty_like_file, gzip_piece
 from voxloom.formats.header import Header
 from voxloom.formats.nifti_header import COLORS, TYPES, Fields, geometry, parse
 from voxloom.formats.nifti_pair import pair_of
+from voxloom.formats.planes import planes_of
 from voxloom.formats.quaternion import to_quaternion
 from voxloom.volume import Volume
 
@@ -59,7 +60,7 @@ def write(volume: Volume, path: Path) -> None:
     bool becomes uint8, float16 float32, and 64-bit integers shrink to int32 where they fit.
     """
     data = _storable(volume.data, path)
-    planes = (np.ascontiguousarray(channel.T).data.cast("B") for channel in data)
+    planes = (planes_of(channel).data.cast("B") for channel in data)
     buffers = chain([memoryview(_header_bytes(volume, data.dtype))], planes)
     with atomic_path(path) as temporary, temporary.open("wb") as f:
         f.writelines(gzip_pieces(buffers) if path.name.lower().endswith(".gz") else buffers)

@@ -29,6 +29,11 @@ class Origin:
     files: Sequence[Path]
     series: tuple[str, ...] = ()
 
+    @property
+    def key(self) -> tuple[Path, tuple[Path, ...], tuple[str, ...]]:
+        """Equal for the results of one scan, which is read once."""
+        return self.path, tuple(self.files), self.series
+
     def digest(self) -> str:
         """SHA-256 over the content of the files, whatever their names and order, and over the choice of the series."""
         digests = [*sorted(file_digests(self.files).values()), *self.series]
@@ -93,7 +98,8 @@ def claim_outputs(out: Path, origins: Mapping[str, Origin], tell: Callable[[str]
     """
     own, sources = _noted(out / NOTE)
     _refuse_strangers(out, origins, own)
-    said = {name: _told(origin) for name, origin in origins.items()}
+    told = {origin.key: _told(origin) for origin in {origin.key: origin for origin in origins.values()}.values()}
+    said = {name: told[origin.key] for name, origin in origins.items()}
     for name in origins:
         if name in sources and (out / name).exists():
             _refuse_other(out / name, sources[name], said[name], tell)

@@ -127,14 +127,37 @@ def open_series(
     """
     where = name_of(source)
     images = one_series(_without_labels(find_images(source), where), where, series)
+    opened = _LAST if _LAST is not None and _is_of(_LAST, images, where) else _checked(images, where)
+    fault = fault_of(opened.stack)
+    if fault is not None and not resample_tilt:
+        raise BadInput(fault, where, TILT_HELP)
+    return opened, fault
+
+
+#: The series that was opened last: its results refer to it soon.
+_LAST: Series | None = None
+
+
+def _is_of(opened: Series, images: Sequence[Found], where: str) -> bool:
+    """Whether a series was made of these very headers (``find_images`` parses files anew once they have changed)."""
+    return (
+        opened.where == where
+        and len(opened.objects) == len(images)
+        and all(
+            old.path == new.path and old.header is new.header for old, new in zip(opened.objects, images, strict=True)
+        )
+    )
+
+
+def _checked(images: Sequence[Found], where: str) -> Series:
+    """The series of some objects, its planes in order (BadInput as ``read``)."""
+    global _LAST
     frames = [frame for image in images for frame in frames_of(image)]
     check_one_contrast(frames, where)
     stack = stack_up(frames, where)
     check_complete(stack, where)
-    fault = fault_of(stack)
-    if fault is not None and not resample_tilt:
-        raise BadInput(fault, where, TILT_HELP)
-    return Series(tuple(images), stack, where), fault
+    _LAST = Series(tuple(images), stack, where)
+    return _LAST
 
 
 def _without_labels(found: Sequence[Found], where: str) -> list[Found]:

@@ -141,14 +141,12 @@ def _with_thickness(header: Any, stack: Stack) -> list[str]:
 def _others(headers: dict[Path, Any], stack: Stack, first: Any) -> list[Any]:
     """The few elements of the other objects that references need, in the order of k."""
     others = []
+    alike = {first[keyword].tag: first[keyword] for keyword in (*_ALIKE, "Modality") if keyword in first}
     for path in dict.fromkeys(frame.path for frame in stack.frames[1:]):
         if path == stack.frames[0].path:
             continue
         header = _copy_of(headers[path])
-        for keyword in _ALIKE:
-            if keyword in first:
-                setattr(header, keyword, first.get(keyword))
-        header.Modality = first.Modality
+        header.update(alike)
         identified(header)
         others.append(header)
     return others
