@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import pydicom
 import pytest
-from pydicom.uid import JPEGLSLossless
+from pydicom.uid import UID, JPEGLSLossless
 
 from tests.archive.make import uid
 from tests.serve.node.parts import Place, send, series, until
 from tests.serve.orthanc import tool
+from voxloom.serve.node import wire
+from voxloom.serve.node.instance import file_meta
 
 #: Of each transfer syntax: DCMTK's tool that makes it, and what storescu must propose to send it.
 SYNTAXES = {
@@ -100,6 +103,55 @@ def test_late_instances_make_a_new_version(place: Place, tmp_path: Path) -> None
     assert sorted(place.peer.results()[uid("series", "late")]) == ["net 3", "net 5"]
     until(lambda: place.audit().count('"late instance"') == 2)
     node.close()
+
+
+@pytest.mark.parametrize(
+    "uids", [("1.2.840.10008.5.1.4.1.1.2", "1.2.3.40", "1.2.840.10008.1.2"), ("1.2", "1", "1.2.3")]
+)
+def test_the_file_meta_group_is_that_of_the_library(uids: tuple[str, str, str]) -> None:
+    """Even and odd lengths."""
+    from pynetdicom.dsutils import create_file_meta, encode_file_meta
+
+    told = create_file_meta(
+        **dict(zip(("sop_class_uid", "sop_instance_uid", "transfer_syntax"), map(UID, uids), strict=True))
+    )
+    assert file_meta(*uids) == bytes(128) + b"DICM" + encode_file_meta(told)
+
+
+def test_an_instance_is_answered_by_who_read_it_once_the_association_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    from pynetdicom.dimse_primitives import C_ECHO, C_STORE
+
+    ends: list[bool] = []
+    association = SimpleNamespace(
+        _accepted_cx={1: "context"}, is_established=False, abort=lambda block: ends.append(block)
+    )
+    instance, echo = C_STORE(), C_ECHO()
+    monkeypatch.setattr(C_STORE, "is_valid_request", True)
+    carried_out: list[object] = []
+
+    class Service:
+        def __init__(self, association: object) -> None: ...
+
+        def SCP(self, message: object, context: object) -> None:
+            carried_out.append((message, context))
+            if len(carried_out) == 2:
+                raise ValueError("the answer cannot be encoded")
+
+    monkeypatch.setattr(wire, "StorageServiceClass", Service)
+    messages = wire.Messages(association)
+    messages.put((1, instance))  # the peer was not told yet that it may send
+    association.is_established = True
+    messages.put((1, instance))  # keeps its place behind the first
+    assert (messages.get(), messages.get()) == ((1, instance), (1, instance))
+    for item in ((1, echo), (3, instance), (None, None)):
+        messages.put(item)
+        assert messages.get() == item
+    assert carried_out == []
+    messages.put((1, instance))
+    assert (carried_out, ends) == ([(instance, "context")], [])
+    messages.put((1, instance))
+    assert ends == [False]
+    assert messages.empty()
 
 
 @pytest.mark.parametrize("kind", ["1.3.12.2.1107.5.9.1", "1.2.840.10008.5.1.4.1.1.66.7"])

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from voxloom.errors import BadInput
 from voxloom.serve.node.audit import AuditLog, LibraryLog
-from voxloom.serve.node.instance import key_of, read_instance
+from voxloom.serve.node.instance import file_meta, key_of, read_instance
 from voxloom.serve.node.metrics import Metrics
 from voxloom.serve.node.settings import NodeSettings, Peer
 from voxloom.serve.node.store import FullError, Store
@@ -207,12 +207,10 @@ class Listener:
             return FAILED, "failed"
 
     def _keep(self, event: Event, peer: str) -> str:
-        from pynetdicom.dsutils import encode_file_meta
-
         request: Any = event.request
-        meta = b"".join((b"\0" * 128, b"DICM", encode_file_meta(event.file_meta)))
-        syntax = str(event.context.transfer_syntax)
-        instance = read_instance(meta, request.DataSet.getbuffer(), syntax, str(request.AffectedSOPInstanceUID))
+        syntax, uid = str(event.context.transfer_syntax), str(request.AffectedSOPInstanceUID)
+        meta = file_meta(str(request.AffectedSOPClassUID), uid, syntax)
+        instance = read_instance(meta, request.DataSet.getbuffer(), syntax, uid)
         most = self._settings.limits.instances
         series, kept = self._store.keep(instance, at=time.monotonic(), sender=peer, most=most)
         if kept == "new":

@@ -1,12 +1,13 @@
 """The bytes of an association: bounded, paced, without Nagle's delay, and a TLS handshake that holds nobody else up.
 
-Knows pynetdicom's server and socket, of which it changes four things: how much a peer can make this process hold (a length in a PDU
-is believed up to ``LONGEST_PDU``, a message up to the largest instance), how long one PDU may take, how fast bytes are taken, and that
-a peer's handshake is done in that peer's own thread.
+Knows pynetdicom's server and socket, of which it changes five things: how much a peer can make this process hold (a length in a PDU
+is believed up to ``LONGEST_PDU``, a message up to the largest instance), how long one PDU may take, how fast bytes are taken, that
+a peer's handshake is done in that peer's own thread, and that an instance is answered by the thread that has read it.
 """
 
 from __future__ import annotations
 
+import queue
 import socket
 import ssl
 import time
@@ -15,6 +16,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from pynetdicom.dimse_primitives import C_STORE
+from pynetdicom.service_class import StorageServiceClass
 from pynetdicom.transport import AssociationSocket, RequestHandler, ThreadedAssociationServer
 
 #: What is announced as the longest PDU: fewer and longer ones cost less.
@@ -94,6 +97,35 @@ class BoundedSocket(AssociationSocket):
             time.sleep(min(ahead, self.bounds.idle / 2))
 
 
+class Messages(queue.Queue[Any]):
+    """The messages of one association that wait for pynetdicom's reactor, which looks for them every millisecond.
+
+    An instance does not wait: the sender does nothing until it is answered, so the thread that has read it carries it out, and
+    sends the answer without another look. What comes before the association is established, or is no instance, goes the usual way.
+    """
+
+    def __init__(self, association: Any) -> None:
+        super().__init__()
+        self._association = association
+
+    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
+        """Carry an instance out, or queue a message."""
+        context_id, message = item
+        association = self._association
+        context = association._accepted_cx.get(context_id)
+        if not isinstance(message, C_STORE) or not message.is_valid_request or context is None or not self._may_serve():
+            super().put(item, block, timeout)
+            return
+        try:
+            StorageServiceClass(association).SCP(message, context)
+        except Exception:  # an answer that cannot be sent; waiting for the end of this very thread would never end
+            association.abort(block=False)
+
+    def _may_serve(self) -> bool:
+        """Whether the peer has been told that it may send, and nothing is before this message."""
+        return bool(self._association.is_established) and self.empty()
+
+
 class Handler(RequestHandler):
     """One connection, in a thread of its own."""
 
@@ -110,6 +142,7 @@ class Handler(RequestHandler):
             True  # a peer that says nothing does not hold up the end of the process
         )
         association.dul.socket = BoundedSocket(association, self.request, self.server.bounds)
+        association.dimse.msg_queue = Messages(association)
         association.dul.event_queue.get_nowait()  # that the connection is there was said twice
         return association
 
