@@ -104,7 +104,7 @@ class Trainings:
                 self._stopping = True
                 self._process.send_signal(signal.SIGTERM)  # SIGINT is ignored by what a script starts with &
                 return True
-        return self.board.cancel(name, "Stopped before it began; it can be resumed")
+            return self.board.cancel(name, "Stopped before it began; it can be resumed")
 
     def resume(self, name: str) -> Job:
         """Go on with a training that was stopped or failed (Conflict where it runs or is done)."""
@@ -182,6 +182,10 @@ class Trainings:
         order = self._orders[name]
         output = self.folder / f"{order.name}.txt"
         with output.open("ab") as file, self._lock:
+            if self._closing:
+                self.board.cancel(name, "The service was stopped; it can be resumed")
+            if self.board.get(name).has_ended:  # between its turn and its process somebody stopped it, or the service
+                return
             self._stopping = False
             # A session of its own: Ctrl-C at the service's terminal is passed on once, by ``close``.
             self._process = subprocess.Popen(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import sys
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -172,6 +173,32 @@ def test_a_training_that_fails_tells_its_last_line_and_the_next_goes_on(tmp_path
     states = {job.about["run"]: job.state for job in again.all()}
     assert states == {"bad": "cancelled", "long": "cancelled"}
     trainings.close()
+
+
+@pytest.mark.parametrize("closes", [False, True])
+def test_a_training_that_is_stopped_between_its_turn_and_its_process_never_begins(tmp_path: Path, closes: bool) -> None:
+    class Gated(Board):
+        """Lets somebody in when a training is told to be running, before it is."""
+
+        def start(self, name: str) -> bool:
+            found = super().start(name)
+            turn.set()
+            stopped.wait(30)
+            return found
+
+    turn, stopped, board = threading.Event(), threading.Event(), Gated()
+    trainings = Trainings(tmp_path / "t", board, lambda name, folder: None)
+    job = trainings.start(scripted("one", tmp_path, "long"))
+    assert turn.wait(30)
+    if closes:
+        threading.Thread(target=trainings.close).start()
+        until(lambda: trainings._closing)
+    else:
+        assert trainings.stop(job.id)
+    stopped.set()
+    assert board.wait(job.id, 30).state == "cancelled"
+    trainings.close()
+    assert not (tmp_path / "one").exists()
 
 
 def test_how_far_a_training_is(tmp_path: Path) -> None:
