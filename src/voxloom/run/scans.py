@@ -1,12 +1,13 @@
 """A scan to predict and how it is read: one file, a DICOM folder, or one of these per channel.
 
-Knows that channels lie on one grid. What files and folders amount to is found by ``voxloom.run.find_scans``. Does not know networks.
+Knows that channels lie on one grid, that of the first, or are brought onto it where DICOM says how they lie to one another. What files
+and folders amount to is found by ``voxloom.run.find_scans``. Does not know networks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,12 @@ from voxloom.errors import BadInput
 from voxloom.formats import read_channels as read_frames
 from voxloom.formats import read_volume
 from voxloom.formats.dicom import choose_series
+from voxloom.notes import tell
 from voxloom.run.scan_check import TrainedOn
 from voxloom.volume import Volume
+
+#: What ``resampled_channels`` reads of a volume's ``meta``: by the number of a channel, how it was brought onto the grid.
+_RESAMPLED = "resampled_channels"
 
 
 def admit(volume: Volume, channels: Sequence[str], may_lack: bool = False, trained_on: TrainedOn | None = None) -> None:
@@ -54,16 +59,55 @@ def refuse_channels(volume: Volume, channels: Sequence[str], may_lack: bool = Fa
 def read_channels(
     source: str | Path | Sequence[Path], resample_tilt: bool = False, series: Sequence[str] = ()
 ) -> Volume:
-    """One volume from a file, a DICOM folder, or one of these per channel on one grid; of folders the named ``series``."""
+    """One volume from a file, a DICOM folder, or one of these per channel; of folders the named ``series``.
+
+    Channels on another grid than the first are resampled onto its grid as ``voxloom select`` does it for training (linear, by
+    the DICOM geometry), where both name the same frame of reference. That is told, and kept as ``resampled_channels`` gives it.
+
+    Raises
+    ------
+    BadInput : a source cannot be read, or lies on another grid and cannot be laid over the first.
+    """
     paths = [Path(source)] if isinstance(source, (str, Path)) else list(source)
     chosen = [choose_series(path, series) if series and path.is_dir() else path for path in paths]
     volumes = [read_volume(one, resample_tilt=resample_tilt) for one in chosen]
     if len(volumes) == 1:
         return volumes[0]
-    for path, volume in zip(paths, volumes, strict=True):
-        if not volume.same_grid(volumes[0]):
-            raise BadInput(f"lies on another grid than {paths[0]}", path, "Resample the channels onto one grid first")
-    return volumes[0].with_data(np.concatenate([v.data for v in volumes]))
+    first = volumes[0]
+    placed = [
+        v if v.same_grid(first) else _onto(v, first, path, paths[0]) for path, v in zip(paths, volumes, strict=True)
+    ]
+    how = {n: _alignment(volume) for n, volume in enumerate(placed) if volume is not volumes[n]}
+    whole = first.with_data(np.concatenate([volume.data for volume in placed]))
+    return replace(whole, meta={**whole.meta, _RESAMPLED: how}) if how else whole
+
+
+def resampled_channels(volume: Volume, channels: Sequence[str]) -> dict[str, str]:
+    """How channels of a scan came onto its grid, by their names; those that lay on it are not among them."""
+    told: Mapping[int, str] = volume.meta.get(_RESAMPLED, {})
+    return {channels[n]: how for n, how in told.items()}
+
+
+def _onto(moving: Volume, first: Volume, path: Path, onto: Path) -> Volume:
+    """A channel on the grid of the first (BadInput where nobody knows how they lie to one another)."""
+    from voxloom.archive.align import align
+
+    what, fix = f"lies on another grid than {onto}", "Resample the channels onto one grid first"
+    frames, patients = ([v.meta.get(key) for v in (moving, first)] for key in ("frame_of_reference_uid", "patient_id"))
+    if not all(frames) or moving.channels != 1 or first.channels != 1:
+        raise BadInput(what, path, fix)
+    if all(patients) and patients[0] != patients[1]:
+        raise BadInput(f"{what}, and is of another patient", path, "Give the series of one examination")
+    try:
+        placed = align(moving, first)
+    except BadInput as error:
+        raise BadInput(f"{what}: {error.what}", path, fix) from None
+    tell(path, f"lies on another grid than {onto}: {_alignment(placed)}")
+    return placed
+
+
+def _alignment(placed: Volume) -> str:
+    return f"{placed.meta['alignment']}, covers {100 * placed.meta['covered']:.3g} % of the grid"
 
 
 @dataclass(frozen=True)
@@ -97,4 +141,9 @@ def read_scan(scan: Scan, resample_tilt: bool = False) -> Volume:
     """The channels of a scan; missing ones hold nothing but NaN."""
     if scan.whole:
         return read_frames(scan.source[0])
-    return read_channels(scan.source, resample_tilt, scan.series).with_missing(scan.missing)
+    volume = read_channels(scan.source, resample_tilt, scan.series).with_missing(scan.missing)
+    how = volume.meta.get(_RESAMPLED)
+    if not how or not scan.missing:
+        return volume
+    there = [n for n in range(volume.channels) if n not in scan.missing]
+    return replace(volume, meta={**volume.meta, _RESAMPLED: {there[n]: text for n, text in how.items()}})

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
 from voxloom.dataset.tables import name_some
@@ -45,6 +46,7 @@ from voxloom.volume import Volume
 _KINDS: dict[str, Literal["BINARY", "LABELMAP"]] = {"seg": "BINARY", "seg-labelmap": "LABELMAP"}
 #: A user's table of codes in the folder of a run.
 CODES = "codes.csv"
+NONE_RESAMPLED: Mapping[str, str] = MappingProxyType({})
 
 
 def parse_formats(text: str) -> tuple[str, ...]:
@@ -104,12 +106,15 @@ class DicomWriter:
             what = f"--format {','.join(self.formats)} needs DICOM series, and {name_some(others)} is none"
             raise BadInput(what, None, "Give the DICOM folders, or leave --format out")
 
-    def write(self, findings: Findings, volume: Volume, scan: Scan, out: Path) -> list[Path]:
+    def write(
+        self, findings: Findings, volume: Volume, scan: Scan, out: Path, resampled: Mapping[str, str] = NONE_RESAMPLED
+    ) -> list[Path]:
         """The DICOM objects of one prediction, in the order of the formats.
 
         Parameters
         ----------
         volume : the scan as it was predicted; one that shows a part of it only is read again for a preview.
+        resampled : what ``resampled_channels`` says of the scan; the objects tell it.
         """
         source = source_of(scan, self.resample_tilt)
         image = volume
@@ -119,7 +124,8 @@ class DicomWriter:
             what = f"the table of codes has rows for {name_some(unused)}, which the run does not label"
             tell(self.author.name, f"{what}; it labels {name_some(findings.names.values())}", warning=True)
         segments = segments_of(findings.names, self.table, self.author.name)
-        return write_objects(self.formats, findings, image, segments, source, out / scan.name, self.author)
+        author = replace(self.author, parameters=tuple(resampled.items()))
+        return write_objects(self.formats, findings, image, segments, source, out / scan.name, author)
 
 
 def write_objects(

@@ -23,15 +23,15 @@ from voxloom.inference.needs import needs_of
 from voxloom.notes import tell
 from voxloom.progress import Progress
 from voxloom.run.features import KnownFeatures
-from voxloom.run.scans import Scan, read_scan
+from voxloom.run.scans import Scan, read_scan, resampled_channels
 from voxloom.tasks.task import Task, watched
 from voxloom.tasks.values import Extras, Predictor
 from voxloom.verbs.dicom_results import DicomWriter
 from voxloom.volume import Volume
 
 NOTHING_MORE = Extras()
-#: Entry of the JSON result: scan -> distance, rarer, held_out.
-FEATURES = "features"
+#: Entries of the JSON result: scan -> distance, rarer, held_out; scan -> channel -> how it was brought onto the grid.
+FEATURES, RESAMPLED = "features", "resampled"
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,7 @@ class ScanWork:
         task = self.task
         with _memory_named(scan):
             volume = read_scan(scan, self.resample_tilt)
+            resampled = resampled_channels(volume, predictor.channels)
             if scan.name in self.around:
                 volume = task.focus(predictor, volume, self.around[scan.name])
             start = time.perf_counter()
@@ -90,9 +91,10 @@ class ScanWork:
             seconds = time.perf_counter() - start
             ending = self.endings[scan.name] if self.endings is not None else task.ending_of(scan, None)
             path = task.write(prediction, self.out, scan.name, ending)
-            beside = self._beside(predictor, volume, prediction, scan)
+            beside = self._beside(predictor, volume, prediction, scan, resampled)
             line, entries = task.remarks(prediction)
-            return Answered(path, seconds, (line, {**entries, **self._compared(volume, scan, seen)}), *beside)
+            told = {RESAMPLED: resampled} if resampled else {}
+            return Answered(path, seconds, (line, {**entries, **told, **self._compared(volume, scan, seen)}), *beside)
 
     def _watched(self, predictor: Predictor) -> contextlib.AbstractContextManager[list[NDArray[np.float32]]]:
         return contextlib.nullcontext([]) if self.known is None else watched(self.task, predictor)
@@ -108,7 +110,7 @@ class ScanWork:
         return {FEATURES: vars(place)}
 
     def _beside(
-        self, predictor: Predictor, volume: Volume, prediction: Any, scan: Scan
+        self, predictor: Predictor, volume: Volume, prediction: Any, scan: Scan, resampled: Mapping[str, str]
     ) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
         """The extras and the DICOM results of one prediction."""
         task, beside, dicom = self.task, list[Path](), list[Path]()
@@ -116,7 +118,7 @@ class ScanWork:
             beside = task.extras(predictor, volume, prediction, self.out, scan.name, self.wanted)
         if self.writer is not None and self.writer.formats:
             found = task.findings(predictor, volume, prediction, "seg-fractional" in self.writer.formats)
-            dicom = self.writer.write(found, volume, scan, self.out)
+            dicom = self.writer.write(found, volume, scan, self.out, resampled)
         return tuple(beside), tuple(dicom)
 
 

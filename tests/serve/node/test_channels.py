@@ -21,6 +21,7 @@ from voxloom.formats.dicom import write_series
 from voxloom.recipe.recipe import Recipe
 from voxloom.serve.engine import Engine
 from voxloom.serve.node.engine import open_node
+from voxloom.serve.node.store import states_in
 from voxloom.verbs.predict import predict
 from voxloom.verbs.train import train
 from voxloom.volume import Volume
@@ -55,11 +56,11 @@ def engine(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Eng
     made.close()
 
 
-def slices(volume: Volume, folder: Path, study: str, weighting: str) -> list[Path]:
-    """A volume as a series of a study."""
+def slices(volume: Volume, folder: Path, study: str, weighting: str, frame: str = "") -> list[Path]:
+    """A volume as a series of a study, whose frame of reference is that of the study or another."""
     template = {
         "StudyInstanceUID": uid("study", study), "SeriesInstanceUID": uid("series", study, weighting), "PatientID": study,
-        "FrameOfReferenceUID": uid("frame", study), "SeriesDescription": f"head {weighting}",
+        "FrameOfReferenceUID": uid("frame", study, frame), "SeriesDescription": f"head {weighting}",
     }  # fmt: skip
     return write_series(volume, folder / study / weighting, template=template)
 
@@ -75,16 +76,21 @@ def segmentations(peer: Peer) -> dict[str, Path]:
     return found
 
 
+def notes(place: Place) -> list[str]:
+    """What the list tells of results, in alphabetical order."""
+    return sorted(task.note for one in states_in(place.queue) for task in one.state.tasks)
+
+
 def test_the_run_sees_its_channels_as_it_learned_them(engine: Engine, data: Path, place: Place, tmp_path: Path) -> None:
     channels = {name: {"series_description": {"contains": name}} for name in ("T2", "T1")}
     rule: dict[str, Any] = {"name": "pair", "run": "pair", "channels": channels, "wait": 3, "to": ["pacs"]}
     place.write(rules=[rule], predict={"first": 0.1, "attempts": 1})
     t1 = read_volume(data / "imagesTr" / "ball00_0000.nii.gz")
     t2 = read_volume(data / "imagesTr" / "ball00_0001.nii.gz")
-    cut = Volume(t2.data[:, :, :, 1:], t2.affine)
-    studies = {"both": (t2, t1), "odd": (cut, t1), "half": (t2,)}
+    lower = Volume(t2.data[:, :, :, :-1], t2.affine)
+    studies = {"both": (t2, t1), "lower": (lower, t1), "moved": (lower, t1), "half": (t2,)}
     files = [
-        slices(volume, tmp_path, study, weighting)
+        slices(volume, tmp_path, study, weighting, weighting if study == "moved" else "")
         for study, volumes in studies.items()
         for weighting, volume in zip(("T2", "T1"), volumes, strict=False)
     ]
@@ -92,11 +98,19 @@ def test_the_run_sees_its_channels_as_it_learned_them(engine: Engine, data: Path
     node.start()
     for series in files:
         send(node.port, series)
-    until(lambda: place.states() == ["dead", "sent", "sent"], seconds=90)
+    until(lambda: place.states() == ["dead", "sent", "sent", "sent"], seconds=90)
     node.close()
-    assert "channel T2: lies on another grid than channel T1" in place.audit()
+    assert "channel T2: lies on another grid than channel T1: the channels have different frames of" in place.audit()
     found = segmentations(place.peer)
-    assert set(found) == {uid("series", "both", "T1"), uid("series", "half", "T2")}
+    assert set(found) == {uid("series", "both", "T1"), uid("series", "lower", "T1"), uid("series", "half", "T2")}
+    share = 100 * (t1.shape[2] - 1) / t1.shape[2]
+    how = f"resampled by the DICOM geometry, covers {share:.3g} % of the grid"
+    (event,) = (line for line in place.audit().splitlines() if "resampled" in line)
+    assert json.loads(event)["event"] == "predicted"
+    assert json.loads(event)["note"] == f"channel T2 {how}"
+    assert [note for note in notes(place) if note] == [f"channel T2 {how}", "without channel T1"]
+    segment = pydicom.dcmread(found[uid("series", "lower", "T1")]).SegmentSequence[0]
+    assert segment.SegmentationAlgorithmIdentificationSequence[0].AlgorithmParameters == f"T2={how}"
     pairs = tmp_path / "pairs"
     pairs.mkdir()
     for number, volume in enumerate((t1, t2)):

@@ -64,7 +64,7 @@ def test_sigterm_answers_who_is_being_listened_to(place: Place, tmp_path: Path) 
     place.write(stable=2.0)
     port = free_port()
     node = Process.start(place.settings, port, 0.0)
-    files = series(tmp_path / "s", "stopped", 200, size=64)
+    files = series(tmp_path / "s", "stopped", 400, size=64)
     answers: list[int] = []
     sender = threading.Thread(target=lambda: answers.extend(send(port, files)))
     sender.start()

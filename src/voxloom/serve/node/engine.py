@@ -61,7 +61,13 @@ class ByEngine:
             raise StoppedError
         if job.state == "failed":
             raise VoxloomError(_told(job, wanted.scan))
-        return Made([Path(path) for path in job.result["dicom"]], sum(job.result["seconds"]))
+        files = [Path(path) for path in job.result["dicom"]]
+        return Made(files, sum(job.result["seconds"]), _note(job.result["told"].get("resampled", {})))
+
+
+def _note(resampled: Mapping[str, Mapping[str, str]]) -> str:
+    """What a person should know of a result: which channels lay on another grid."""
+    return "; ".join(f"channel {name} {how}" for told in resampled.values() for name, how in told.items())
 
 
 def _told(job: Any, scan: Path) -> str:

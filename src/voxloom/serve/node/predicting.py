@@ -43,10 +43,12 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Made:
-    """An answer: its DICOM files, all in the folder that was named, and the seconds of the network where they are known."""
+    """An answer: its DICOM files, all in the folder that was named, the seconds of the network where they are known, and what a
+    person should know of it."""
 
     files: Sequence[Path]
     seconds: float | None = None
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -161,14 +163,19 @@ class Predictor:
                 return state
             place_result(made, folder)
             kept = tuple(f"{folder.name}/{name.as_posix()}" for name in names)
-            finished = replace(now, predicting="done", attempts=now.attempts + 1, error="", files=kept)
+            note = "; ".join(filter(None, (now.note, answer.note)))
+            finished = replace(now, predicting="done", attempts=now.attempts + 1, error="", files=kept, note=note)
             made_so_far = tuple(dict.fromkeys((*state.made, *own)))
             return replace(state.with_task(finished), made=made_so_far, changed=time.time())
 
         series.change(predicted)
         self._metrics.count("voxloom_node_predictions_total", outcome="done")
         network = None if answer.seconds is None else round(answer.seconds, 3)
-        facts = {"seconds": round(time.monotonic() - started, 3), "network seconds": network}
+        facts = {
+            "seconds": round(time.monotonic() - started, 3),
+            "network seconds": network,
+            "note": answer.note or None,
+        }
         self._audit.tell("predicted", **series.named, task=task.name, run=task.run, **facts)
         self.done()
 

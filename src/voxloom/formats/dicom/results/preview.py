@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from voxloom.formats.dicom.results.colors import color_of
 from voxloom.formats.dicom.results.contours import rings
 from voxloom.formats.dicom.results.source import SourceSeries
-from voxloom.formats.dicom.results.terms import NOTE, Author, Color, Findings, Segment
+from voxloom.formats.dicom.results.terms import Author, Color, Findings, Segment
 from voxloom.formats.dicom.results.write import begun, refused, saved
 from voxloom.volume import spacing_of
 
@@ -45,7 +45,7 @@ def write_preview(
         dataset = begun(source, author, _CLASS, "OT", _NUMBER, "Preview", [one.name for one in segments])
         dataset.ConversionType, dataset.ImageType = "WSD", ["DERIVED", "SECONDARY"]
         dataset.BurnedInAnnotation, dataset.LossyImageCompression = "YES", "00"
-        dataset.DerivationDescription = NOTE
+        dataset.DerivationDescription = author.note
         dataset.ContentDate, dataset.ContentTime = dataset.InstanceCreationDate, dataset.InstanceCreationTime
         dataset.PatientOrientation = dataset.Laterality = ""
         dataset.Rows, dataset.Columns, dataset.SamplesPerPixel = picture.shape[0], picture.shape[1], 3
@@ -80,8 +80,8 @@ def draw(
 def _lines(findings: Findings, segments: Sequence[Segment], author: Author) -> list[tuple[str, Color]]:
     """Title, legend and answers below the slices."""
     version = f", weights {author.version[:12]}" if author.version else ""
-    note = "Drawn by hand" if author.by_hand else NOTE
-    lines: list[tuple[str, Color]] = [(f"{note}. {author.name}{version}", _WHITE)]
+    lines: list[tuple[str, Color]] = [(f"{author.says}. {author.name}{version}", _WHITE)]
+    lines += [(f"{name}: {value}", _WHITE) for name, value in author.parameters]
     present = set(np.unique(findings.mask).tolist()) if findings.mask is not None else set()
     lines += [(one.name, _color(one)) for one in segments if one.value in present][:12]
     for said in findings.statements:

@@ -69,7 +69,13 @@ def write_report(
     ]
     groups += [_of_mark(mark, source, author) for mark in findings.marks]
     groups.append(_of_scan(_of(findings, ""), findings.statements, author))
-    texts = [author.name, *known, *(m.name for m in findings.marks), *(s.answer for s in findings.statements)]
+    texts = [
+        author.name,
+        author.note,
+        *known,
+        *(m.name for m in findings.marks),
+        *(s.answer for s in findings.statements),
+    ]
     with refused(source.where, "report"):
         report = MeasurementReport(
             observation_context=_observer(author),
@@ -129,7 +135,13 @@ def _algorithm(author: Author) -> Any:
 
     if author.by_hand:
         return None
-    return AlgorithmIdentification(name=line(author.name), version=line(author.version or "none"), manufacturer=MAKER)
+    parameters = [f"{name}={value}" for name, value in author.parameters]
+    return AlgorithmIdentification(
+        name=line(author.name),
+        version=line(author.version or "none"),
+        parameters=parameters or None,
+        manufacturer=MAKER,
+    )
 
 
 def _tracked(name: str) -> Any:

@@ -18,7 +18,7 @@ from voxloom.formats.dicom.results.colors import color_of
 from voxloom.formats.dicom.results.contours import outlines
 from voxloom.formats.dicom.results.seg import check_mask
 from voxloom.formats.dicom.results.source import SourceSeries
-from voxloom.formats.dicom.results.terms import NOTE, Author, Code, Segment
+from voxloom.formats.dicom.results.terms import Author, Code, Segment
 from voxloom.formats.dicom.results.write import begun, item, line, refused, saved
 
 RTSTRUCT_CLASS = "1.2.840.10008.5.1.4.1.1.481.3"
@@ -49,7 +49,7 @@ def write_rtstruct(
         now = datetime.now()
         dataset.StructureSetLabel = line("Voxloom", 16)
         dataset.StructureSetName = line(author.name)
-        dataset.StructureSetDescription = "Drawn by hand" if author.by_hand else NOTE
+        dataset.StructureSetDescription = author.note
         dataset.StructureSetDate, dataset.StructureSetTime = now.strftime("%Y%m%d"), now.strftime("%H%M%S")
         dataset.FrameOfReferenceUID = source.header.FrameOfReferenceUID
         dataset.PositionReferenceIndicator = source.header.PositionReferenceIndicator

@@ -13,12 +13,13 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from voxloom.boxes import bounding_box
+from voxloom.boxes import Box, bounding_box
 from voxloom.errors import BadInput
 from voxloom.formats.dicom.results.colors import color_of
 from voxloom.formats.dicom.results.source import SourceSeries
-from voxloom.formats.dicom.results.terms import NOTE, Author, Code, Segment
+from voxloom.formats.dicom.results.terms import Author, Code, Segment
 from voxloom.formats.dicom.results.write import MAKER, characters, described, line, new_uid, refused, saved, software
+from voxloom.formats.planes import planes_of
 
 Kind = Literal["BINARY", "LABELMAP", "FRACTIONAL"]
 #: How a segment keeps the label value of the map it came from, where that is not its number.
@@ -49,15 +50,13 @@ def write_seg(
     BadInput : a value without segment, another grid, values beyond 65535, or a source that a SEG cannot refer to.
     """
     ordered = sorted(segments, key=lambda one: one.value)
-    check_mask(mask, ordered, source)
+    box = check_mask(mask, ordered, source)
     numbers = [one.value if kind == "LABELMAP" else n for n, one in enumerate(ordered, start=1)]
     table = np.zeros(ordered[-1].value + 1, np.uint8 if max(numbers) < 256 else np.uint16)
     table[[one.value for one in ordered]] = numbers
     pixels = np.zeros(mask.shape[::-1], table.dtype)
-    if (
-        box := bounding_box(mask)
-    ) is not None:  # turning all of a large scan over would take longer than writing the object
-        pixels[box[::-1]] = table[mask[box]].transpose(2, 1, 0)
+    if box is not None:  # turning all of a large scan over would take longer than writing the object
+        pixels[box[::-1]] = planes_of(table[mask[box]])
     return _write(pixels, list(zip(numbers, ordered, strict=True)), source, path, author, kind)
 
 
@@ -76,8 +75,13 @@ def write_probabilities(
     return _write(np.ascontiguousarray(steps.astype(np.float32)), numbered, source, path, author, "FRACTIONAL")
 
 
-def check_mask(mask: NDArray[Any], ordered: Sequence[Segment], source: SourceSeries) -> None:
-    """Refuse a map (I, J, K) that is not on the grid of its series, or holds what no segment, in ascending order, names (BadInput)."""
+def check_mask(mask: NDArray[Any], ordered: Sequence[Segment], source: SourceSeries) -> Box | None:
+    """Refuse a map (I, J, K) that is not on the grid of its series, or holds what no segment, in ascending order, names (BadInput).
+
+    Returns
+    -------
+    The box of all that is not 0; None for an empty map.
+    """
     if mask.shape != source.shape:
         raise BadInput("the mask does not lie on its series", source.where, "Give the series it was made from")
     if not ordered:
@@ -95,6 +99,7 @@ def check_mask(mask: NDArray[Any], ordered: Sequence[Segment], source: SourceSer
     if lost := sorted(set(present) - {0, *values}):
         what = f"the mask holds values without a label ({', '.join(map(str, lost[:5]))})"
         raise BadInput(what, source.where, "Name every value of the mask")
+    return box
 
 
 def _write(
@@ -124,9 +129,11 @@ def _write(
             software_versions=line(f"{MAKER} {software()}"),
             device_serial_number=line(author.version or "none"),
             content_label="SEGMENTATION",
-            content_description=line("Drawn by hand" if author.by_hand else NOTE),
+            content_description=line(author.says),
             series_description=described("Segmentation", author),
-            specific_character_set=characters(source.header, (author.name, *(one.name for _, one in numbered))),
+            specific_character_set=characters(
+                source.header, (author.name, author.note, *(one.name for _, one in numbered))
+            ),
             further_source_images=further,
         )
         _keep_values(seg, numbered)
@@ -199,4 +206,5 @@ def algorithm(author: Author) -> Any:
         family=codes.DCM.ArtificialIntelligence,
         version=line(author.version or "none"),
         source=line(f"{MAKER} {software()}"),
+        parameters=dict(author.parameters) or None,
     )

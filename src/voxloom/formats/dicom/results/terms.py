@@ -106,11 +106,23 @@ class Author:
     name : of the run, or of who drew a mask.
     version : hash of the weights; of a mask by hand "".
     by_hand : whether people made it.
+    parameters : name and value of what a run was given beside the images, e.g. that a channel was resampled (Algorithm Parameters).
     """
 
     name: str
     version: str = ""
     by_hand: bool = False
+    parameters: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def says(self) -> str:
+        """By whom or for what it is, in short."""
+        return "Drawn by hand" if self.by_hand else NOTE
+
+    @property
+    def note(self) -> str:
+        """What stands where an object has room for a text: ``says``, and the parameters."""
+        return ". ".join([self.says, *(f"{name}: {value}" for name, value in self.parameters)])
 
 
 @dataclass(frozen=True, eq=False)

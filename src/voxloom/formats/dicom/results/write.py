@@ -123,7 +123,7 @@ def begun(
     for keyword in _TAKEN:
         if keyword in source.header:
             dataset[keyword] = source.header[keyword]
-    if characters_used := characters(source.header, (author.name, *texts)):
+    if characters_used := characters(source.header, (author.name, author.note, *texts)):
         dataset.SpecificCharacterSet = characters_used
     now = datetime.now()
     dataset.SOPClassUID, dataset.SOPInstanceUID = UID(sop_class), new_uid()
