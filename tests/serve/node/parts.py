@@ -185,8 +185,15 @@ def until(true: Callable[[], Any], seconds: float = 15.0) -> None:
         time.sleep(0.02)
 
 
-def send(port: int, files: Sequence[Path], aet: str = "VOXLOOM", calling: str = "SENDER", tls: Any = None) -> list[int]:
-    """C-STORE files over one association, each as it is; the statuses, fewer where the association ends."""
+def send(
+    port: int,
+    files: Sequence[Path],
+    aet: str = "VOXLOOM",
+    calling: str = "SENDER",
+    tls: Any = None,
+    told: Callable[[int], None] = lambda status: None,
+) -> list[int]:
+    """C-STORE files over one association, each as it is; the statuses, fewer where it ends. ``told`` hears each at once."""
     from pynetdicom import AE, evt
 
     entity = AE(calling)
@@ -208,6 +215,7 @@ def send(port: int, files: Sequence[Path], aet: str = "VOXLOOM", calling: str = 
         if "Status" not in answer:
             break
         answers.append(answer.Status)
+        told(answer.Status)
     association.release()
     return answers
 
