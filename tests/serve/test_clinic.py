@@ -16,7 +16,10 @@ from voxloom.formats import read_volume, write_dicom_series
 def test_a_series_goes_round(small: Small, tmp_path: Path) -> None:
     files = write_dicom_series(read_volume(small.scan(0)), tmp_path / "series", template={"Modality": "MR"})
     with clinic(tmp_path / "clinic", small.run) as found:
+        first = round_trip(found, files)
+    with clinic(tmp_path / "clinic", small.run) as found:  # the demo once more, in the same folder
         result = round_trip(found, files)
+        assert result["ID"] != first["ID"]
         (raw,) = found.orthanc.instances(result["ID"])
         address = f"http://127.0.0.1:{found.http}"
         page = requests.get(f"{address}/", timeout=60)
