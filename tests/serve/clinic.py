@@ -79,7 +79,8 @@ def viewer() -> list[str]:
 def clinic(folder: Path, run: Path) -> Iterator[Clinic]:
     """The PACS, and a service with node, page and the way to the PACS, for a ``with`` block."""
     folder.mkdir(parents=True, exist_ok=True)
-    shutil.rmtree(folder / "queue", ignore_errors=True)  # an earlier demo's: a series that lies there is not predicted again
+    # an earlier demo's: a series that lies there is not predicted again
+    shutil.rmtree(folder / "queue", ignore_errors=True)
     with running(folder / "orthanc") as orthanc:
         http, dicom = free_port(), free_port()
         node = folder / "node.yaml"
