@@ -22,7 +22,7 @@ from pathlib import Path
 from voxloom.archive import Archive, index_archive, load_rules
 from voxloom.archive.catalogue import derive_series
 from voxloom.archive.choose import choose
-from voxloom.archive.columns import COLUMNS, INTEGERS, NUMBERS
+from voxloom.archive.columns import COLUMNS, INTEGERS, LISTS, NUMBERS
 from voxloom.archive.database import connect, quoted
 
 TAGS = [
@@ -156,32 +156,33 @@ def write_rows(path: Path, count: int) -> None:
     place = f"(i % {PER_SERIES} - 10) * 4.4"
     values = {
         "file": f"printf('/archive/%04d/%06d/%08d', {s} // 700, {s}, i)", "file_size": "526224", "file_time": "i",
-        "image_type": "'ORIGINAL\\PRIMARY\\M\\ND'", "sop_class_uid": "'1.2.840.10008.5.1.4.1.1.4'", "modality": "'MR'",
-        "sop_instance_uid": f"printf('1.3.12.2.1107.5.2.32.2010%012d%012d', {s}, i)", "study_date": "'20200101'",
-        "acquisition_date": "'20200101'", "acquisition_time": f"CAST(100000 + {s} % 99999 AS VARCHAR)",
-        "manufacturer": f"CASE WHEN {s} % 2 = 0 THEN 'SIEMENS' ELSE 'GE MEDICAL SYSTEMS' END",
-        "series_description": f"{list(kinds)!r}[{s} % 7 + 1]", "study_description": "'MR lumbar spine'",
-        "patient_name": f"printf('N%06d^A', {s} // 8)", "patient_id": f"printf('P%06d', {s} // 8)",
-        "patient_birth_date": "'19600101'", "patient_sex": "'F'", "patient_age": "'060Y'", "body_part_examined": "'LSPINE'",
-        "scanning_sequence": "'SE'", "sequence_variant": "'SK'", "slice_thickness": "4.0", "spacing_between_slices": "4.4",
-        "repetition_time": f"CASE WHEN {s} % 7 IN (0, 3) THEN 600 ELSE 4000 END", "flip_angle": "150", "patient_position": "'HFS'",
-        "echo_time": f"CASE WHEN {s} % 7 IN (0, 3) THEN 12 ELSE 95 END", "field_strength_header": "1.5",
-        "study_uid": f"printf('1.3.12.2.1107.5.2.%014d', {s} // 7)", "series_uid": f"printf('1.3.12.2.1107.5.3.%014d', {s})",
-        "series_number": f"{s} % 7", "instance_number": f"i % {PER_SERIES} + 1",
-        "position_x": f"CASE WHEN {sagittal} THEN {place} ELSE -120 END",
-        "position_y": f"CASE WHEN {s} % 7 = 5 THEN {place} ELSE -110 END",
-        "position_z": f"CASE WHEN {axial} THEN {place} ELSE 90 END",
-        "row_x": f"CASE WHEN {sagittal} THEN 0 ELSE 1 END", "row_y": f"CASE WHEN {sagittal} THEN 1 ELSE 0 END", "row_z": "0",
-        "column_x": "0", "column_y": f"CASE WHEN {axial} THEN 1 ELSE 0 END", "column_z": f"CASE WHEN {axial} THEN 0 ELSE -1 END",
-        "frame_of_reference_uid": f"printf('1.3.12.2.1107.5.9.%014d', {s} // 7)", "samples": "1", "rows": "512",
-        "columns": "512", "pixel_row": "0.7", "pixel_column": "0.7", "bits_allocated": "16", "photometric": "'MONOCHROME2'",
-        "transfer_syntax_uid": "'1.2.840.10008.1.2.1'",
+        "ImageType": "'ORIGINAL\\PRIMARY\\M\\ND'", "SOPClassUID": "'1.2.840.10008.5.1.4.1.1.4'", "Modality": "'MR'",
+        "SOPInstanceUID": f"printf('1.3.12.2.1107.5.2.32.2010%012d%012d', {s}, i)", "StudyDate": "'20200101'",
+        "AcquisitionDate": "'20200101'", "AcquisitionTime": f"CAST(100000 + {s} % 99999 AS VARCHAR)",
+        "Manufacturer": f"CASE WHEN {s} % 2 = 0 THEN 'SIEMENS' ELSE 'GE MEDICAL SYSTEMS' END",
+        "SeriesDescription": f"{list(kinds)!r}[{s} % 7 + 1]", "StudyDescription": "'MR lumbar spine'",
+        "PatientName": f"printf('N%06d^A', {s} // 8)", "PatientID": f"printf('P%06d', {s} // 8)",
+        "PatientBirthDate": "'19600101'", "PatientSex": "'F'", "PatientAge": "'060Y'", "BodyPartExamined": "'LSPINE'",
+        "ScanningSequence": "'SE'", "SequenceVariant": "'SK'", "SliceThickness": "4.0", "SpacingBetweenSlices": "4.4",
+        "RepetitionTime": f"CASE WHEN {s} % 7 IN (0, 3) THEN 600 ELSE 4000 END", "FlipAngle": "150", "PatientPosition": "'HFS'",
+        "EchoTime": f"CASE WHEN {s} % 7 IN (0, 3) THEN 12 ELSE 95 END", "MagneticFieldStrength": "1.5",
+        "StudyInstanceUID": f"printf('1.3.12.2.1107.5.2.%014d', {s} // 7)",
+        "SeriesInstanceUID": f"printf('1.3.12.2.1107.5.3.%014d', {s})",
+        "SeriesNumber": f"{s} % 7", "InstanceNumber": f"i % {PER_SERIES} + 1",
+        "ImagePositionPatient": f"[CASE WHEN {sagittal} THEN {place} ELSE -120 END, "
+        f"CASE WHEN {s} % 7 = 5 THEN {place} ELSE -110 END, "
+        f"CASE WHEN {axial} THEN {place} ELSE 90 END]",
+        "ImageOrientationPatient": f"[CASE WHEN {sagittal} THEN 0 ELSE 1 END, CASE WHEN {sagittal} THEN 1 ELSE 0 END, 0, 0, "
+        f"CASE WHEN {axial} THEN 1 ELSE 0 END, CASE WHEN {axial} THEN 0 ELSE -1 END]",
+        "FrameOfReferenceUID": f"printf('1.3.12.2.1107.5.9.%014d', {s} // 7)", "SamplesPerPixel": "1", "Rows": "512",
+        "Columns": "512", "PixelSpacing": "[0.7, 0.7]", "BitsAllocated": "16", "PhotometricInterpretation": "'MONOCHROME2'",
+        "TransferSyntaxUID": "'1.2.840.10008.1.2.1'",
     }  # fmt: skip
 
     def kind(name: str) -> str:
         return (
             "DOUBLE[]"
-            if name == "frame_locations"
+            if name in LISTS
             else "BIGINT"
             if name in INTEGERS
             else "DOUBLE"
@@ -189,7 +190,7 @@ def write_rows(path: Path, count: int) -> None:
             else "VARCHAR"
         )
 
-    columns = ", ".join(f"CAST({values.get(name, 'NULL')} AS {kind(name)}) AS {name}" for name in COLUMNS)
+    columns = ", ".join(f'CAST({values.get(name, "NULL")} AS {kind(name)}) AS "{name}"' for name in COLUMNS)
     with connect() as db:
         db.execute(
             f"COPY (SELECT {columns} FROM range({count}) r(i)) TO {quoted(path)} (FORMAT parquet, COMPRESSION zstd)"

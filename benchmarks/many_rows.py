@@ -28,23 +28,23 @@ from voxloom.archive.partition import folder_of, partition
 #: Months over which the studies of the generated archive are spread.
 MONTHS = 240
 QUESTIONS = {
-    "series by plane": "SELECT plane, count(*) FROM series GROUP BY plane",
-    "instances of one month": "SELECT count(DISTINCT series_uid), sum(file_size) FROM instances WHERE {month}",
-    "one patient": "SELECT count(*) FROM instances WHERE patient_id = 'P000077'",
-    "instances by modality and slice thickness": "SELECT modality, slice_thickness, count(*) FROM instances GROUP BY ALL",
+    "series by plane": "SELECT derived_plane, count(*) FROM series GROUP BY derived_plane",
+    "instances of one month": "SELECT count(DISTINCT SeriesInstanceUID), sum(file_size) FROM instances WHERE {month}",
+    "one patient": "SELECT count(*) FROM instances WHERE PatientID = 'P000077'",
+    "instances by modality and slice thickness": "SELECT Modality, SliceThickness, count(*) FROM instances GROUP BY ALL",
 }
-MONTH_OF = {"whole": "study_date[1:6] = '201003'", "cut": "part = '2010-03'"}
+MONTH_OF = {"whole": "StudyDate[1:6] = '201003'", "cut": "part = '2010-03'"}
 
 
 def generate(archive: Path, rows: int) -> None:
     """Rows of ``archive_index.py``, their studies spread over twenty years."""
     plain = archive.with_name("plain.parquet")
     write_rows(plain, rows)
-    month = f"CAST(hash(study_uid) % {MONTHS} AS INTEGER)"
+    month = f"CAST(hash(StudyInstanceUID) % {MONTHS} AS INTEGER)"
     date = f"printf('%04d%02d15', 2001 + {month} // 12, 1 + {month} % 12)"
     with connect(archive.parent) as db:
         db.execute(
-            f"COPY (SELECT * REPLACE ({date} AS study_date) FROM read_parquet({quoted(plain)})) TO {quoted(archive)} "
+            f"COPY (SELECT * REPLACE ({date} AS StudyDate) FROM read_parquet({quoted(plain)})) TO {quoted(archive)} "
             "(FORMAT parquet, COMPRESSION zstd)"
         )
     plain.unlink()

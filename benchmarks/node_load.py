@@ -68,7 +68,7 @@ def load(options: argparse.Namespace, folder: Path) -> bool:
     """Send everything, wait for all results, print what was measured."""
     peer = Peer(folder / "peer")
     place = Place(folder, peer)
-    rules = [{"name": run, "where": {"modality": "MR"}, "run": run, "to": ["pacs"]} for run in ("one", "two")]
+    rules = [{"name": run, "where": {"Modality": "MR"}, "run": run, "to": ["pacs"]} for run in ("one", "two")]
     place.write(rules=rules, stable=5.0, limits={"disk_free": "1MB", "associations": options.associations})
     todo = copies(folder / "data", options.instances // PER_SERIES, options.size)
     port = free_port()

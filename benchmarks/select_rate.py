@@ -34,7 +34,7 @@ from voxloom.volume import Volume
 SHAPE = (384, 274, 200)
 RULES = """
 keep:
-  - {name: MR, where: {modality: MR}}
+  - {name: MR, where: {Modality: MR}}
 channels:
   image: {prefer: [-slices, series_number]}
 """

@@ -54,8 +54,9 @@ def real(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Archive:
 
 def test_series_of_the_real_folders(real: Archive) -> None:
     rows = real.query(
-        """SELECT series_description, images, slices, volumes, spacing, plane, oblique_degrees, weighting, contrast,
-           derived, secondary_capture, faults FROM series"""
+        """SELECT SeriesDescription, images, derived_slices, derived_volumes, derived_spacing, derived_plane,
+           derived_oblique_degrees, derived_weighting, derived_contrast,
+           derived_derived, derived_secondary_capture, derived_faults FROM series"""
     )
     assert len(rows) == len(EXPECTED)
     assert {tuple(row.values()) for row in rows} == EXPECTED
@@ -63,22 +64,22 @@ def test_series_of_the_real_folders(real: Archive) -> None:
 
 def test_more_of_the_real_series(real: Archive) -> None:
     rows = {
-        (row["series_description"], row["images"]): row
-        for row in real.query("SELECT * FROM series ORDER BY series_number")
+        (row["SeriesDescription"], row["images"]): row
+        for row in real.query("SELECT * FROM series ORDER BY SeriesNumber")
     }
     post = rows["T1post", 22]
-    assert (post["slice_thickness"], post["spacing_between_slices"], post["spacing"]) == (5.0, 6.5, 6.5)
-    assert (post["vendor"], post["field_strength"], post["body_part"]) == ("GE", 3.0, "brain")
-    assert (post["weighting_evidence"], post["weighting_confidence"]) == ("description and times", 0.95)
+    assert (post["SliceThickness"], post["SpacingBetweenSlices"], post["derived_spacing"]) == (5.0, 6.5, 6.5)
+    assert (post["derived_vendor"], post["derived_field_strength"], post["derived_body_part"]) == ("GE", 3.0, "brain")
+    assert (post["derived_weighting_evidence"], post["derived_weighting_confidence"]) == ("description and times", 0.95)
     ct = rows["CT Body 3.0", 20]
-    assert not ct["spacing_header_wrong"], "slices of 3 mm, 2 mm apart, overlap: no header says otherwise"
-    assert (ct["slice_thickness"], ct["spacing"], ct["burned_in"]) == (3.0, 2.0, "unknown")
-    assert ct["series_uid"].startswith("no-uid:")
-    assert rows["dT1", 24]["burned_in"] == "suspected"
-    echoes = real.query("SELECT echo_times FROM series WHERE multi_echo")
-    assert echoes == [{"echo_times": [4.92, 7.38]}]
-    assert real.query("SELECT count(*) AS n FROM series WHERE duplicate_of IS NOT NULL") == [{"n": 0}]
-    assert rows[None, 28]["gantry_tilt"] is not None or rows[None, 28]["tilt_degrees"] == 18.5
+    assert not ct["derived_spacing_header_wrong"], "slices of 3 mm, 2 mm apart, overlap: no header says otherwise"
+    assert (ct["SliceThickness"], ct["derived_spacing"], ct["derived_burned_in"]) == (3.0, 2.0, "unknown")
+    assert ct["SeriesInstanceUID"].startswith("no-uid:")
+    assert rows["dT1", 24]["derived_burned_in"] == "suspected"
+    echoes = real.query("SELECT derived_echo_times FROM series WHERE derived_multi_echo")
+    assert echoes == [{"derived_echo_times": [4.92, 7.38]}]
+    assert real.query("SELECT count(*) AS n FROM series WHERE derived_duplicate_of IS NOT NULL") == [{"n": 0}]
+    assert rows[None, 28]["GantryDetectorTilt"] is not None or rows[None, 28]["derived_tilt_degrees"] == 18.5
 
 
 def test_kept_series_table_is_what_the_view_says(real: Archive, tmp_path: Path) -> None:
@@ -86,7 +87,7 @@ def test_kept_series_table_is_what_the_view_says(real: Archive, tmp_path: Path) 
     alone = tmp_path / "archive.parquet"
     shutil.copy(real.path, alone)
     assert is_stale(alone)
-    order = "ORDER BY series_uid"
+    order = "ORDER BY SeriesInstanceUID"
     assert Archive(alone).query(f"SELECT * FROM series {order}") == real.query(f"SELECT * FROM series {order}")
 
 
@@ -94,7 +95,8 @@ def test_counts_of_the_phantom_archive(phantom: Archive) -> None:
     counts = phantom.counts()
     assert (counts.patients, counts.studies, counts.series) == (PATIENTS, PATIENTS, PATIENTS * 6 + 1)
     rows = phantom.query(
-        "SELECT plane, weighting, count(*) AS n FROM series WHERE NOT localizer GROUP BY ALL ORDER BY plane, weighting"
+        """SELECT derived_plane, derived_weighting, count(*) AS n FROM series WHERE NOT derived_localizer
+           GROUP BY ALL ORDER BY derived_plane, derived_weighting"""
     )
     assert [tuple(row.values()) for row in rows] == [
         ("axial", "T1", 40), ("axial", "T2", 40), ("coronal", "T2", 40), ("sagittal", "T1", 41), ("sagittal", "T2", 39),
@@ -105,7 +107,7 @@ def test_counts_of_the_phantom_archive(phantom: Archive) -> None:
 
 def test_faults_of_the_phantom_archive(phantom: Archive) -> None:
     rows = phantom.query(
-        "SELECT patient_id, faults FROM series WHERE NOT complete AND NOT localizer ORDER BY patient_id"
+        "SELECT PatientID, derived_faults FROM series WHERE NOT derived_complete AND NOT derived_localizer ORDER BY PatientID"
     )
     assert [tuple(row.values()) for row in rows] == [
         ("ID000", "1 slice missing"),
@@ -113,10 +115,12 @@ def test_faults_of_the_phantom_archive(phantom: Archive) -> None:
         ("ID002", "unevenly spaced slices"),
         ("ID008", "1 slice missing"),
     ]
-    again = phantom.query("SELECT patient_id, duplicate_of, series_uid FROM series WHERE duplicate_of IS NOT NULL")
-    assert [row["patient_id"] for row in again] == ["ID003"]
-    assert {again[0]["duplicate_of"], again[0]["series_uid"]} == {uid("series", 3, 0), uid("again")}
-    copies = phantom.query("SELECT patient_id, copies, slices FROM series WHERE copies > 0")
+    again = phantom.query(
+        "SELECT PatientID, derived_duplicate_of, SeriesInstanceUID FROM series WHERE derived_duplicate_of IS NOT NULL"
+    )
+    assert [row["PatientID"] for row in again] == ["ID003"]
+    assert {again[0]["derived_duplicate_of"], again[0]["SeriesInstanceUID"]} == {uid("series", 3, 0), uid("again")}
+    copies = phantom.query("SELECT PatientID, derived_copies, derived_slices FROM series WHERE derived_copies > 0")
     assert [tuple(row.values()) for row in copies] == [("ID004", 6, 6)]
     with problems_path(phantom.path).open(encoding="utf-8") as f:
         broken = [Path(row["file"]).name for row in csv.DictReader(f)]
@@ -125,19 +129,21 @@ def test_faults_of_the_phantom_archive(phantom: Archive) -> None:
 
 def test_weighting_without_and_against_words(phantom: Archive) -> None:
     rows = phantom.query(
-        """SELECT patient_id, weighting, weighting_evidence, weighting_confidence FROM series
-           WHERE weighting_confidence < 0.95 AND NOT localizer ORDER BY patient_id"""
+        """SELECT PatientID, derived_weighting, derived_weighting_evidence, derived_weighting_confidence FROM series
+           WHERE derived_weighting_confidence < 0.95 AND NOT derived_localizer ORDER BY PatientID"""
     )
     assert [tuple(row.values()) for row in rows] == [
         ("ID011", "T1", "times", 0.7),
     ]  # fmt: skip
-    against = phantom.query("SELECT weighting, weighting_evidence AS why FROM series WHERE patient_id = 'ID012'")
-    assert {"weighting": None, "why": "description says T1, times say T2"} in against
+    against = phantom.query(
+        "SELECT derived_weighting, derived_weighting_evidence AS why FROM series WHERE PatientID = 'ID012'"
+    )
+    assert {"derived_weighting": None, "why": "description says T1, times say T2"} in against
 
 
 def test_names_shared_by_patients(phantom: Archive) -> None:
     rows = phantom.query(
-        "SELECT patient_id, possibly_the_same, namesakes FROM patients WHERE namesakes > 0 ORDER BY ALL"
+        "SELECT PatientID, derived_possibly_the_same, derived_namesakes FROM patients WHERE derived_namesakes > 0 ORDER BY ALL"
     )
     assert [tuple(row.values()) for row in rows] == [
         ("ID004", [], 1), ("ID005", [], 1), ("ID006", ["ID007"], 1), ("ID007", ["ID006"], 1),
@@ -170,7 +176,7 @@ def test_second_run_reads_only_what_is_new(small: Path, tmp_path: Path) -> None:
     os.utime(changed, ns=(1, 1))
     third = index_archive([small], path)
     assert (third.read, third.removed, third.instances) == (2, 1, 6)
-    assert {row["patient_id"] for row in Archive(path).query("SELECT patient_id FROM instances")} == {"P1", "P2"}
+    assert {row["PatientID"] for row in Archive(path).query("SELECT PatientID FROM instances")} == {"P1", "P2"}
 
 
 def test_other_folders_stay(small: Path, tmp_path: Path) -> None:
@@ -285,8 +291,10 @@ def test_words_that_the_times_refute_name_no_weighting(
     words = {"SeriesDescription": description, "ScanningSequence": sequence}
     save(header(**words, RepetitionTime=repetition, EchoTime=echo), tmp_path / "in" / "a")
     index_archive([tmp_path / "in"], tmp_path / "a.parquet")
-    (row,) = Archive(tmp_path / "a.parquet").query("SELECT weighting, weighting_evidence AS why FROM series")
-    assert row["weighting"] == weighting
+    (row,) = Archive(tmp_path / "a.parquet").query(
+        "SELECT derived_weighting, derived_weighting_evidence AS why FROM series"
+    )
+    assert row["derived_weighting"] == weighting
     if weighting is None:
         assert row["why"].startswith(f"description says {description.split()[0]}, times say ")
 
@@ -297,8 +305,10 @@ def test_overlapping_slices_are_not_a_wrong_spacing(told: float | None, wrong: b
         about = {"ImagePositionPatient": [0, 0, 2.5 * k], "SliceThickness": 5, "SpacingBetweenSlices": told}
         save(header(**about), tmp_path / "in" / f"{k}")
     index_archive([tmp_path / "in"], tmp_path / "a.parquet")
-    (row,) = Archive(tmp_path / "a.parquet").query("SELECT spacing, spacing_header_wrong AS wrong FROM series")
-    assert row == {"spacing": 2.5, "wrong": wrong}
+    (row,) = Archive(tmp_path / "a.parquet").query(
+        "SELECT derived_spacing, derived_spacing_header_wrong AS wrong FROM series"
+    )
+    assert row == {"derived_spacing": 2.5, "wrong": wrong}
 
 
 def test_refusals(small: Path, tmp_path: Path) -> None:

@@ -14,9 +14,9 @@ from voxloom.errors import BadInput
 from .phantom_archive import SERIES, _write_series
 
 QUESTIONS = (
-    "SELECT series_uid, instances, plane, spacing FROM series ORDER BY ALL",
-    "SELECT sop_instance_uid, series_uid, patient_id FROM instances ORDER BY ALL",
-    "SELECT study_uid, series, instances FROM studies ORDER BY ALL",
+    "SELECT SeriesInstanceUID, instances, derived_plane, derived_spacing FROM series ORDER BY ALL",
+    "SELECT SOPInstanceUID, SeriesInstanceUID, PatientID FROM instances ORDER BY ALL",
+    "SELECT StudyInstanceUID, series, instances FROM studies ORDER BY ALL",
 )
 
 
@@ -42,16 +42,16 @@ def test_a_cut_archive_answers_as_the_whole(archive: Path, by: str) -> None:
 
 
 def test_parts_are_months_of_studies(archive: Path) -> None:
-    found = Archive(partition(archive, "month")).query("SELECT DISTINCT part, study_date FROM instances")
+    found = Archive(partition(archive, "month")).query("SELECT DISTINCT part, StudyDate FROM instances")
     for row in found:
-        date = row["study_date"]
+        date = row["StudyDate"]
         assert row["part"] == ("unknown" if date is None else f"{date[:4]}-{date[4:6]}")
 
 
 def test_the_command_cuts_and_select_reads_the_folder(archive: Path, tmp_path: Path) -> None:
     out = tmp_path / "a.parquet"
     assert run(["index", str(archive.parent / "dicom"), "-o", str(out), "--partition", "month", "--workers", "1"]) == 0
-    (tmp_path / "rules.yaml").write_text("channels: {MR: {where: {modality: MR}}}\n")
+    (tmp_path / "rules.yaml").write_text("channels: {MR: {where: {Modality: MR}}}\n")
     for source in (out, tmp_path / "a.by-month"):
         assert run(["select", str(source), "-r", str(tmp_path / "rules.yaml"), "--dry-run"]) == 0
 

@@ -28,7 +28,7 @@ def rules(folder: Path, text: str) -> str:
 def test_gantry_tilt_is_refused_with_the_remedy_and_straightened_on_request(
     archive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    wanted = "keep: [{name: CT, where: {modality: CT}}]\nchannels: {CT: {}}\n"
+    wanted = "keep: [{name: CT, where: {Modality: CT}}]\nchannels: {CT: {}}\n"
     asked = ["select", str(archive), "-o", str(tmp_path / "out"), "--workers", "1", "-r"]
     assert run([*asked, rules(tmp_path, wanted)]) == 2
     said = capsys.readouterr().err
@@ -47,7 +47,7 @@ def test_gantry_tilt_is_refused_with_the_remedy_and_straightened_on_request(
 def test_one_slice_in_nine_syntaxes_is_a_duplicate(
     archive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    wanted = "keep: [{name: MR, where: {modality: MR}}]\nchannels: {MR: {}}\n"
+    wanted = "keep: [{name: MR, where: {Modality: MR}}]\nchannels: {MR: {}}\n"
     assert (
         run(["select", str(archive), "-o", str(tmp_path / "out"), "--workers", "1", "-r", rules(tmp_path, wanted)]) == 2
     )

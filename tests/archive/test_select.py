@@ -28,13 +28,16 @@ from .make import AXIAL, SAGITTAL, header, save, uid
 
 TWO_CHANNELS = {
     "keep": [
-        {"name": "MR", "where": {"modality": "MR", "localizer": False}},
-        {"name": "whole", "where": {"complete": True}},
-        {"name": "once", "where": {"duplicate_of": {"known": False}}},
+        {"name": "MR", "where": {"Modality": "MR", "derived_localizer": False}},
+        {"name": "whole", "where": {"derived_complete": True}},
+        {"name": "once", "where": {"derived_duplicate_of": {"known": False}}},
     ],
     "channels": {
-        "T1": {"where": {"plane": "sagittal", "weighting": "T1"}, "prefer": [{"series_description": "t1_tse_sag"}]},
-        "T2": {"where": {"plane": "sagittal", "weighting": "T2"}},
+        "T1": {
+            "where": {"derived_plane": "sagittal", "derived_weighting": "T1"},
+            "prefer": [{"SeriesDescription": "t1_tse_sag"}],
+        },
+        "T2": {"where": {"derived_plane": "sagittal", "derived_weighting": "T2"}},
     },
 }
 
@@ -81,21 +84,21 @@ def test_data_set_opens_with_true_geometry(made: tuple[Path, Any], phantom_folde
     assert len({case.patient for case in data}) == 34
     with (folder / "link.csv").open(encoding="utf-8") as f:
         link = {row["case"]: row for row in csv.DictReader(f) if row["channel"] == "T2"}
-    name = next(case for case, row in link.items() if row["patient_id"] == "ID020")
+    name = next(case for case, row in link.items() if row["PatientID"] == "ID020")
     image = data[name].read_image()
     source = read_volume(phantom_folder / "p20" / "t2_tse_sag")
     np.testing.assert_allclose(image.affine, source.affine, atol=1e-4)
     np.testing.assert_array_equal(image.data[1], source.data[0])
-    persons = {row["person"] for row in link.values() if row["patient_id"] in ("ID006", "ID007")}
+    persons = {row["person"] for row in link.values() if row["PatientID"] in ("ID006", "ID007")}
     assert persons == {"ID006"}
-    assert {"ID009", "ID010"} <= {row["patient_id"] for row in link.values()}, "members of zip and tar are converted"
+    assert {"ID009", "ID010"} <= {row["PatientID"] for row in link.values()}, "members of zip and tar are converted"
 
 
 def test_nothing_tells_who_it_was(made: tuple[Path, Any], phantom: Archive) -> None:
     folder, _ = made
     told = b"".join(p.read_bytes() for p in (folder / "out").rglob("*") if p.is_file() and p.suffix != ".gz")
     told += "".join(str(p.relative_to(folder)) for p in (folder / "out").rglob("*")).encode()
-    studies = [row["study_uid"].encode() for row in phantom.query("SELECT study_uid FROM studies")]
+    studies = [row["StudyInstanceUID"].encode() for row in phantom.query("SELECT StudyInstanceUID FROM studies")]
     for secret in (b"Person", b"ID0", b"Doctor", b'A1"', *studies):
         assert secret not in told, secret
     facts = json.loads(next((folder / "out" / "headers").iterdir()).read_text(encoding="utf-8"))["header"]
@@ -106,9 +109,9 @@ def test_nothing_tells_who_it_was(made: tuple[Path, Any], phantom: Archive) -> N
 def test_no_date_is_left_where_it_was(made: tuple[Path, Any]) -> None:
     folder, _ = made
     with (folder / "link.csv").open(encoding="utf-8") as f:
-        true = {row["case"]: row["study_date"] for row in csv.DictReader(f)}
+        true = {row["case"]: row["StudyDate"] for row in csv.DictReader(f)}
     with (folder / "out" / "cases.csv").open(encoding="utf-8") as f:
-        moved = {row["case"]: row["date"] for row in csv.DictReader(f)}
+        moved = {row["case"]: row["derived_date"] for row in csv.DictReader(f)}
     assert moved.keys() == true.keys()
     for case, date in moved.items():
         days = (datetime.strptime(true[case], "%Y%m%d") - datetime.strptime(date, "%Y%m%d")).days
@@ -127,7 +130,7 @@ def test_key_and_link_are_private(made: tuple[Path, Any]) -> None:
 
 def test_same_key_gives_same_names(made: tuple[Path, Any], phantom: Archive, tmp_path: Path) -> None:
     folder, found = made
-    few = {**TWO_CHANNELS, "keep": [*TWO_CHANNELS["keep"], {"name": "one", "where": {"patient_id": "ID020"}}]}
+    few = {**TWO_CHANNELS, "keep": [*TWO_CHANNELS["keep"], {"name": "one", "where": {"PatientID": "ID020"}}]}
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
     again = picked(phantom.path, tmp_path / "a", few, key=folder / "secret")
@@ -209,7 +212,7 @@ def real(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_two_echoes_need_a_choice(real: Path, tmp_path: Path) -> None:
-    where = {"series_description": "gre_field_mapping"}
+    where = {"SeriesDescription": "gre_field_mapping"}
     with pytest.raises(
         BadInput, match=r"holds 2 values of echo time \(4\.92, 7\.38 ms\).*echo: first, last or a number"
     ):
@@ -228,8 +231,16 @@ def test_echo_and_b_value_make_volumes(tmp_path: Path) -> None:
                         SOPInstanceUID=uid("multi", n), InstanceNumber=n + 1)  # fmt: skip
         save(slice_, tmp_path / "in" / str(n))
     index_archive([tmp_path / "in"], tmp_path / "a.parquet", workers=1)
-    row = Archive(tmp_path / "a.parquet").query("SELECT volumes, slices, complete, echo_times, b_values FROM series")[0]
-    assert row == {"volumes": 3, "slices": 4, "complete": True, "echo_times": [10, 90], "b_values": [0, 800]}
+    row = Archive(tmp_path / "a.parquet").query(
+        "SELECT derived_volumes, derived_slices, derived_complete, derived_echo_times, derived_b_values FROM series"
+    )[0]
+    assert row == {
+        "derived_volumes": 3,
+        "derived_slices": 4,
+        "derived_complete": True,
+        "derived_echo_times": [10, 90],
+        "derived_b_values": [0, 800],
+    }
     channels = {
         "M1": {"echo": "first", "b_value": "lowest"},
         "M2": {"echo": 90, "b_value": 0},
@@ -247,7 +258,7 @@ def test_echo_and_b_value_make_volumes(tmp_path: Path) -> None:
 
 
 def test_tilted_stack_is_refused_or_straightened(real: Path, tmp_path: Path) -> None:
-    wanted = {"channels": {"CT": {"where": {"modality": "CT"}}}}
+    wanted = {"channels": {"CT": {"where": {"Modality": "CT"}}}}
     with pytest.raises(BadInput, match=r"gantry was tilted by 18\.5 degrees"):
         picked(real, tmp_path, wanted)
     picked(real, tmp_path, {**wanted, "resample_tilt": True})
@@ -257,7 +268,7 @@ def test_tilted_stack_is_refused_or_straightened(real: Path, tmp_path: Path) -> 
 
 def test_slice_in_nine_syntaxes_is_refused(real: Path, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="position of another"):
-        picked(real, tmp_path, {"channels": {"EPI": {"where": {"slices": 1}}}})
+        picked(real, tmp_path, {"channels": {"EPI": {"where": {"derived_slices": 1}}}})
 
 
 def test_broken_neighbors_and_odd_objects_cost_one_case_only(tmp_path: Path) -> None:
@@ -294,7 +305,7 @@ def test_broken_neighbors_and_odd_objects_cost_one_case_only(tmp_path: Path) -> 
     copies = list((tmp_path / "out" / "dicom").glob("*/MR"))
     assert [read_volume(folder).shape for folder in copies] == [(8, 8, 4)] * 2
     with (tmp_path / "link.csv").open(encoding="utf-8") as f:
-        refused = {row["patient_id"] for row in csv.DictReader(f) if row["refused"]}
+        refused = {row["PatientID"] for row in csv.DictReader(f) if row["refused"]}
     assert refused == {"SMITH1", "SMITH3"}
 
 
@@ -314,10 +325,10 @@ def test_attached_labels_tell_nothing_but_their_numbers(phantom: Archive, tmp_pa
     image.SetMetaData("Comment", "SECRET")
     sitk.WriteImage(image, tmp_path / "SECRET.nrrd")
     sitk.WriteImage(image, tmp_path / "SECRET.mha")
-    where = {"patient_id": ["ID020", "ID021", "ID022"], "series_description": "t1_tse_sag"}
+    where = {"PatientID": ["ID020", "ID021", "ID022"], "SeriesDescription": "t1_tse_sag"}
     files = ["SECRET.nii.gz", "SECRET.nrrd", "SECRET.mha"]
     rows = [f"{uid('series', 20 + n, 0)},{file}" for n, file in enumerate(files)]
-    (tmp_path / "labels.csv").write_text("\n".join(["series_uid,label", *rows]) + "\n")
+    (tmp_path / "labels.csv").write_text("\n".join(["SeriesInstanceUID,label", *rows]) + "\n")
     rules = {"keep": [{"name": "three", "where": where}], "channels": {"T1": {}}}
     picked(phantom.path, tmp_path, rules, attach=tmp_path / "labels.csv")
     labels = sorted((tmp_path / "out" / "labels").iterdir())
@@ -330,7 +341,7 @@ def test_attached_labels_tell_nothing_but_their_numbers(phantom: Archive, tmp_pa
 
 def test_an_attached_label_that_is_none_is_refused_before_any_case(phantom: Archive, tmp_path: Path) -> None:
     (tmp_path / "a.nii.gz").write_bytes(b"nothing")
-    (tmp_path / "labels.csv").write_text(f"series_uid,label\n{uid('series', 20, 0)},a.nii.gz\n")
+    (tmp_path / "labels.csv").write_text(f"SeriesInstanceUID,label\n{uid('series', 20, 0)},a.nii.gz\n")
     with pytest.raises(BadInput, match=r"a\.nii\.gz"):
         picked(phantom.path, tmp_path, {"channels": {"T1": {}}}, attach=tmp_path / "labels.csv")
     assert not (tmp_path / "out").exists()
@@ -338,9 +349,9 @@ def test_an_attached_label_that_is_none_is_refused_before_any_case(phantom: Arch
 
 def test_labels_are_attached(phantom: Archive, tmp_path: Path) -> None:
     write_points([Point("L1", "left", (1.0, 2.0, 3.0))], tmp_path / "mine.mrk.json")
-    (tmp_path / "marks.csv").write_text(f"series_uid,points,rater\n{uid('series', 20, 0)},mine.mrk.json,A\n")
+    (tmp_path / "marks.csv").write_text(f"SeriesInstanceUID,points,rater\n{uid('series', 20, 0)},mine.mrk.json,A\n")
     few = {
-        "keep": [{"name": "one", "where": {"patient_id": "ID020", "series_description": "t1_tse_sag"}}],
+        "keep": [{"name": "one", "where": {"PatientID": "ID020", "SeriesDescription": "t1_tse_sag"}}],
         "channels": {"T1": {}},
     }
     found = picked(phantom.path, tmp_path, few, attach=tmp_path / "marks.csv")
@@ -350,7 +361,7 @@ def test_labels_are_attached(phantom: Archive, tmp_path: Path) -> None:
     (point,) = Dataset(tmp_path / "out")[0].read_points()
     assert (point.name, point.side, point.position) == ("L1", "left", (1.0, 2.0, 3.0))
     write_point_table({"a": [point], "b": [point]}, tmp_path / "both.csv")
-    (tmp_path / "marks.csv").write_text(f"series_uid,points\n{uid('series', 20, 0)},both.csv\n")
+    (tmp_path / "marks.csv").write_text(f"SeriesInstanceUID,points\n{uid('series', 20, 0)},both.csv\n")
     (tmp_path / "two").mkdir()
     with pytest.raises(BadInput, match="holds points of 2 cases"):
         picked(phantom.path, tmp_path / "two", few, attach=tmp_path / "marks.csv")
@@ -367,7 +378,7 @@ def test_command(phantom: Archive, tmp_path: Path, capsys: pytest.CaptureFixture
     assert sorted(p.name for p in tmp_path.iterdir()) == ["rules.yaml"]
     assert run(["select", str(phantom.path), "-r", str(path), "--dry-run", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["steps"][-1]["series"] == 70
-    one = {**TWO_CHANNELS, "keep": [{"name": "one", "where": {"patient_id": "ID020"}}]}
+    one = {**TWO_CHANNELS, "keep": [{"name": "one", "where": {"PatientID": "ID020"}}]}
     path = rules_file(tmp_path, **one)
     out = tmp_path / "data set"
     assert run(["select", str(phantom.path), "-r", str(path), "-o", str(out), "--dicom", "--workers", "1"]) == 0
@@ -393,14 +404,14 @@ def test_command(phantom: Archive, tmp_path: Path, capsys: pytest.CaptureFixture
         ({"channels": {"T/1": {}}}, "file name"),
         ({"channels": {"T1": {}}, "align_to": "T2"}, "no channel"),
         ({"channels": {"a": {}, "b": {}}, "case": "series"}, "one channel"),
-        ({"channels": {"T1": {"where": {"plain": "axial"}}}}, "Did you mean plane"),
-        ({"channels": {"T1": {"where": {"plane": 3.5, "complete": "yes"}}}}, "holds true or false"),
-        ({"channels": {"T1": {"where": {"slices": "many"}}}}, "holds a number"),
-        ({"channels": {"T1": {"where": {"plane": {"matches": "("}}}}}, "is broken"),
-        ({"channels": {"T1": {"where": {"plane": {"is": "axial"}}}}}, "is not a condition"),
-        ({"channels": {"T1": {"where": {"study_uid": {"listed_in": "no.csv"}}}}}, "does not exist"),
-        ({"channels": {"T1": {"prefer": ["-slicess"]}}}, "Did you mean slices"),
-        ({"channels": {"T1": {"where": {"modality": "PT"}}}}, "no series is left after: a series for T1"),
+        ({"channels": {"T1": {"where": {"plain": "axial"}}}}, "Did you mean derived_plane"),
+        ({"channels": {"T1": {"where": {"derived_plane": 3.5, "derived_complete": "yes"}}}}, "holds true or false"),
+        ({"channels": {"T1": {"where": {"derived_slices": "many"}}}}, "holds a number"),
+        ({"channels": {"T1": {"where": {"derived_plane": {"matches": "("}}}}}, "is broken"),
+        ({"channels": {"T1": {"where": {"derived_plane": {"is": "axial"}}}}}, "is not a condition"),
+        ({"channels": {"T1": {"where": {"StudyInstanceUID": {"listed_in": "no.csv"}}}}}, "does not exist"),
+        ({"channels": {"T1": {"prefer": ["-slicess"]}}}, "Did you mean derived_slices"),
+        ({"channels": {"T1": {"where": {"Modality": "PT"}}}}, "no series is left after: a series for T1"),
     ],
 )
 def test_bad_rules_are_refused(values: dict[str, Any], message: str, phantom: Archive, tmp_path: Path) -> None:
@@ -412,13 +423,13 @@ def test_bad_rules_are_refused(values: dict[str, Any], message: str, phantom: Ar
 @pytest.mark.parametrize(
     ("where", "count"),
     [
-        ({"plane": ["axial", "coronal"]}, 120),
-        ({"series_description": {"matches": "^T1_TSE"}}, 80),
-        ({"weighting": {"not": ["T1", "T2"]}, "localizer": False}, 1),
-        ({"patient_id": {"listed_in": "ids.csv"}}, 12),
-        ({"image_type": {"contains": ["original"], "lacks": ["LOCALIZER"]}}, 241),
-        ({"spacing": {"min": 4, "max": 4.4}, "plane": "coronal"}, 40),
-        ({"duplicate_of": {"known": True}}, 1),
+        ({"derived_plane": ["axial", "coronal"]}, 120),
+        ({"SeriesDescription": {"matches": "^T1_TSE"}}, 80),
+        ({"derived_weighting": {"not": ["T1", "T2"]}, "derived_localizer": False}, 1),
+        ({"PatientID": {"listed_in": "ids.csv"}}, 12),
+        ({"ImageType": {"contains": ["original"], "lacks": ["LOCALIZER"]}}, 241),
+        ({"derived_spacing": {"min": 4, "max": 4.4}, "derived_plane": "coronal"}, 40),
+        ({"derived_duplicate_of": {"known": True}}, 1),
     ],
 )
 def test_every_form_of_condition(where: dict[str, Any], count: int, phantom: Archive, tmp_path: Path) -> None:
@@ -440,7 +451,7 @@ def test_monai_rules(phantom: Archive, tmp_path: Path) -> None:
     )
     choice = choose(Archive(phantom.path), load_rules(path), path)
     assert len(choice.cases) == 40
-    assert {case.series["MR_axial"]["weighting"] for case in choice.cases} == {"T1"}
+    assert {case.series["MR_axial"]["derived_weighting"] for case in choice.cases} == {"T1"}
     path.write_text(json.dumps({"selections": [{"conditions": {"Occupation": "x"}}]}))
     with pytest.raises(BadInput, match="no column here"):
         load_rules(path)

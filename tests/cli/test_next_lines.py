@@ -92,7 +92,7 @@ def write_unseen(world: Path) -> None:  # noqa: F811
     shutil.copytree(whole / "imagesTr", world / "unseen")
     codes = "value,label,type,meaning\n3,ball,52988006,Lesion\n207,bright ball,52988006,Lesion\n"
     (world / "good codes.csv").write_text(codes)
-    (world / "good rules.yaml").write_text("channels: {MR: {where: {modality: MR}}}\n")
+    (world / "good rules.yaml").write_text("channels: {MR: {where: {Modality: MR}}}\n")
     over = "over: {training.learning_rate: [0.01]}"
     (world / "good sweep.yaml").write_text(f"data: '{world / 'data'}'\nrecipe: '{world / 'recipe.yaml'}'\n{over}\n")
     rows = [f"{size},{0.9 - 1 / size + 0.01 * n}\n" for size in (4, 8, 16, 32) for n in range(2)]

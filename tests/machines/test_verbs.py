@@ -82,7 +82,7 @@ def test_index_and_select_write_the_same_bytes(cluster: Any, tmp_path: Path) -> 
 
     for patient in range(2):
         _write_series(tmp_path / "dicom", patient, 0, SERIES[0])
-    (tmp_path / "rules.yaml").write_text("channels: {MR: {where: {modality: MR}}}\n")
+    (tmp_path / "rules.yaml").write_text("channels: {MR: {where: {Modality: MR}}}\n")
     found = []
     for name, on in (("here", "local"), ("there", f"ray:{cluster.address}")):
         out = tmp_path / name

@@ -41,11 +41,11 @@ def done(*arguments: object) -> None:
 
 
 def attachments(phantom: Path) -> Path:
-    """The table that tells select whose points are whose: patient_id and points."""
+    """The table that tells select whose points are whose: PatientID and points."""
     with (phantom / "participants.csv").open(newline="") as f:
         rows = [(row["patient"], f"points/{row['case']}.csv") for row in csv.DictReader(f)]
     table = phantom / "attach.csv"
-    table.write_text("patient_id,points\n" + "".join(f"{a},{b}\n" for a, b in rows))
+    table.write_text("PatientID,points\n" + "".join(f"{a},{b}\n" for a, b in rows))
     return table
 
 

@@ -1,6 +1,6 @@
 """Labels, points and targets that people made for the series of an archive, brought into the data set.
 
-Knows a table with one identifying column (series_uid, study_uid or patient_id) and columns ``label``, ``points``,
+Knows a table with one identifying column (SeriesInstanceUID, StudyInstanceUID or PatientID) and columns ``label``, ``points``,
 ``target`` or others. Labels and points are read and written anew under the name of the case: of a label only its numbers and
 its place come along, and no name, comment or description that its file holds.
 """
@@ -13,13 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from voxloom import notes
+from voxloom.archive.names import old_name, present_name, renamed
 from voxloom.errors import BadInput
 from voxloom.formats import read_header, read_label, write_volume
 from voxloom.points import read_points, write_points
 from voxloom.points.table import cases_of
 from voxloom.volume import Volume
 
-_KEYS = ("series_uid", "study_uid", "patient_id")
+_KEYS = ("SeriesInstanceUID", "StudyInstanceUID", "PatientID")
 _FILES = ("label", "points")
 
 
@@ -57,12 +59,20 @@ def _copy_points(path: Path, case: str, folder: Path) -> Path:
     return write_points(read_points(path), folder / "points" / f"{case}.csv", case)
 
 
+def _in_present_names(row: Mapping[str, str], path: Path) -> dict[str, str]:
+    """A row whose identifying columns carry the keywords; a note says which old names they had."""
+    old = [name for name in map(old_name, _KEYS) if name in row]
+    if old:
+        notes.tell(path, renamed(old, "series"))
+    return {present_name(name) if name in old else name: cell for name, cell in row.items()}
+
+
 def read_attached(path: Path) -> Attached:
     """Read the table. Raises BadInput when it or a file in it is missing, or no column identifies a series."""
     if not path.is_file():
         raise BadInput("does not exist", path, "Check the path")
     with path.open(newline="", encoding="utf-8-sig") as f:
-        rows = list(csv.DictReader(f))
+        rows = [_in_present_names(row, path) for row in csv.DictReader(f)]
     key = next((name for name in _KEYS if rows and name in rows[0]), None)
     if key is None:
         raise BadInput("has no column that identifies a series", path, f"Add one of {', '.join(_KEYS)}")

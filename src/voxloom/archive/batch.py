@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from voxloom.archive.columns import COLUMNS, INTEGERS, NUMBERS
+from voxloom.archive.columns import COLUMNS, INTEGERS, LISTS, NUMBERS
 from voxloom.archive.containers import members
 from voxloom.archive.parse import HeaderParser
 from voxloom.archive.read import DiskFile, Member, Reading, read_headers
@@ -29,7 +29,7 @@ def instance_schema() -> Any:
     import pyarrow as pa
 
     def kind(name: str) -> Any:
-        if name == "frame_locations":
+        if name in LISTS:
             return pa.list_(pa.float64())
         return pa.int64() if name in INTEGERS else pa.float64() if name in NUMBERS else pa.string()
 

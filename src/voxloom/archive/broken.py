@@ -25,7 +25,7 @@ def broken_folders(archive: Archive) -> dict[str, int]:
         return {}
     rows = archive.query(
         r"""SELECT regexp_replace(file, '[/\\][^/\\]*$', '') AS folder FROM instances WHERE member IS NULL
-            GROUP BY folder HAVING count(DISTINCT series_uid) = 1"""
+            GROUP BY folder HAVING count(DISTINCT SeriesInstanceUID) = 1"""
     )
     own = {row["folder"] for row in rows}
     return {folder: count for folder, count in found.items() if folder in own}

@@ -7,19 +7,25 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from voxloom.archive.columns import COLUMNS
 from voxloom.archive.database import connect, quoted
-from voxloom.archive.views import PATIENTS_SQL, SERIES_QUERY, STUDIES_SQL, instances_sql, parquet_of
+from voxloom.archive.names import renamed
+from voxloom.archive.old_names import in_either_names, old_names_in
+from voxloom.archive.sources import rows_of
+from voxloom.archive.views import PATIENTS_SQL, SERIES_QUERY, STUDIES_SQL, instances_sql
 from voxloom.errors import BadInput
 from voxloom.files import atomic_path
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
+    from pandas import DataFrame
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -48,7 +54,7 @@ class Archive:
         self.path = Path(path)
         if not self.path.exists():
             raise BadInput("does not exist", self.path, f"Make it: voxloom index DIR -o {self.path}")
-        _check_columns(self.path)
+        check_columns(self.path)
 
     @contextlib.contextmanager
     def open(self) -> Iterator[DuckDBPyConnection]:
@@ -58,28 +64,40 @@ class Archive:
             yield db
 
     def query(self, sql: str) -> list[dict[str, Any]]:
-        """Rows of a question in SQL, e.g. ``"SELECT plane, count(*) AS n FROM series GROUP BY plane"``.
+        """Rows of a question in SQL, e.g. ``"SELECT Modality, count(*) AS n FROM series GROUP BY Modality"``.
 
+        A question in old names (``series_uid``) is answered in old names, with a FutureWarning that says what they are called now.
         Raises BadInput, in the words of DuckDB, for a question that cannot be answered.
         """
+        return self._asked(sql, _rows)
+
+    def frame(self, sql: str) -> DataFrame:
+        """The same as a pandas table: a column per column of the question, lists as arrays, unknown values as NaN or None."""
+        return self._asked(sql, lambda found: found.df())
+
+    def _asked(self, sql: str, taken: Callable[[DuckDBPyConnection], _T]) -> _T:
         import duckdb
 
         with self.open() as db:
             try:
-                found = db.execute(sql)
-                names = [column[0] for column in found.description or ()]
-                return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+                return taken(in_either_names(db, sql))
             except duckdb.Error as error:
                 tables = "The tables are instances, series, studies and patients; docs/archive.md lists their columns"
-                raise BadInput(f"the question cannot be answered ({told_by(error)})", self.path, tables) from None
+                fix = f"{now}. {tables}" if (now := renamed(old_names_in(sql))) else tables
+                raise BadInput(f"the question cannot be answered ({told_by(error)})", self.path, fix) from None
 
     def counts(self) -> Counts:
         """Number of patients, studies, series and instances."""
         row = self.query(
-            "SELECT count(DISTINCT patient_id) AS patients, count(DISTINCT study_uid) AS studies, "
-            "count(DISTINCT series_uid) AS series, count(*) AS instances FROM instances"
+            "SELECT count(DISTINCT PatientID) AS patients, count(DISTINCT StudyInstanceUID) AS studies, "
+            "count(DISTINCT SeriesInstanceUID) AS series, count(*) AS instances FROM instances"
         )[0]
         return Counts(**row)
+
+
+def _rows(found: DuckDBPyConnection) -> list[dict[str, Any]]:
+    names = [column[0] for column in found.description or ()]
+    return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
 
 
 def told_by(error: Exception) -> str:
@@ -148,15 +166,21 @@ def _mark_of(series: Path) -> str:
     return ((pq.read_metadata(series).metadata or {}).get(b"voxloom") or b"").decode()
 
 
-def _check_columns(path: Path) -> None:
+def check_columns(path: Path) -> None:
+    """Refuse a file that is no archive, or one of a version that cannot be read any more (BadInput)."""
     import duckdb
+    import pyarrow as pa
 
     try:
         with connect() as db:
-            known = {row[0] for row in db.execute(f"DESCRIBE FROM {parquet_of(path)}").fetchall()}
-    except duckdb.Error as error:
+            known = {row[0] for row in db.execute(f"DESCRIBE FROM {rows_of(path)}").fetchall()}
+    except (duckdb.Error, pa.ArrowInvalid) as error:
         raise BadInput(
             f"is not a Parquet file ({str(error).splitlines()[0]})", path, "Give an archive.parquet"
         ) from None
     if missing := [name for name in COLUMNS if name not in known]:
-        raise BadInput(f"is not an archive of this version: it lacks {', '.join(missing[:3])}", path, "Index it again")
+        raise BadInput(
+            f"is not an archive of this version: it lacks {', '.join(missing[:3])}",
+            path,
+            "Index again, into a new file",
+        )

@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING, Any
 
 from voxloom.archive.catalogue import Archive, told_by
 from voxloom.archive.conditions import order_of, sql_of
-from voxloom.archive.rules import SelectRules
+from voxloom.archive.rules import SelectRules, in_present_names
 from voxloom.errors import BadInput
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-_CASE_KEYS = {"study": "study_uid", "patient": "study_uid", "series": "series_uid"}
+_CASE_KEYS = {"study": "StudyInstanceUID", "patient": "StudyInstanceUID", "series": "SeriesInstanceUID"}
 #: Facts of a chosen series that the data set's table tells.
 FACTS = (
-    "series_uid", "study_uid", "patient_id", "patient_age", "patient_sex", "study_date", "modality", "weighting",
-    "plane", "spacing", "slice_thickness", "vendor", "field_strength", "contrast", "body_part", "echo_times", "b_values",
-    "frame_of_reference_uid", "instances",
+    "SeriesInstanceUID", "StudyInstanceUID", "PatientID", "PatientAge", "PatientSex", "StudyDate", "Modality",
+    "derived_weighting", "derived_plane", "derived_spacing", "SliceThickness", "derived_vendor", "derived_field_strength",
+    "derived_contrast", "derived_body_part", "derived_echo_times", "derived_b_values", "FrameOfReferenceUID", "instances",
 )  # fmt: skip
 
 
@@ -92,6 +92,7 @@ def choose(archive: Archive, rules: SelectRules, source: str | Path) -> Choice:
 def _carried_out(archive: Archive, rules: SelectRules, source: str | Path) -> Choice:
     with archive.open() as db:
         columns = {row[0]: row[1] for row in db.execute("DESCRIBE series").fetchall()}
+        rules = in_present_names(rules, source)
         checked = [(rule.name, sql_of(rule.where, columns, source)) for rule in _all_rules(rules)]
         _fill_pool(db, rules.unify_patients)
         steps = [_count(db, "all", "pool")]
@@ -112,20 +113,21 @@ def _carried_out(archive: Archive, rules: SelectRules, source: str | Path) -> Ch
 def _all_rules(rules: SelectRules) -> list[Any]:
     from voxloom.archive.rules import Rule
 
-    own = [Rule(name="no text in the pixels", where={"burned_in": ["no", "unknown"]})]
+    own = [Rule(name="no text in the pixels", where={"derived_burned_in": ["no", "unknown"]})]
     return [*rules.keep, *(own if rules.burned_in == "refuse" else [])]
 
 
 def _fill_pool(db: DuckDBPyConnection, unify: bool) -> None:
-    person = "list_min(list_append(possibly_the_same, patient_id))" if unify else "patient_id"
-    db.execute(f"CREATE TEMP TABLE people AS SELECT patient_id, {person} AS person FROM patients")
-    db.execute("CREATE TEMP TABLE pool AS SELECT series.*, person FROM series JOIN people USING (patient_id)")
+    person = "list_min(list_append(derived_possibly_the_same, PatientID))" if unify else "PatientID"
+    db.execute(f"CREATE TEMP TABLE people AS SELECT PatientID, {person} AS person FROM patients")
+    db.execute("CREATE TEMP TABLE pool AS SELECT series.*, person FROM series JOIN people USING (PatientID)")
 
 
 def _count(db: DuckDBPyConnection, name: str, table: str) -> Step:
     row = db.execute(
-        f"""SELECT count(DISTINCT person), count(DISTINCT study_uid), count(DISTINCT series_uid),
-            CAST(coalesce(sum(instances), 0) AS BIGINT) FROM (SELECT DISTINCT person, study_uid, series_uid, instances FROM {table})"""
+        f"""SELECT count(DISTINCT person), count(DISTINCT StudyInstanceUID), count(DISTINCT SeriesInstanceUID),
+            CAST(coalesce(sum(instances), 0) AS BIGINT)
+            FROM (SELECT DISTINCT person, StudyInstanceUID, SeriesInstanceUID, instances FROM {table})"""
     ).fetchall()[0]
     return Step(name, *(int(value) for value in row))
 
@@ -143,7 +145,7 @@ def _join_channels(
     joins = " ".join(
         f"JOIN channel_{n} c{n} ON c{n}.case_key = c0.case_key AND c{n}.place = 1" for n in range(1, count)
     )
-    series = ", ".join(f"c{n}.series_uid AS series_{n}" for n in range(count))
+    series = ", ".join(f"c{n}.SeriesInstanceUID AS series_{n}" for n in range(count))
     db.execute(
         f"CREATE TEMP TABLE chosen AS SELECT c0.case_key, c0.person, {series} FROM channel_0 c0 {joins} WHERE c0.place = 1"
     )
@@ -153,10 +155,10 @@ def _join_channels(
         db.execute(
             f"""DELETE FROM chosen WHERE case_key NOT IN (SELECT case_key FROM (SELECT chosen.case_key, row_number() OVER
                 (PARTITION BY chosen.person ORDER BY {order}, case_key) AS place
-                FROM chosen JOIN pool ON pool.series_uid = chosen.series_{number}) WHERE place = 1)"""
+                FROM chosen JOIN pool ON pool.SeriesInstanceUID = chosen.series_{number}) WHERE place = 1)"""
         )
-    listed = " UNION ".join(f"SELECT series_{n} AS series_uid FROM chosen" for n in range(count))
-    db.execute(f"CREATE TEMP TABLE picked AS SELECT pool.* FROM pool SEMI JOIN ({listed}) USING (series_uid)")
+    listed = " UNION ".join(f"SELECT series_{n} AS SeriesInstanceUID FROM chosen" for n in range(count))
+    db.execute(f"CREATE TEMP TABLE picked AS SELECT pool.* FROM pool SEMI JOIN ({listed}) USING (SeriesInstanceUID)")
     each = {"study": "study", "patient": "patient", "series": "case"}[rules.case]
     return [*steps, _count(db, f"one series per channel and {each}", "picked")]
 
@@ -177,12 +179,12 @@ def images_of(archive: Archive, cases: Sequence[ChosenCase]) -> dict[str, tuple[
     """The images of every series of ``cases``, by series UID, in the order of their files."""
     import pyarrow as pa
 
-    wanted = sorted({facts["series_uid"] for case in cases for facts in case.series.values()})
+    wanted = sorted({facts["SeriesInstanceUID"] for case in cases for facts in case.series.values()})
     with archive.open() as db:
-        db.register("wanted", pa.table({"series_uid": wanted}))
+        db.register("wanted", pa.table({"SeriesInstanceUID": wanted}))
         rows = db.execute(
-            """SELECT series_uid, file, member, echo_time, b_value, sop_instance_uid FROM instances
-               SEMI JOIN wanted USING (series_uid) ORDER BY series_uid, file, member"""
+            """SELECT SeriesInstanceUID, file, member, EchoTime, derived_b_value, SOPInstanceUID FROM instances
+               SEMI JOIN wanted USING (SeriesInstanceUID) ORDER BY SeriesInstanceUID, file, member"""
         ).fetchall()
     found: dict[str, list[Instance]] = {}
     for series, *values in rows:

@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from voxloom.archive.batch import LEDGER_ENDING, instance_schema, ledger_schema, read_batch
-from voxloom.archive.catalogue import derive_series, is_stale, ledger_path, problems_path, series_path
+from voxloom.archive.catalogue import check_columns, derive_series, is_stale, ledger_path, problems_path, series_path
 from voxloom.archive.database import connect, quoted
+from voxloom.archive.sources import is_old, rows_of_files
 from voxloom.archive.walk_folders import files_below, is_inside, roots_of
 from voxloom.errors import BadInput, VoxloomError
 from voxloom.files import atomic_path
@@ -70,12 +71,14 @@ def index_archive(
     progress : called with (files done, files to read).
 
     A run that was killed goes on where it was when it is started again. Raises BadInput for a missing folder, another
-    ending, or when another run is writing the same archive.
+    ending, a file that is no archive, or when another run is writing the same archive.
     """
     target = Path(archive)
     if target.suffix != ".parquet":
         raise BadInput("is not a .parquet file", target, "Name the archive like archive.parquet")
     roots = roots_of(folders)
+    if target.exists():
+        check_columns(target)
     with _work_folder(target) as work:
         _write_listing(roots, work / "listing.parquet", target)
         todo = _write_todo(work, target)
@@ -202,7 +205,7 @@ def _merge(work: Path, archive: Path, roots: Sequence[str], read: int) -> IndexR
         replaced = _one(db, "SELECT count(*) FROM before b SEMI JOIN made m ON m.file = b.file")
         kept = _one(db, "SELECT count(*) FROM kept")
         removed = int(known - kept - replaced)
-        if read or removed or not archive.exists() or not ledger_path(archive).exists():
+        if read or removed or not archive.exists() or not ledger_path(archive).exists() or is_old(archive):
             _write_archive(db, work, archive)
         if is_stale(archive):
             derive_series(archive, work)
@@ -216,12 +219,11 @@ def _merge(work: Path, archive: Path, roots: Sequence[str], read: int) -> IndexR
 def _write_archive(db: Any, work: Path, archive: Path) -> None:
     sources = []
     if archive.exists():
-        sources.append(f"SELECT * FROM read_parquet({quoted(archive)}) SEMI JOIN kept USING (file)")
+        sources.append(f"SELECT a.* FROM ({rows_of_files([archive])}) a SEMI JOIN kept USING (file)")
     parts = sorted(p for p in work.glob("*-*.parquet") if not p.name.endswith(LEDGER_ENDING))
     if parts:
-        listed = ", ".join(quoted(p) for p in parts)
         sources.append(
-            f'SELECT a.* FROM read_parquet([{listed}]) a SEMI JOIN made m ON m.file = a.file AND m."time" = a.file_time'
+            f'SELECT a.* FROM ({rows_of_files(parts)}) a SEMI JOIN made m ON m.file = a.file AND m."time" = a.file_time'
         )
     if not sources:
         _write_empty(archive)

@@ -29,27 +29,27 @@ WEIGHTING_WORDS = (
     ("T2", r"(^|[^a-z0-9])t2($|[^0-9])|haste|ssfse"),
     ("PD", r"(^| )pdw?( |$)|proton ?dens"),
 )  # fmt: skip
-_INVERTED = "(scanning_sequence LIKE '%IR%' AND coalesce(inversion_time, 0) > 0)"
-_GRADIENT = "(scanning_sequence LIKE '%GR%')"
-_PLANAR = "(scanning_sequence LIKE '%EP%')"
+_INVERTED = "(ScanningSequence LIKE '%IR%' AND coalesce(InversionTime, 0) > 0)"
+_GRADIENT = "(ScanningSequence LIKE '%GR%')"
+_PLANAR = "(ScanningSequence LIKE '%EP%')"
 #: Weighting by the times of the sequence (ms, degrees), as spin-echo and gradient-echo physics gives it.
 WEIGHTING_TIMES = (
-    ("FLAIR", "inversion_time BETWEEN 1500 AND 3500 AND echo_time >= 60"),
-    ("STIR", f"{_INVERTED} AND inversion_time BETWEEN 80 AND 300 AND NOT {_GRADIENT} AND repetition_time >= 1500"),
-    ("T1", f"{_INVERTED} AND inversion_time BETWEEN 400 AND 1400 AND echo_time < 40"),
-    ("T2*", f"{_PLANAR} AND ({_GRADIENT} OR sequence_name LIKE '%epfid%')"),
-    ("T2*", f"{_GRADIENT} AND echo_time >= 12"),
-    ("T1", f"{_GRADIENT} AND echo_time < 12 AND repetition_time < 1000 AND coalesce(flip_angle, 90) >= 8"),
-    ("T1", f"NOT {_GRADIENT} AND NOT {_PLANAR} AND repetition_time <= 1200 AND echo_time < 35"),
-    ("T2", f"NOT {_GRADIENT} AND NOT {_PLANAR} AND repetition_time >= 1500 AND echo_time >= 60"),
-    ("PD", f"NOT {_GRADIENT} AND NOT {_PLANAR} AND repetition_time >= 1500 AND echo_time < 50"),
+    ("FLAIR", "InversionTime BETWEEN 1500 AND 3500 AND EchoTime >= 60"),
+    ("STIR", f"{_INVERTED} AND InversionTime BETWEEN 80 AND 300 AND NOT {_GRADIENT} AND RepetitionTime >= 1500"),
+    ("T1", f"{_INVERTED} AND InversionTime BETWEEN 400 AND 1400 AND EchoTime < 40"),
+    ("T2*", f"{_PLANAR} AND ({_GRADIENT} OR SequenceName LIKE '%epfid%')"),
+    ("T2*", f"{_GRADIENT} AND EchoTime >= 12"),
+    ("T1", f"{_GRADIENT} AND EchoTime < 12 AND RepetitionTime < 1000 AND coalesce(FlipAngle, 90) >= 8"),
+    ("T1", f"NOT {_GRADIENT} AND NOT {_PLANAR} AND RepetitionTime <= 1200 AND EchoTime < 35"),
+    ("T2", f"NOT {_GRADIENT} AND NOT {_PLANAR} AND RepetitionTime >= 1500 AND EchoTime >= 60"),
+    ("PD", f"NOT {_GRADIENT} AND NOT {_PLANAR} AND RepetitionTime >= 1500 AND EchoTime < 50"),
 )  # fmt: skip
 #: Times that a kind in words cannot have, whatever the sequence is called.
 WORDS_REFUTED = (
-    ("T1", "echo_time >= 50 OR (echo_time >= 25 AND repetition_time >= 2500)"),
-    ("T2", "echo_time < 40 AND repetition_time < 1500 AND coalesce(scanning_sequence, '') NOT LIKE '%GR%'"),
-    ("PD", "echo_time >= 80"),
-    ("FLAIR", "echo_time < 40 AND coalesce(inversion_time, 0) < 1500"),
+    ("T1", "EchoTime >= 50 OR (EchoTime >= 25 AND RepetitionTime >= 2500)"),
+    ("T2", "EchoTime < 40 AND RepetitionTime < 1500 AND coalesce(ScanningSequence, '') NOT LIKE '%GR%'"),
+    ("PD", "EchoTime >= 80"),
+    ("FLAIR", "EchoTime < 40 AND coalesce(InversionTime, 0) < 1500"),
 )  # fmt: skip
 CONTRAST_YES = (
     r"(^|[^a-z])(gad|gado|gd|ce|km)($|[^a-z])|(^|[^a-z])post|contrast|gadolin|dotarem"

@@ -12,14 +12,16 @@ from typing import Any
 
 from voxloom.errors import BadInput
 
-#: DICOM keyword to column of the series table, where the two differ by more than spelling.
-COLUMNS = {
-    "StudyDescription": "study_description", "SeriesDescription": "series_description", "Modality": "modality",
-    "ImageType": "image_type", "ImageOrientationPatient": "plane", "SliceThickness": "slice_thickness",
-    "BodyPartExamined": "body_part_examined", "Manufacturer": "manufacturer", "PatientPosition": "patient_position",
-    "EchoTime": "echo_time", "RepetitionTime": "repetition_time", "MagneticFieldStrength": "field_strength",
-    "SeriesNumber": "series_number", "Rows": "rows", "Columns": "columns", "ConvolutionKernel": "kernel",
-    "SpacingBetweenSlices": "spacing", "ContrastBolusAgent": "contrast_agent", "ProtocolName": "protocol_name",
+#: Keywords that conditions may be on: columns of the series table.
+KEYWORDS = (
+    "StudyDescription", "SeriesDescription", "Modality", "ImageType", "ImageOrientationPatient", "SliceThickness",
+    "BodyPartExamined", "Manufacturer", "PatientPosition", "EchoTime", "RepetitionTime", "MagneticFieldStrength",
+    "SeriesNumber", "Rows", "Columns", "ConvolutionKernel", "SpacingBetweenSlices", "ContrastBolusAgent", "ProtocolName",
+)  # fmt: skip
+#: Those for which the column that is measured or told is asked.
+DERIVED = {
+    "ImageOrientationPatient": "derived_plane", "MagneticFieldStrength": "derived_field_strength",
+    "SpacingBetweenSlices": "derived_spacing",
 }  # fmt: skip
 
 
@@ -44,10 +46,10 @@ def from_monai(values: dict[str, Any], where: str | Path) -> dict[str, Any]:
 
 
 def _condition(keyword: str, value: Any, where: str | Path) -> tuple[str, Any]:
-    if keyword not in COLUMNS:
-        raise BadInput(f"the condition on {keyword} has no column here", where, f"There are: {', '.join(COLUMNS)}")
-    column = COLUMNS[keyword]
-    if column == "plane":
+    if keyword not in KEYWORDS:
+        raise BadInput(f"the condition on {keyword} has no column here", where, f"There are: {', '.join(KEYWORDS)}")
+    column = DERIVED.get(keyword, keyword)
+    if column == "derived_plane":
         return column, str(value).lower()
     if isinstance(value, str):
         return column, {"matches": value}

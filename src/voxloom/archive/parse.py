@@ -41,7 +41,7 @@ _DEFLATED = "1.2.840.10008.1.2.1.99"
 #: Explicit little endian, plain or around compressed pixels; another syntax is left to pydicom.
 _EXPLICIT_SYNTAXES = ("1.2.840.10008.1.2.1", "1.2.840.10008.1.2.4.", "1.2.840.10008.1.2.5", "1.2.840.10008.1.2.6.")
 _SLOT = {int(tag): n for n, tag in enumerate(WANTED)}
-_TAG = {element.columns[0]: element.tag for element in ALL_ELEMENTS}
+_TAG = {element.column: element.tag for element in ALL_ELEMENTS}
 _MOST_CACHED = 50_000
 
 
@@ -121,8 +121,8 @@ class HeaderParser:
             status[members] = _outcome(places, sizes, whole, members)
         columns = self._values(bytes(buffer), width, places, status, groups)
         columns["header_bytes"] = places.position.tolist()
-        columns["transfer_syntax_uid"] = _spread(syntax, files, count)
-        for name, tag in (("sop_class_uid", META_CLASS), ("sop_instance_uid", META_INSTANCE)):
+        columns["TransferSyntaxUID"] = _spread(syntax, files, count)
+        for name, tag in (("SOPClassUID", META_CLASS), ("SOPInstanceUID", META_INSTANCE)):
             absent = files[places.length[_SLOT[_TAG[name]], files] <= 0]
             if len(absent):
                 column = columns[name] = columns[name] or [None] * count
@@ -134,7 +134,7 @@ class HeaderParser:
         self, data: bytes, width: int, places: Places, status: NDArray[np.int8], groups: dict[Encoding, Ints]
     ) -> dict[str, list[Any] | None]:
         count = len(status)
-        columns: dict[str, list[Any] | None] = {name: None for e in ALL_ELEMENTS for name in e.columns}
+        columns: dict[str, list[Any] | None] = {e.column: None for e in ALL_ELEMENTS}
         for encoding, members in groups.items():
             done = members[status[members] == Status.DONE]
             codecs = _texts(data, width, places, _SLOT[CHARACTER_SET], done)
@@ -268,24 +268,17 @@ def _store(
     count: int,
     status: NDArray[np.int8],
 ) -> None:
-    """Put the values of one element into its columns; rows that need pydicom get their status."""
+    """Put the values of one element into its column; rows that need pydicom get their status."""
     rows = files.tolist()
     if Unusual in values:
         odd = [value is Unusual for value in values]
         status[files[odd]] = Status.UNUSUAL
         values = [None if value is Unusual else value for value in values]
-    parts = [values] if len(element.columns) == 1 else _apart(values, len(element.columns))
-    for name, part in zip(element.columns, parts, strict=True):
-        column = columns[name]
-        if column is None and len(rows) == count:
-            columns[name] = part
-            continue
-        if column is None:
-            column = columns[name] = [None] * count
-        for row, value in zip(rows, part, strict=True):
-            column[row] = value
-
-
-def _apart(values: list[Any], count: int) -> list[list[Any]]:
-    nothing = (None,) * count
-    return [list(part) for part in zip(*(nothing if v is None else v for v in values), strict=True)]
+    column = columns[element.column]
+    if column is None and len(rows) == count:
+        columns[element.column] = values
+        return
+    if column is None:
+        column = columns[element.column] = [None] * count
+    for row, value in zip(rows, values, strict=True):
+        column[row] = value

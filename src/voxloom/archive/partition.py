@@ -12,15 +12,15 @@ from typing import Literal
 
 from voxloom.archive.catalogue import Archive, derive_series, is_stale, mark_series, series_path
 from voxloom.archive.database import connect, quoted
-from voxloom.archive.views import parquet_of
+from voxloom.archive.sources import rows_of
 from voxloom.errors import BadInput
 from voxloom.files import new_folder
 
 By = Literal["month", "site"]
 #: The part of an instance, in SQL; "unknown" where the header does not say.
 _PARTS: dict[str, str] = {
-    "month": "CASE WHEN regexp_matches(study_date, '^[0-9]{8}$') THEN study_date[1:4] || '-' || study_date[5:6] ELSE 'unknown' END",
-    "site": "coalesce(nullif(trim(regexp_replace(institution, '[^A-Za-z0-9._-]+', '_', 'g')), ''), 'unknown')",
+    "month": "CASE WHEN regexp_matches(StudyDate, '^[0-9]{8}$') THEN StudyDate[1:4] || '-' || StudyDate[5:6] ELSE 'unknown' END",
+    "site": "coalesce(nullif(trim(regexp_replace(InstitutionName, '[^A-Za-z0-9._-]+', '_', 'g')), ''), 'unknown')",
 }
 
 
@@ -49,7 +49,7 @@ def partition(archive: Path, by: By) -> Path:
         derive_series(archive, archive.parent)
     shutil.rmtree(target, ignore_errors=True)  # cut from an earlier state of the archive
     with new_folder(target) as work, connect(archive.parent) as db:
-        rows = f"SELECT * RENAME (file_row_number AS row_number), {_PARTS[by]} AS part FROM {parquet_of(archive)}"
+        rows = f"SELECT * RENAME (file_row_number AS row_number), {_PARTS[by]} AS part FROM {rows_of(archive)}"
         options = "FORMAT parquet, COMPRESSION zstd, PARTITION_BY (part), OVERWRITE_OR_IGNORE"
         db.execute("SET partitioned_write_max_open_files = 64")  # many sites: bounded memory before large files
         db.execute(f"COPY ({rows}) TO {quoted(work)} ({options})")

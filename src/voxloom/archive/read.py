@@ -206,7 +206,7 @@ def _take_done(items: Sequence[Item], parsed: Parsed, reading: Reading) -> None:
     done = []
     for n in np.flatnonzero(parsed.status == Status.DONE).tolist():
         row = dict(zip(REFUSED_BY, (values[n] for values in facts), strict=True))
-        if (row["frames"] or 1) > 1 or row["sop_class_uid"] in _ENHANCED:
+        if (row["NumberOfFrames"] or 1) > 1 or row["SOPClassUID"] in _ENHANCED:
             parsed.status[n] = Status.UNUSUAL
         elif is_directory(row):
             reading.others += 1

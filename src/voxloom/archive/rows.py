@@ -1,6 +1,6 @@
 """From raw header values to the columns of the instance table.
 
-Knows the b-value of four vendors, pixel size of detectors, and how many bytes plain pixels need. Pure values.
+Knows the b-value of four vendors, and how many bytes plain pixels need. Pure values.
 """
 
 from __future__ import annotations
@@ -17,23 +17,21 @@ _GE_OFFSET = 1_000_000_000
 _GE_MODULUS = 100_000
 _MOST_B = 50_000
 #: Columns that ``finish`` makes, and the raw ones of which it needs at least one.
-FINISHED = ("b_value", "pixel_row", "pixel_column")
+FINISHED = ("derived_b_value",)
 FINISHED_FROM = (
-    "modality", "manufacturer", "b_value_standard", "b_value_siemens", "creator_0019", "b_value_ge", "creator_0043",
-    "b_value_philips", "creator_2001", "pixel_row", "pixel_column", "detector_pixel_row", "detector_pixel_column",
+    "Modality", "Manufacturer", "DiffusionBValue", "b_value_siemens", "creator_0019", "b_value_ge", "creator_0043",
+    "b_value_philips", "creator_2001",
 )  # fmt: skip
 #: Raw columns that ``refusal`` and ``is_directory`` look at.
 REFUSED_BY = (
-    "sop_class_uid", "modality", "series_uid", "transfer_syntax_uid", "rows", "header_bytes", "columns", "bits_allocated", "samples",
-    "frames",
+    "SOPClassUID", "Modality", "SeriesInstanceUID", "TransferSyntaxUID", "Rows", "header_bytes", "Columns", "BitsAllocated",
+    "SamplesPerPixel", "NumberOfFrames",
 )  # fmt: skip
 
 
 def finish(raw: dict[str, Any]) -> dict[str, Any]:
-    """The row's ``b_value``, ``pixel_row`` and ``pixel_column`` from the raw columns of one file."""
-    own = raw.get("pixel_row") is not None
-    row, column = ("pixel_row", "pixel_column") if own else ("detector_pixel_row", "detector_pixel_column")
-    return {"b_value": b_value(raw), "pixel_row": raw.get(row), "pixel_column": raw.get(column)}
+    """The row's ``derived_b_value`` from the raw columns of one file."""
+    return {"derived_b_value": b_value(raw)}
 
 
 def has_late_b_value(modality: str | None, manufacturer: str | None) -> bool:
@@ -44,12 +42,12 @@ def has_late_b_value(modality: str | None, manufacturer: str | None) -> bool:
 
 def b_value(raw: dict[str, Any]) -> float | None:
     """Diffusion weighting in s/mm2: the standard element, or that of Siemens, GE or Philips; None where none is given."""
-    standard = raw.get("b_value_standard")
+    standard = raw.get("DiffusionBValue")
     if standard is not None:
         return float(standard)
     if raw.get("b_value_siemens") is not None and raw.get("creator_0019") == "SIEMENS MR HEADER":
         return _plausible(number(raw["b_value_siemens"]))
-    if not has_late_b_value(raw.get("modality"), raw.get("manufacturer")):
+    if not has_late_b_value(raw.get("Modality"), raw.get("Manufacturer")):
         return None
     if raw.get("b_value_ge") is not None and raw.get("creator_0043") == "GEMS_PARM_01":
         value = integer(raw["b_value_ge"])
@@ -65,9 +63,9 @@ def _plausible(value: float | None) -> float | None:
 
 def refusal(row: dict[str, Any], file_size: int) -> str | None:
     """Why a file with a readable header is still broken, or None. ``header_bytes`` are those before the pixels."""
-    if row.get("modality") is None and row.get("series_uid") is None:
+    if row.get("Modality") is None and row.get("SeriesInstanceUID") is None:
         return "is not a complete DICOM object (it has neither modality nor series)"
-    if not row.get("rows") and _is_image_class(row.get("sop_class_uid")):
+    if not row.get("Rows") and _is_image_class(row.get("SOPClassUID")):
         return "is an image without rows and columns; it is probably cut"
     needed = _plain_bytes(row) + int(row.get("header_bytes") or 0)
     if needed > file_size:
@@ -83,12 +81,12 @@ def _is_image_class(uid: str | None) -> bool:
 
 def is_directory(row: dict[str, Any]) -> bool:
     """Whether the object is a DICOMDIR."""
-    return row.get("sop_class_uid") == _DIRECTORY
+    return row.get("SOPClassUID") == _DIRECTORY
 
 
 def _plain_bytes(row: dict[str, Any]) -> int:
     """Bytes of uncompressed pixels, 0 where it cannot be told."""
-    if row.get("transfer_syntax_uid") not in _PLAIN or not row.get("rows") or not row.get("columns"):
+    if row.get("TransferSyntaxUID") not in _PLAIN or not row.get("Rows") or not row.get("Columns"):
         return 0
-    bits = int(row["rows"]) * int(row["columns"]) * int(row.get("bits_allocated") or 0)
-    return bits // 8 * int(row.get("samples") or 1) * int(row.get("frames") or 1)
+    bits = int(row["Rows"]) * int(row["Columns"]) * int(row.get("BitsAllocated") or 0)
+    return bits // 8 * int(row.get("SamplesPerPixel") or 1) * int(row.get("NumberOfFrames") or 1)

@@ -16,6 +16,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from voxloom import notes
+from voxloom.archive.names import renamed, with_present_names
 from voxloom.complaints import complaint, key_of
 from voxloom.errors import BadInput
 from voxloom.yamltext import read_text, read_yaml
@@ -128,6 +130,31 @@ def load_rules(source: str | Path) -> SelectRules:
     if rules.case == "series" and len(rules.channels) > 1:
         raise BadInput("case: series takes one channel", source, "Leave one channel, or write case: study")
     return rules
+
+
+def in_present_names(rules: SelectRules, source: str | Path) -> SelectRules:
+    """The rules with the present names of their columns; a note on ``source`` says which old names they used."""
+    used: set[str] = set()
+    keep = tuple(rule.model_copy(update={"where": with_present_names(rule.where, used, source)}) for rule in rules.keep)
+    channels = {
+        name: channel.model_copy(
+            update={
+                "where": with_present_names(channel.where, used, source),
+                "prefer": tuple(_preferred(entry, used, source) for entry in channel.prefer),
+            }
+        )
+        for name, channel in rules.channels.items()
+    }
+    if used:
+        notes.tell(source, renamed(sorted(used), "series"))
+    return rules.model_copy(update={"keep": keep, "channels": channels})
+
+
+def _preferred(entry: str | Where, used: set[str], source: str | Path) -> str | Where:
+    if not isinstance(entry, str):
+        return with_present_names(entry, used, source)
+    sign = "-" if entry.startswith("-") else ""
+    return sign + next(iter(with_present_names({entry.removeprefix("-"): None}, used, source)))
 
 
 def shipped_rules() -> list[str]:

@@ -45,7 +45,7 @@ class SelectOptions:
     link : new file (mode 600) that tells who is behind each case; None writes none.
     register : "rigid" registers channels of different frames of reference.
     keep_dicom : write de-identified DICOM copies too.
-    attach : table (.csv) with labels, points or targets by series_uid, study_uid or patient_id.
+    attach : table (.csv) with labels, points or targets by SeriesInstanceUID, StudyInstanceUID or PatientID.
     workers : processes; None takes the usable cores.
     """
 
@@ -167,7 +167,7 @@ class _Making:
 
     def work(self, case: ChosenCase, images: Mapping[str, tuple[Instance, ...]], broken: dict[str, int]) -> CaseWork:
         """How one case is made: of which files, and beside which that are broken."""
-        instances = {name: images[facts["series_uid"]] for name, facts in case.series.items()}
+        instances = {name: images[facts["SeriesInstanceUID"]] for name, facts in case.series.items()}
         return CaseWork(
             name=self.identity.case(case.person, case.key),
             case=case,
@@ -199,18 +199,18 @@ def _write_table(made: _Made, identity: Identity, attached: Attached, rules: Sel
         row: dict[str, Any] = {"case": name, "patient": identity.patient(case.person)}
         row |= {"image" if single else f"image_{channel}": path for channel, path in result.images.items()}
         row |= attached.copy_for(name, facts, folder)
-        vendor = facts["vendor"] if facts["vendor"] in _VENDORS else None
+        vendor = facts["derived_vendor"] if facts["derived_vendor"] in _VENDORS else None
         row["group"] = " ".join(
-            str(v) for v in (vendor, facts["field_strength"] and f"{facts['field_strength']:g} T") if v
+            str(v) for v in (vendor, facts["derived_field_strength"] and f"{facts['derived_field_strength']:g} T") if v
         )
         row |= {
-            "age": _years(facts["patient_age"]),
-            "sex": code_of("PatientSex", facts["patient_sex"] or ""),
-            "date": identity.date(facts["study_date"], case.person),
-            "modality": code_of("Modality", facts["modality"] or ""),
-            **{key: facts[key] for key in ("weighting", "plane", "spacing")},
-            "body_part": _body_part(facts["body_part"]),
-            "contrast": facts["contrast"],
+            "derived_age": _years(facts["PatientAge"]),
+            "PatientSex": code_of("PatientSex", facts["PatientSex"] or ""),
+            "derived_date": identity.date(facts["StudyDate"], case.person),
+            "Modality": code_of("Modality", facts["Modality"] or ""),
+            **{key: facts[key] for key in ("derived_weighting", "derived_plane", "derived_spacing")},
+            "derived_body_part": _body_part(facts["derived_body_part"]),
+            "derived_contrast": facts["derived_contrast"],
         }
         rows.append(row)
     columns = list(dict.fromkeys(key for row in rows for key in row))
@@ -239,19 +239,20 @@ def _csv(rows: Sequence[Sequence[Any]]) -> str:
 
 def _link(cases: Sequence[ChosenCase], identity: Identity, made: set[str]) -> str:
     """Who is behind each case, also behind those that were refused."""
-    head = ["case", "person", "channel", "patient_id", "study_uid", "series_uid", "study_date", "refused"]
-    rows: list[list[Any]] = [head]
+    keys = ("PatientID", "StudyInstanceUID", "SeriesInstanceUID", "StudyDate")
+    rows: list[list[Any]] = [["case", "person", "channel", *keys, "refused"]]
     for case in cases:
         name = identity.case(case.person, case.key)
         for channel, facts in case.series.items():
-            told = (facts[key] for key in ("patient_id", "study_uid", "series_uid", "study_date"))
-            rows.append([name, case.person, channel, *(_cell(value) for value in told), "" if name in made else "yes"])
+            rows.append(
+                [name, case.person, channel, *(_cell(facts[key]) for key in keys), "" if name in made else "yes"]
+            )
     return _csv(rows)
 
 
 def _last_step(made: _Made) -> Step:
-    series = {facts["series_uid"]: facts["instances"] for _, case, _ in made for facts in case.series.values()}
-    studies = {facts["study_uid"] for _, case, _ in made for facts in case.series.values()}
+    series = {facts["SeriesInstanceUID"]: facts["instances"] for _, case, _ in made for facts in case.series.values()}
+    studies = {facts["StudyInstanceUID"] for _, case, _ in made for facts in case.series.values()}
     return Step(
         "could be read and aligned",
         len({case.person for _, case, _ in made}),

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import struct
 import warnings
-from collections.abc import Iterator
 from typing import IO, Any
 
 from voxloom.archive.columns import ALL_ELEMENTS, Element
@@ -18,7 +17,7 @@ from voxloom.errors import BadInput
 #: What pydicom raises for a damaged file.
 _FAULTS = (EOFError, OSError, ValueError, KeyError, TypeError, AttributeError, NotImplementedError, struct.error)
 _NESTED = [0x52009229, 0x52009230]
-_META = {"sop_class_uid": "MediaStorageSOPClassUID", "sop_instance_uid": "MediaStorageSOPInstanceUID"}
+_META = {"SOPClassUID": "MediaStorageSOPClassUID", "SOPInstanceUID": "MediaStorageSOPInstanceUID"}
 #: Elements that an enhanced object says in its functional groups.
 _IN_FRAMES = (
     "SliceThickness", "RepetitionTime", "EchoTime", "InversionTime", "SpacingBetweenSlices", "FlipAngle",
@@ -29,7 +28,7 @@ _OTHER_NAMES = {"EchoTime": "EffectiveEchoTime", "InversionTime": "InversionTime
 
 
 def read_slowly(stream: IO[bytes]) -> dict[str, Any]:
-    """Raw column values of one DICOM file, ``transfer_syntax_uid`` and ``frame_locations`` included.
+    """Raw column values of one DICOM file, ``TransferSyntaxUID`` and ``derived_frame_locations`` included.
 
     Raises BadInput for a damaged file, and for one that is not DICOM at all.
     """
@@ -40,9 +39,9 @@ def read_slowly(stream: IO[bytes]) -> dict[str, Any]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             dataset = pydicom.dcmread(stream, stop_before_pixels=True, specific_tags=[*tags, *_NESTED], force=True)
-            row = {name: value for element in ALL_ELEMENTS for name, value in _values(dataset, element)}
-            row["transfer_syntax_uid"] = str(dataset.file_meta.get("TransferSyntaxUID", "")) or None
-            row["frame_locations"] = None
+            row = {element.column: _value(dataset, element) for element in ALL_ELEMENTS}
+            row["TransferSyntaxUID"] = str(dataset.file_meta.get("TransferSyntaxUID", "")) or None
+            row["derived_frame_locations"] = None
             for name, keyword in _META.items():
                 row[name] = row[name] or str(dataset.file_meta.get(keyword, "")) or None
             if dataset.get("PerFrameFunctionalGroupsSequence"):
@@ -54,14 +53,6 @@ def read_slowly(stream: IO[bytes]) -> dict[str, Any]:
 
 def _reason(error: Exception) -> str:
     return " ".join(str(error).split())[:120] or type(error).__name__
-
-
-def _values(dataset: Any, element: Element) -> Iterator[tuple[str, Any]]:
-    value = _value(dataset, element)
-    if len(element.columns) == 1:
-        yield element.columns[0], value
-    else:
-        yield from zip(element.columns, value or (None,) * len(element.columns), strict=True)
 
 
 def _value(dataset: Any, element: Element) -> Any:
@@ -92,9 +83,9 @@ def _of_frames(dataset: Any) -> dict[str, Any]:
     for element in ALL_ELEMENTS:
         keyword = _keyword(element)
         if keyword in first:
-            row |= dict(_named(element, of_text(element, _as_text(first[keyword]))))
+            row[element.column] = of_text(element, _as_text(first[keyword]))
     places = [_first_of([frame, *shared]) for frame in frames]
-    row["frame_locations"] = _locations(places)
+    row["derived_frame_locations"] = _locations(places)
     return row
 
 
@@ -102,11 +93,6 @@ def _keyword(element: Element) -> str:
     from pydicom.datadict import keyword_for_tag
 
     return keyword_for_tag(element.tag)
-
-
-def _named(element: Element, value: Any) -> Iterator[tuple[str, Any]]:
-    parts = value if len(element.columns) > 1 else (value,)
-    yield from zip(element.columns, parts or (None,) * len(element.columns), strict=True)
 
 
 def _first_of(groups: list[Any]) -> dict[str, Any]:

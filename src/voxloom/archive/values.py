@@ -69,7 +69,7 @@ def of_text(element: Element, value: str) -> Any:
         return number(value)
     if element.kind == "integer":
         return integer(value)
-    return numbers(value, len(element.columns))
+    return numbers(value, element.count)
 
 
 def of_bytes(element: Element, vr: str, codec: str | None, big: bool) -> Callable[[bytes], Any]:

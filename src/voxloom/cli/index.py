@@ -81,9 +81,10 @@ def _nothing_found(found: IndexResult, folder: Path, is_new: bool) -> BadInput:
 def _table(archive: Any) -> list[list[str]]:
     """Series by kind, the most frequent first."""
     rows = archive.query(
-        """SELECT modality, coalesce(weighting, '-') AS weighting, coalesce(plane, '-') AS plane, count(*) AS series,
-            CAST(sum(instances) AS BIGINT) AS instances, count(*) FILTER (localizer) AS localizers,
-            count(*) FILTER (NOT complete) AS with_faults, count(*) FILTER (volumes > 1) AS several_volumes
+        """SELECT Modality AS modality, coalesce(derived_weighting, '-') AS weighting, coalesce(derived_plane, '-') AS plane,
+            count(*) AS series,
+            CAST(sum(instances) AS BIGINT) AS instances, count(*) FILTER (derived_localizer) AS localizers,
+            count(*) FILTER (NOT derived_complete) AS with_faults, count(*) FILTER (derived_volumes > 1) AS several_volumes
            FROM series GROUP BY ALL ORDER BY series DESC, modality, weighting, plane LIMIT 15"""
     )
     names = [name.replace("_", " ") for name in rows[0]] if rows else ["no series"]

@@ -39,7 +39,9 @@ def command(
     keep_dicom: Annotated[bool, typer.Option("--dicom", help="Write de-identified DICOM copies too.")] = False,
     attach: Annotated[
         Optional[Path],
-        typer.Option(help="Table (.csv) with label, points or target by series_uid, study_uid or patient_id."),
+        typer.Option(
+            help="Table (.csv) with label, points or target by SeriesInstanceUID, StudyInstanceUID or PatientID."
+        ),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only report what each rule leaves.")] = False,
     workers: Annotated[Optional[int], typer.Option(help="Processes. [default: the usable cores]")] = None,

@@ -150,7 +150,7 @@ class Place:
         values = {
             "stable": 0.7,
             "destinations": {"pacs": {"aet": "PEER", "host": "127.0.0.1", "port": self.peer.port, "timeout": 5}},
-            "rules": [{"name": "all", "where": {"modality": "MR"}, "run": "net", "to": ["pacs"]}],
+            "rules": [{"name": "all", "where": {"Modality": "MR"}, "run": "net", "to": ["pacs"]}],
             "retry": {"first": 0.1, "most": 0.5, "attempts": 4},
             "predict": {"first": 0.1, "attempts": 2},
             "limits": {"disk_free": "1MB"},

@@ -82,7 +82,7 @@ def notes(place: Place) -> list[str]:
 
 
 def test_the_run_sees_its_channels_as_it_learned_them(engine: Engine, data: Path, place: Place, tmp_path: Path) -> None:
-    channels = {name: {"series_description": {"contains": name}} for name in ("T2", "T1")}
+    channels = {name: {"SeriesDescription": {"contains": name}} for name in ("T2", "T1")}
     rule: dict[str, Any] = {"name": "pair", "run": "pair", "channels": channels, "wait": 3, "to": ["pacs"]}
     place.write(rules=[rule], predict={"first": 0.1, "attempts": 1})
     t1 = read_volume(data / "imagesTr" / "ball00_0000.nii.gz")

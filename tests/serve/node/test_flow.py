@@ -34,7 +34,7 @@ def test_from_orthanc_to_the_node_and_back(orthanc: Orthanc, small: Small, ct: l
     settings = {
         "stable": 0.5,
         "destinations": {"pacs": peer, "web": {"url": orthanc.dicom_web}},
-        "rules": [{"name": "balls", "where": {"modality": "MR"}, "run": small.run.name, "to": ["pacs", "web"]}],
+        "rules": [{"name": "balls", "where": {"Modality": "MR"}, "run": small.run.name, "to": ["pacs", "web"]}],
         "limits": {"disk_free": "1MB"},
     }
     audit = tmp_path / "queue" / "audit" / "audit.jsonl"

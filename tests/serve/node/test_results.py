@@ -26,8 +26,8 @@ def test_rules_decide_run_and_destination(place: Place, tmp_path: Path) -> None:
         },
         rules=[
             {"name": "thin", "where": {"slice_thickness": {"max": 4}}, "run": "a", "to": ["first", "second"]},
-            {"name": "axial", "where": {"plane": "axial", "modality": "MR"}, "run": "b", "to": ["second"]},
-            {"name": "sagittal", "where": {"plane": "sagittal"}, "run": "c", "to": ["first"]},
+            {"name": "axial", "where": {"derived_plane": "axial", "Modality": "MR"}, "run": "b", "to": ["second"]},
+            {"name": "sagittal", "where": {"derived_plane": "sagittal"}, "run": "c", "to": ["first"]},
         ],
     )
     node = place.node()
@@ -91,7 +91,7 @@ def test_a_prediction_that_fails_is_tried_again_and_names_no_patient(place: Plac
 
     engine = WithoutNetwork(fail=fail)
     place.write(
-        rules=[{"name": name, "where": {"modality": "MR"}, "run": name, "to": ["pacs"]} for name in ("good", "bad")]
+        rules=[{"name": name, "where": {"Modality": "MR"}, "run": name, "to": ["pacs"]} for name in ("good", "bad")]
     )
     node = place.node(engine)
     send(node.port, series(tmp_path / "s", "fails"))

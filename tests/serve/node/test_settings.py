@@ -9,13 +9,14 @@ from typing import Any, get_args
 import pytest
 
 from voxloom.errors import BadInput
+from voxloom.notes import collect
 from voxloom.serve.node import load_settings
 from voxloom.serve.node.engine import check_runs
 from voxloom.serve.node.settings import Format, Retry
 
 GOOD: dict[str, Any] = {
     "destinations": {"pacs": {"aet": "PACS", "host": "10.0.0.1", "port": 104}},
-    "rules": [{"name": "liver", "where": {"modality": "CT"}, "run": "liver", "to": ["pacs"]}],
+    "rules": [{"name": "liver", "where": {"Modality": "CT"}, "run": "liver", "to": ["pacs"]}],
 }
 
 
@@ -46,7 +47,8 @@ def test_paths_are_those_beside_the_file_and_times_are_read(tmp_path: Path) -> N
         ({"peers": [{"aet": "SEVENTEEN LETTERS"}]}, "must be an AE title"),
         ({"rules": [{**GOOD["rules"][0], "to": ["pax"]}]}, "sends to pax, which is not a destination. Did you mean `pacs`?"),
         ({"rules": [{**GOOD["rules"][0], "where": {"modalty": "CT"}}]}, "modalty is not a column of the series table. Did you"),
-        ({"rules": [{**GOOD["rules"][0], "where": {"slices": "many"}}]}, "slices is compared with 'many', but holds a number"),
+        ({"rules": [{**GOOD["rules"][0], "where": {"derived_slices": "many"}}]},
+         "derived_slices is compared with 'many', but holds a number"),
         ({"rules": [{**GOOD["rules"][0], "formats": ["nifti"]}]}, "must be 'seg'"),
         ({"rules": [{**GOOD["rules"][0], "name": "../up"}]}, "rules.0.name"),
         ({"rules": GOOD["rules"] * 2}, "two rules are called liver"),
@@ -64,6 +66,17 @@ def test_what_is_wrong_is_named(tmp_path: Path, changes: dict[str, Any], message
     assert "\n" not in str(error.value)
 
 
+def test_rules_in_old_names_are_taken_with_one_line(tmp_path: Path) -> None:
+    old = {**GOOD["rules"][0], "where": {"modality": "CT", "Rows": {"min": 8}}, "channels": {"CT": {"plane": "axial"}}}
+    with collect() as told:
+        load_settings(written(tmp_path, {**GOOD, "rules": [old]}))
+    line = "modality is called Modality now, plane is called derived_plane now; the old names go with the next release"
+    assert [note.text for note in told] == [line]
+    both = {**GOOD["rules"][0], "where": {"modality": "CT", "Modality": "MR"}}
+    with pytest.raises(BadInput, match="modality and Modality name one column"):
+        load_settings(written(tmp_path, {**GOOD, "rules": [both]}))
+
+
 def test_rules_name_served_runs_and_all_of_their_channels(tmp_path: Path) -> None:
     class Info:
         def __init__(self, *channels: str) -> None:
@@ -77,7 +90,7 @@ def test_rules_name_served_runs_and_all_of_their_channels(tmp_path: Path) -> Non
         BadInput, match=r"needs 2 series of one study\. Say under channels: which series each is of T1, T2"
     ):
         check_runs(rules, {"liver": Info("T1", "T2")}, "node.yaml")
-    named = {"T1": {"weighting": "T1"}, "T2w": {"weighting": "T2"}}
+    named = {"T1": {"derived_weighting": "T1"}, "T2w": {"derived_weighting": "T2"}}
     rules = load_settings(written(tmp_path, {**GOOD, "rules": [{**GOOD["rules"][0], "channels": named}]})).rules
     assert rules[0].wait == 3600
     check_runs(rules, {"liver": Info("T2w", "T1")}, "node.yaml")

@@ -20,8 +20,8 @@ from voxloom.serve.node.wishes import Wish, ask
 
 T2 = {"RepetitionTime": 4000, "EchoTime": 100}
 PAIR: dict[str, Any] = {
-    "name": "pair", "where": {"modality": "MR"}, "run": "net", "to": ["pacs"],
-    "channels": {"T2": {"weighting": "T2"}, "T1": {"weighting": "T1", "plane": "axial"}},
+    "name": "pair", "where": {"Modality": "MR"}, "run": "net", "to": ["pacs"],
+    "channels": {"T2": {"derived_weighting": "T2"}, "T1": {"derived_weighting": "T1", "derived_plane": "axial"}},
 }  # fmt: skip
 
 
@@ -40,7 +40,7 @@ def rows(place: Place, capfd: pytest.CaptureFixture[str], *more: str) -> list[di
 
 def test_series_of_a_study_become_one_result(place: Place, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """Whichever comes first; beside a rule of single series, another sequence and another study."""
-    single = {"name": "single", "where": {"plane": "sagittal"}, "run": "one", "to": ["pacs"]}
+    single = {"name": "single", "where": {"derived_plane": "sagittal"}, "run": "one", "to": ["pacs"]}
     place.write(rules=[PAIR, single])
     node = place.node()
     send(node.port, of_study(tmp_path, "a", "t2", 4, **T2))

@@ -11,10 +11,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from voxloom import notes
 from voxloom.archive.batch import write_part
 from voxloom.archive.catalogue import told_by
 from voxloom.archive.conditions import sql_of
 from voxloom.archive.database import connect
+from voxloom.archive.names import renamed, with_present_names
 from voxloom.archive.read import DiskFile
 from voxloom.archive.views import SERIES_QUERY, instances_sql
 from voxloom.errors import BadInput
@@ -52,7 +54,7 @@ def matching(files: Sequence[Path], rules: Sequence[Rule], source: Path, scratch
     """
     import duckdb
 
-    questions = [question for rule in rules for question in _questions(rule)]
+    questions = [question for rule in _in_present_names(rules, source) for question in _questions(rule)]
     with tempfile.TemporaryDirectory(prefix="headers-", dir=scratch) as folder:
         stem = Path(folder) / "series"
         write_part(stem, [_disk_file(path) for path in files])
@@ -64,12 +66,29 @@ def matching(files: Sequence[Path], rules: Sequence[Rule], source: Path, scratch
             kinds = ", ".join(f"'{kind}'" for kind in NO_SCANS)
             try:
                 found = db.execute(
-                    f"SELECT {', '.join(asked)} FROM series WHERE coalesce(modality NOT IN ({kinds}), true)"
+                    f"SELECT {', '.join(asked)} FROM series WHERE coalesce(Modality NOT IN ({kinds}), true)"
                 ).fetchall()
             except duckdb.Error as error:
                 what = f"the conditions of the rules cannot be asked ({told_by(error)})"
                 raise BadInput(what, source, "Correct them") from None
     return [fit for n, (fit, _) in enumerate(questions) if any(row[n] for row in found)]
+
+
+def _in_present_names(rules: Sequence[Rule], source: Path) -> list[Rule]:
+    """The rules with the present names of the columns; a note on the settings says which old names they used."""
+    used: set[str] = set()
+    present = [
+        rule.model_copy(
+            update={
+                "where": with_present_names(rule.where, used, source),
+                "channels": {name: with_present_names(where, used, source) for name, where in rule.channels.items()},
+            }
+        )
+        for rule in rules
+    ]
+    if used:
+        notes.tell(source, renamed(sorted(used), "series"))
+    return present
 
 
 def _questions(rule: Rule) -> list[tuple[Fit, tuple[Where, ...]]]:
