@@ -15,19 +15,23 @@ from types import ModuleType
 import pytest
 
 ROOT = Path(__file__).parents[2]
-#: Simulated studies per claim and size, and four standard errors of a share of them.
-STUDIES = 120
-#: Simulations that take long, of those that the page marks so.
-SLOW = 16
+BENCHMARKS = ROOT / "benchmarks"
+#: Simulated studies per claim and size; fewer of further claims, and of those that the page marks as slow.
+STUDIES, FEWER, SLOW = 120, 40, 16
 
 
 def load() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("coverage_claims", ROOT / "benchmarks" / "coverage.py")
+    """``benchmarks/coverage.py``, which imports what lies beside it by name, as a script does."""
+    spec = importlib.util.spec_from_file_location("coverage_claims", BENCHMARKS / "coverage.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
+    sys.path.insert(0, str(BENCHMARKS))
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        sys.path.remove(str(BENCHMARKS))
     return module
 
 
@@ -37,16 +41,22 @@ coverage = load()
 @pytest.mark.parametrize("number", range(len(coverage.CLAIMS)), ids=[c.study.__name__ for c in coverage.CLAIMS])
 def test_every_printed_interval_and_test_holds_or_is_refused(number: int) -> None:
     claim = coverage.CLAIMS[number]
-    studies = SLOW if claim.slow else STUDIES
+    studies = SLOW if claim.slow else STUDIES if claim in coverage.USUAL else FEWER
+    least, most = claim.bounds
     for patients, scans in ((5, 4), (10, 4), (20, 1)):
         for name, rate in coverage.simulate(claim, patients, scans, studies).items():
             if rate.answered < studies // 4:
                 continue
-            error = (0.95 * 0.05 / rate.answered) ** 0.5
+            error = (claim.level * (1 - claim.level) / rate.answered) ** 0.5
             if claim.kind == "test":
-                assert rate.share <= coverage.MOST + 3 * error, f"{name}, {patients} x {scans}"
+                assert rate.share <= most + 3 * error, f"{name}, {patients} x {scans}"
             else:
-                assert rate.share >= coverage.LOWEST - 3 * error, f"{name}, {patients} x {scans}"
+                assert rate.share >= least - 3 * error, f"{name}, {patients} x {scans}"
+
+
+def plain(name: str) -> str:
+    """A name without the marks of its row."""
+    return name.removesuffix(" †").removesuffix(" *")
 
 
 def cells(page: str) -> list[tuple[str, str, float, float]]:
@@ -54,7 +64,7 @@ def cells(page: str) -> list[tuple[str, str, float, float]]:
     found, kind = [], ""
     for line in page.splitlines():
         parts = [part.strip() for part in line.strip("|").split("|")]
-        if parts[0] in ("interval", "test"):
+        if parts[0] in coverage.KINDS:
             kind = parts[0]
         elif kind and line.startswith("| ") and "---" not in line:
             for cell in parts[2:]:
@@ -69,19 +79,16 @@ def test_the_page_holds_what_it_promises() -> None:
     page = (ROOT / "docs" / "trust.md").read_text("utf-8")
     found = cells(page)
     assert len(found) > 150
-    told = {name.removesuffix(" †").removesuffix(" *") for _, name, _, _ in found}
-    for claim in coverage.CLAIMS:
-        assert {name.partition(":")[2] for name in coverage.names_of(claim)} <= told
+    told = {f"{kind}:{plain(name)}" for kind, name, _, _ in found}
+    claims = {name: claim for claim in coverage.CLAIMS for name in coverage.names_of(claim)}
+    assert set(claims) == told
     for kind, name, percent, refused in found:
-        studies = 200 if "†" in name else 1000
+        claim, studies = claims[f"{kind}:{plain(name)}"], 200 if "†" in name else 1000
+        least, most = (100 * bound for bound in claim.bounds)
         share = max(1 - refused / 100, 0.01)
         answered = studies * (share if share > 0.2 or share <= 0.02 else 0.2)  # more are made where few are answered
-        error = 100 * (0.95 * 0.05 / answered) ** 0.5
-        if kind == "test":
-            assert percent <= 100 * coverage.MOST + 2 * error, name
-        else:
-            assert percent >= 100 * coverage.LOWEST - 2 * error, name
-            assert "*" in name or percent <= 100 * coverage.HIGHEST + 2 * error, name
+        error = 100 * (claim.level * (1 - claim.level) / answered) ** 0.5
+        assert least - 2 * error <= percent <= most + 2 * error, name
 
 
 def test_scans_taken_for_patients_would_break_the_promise() -> None:
@@ -91,11 +98,12 @@ def test_scans_taken_for_patients_would_break_the_promise() -> None:
     from voxloom.evaluation import mean_ci
     from voxloom.evaluation.statistics import friedman
 
+    clustered = sys.modules["coverage_claim"].clustered
     random, held, rejected = np.random.default_rng(0), 0, 0
     for _ in range(100):
-        low, high = mean_ci(coverage.clustered(random, 10, 4))
+        low, high = mean_ci(clustered(random, 10, 4))
         held += low <= 0 <= high
-        table = np.stack([coverage.clustered(random, 10, 4) for _ in range(3)], axis=1)
+        table = np.stack([clustered(random, 10, 4) for _ in range(3)], axis=1)
         rejected += friedman(table).p < 0.05
     assert held < 85
     assert rejected > 15

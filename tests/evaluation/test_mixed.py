@@ -137,13 +137,14 @@ def test_facts_that_differ_stand_first() -> None:
         compare_sides(training, Side(["q"], {}, {}))
 
 
-def test_a_case_far_from_training_is_rare() -> None:
+def test_a_case_far_from_training_is_unlike_it() -> None:
     random = np.random.default_rng(1)
     training, held = random.normal(size=(40, 8)), random.normal(size=(20, 8))
     test = {"like": random.normal(size=8), "unlike": np.full(8, 6.0)}
     found = embedding_shift(training, held, [f"p{n}" for n in range(20)], test, {"like": "a", "unlike": "b"})
     assert found.rarer["unlike"] == pytest.approx(1 / 21)
     assert found.rarer["like"] > 0.05
+    assert found.unlike == ("unlike",)
     assert found.distances["unlike"] > 2 > found.distances["like"]
 
 

@@ -12,6 +12,7 @@ from scipy import stats
 from voxloom.errors import BadInput
 from voxloom.evaluation import mean_ci, summarize
 from voxloom.evaluation.auc import auc_interval, compare_aucs
+from voxloom.evaluation.findings import mean_finding_auc
 from voxloom.evaluation.regression import NumberEvaluation, NumberRow
 from voxloom.evaluation.statistics import (
     bland_altman,
@@ -20,10 +21,13 @@ from voxloom.evaluation.statistics import (
     holm,
     icc,
     interval_text,
+    krippendorff_alpha,
     mann_whitney,
     mcnemar,
     mean_estimate,
+    mean_square,
     regression,
+    root_mean_square,
     share_estimate,
     spearman,
     wilcoxon,
@@ -163,3 +167,31 @@ def test_auc_of_few_patients_is_refused() -> None:
 def test_a_mean_of_nothing() -> None:
     assert math.isnan(mean_estimate([]).value)
     assert math.isnan(share_estimate([]).value)
+
+
+def test_a_finding_of_four_patients_gives_the_mean_auc_no_interval() -> None:
+    random = np.random.default_rng(3)
+    place, patients = np.tile([0, 1], 24), [f"p{n // 4}" for n in range(48)]  # two scans of each of twelve patients
+    truth = np.array([n // 4 % 2 == 0 for n in range(48)])
+    p = random.uniform(size=48) + 0.3 * truth
+    assert math.isfinite(mean_finding_auc(place, truth, p, patients).low)
+    rare = truth & ((place == 0) | (np.arange(48) < 32))  # the second finding: four patients
+    found = mean_finding_auc(place, rare, p, patients)
+    assert math.isfinite(found.value)
+    assert math.isnan(found.low)
+
+
+def test_a_brier_score_has_an_interval_of_its_long_tail() -> None:
+    errors = np.array([0.1, 0.1, 0.2, 0.2, 0.9])
+    found, root, plain = mean_square(errors), root_mean_square(errors), mean_estimate(errors**2)
+    assert found.value == pytest.approx(plain.value)
+    assert (root.low, root.high) == pytest.approx((math.sqrt(found.low), math.sqrt(found.high)))
+    assert plain.low < 0 < found.low, "no mean square is below 0"
+    assert found.high > plain.high
+
+
+def test_alpha_of_numbers_needs_more_patients_than_that_of_classes() -> None:
+    scores = np.random.default_rng(4).integers(0, 5, (15, 1)) + np.random.default_rng(5).integers(0, 2, (15, 3))
+    assert math.isfinite(krippendorff_alpha(scores[:14].tolist(), "nominal").low)
+    assert math.isnan(krippendorff_alpha(scores[:14].tolist(), "interval").low)
+    assert math.isfinite(krippendorff_alpha(scores.tolist(), "interval").low)

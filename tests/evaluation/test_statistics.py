@@ -90,7 +90,9 @@ def test_icc_of_shrout_and_fleiss() -> None:
 def test_krippendorff_of_2011_with_missing_ratings(level, alpha) -> None:
     found = krippendorff_alpha(UNITS, level)
     assert found.value == pytest.approx(alpha, abs=5e-4)
-    assert found.low < found.value < found.high <= 1.0
+    twice = krippendorff_alpha(UNITS * 2, level)  # twelve units are too few for an interval beyond classes
+    assert twice.low < twice.value < twice.high <= 1.0
+    assert math.isnan(found.low) == (level != "nominal")
 
 
 def test_krippendorff_takes_names_of_categories() -> None:

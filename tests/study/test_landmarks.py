@@ -6,6 +6,7 @@ import contextlib
 import csv
 import json
 import os
+import re
 import signal
 from dataclasses import replace
 from math import nan
@@ -22,6 +23,7 @@ from voxloom.evaluation.points import PointEvaluation
 from voxloom.formats import Header, read_volume, write_volume
 from voxloom.points import Point, read_points, write_points
 from voxloom.recipe.recipe import Recipe
+from voxloom.run.features import KnownFeatures
 from voxloom.tasks.landmarks.plan import orientation_of_slices, plan_landmarks
 from voxloom.verbs.run import Run
 from voxloom.volume import Volume
@@ -109,6 +111,33 @@ def test_cards_are_filled(trained: Path) -> None:
     assert "the calibration of the confidences" in claim
     assert "not known to the run" not in claim
     assert "Dice 0" not in model + claim + methods
+
+
+def test_scans_are_compared_by_the_features_of_a_u_net_and_not_by_slabs(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small = "network: {features: [4, 8, 8], strides: [[1, 1, 1], [2, 2, 1], [2, 2, 2]], kernels: [K, K, K]}".replace(
+        "K", "[3, 3, 3]"
+    )
+    changed = re.sub(r"landmarks: .*", f"landmarks: {{network: unet, radius: 6.0}}\\n{small}", RECIPE).replace(
+        "[33, 49, 3]", "[32, 48, 8]"
+    )
+    (tmp_path / "unet.yaml").write_text(changed.replace("batch: 4, steps: 60", "batch: 2, steps: 4"))
+    run = tmp_path / "run"
+    assert voxloom(["train", str(trained / "scans"), "-r", str(tmp_path / "unet.yaml"), "-o", str(run)]) == 0
+    known = KnownFeatures.of(Run(run).fold(0), Run(run).patients)
+    assert known is not None
+    assert (len(known.training), len(known.held_out)) == (4, 2)
+    scans = trained / "scans" / "images"
+    capsys.readouterr()
+    assert voxloom(["predict", str(run), str(scans), "-o", str(tmp_path / "out"), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["features"]
+    for case, row in known.held_out.items():
+        assert found[case] == pytest.approx(vars(known.place(row)), rel=1e-3)
+    for case in known.training:
+        assert found[case]["distance"] < 0.1, "nothing but what windows leave out"
+    assert voxloom(["predict", str(trained / "run"), str(scans), "-o", str(tmp_path / "slabs"), "--json"]) == 0
+    assert "features" not in json.loads(capsys.readouterr().out)
 
 
 def test_an_external_set_is_scored_apart(trained: Path) -> None:

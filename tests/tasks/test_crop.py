@@ -100,7 +100,12 @@ def test_a_crop_is_trained_and_predicted(
     row = next(csv.DictReader(unseen.open()))
     points.write_text(f"case,name,side,x,y,z\ns50,spot,,{row['x']},{row['y']},{row['z']}\n")
     place = str(tmp_path / "unseen" / "m50.nii.gz") if around == "mask" else str(points)
-    assert voxloom(["predict", run, scan, "-o", out, "--around", place]) == 0
+    assert voxloom(["predict", run, scan, "-o", out, "--around", place, "--json"]) == 0
+    compared = json.loads(capsys.readouterr().out)["features"]["s50"]
+    assert compared["distance"] > 0, "the crop is compared with those of the training"
+    assert compared["unlike"] is None, "four held-out patients cannot tell one of 100"
+    assert voxloom(["shift", run, str(unseen), "--json"]) == 0
+    assert "a scan alone does not say where" in json.loads(capsys.readouterr().out)["why"]
     assert json.loads((tmp_path / "out" / "s50.json").read_text())["prediction"] == "cold"
     words = ["explain", run, scan, "-o", str(tmp_path / "maps"), "--method", "occlusion", "--answer", "cold"]
     capsys.readouterr()

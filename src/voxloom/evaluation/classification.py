@@ -22,12 +22,11 @@ from numpy.typing import NDArray
 from voxloom.errors import BadInput
 from voxloom.evaluation.auc import auc_interval
 from voxloom.evaluation.conformal import check_of
-from voxloom.evaluation.limits import NOT_NEGATIVE
 from voxloom.evaluation.losses import CaseLoss, worst_first
 from voxloom.evaluation.patients import patients_note
 from voxloom.evaluation.probabilities import reliability
 from voxloom.evaluation.selective import abstention
-from voxloom.evaluation.statistics import Estimate, Scale, jackknife, mean_estimate, share_estimate
+from voxloom.evaluation.statistics import Estimate, Scale, jackknife, mean_square, share_estimate
 from voxloom.files import write_text
 
 Numbers = NDArray[np.float64]
@@ -140,7 +139,7 @@ class ClassEvaluation:
             c: self._estimate(average_precision, "logit", truth == n, p[:, n]) for n, c in each
         }
         brier_per_case = ((p - np.eye(p.shape[1])[truth]) ** 2).sum(axis=1)
-        figures["brier"] = {"all": as_dict(mean_estimate(brier_per_case, self.patients).within(NOT_NEGATIVE))}
+        figures["brier"] = {"all": as_dict(mean_square(np.sqrt(brier_per_case), self.patients).within(BRIER))}
         figures["ece"] = {"all": {"value": reliability(p, truth).error, "ci": [math.nan, math.nan]}}
         figures["abstention"] = abstention(p.max(axis=1), guess != truth)
         promised = [row for row in self.rows if row.promise is not None]
@@ -234,6 +233,8 @@ class ClassEvaluation:
         return cls(classes, rows)
 
 
+#: Of probabilities of several classes: 2 where one is surely wrong.
+BRIER = (0.0, 2.0)
 #: With fewer patients scores that are neither mean nor share have no interval (docs/trust.md).
 LEAST = 10
 #: What is told of a verdict per patient.

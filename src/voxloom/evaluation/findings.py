@@ -18,11 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxloom.errors import BadInput
+from voxloom.evaluation.auc import LEAST as OF_CLASS
 from voxloom.evaluation.auc import auc
 from voxloom.evaluation.classification import LEAST, ClassEvaluation, ClassRow, as_dict
 from voxloom.evaluation.losses import CaseLoss, worst_first
 from voxloom.evaluation.patients import patients_note
-from voxloom.evaluation.statistics import jackknife
+from voxloom.evaluation.statistics import Estimate, jackknife
 from voxloom.files import write_text
 
 Numbers = NDArray[np.float64]
@@ -117,8 +118,7 @@ class FindingEvaluation:
         truth = np.array([row.truth for row in self.rows], dtype=bool)
         p = np.array([row.probability for row in self.rows], dtype=float)
         groups = [row.patient for row in self.rows]
-        found = jackknife(mean_auc_of, place, truth, p, groups=groups, scale="logit", least=LEAST)
-        return as_dict(found)
+        return as_dict(mean_finding_auc(place, truth, p, groups))
 
     def write_csv(self, path: str | Path) -> Path:
         """One row per case and finding."""
@@ -148,3 +148,17 @@ def mean_auc_of(place: NDArray[np.intp], truth: NDArray[np.bool_], p: Numbers) -
     values = [auc(truth[place == n], p[place == n]) for n in np.unique(place)]
     known = [v for v in values if not math.isnan(v)]
     return float(np.mean(known)) if known else math.nan
+
+
+def mean_finding_auc(
+    place: NDArray[np.intp], truth: NDArray[np.bool_], p: Numbers, patients: Sequence[str]
+) -> Estimate:
+    """``mean_auc_of`` with a jackknife interval over patients.
+
+    None where fewer than ``auc.LEAST`` patients have a finding, or have it not: who is left out then decides alone.
+    """
+    who = np.asarray([str(one) for one in patients])
+    sides = [who[(place == n) & (truth == side)] for n in np.unique(place) for side in (True, False)]
+    if any(0 < len(set(side)) < OF_CLASS for side in sides):
+        return Estimate(mean_auc_of(place, truth, p), math.nan, math.nan)
+    return jackknife(mean_auc_of, place, truth, p, groups=list(patients), scale="logit", least=LEAST)

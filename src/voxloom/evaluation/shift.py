@@ -142,14 +142,16 @@ class EmbeddingShift:
     Parameters
     ----------
     distances : test case -> distance to the nearest training case, over the median of that distance of held-out cases.
-    rarer : test case -> share of held-out cases that lie at least as far (the case itself counted): the p-value of "this case comes
-        from where the held-out ones come from".
+    rarer : test case -> share of held-out patients with a case that lies at least as far (the case itself counted): the p-value of
+        "this case comes from where the held-out ones come from".
+    unlike : test cases so far that at most one of 100 like the held-out ones is; None with too few held-out patients to tell.
     effect, p : Mann-Whitney over patients; effect above 0 where test cases lie farther.
     training, held_out : cases that were looked at.
     """
 
     distances: Mapping[str, float]
     rarer: Mapping[str, float]
+    unlike: tuple[str, ...] | None
     effect: float
     p: float
     training: int
@@ -180,13 +182,15 @@ def embedding_shift(
     """
     if not test:
         raise BadInput("distances need a test case")
-    near = Nearness(training, held_out)
+    near = Nearness(training, held_out, held_out_patients)
     far = near.distances(np.array([test[case] for case in test], dtype=np.float64))
     who = [test_patients[case] for case in test]
+    unlike = near.unlike(far)
     tested = mann_whitney(far, near.own, first_groups=who, second_groups=list(held_out_patients))
     return EmbeddingShift(
         dict(zip(test, far.tolist(), strict=True)),
         dict(zip(test, near.shares(far).tolist(), strict=True)),
+        None if unlike is None else tuple(case for case, far_off in zip(test, unlike, strict=True) if far_off),
         tested.effect,
         tested.p if min(len(set(who)), len(set(held_out_patients))) > 1 else math.nan,
         len(np.asarray(training)),

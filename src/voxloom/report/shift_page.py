@@ -71,7 +71,8 @@ def _features(found: Mapping[str, Any]) -> Part:
     text = (
         "Distance of each case to the nearest training case in the deepest features of the first fold's network (each in units of its "
         f"SD over {found['training']} training cases), over the median of that distance of the {found['held_out']} cases that the "
-        "fold held out. Rarer: share of held-out cases that lie at least as far."
+        "fold held out. Rarer: share of held-out patients with a case at least as far. Red: so far that at most one of 100 cases like "
+        "the held-out ones is."
     )
     return Part(
         "How far each case is from the training cases",
@@ -88,12 +89,13 @@ def _features(found: Mapping[str, Any]) -> Part:
 
 
 def distance_plot(found: Mapping[str, Any]) -> Figure:
-    """Distances in order; those that few held-out cases reach stand out."""
+    """Distances in order; those of cases that are unlike the training stand out."""
     figure = new_figure(6.4, 2.6)
     axes = figure.subplots()
-    pairs = sorted((distance, found["rarer"][case]) for case, distance in found["distances"].items())
-    for n, (distance, share) in enumerate(pairs):
-        axes.plot([n], [distance], "o", markersize=4, color=ALERT if share <= 0.05 else MARK)
+    unlike = found["unlike"] or ()
+    pairs = sorted((distance, case) for case, distance in found["distances"].items())
+    for n, (distance, case) in enumerate(pairs):
+        axes.plot([n], [distance], "o", markersize=4, color=ALERT if case in unlike else MARK)
     axes.axhline(1, linewidth=0.8, linestyle=":", color=MARK)
     axes.set(xlabel="cases, nearest first", ylabel="distance", ylim=(0, None))
     tidy(axes)

@@ -7,21 +7,20 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from voxloom.digests import file_digests
 from voxloom.errors import BadInput
-from voxloom.evaluation.nearness import Nearness, is_rare
-from voxloom.files import atomic_path, sha256_file
+from voxloom.evaluation.nearness import Nearness
+from voxloom.files import atomic_path
 from voxloom.runfiles import RunFold
 
 Row = NDArray[np.float32]
-#: With fewer held-out cases nothing is told of a scan: more than 1 of 11 scans like them would be.
-LEAST_HELD_OUT = 10
 _SIDES = ("training", "held_out")
 
 
@@ -32,22 +31,24 @@ class Place:
     Parameters
     ----------
     distance : to the nearest training case, over the median of that distance of held-out cases.
-    rarer : share of held-out cases that lie at least as far, the scan itself counted.
-    held_out : number of these cases.
+    rarer : share of held-out patients with a case that lies at least as far, the scan itself counted.
+    held_out : number of these patients.
+    unlike : whether at most one of 100 scans from where the held-out cases come lies so far; None with too few patients to tell.
     """
 
     distance: float
     rarer: float
     held_out: int
+    unlike: bool | None
 
     def sentence(self) -> str | None:
-        """What to tell a user; None of a scan that is not rare, or where too few cases were held out to say so."""
-        if self.held_out < LEAST_HELD_OUT or not is_rare(self.rarer, self.held_out):
+        """What to tell a user; None of a scan that is not unlike."""
+        if not self.unlike:
             return None
         as_far = round(self.rarer * (self.held_out + 1)) - 1
         return (
             f"unlike the training scans to the network: {self.distance:.3g} times as far from the nearest of them as held-out cases "
-            f"usually are (as far: {as_far} of {self.held_out} held-out cases)"
+            f"usually are (as far: {as_far} of {self.held_out} held-out patients)"
         )
 
 
@@ -58,14 +59,20 @@ class KnownFeatures:
     Parameters
     ----------
     training, held_out : case -> row; all rows have one length. At least two training cases and a held-out one.
+    patients : held-out case -> patient; a case that is not named is a patient of its own.
     """
 
     training: Mapping[str, Row]
     held_out: Mapping[str, Row]
+    patients: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, fold: RunFold) -> KnownFeatures | None:
+    def of(cls, fold: RunFold, patients: Mapping[str, str]) -> KnownFeatures | None:
         """Those that a fold keeps; None where it keeps none, or those of other weights than it has now.
+
+        Parameters
+        ----------
+        patients : case -> patient of the run's cases, which the file does not hold.
 
         Raises
         ------
@@ -83,11 +90,11 @@ class KnownFeatures:
         except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
             fix = "Copy it again, or remove it: scans are then compared by their facts alone"
             raise BadInput(f"is damaged ({error})", path, fix) from error
-        return cls(*sides) if weights == sha256_file(fold.weights) else None
+        return cls(sides[0], sides[1], patients) if weights == _weights_of(fold) else None
 
     def write(self, fold: RunFold) -> None:
         """Keep them with the weights that made them, whole or not at all."""
-        arrays: dict[str, Any] = {"weights": np.array(sha256_file(fold.weights))}
+        arrays: dict[str, Any] = {"weights": np.array(_weights_of(fold))}
         for side, rows in zip(_SIDES, (self.training, self.held_out), strict=True):
             arrays |= {side: np.array(list(rows.values()), np.float32), f"{side}_cases": np.array(list(rows))}
         with atomic_path(fold.features) as temporary, temporary.open("wb") as file:
@@ -96,9 +103,18 @@ class KnownFeatures:
     @cached_property
     def nearness(self) -> Nearness:
         """Distances from the training cases."""
-        return Nearness(np.array(list(self.training.values())), np.array(list(self.held_out.values())))
+        who = [self.patients.get(case, case) for case in self.held_out]
+        return Nearness(np.array(list(self.training.values())), np.array(list(self.held_out.values())), who)
 
     def place(self, row: Row) -> Place:
         """Where a scan with these features lies."""
-        far = self.nearness.distances(row[None])
-        return Place(float(far[0]), float(self.nearness.shares(far)[0]), len(self.held_out))
+        near = self.nearness
+        far = near.distances(row[None])
+        unlike = near.unlike(far)
+        told = None if unlike is None else bool(unlike[0])
+        return Place(float(far[0]), float(near.shares(far)[0]), len(near.farthest), told)
+
+
+def _weights_of(fold: RunFold) -> str:
+    """SHA-256 of a fold's weights; a service that opens them again and again reads an unchanged file once."""
+    return file_digests([fold.weights])[fold.weights]

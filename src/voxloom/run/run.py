@@ -53,6 +53,11 @@ class Run:
         return _object(self.folder / "data.json")
 
     @property
+    def patients(self) -> dict[str, str]:
+        """Case -> patient of all its cases; a case of a run of an early version is a patient of its own."""
+        return {case["id"]: str(case.get("patient", case["id"])) for case in self.data["cases"]}
+
+    @property
     def data_root(self) -> Path:
         """Folder of the data set that the run was trained on (BadInput for a run that was shared without it)."""
         if self._moved is not None:

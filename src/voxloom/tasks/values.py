@@ -121,6 +121,11 @@ class Predictor(Protocol):
 class Features(Protocol):
     """What scans look like to the first network of a run: a row of numbers each, all of one length."""
 
+    @property
+    def of_whole_scans(self) -> bool:
+        """Whether a scan alone is enough; not for networks that look at a crop of it."""
+        ...
+
     def of_scan(self, volume: Volume) -> NDArray[np.float32]:
         """The row of a scan that is not predicted otherwise; the same as ``watch`` sees where that sees any."""
         ...

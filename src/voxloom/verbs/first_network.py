@@ -8,15 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from voxloom.dataset import Case
+from voxloom.ensemble.predictor import read_description
 from voxloom.errors import VoxloomError
 from voxloom.evaluation.shift import EmbeddingShift, embedding_shift
 from voxloom.run.features import KnownFeatures
 from voxloom.run.run import Run
+from voxloom.runfiles import folds_named
 from voxloom.tasks.study import open_study
 from voxloom.tasks.task import task_of
 from voxloom.tasks.values import Features
@@ -46,8 +49,10 @@ class FirstNetwork:
         task = task_of(run)
         features = task.features(task.open(run, Wish(device=device)))
         if features is None:
-            return "the run has no features to compare by (those on points or on a crop have none)"
-        known = KnownFeatures.of(run.folds[0]) or _predicted(run, features)
+            return "the networks of the run look at slabs, and have no features of a scan"
+        if not features.of_whole_scans:
+            return "the run looks at a crop, and a scan alone does not say where"
+        known = KnownFeatures.of(run.folds[0], run.patients) or _predicted(run, features)
         return known if isinstance(known, str) else cls(features, known)
 
     def compared(self, rows: Mapping[str, Row], patients: Mapping[str, str], own: Mapping[str, str]) -> EmbeddingShift:
@@ -61,6 +66,19 @@ class FirstNetwork:
         held_out = [own.get(case, case) for case in self.known.held_out]
         ours, theirs = (np.array(list(side.values())) for side in (self.known.training, self.known.held_out))
         return embedding_shift(ours, theirs, held_out, rows, patients)
+
+
+def known_to_ensemble(folder: Path) -> tuple[KnownFeatures | None, int | None]:
+    """The features that the run of a member keeps, and the number of the member; the first whose first network made them.
+
+    None twice where none is such: a single fold other than a run's first has no features of its own.
+    """
+    for number, member in enumerate(read_description(folder)["members"]):
+        run = Run((folder / member["run"]).resolve())
+        own, first = folds_named(run.folder, member["folds"]), run.folds[0]
+        if own and own[0].folder == first.folder and (known := KnownFeatures.of(first, run.patients)) is not None:
+            return known, number
+    return None, None
 
 
 def _predicted(run: Run, features: Features) -> KnownFeatures | str:

@@ -31,6 +31,7 @@ from voxloom.trust.quality import Quality, is_calibrated, judge
 from voxloom.trust.uncertainty import check_sources
 from voxloom.trust.uncertainty_maps import members_of, write_uncertainties
 from voxloom.verbs.dicom_results import DicomWriter, check_formats
+from voxloom.verbs.first_network import known_to_ensemble
 from voxloom.verbs.options import PredictOptions
 from voxloom.verbs.scan_work import Answered, ScanWork, predict_scans
 
@@ -45,6 +46,7 @@ class Opened:
     run : None for an ensemble.
     wish : they were opened with.
     known : what the run's cases look like to its network, where it keeps that.
+    member : of an ensemble, the number of the member whose run and network these are.
     """
 
     folder: Path
@@ -53,6 +55,7 @@ class Opened:
     predictor: Predictor
     wish: Wish
     known: KnownFeatures | None = None
+    member: int | None = None
 
 
 @dataclass(frozen=True)
@@ -146,7 +149,7 @@ def predict_with(
         dicom.extend(answer.dicom)
 
     extras = Extras(options.maps, options.cutouts)
-    work = ScanWork(task, out, endings, options.resample_tilt, around, extras, writer, opened.known)
+    work = ScanWork(task, out, endings, options.resample_tilt, around, extras, writer, opened.known, opened.member)
     claimed = claim_outputs(out, _origins(scans, endings, writer), listener.stage)
     with claimed, listener.progress("Predicting") as progress:
         each = predict_scans(
@@ -228,9 +231,9 @@ def open_predictor(folder: Path, options: PredictOptions = PredictOptions()) -> 
     wish = options.wish
     if run is None:
         ensemble = EnsemblePredictor.of(folder, device=wish.device)
-        return Opened(folder, None, task_named("segmentation"), ensemble, wish)
+        return Opened(folder, None, task_named("segmentation"), ensemble, wish, *known_to_ensemble(folder))
     task = task_of(run)
-    return Opened(folder, run, task, task.open(run, wish), wish, KnownFeatures.of(run.folds[0]))
+    return Opened(folder, run, task, task.open(run, wish), wish, KnownFeatures.of(run.folds[0], run.patients))
 
 
 def dicom_writer(opened: Opened, options: PredictOptions) -> DicomWriter:

@@ -24,8 +24,8 @@ from voxloom.notes import tell
 from voxloom.progress import Progress
 from voxloom.run.features import KnownFeatures
 from voxloom.run.scans import Scan, read_scan, resampled_channels
-from voxloom.tasks.task import Task, watched
-from voxloom.tasks.values import Extras, Predictor
+from voxloom.tasks.task import Task
+from voxloom.tasks.values import Extras, Features, Predictor
 from voxloom.verbs.dicom_results import DicomWriter
 from voxloom.volume import Volume
 
@@ -66,6 +66,7 @@ class ScanWork:
     wanted : beside the prediction.
     writer : of DICOM results; None for none.
     known : what the cases of the run look like to its network; None compares no scan with them.
+    member : of an ensemble, the number of the member whose first network that is.
     """
 
     task: Task
@@ -76,6 +77,7 @@ class ScanWork:
     wanted: Extras = NOTHING_MORE
     writer: DicomWriter | None = None
     known: KnownFeatures | None = None
+    member: int | None = None
 
     def predict(self, predictor: Predictor, scan: Scan) -> Answered:
         """Read, predict and write one scan (VoxloomError where that cannot be done)."""
@@ -85,8 +87,9 @@ class ScanWork:
             resampled = resampled_channels(volume, predictor.channels)
             if scan.name in self.around:
                 volume = task.focus(predictor, volume, self.around[scan.name])
+            features = self._features(predictor)
             start = time.perf_counter()
-            with self._watched(predictor) as seen:
+            with contextlib.nullcontext([]) if features is None else features.watch() as seen:
                 prediction = task.predict(predictor, volume)
             seconds = time.perf_counter() - start
             ending = self.endings[scan.name] if self.endings is not None else task.ending_of(scan, None)
@@ -94,17 +97,25 @@ class ScanWork:
             beside = self._beside(predictor, volume, prediction, scan, resampled)
             line, entries = task.remarks(prediction)
             told = {RESAMPLED: resampled} if resampled else {}
-            return Answered(path, seconds, (line, {**entries, **told, **self._compared(volume, scan, seen)}), *beside)
+            compared = self._compared(features, volume, scan, seen)
+            return Answered(path, seconds, (line, {**entries, **told, **compared}), *beside)
 
-    def _watched(self, predictor: Predictor) -> contextlib.AbstractContextManager[list[NDArray[np.float32]]]:
-        return contextlib.nullcontext([]) if self.known is None else watched(self.task, predictor)
+    def _features(self, predictor: Any) -> Features | None:
+        if self.known is None:
+            return None
+        return self.task.features(predictor if self.member is None else predictor.members[self.member])
 
-    def _compared(self, volume: Volume, scan: Scan, seen: list[NDArray[np.float32]]) -> dict[str, Any]:
-        """Where the scan lies beside the cases of the run, for the JSON result; told where few cases lie so far."""
-        row = mean_row(seen)
-        if self.known is None or row is None:
+    def _compared(
+        self, features: Features | None, volume: Volume, scan: Scan, seen: list[NDArray[np.float32]]
+    ) -> dict[str, Any]:
+        """Where the scan lies beside the cases of the run, for the JSON result; told where few cases lie so far.
+
+        Changed views (``--tta``) do not show it as it is, so that it is then looked at once more by the one network.
+        """
+        if self.known is None or features is None:
             return {}
-        place = self.known.place(row)
+        row = mean_row(seen)
+        place = self.known.place(features.of_scan(volume) if row is None else row)
         if sentence := place.sentence():
             tell(volume.meta.get("source", scan.name), sentence, warning=True)
         return {FEATURES: vars(place)}

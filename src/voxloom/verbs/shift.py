@@ -14,7 +14,7 @@ from voxloom.dataset.inspect import Fingerprint, fingerprint
 from voxloom.dataset.inspect.fingerprint import worth_processes
 from voxloom.dataset.join import with_channels
 from voxloom.errors import BadInput
-from voxloom.evaluation.nearness import RARE, is_rare
+from voxloom.evaluation.nearness import LEAST_HELD_OUT
 from voxloom.evaluation.shift import EmbeddingShift, Shift, compare_sides
 from voxloom.evaluation.statistics import p_text
 from voxloom.progress import Progress
@@ -53,15 +53,6 @@ class ShiftReport:
         embedding = None if self.embedding is None else self.embedding.to_dict()
         return {**vars(self), "shifts": shifts, "embedding": embedding, "conclusion": self.conclusion()}
 
-    @property
-    def rare(self) -> list[str]:
-        """Cases that lie farther from the training cases than nearly all held-out ones, the farthest first."""
-        if self.embedding is None:
-            return []
-        held_out = self.embedding.held_out
-        found = [case for case, share in self.embedding.rarer.items() if is_rare(share, held_out)]
-        return sorted(found, key=lambda case: -self.embedding.distances[case] if self.embedding else 0.0)
-
     def conclusion(self) -> str:
         """What differs, in a sentence."""
         found = [s.name for s in self.shifts if s.p_holm < 0.05]
@@ -70,12 +61,16 @@ class ShiftReport:
         if outside:
             told.append(f"beyond all that was trained on in some patients: {', '.join(outside[:6])}")
         if self.embedding is not None:
-            rare, count = self.rare, len(self.embedding.rarer)
-            told.append(
-                f"{len(rare)} of {count} cases lie farther from the training cases than {100 * (1 - RARE):.0f} % of the "
-                f"{self.embedding.held_out} held-out ones by the network's features ({p_text(self.embedding.p)} for all)"
-            )
+            told.append(f"{_unlike(self.embedding)} by the network's features ({p_text(self.embedding.p)} for all)")
         return f"{'; '.join(told)}."
+
+
+def _unlike(found: EmbeddingShift) -> str:
+    """How many cases are unlike the training cases, or why that is not said."""
+    if found.unlike is None:
+        return f"fewer than {LEAST_HELD_OUT} patients were held out, so that no single case is said to be unlike"
+    named = f" ({', '.join(found.unlike[:6])})" if found.unlike else ""
+    return f"{len(found.unlike)} of {len(found.rarer)} cases are unlike the training cases{named}"
 
 
 def shift_report(
@@ -109,7 +104,7 @@ def shift_report(
     found, rows = _looked_at(chosen, network, workers, progress)
     if not found.readable:
         raise BadInput("no case of it can be read", chosen.root, "See what is wrong: voxloom inspect")
-    who = {record["id"]: str(record.get("patient", record["id"])) for record in run.data["cases"]}
+    who = run.patients
     theirs = {case.id: case.patient for case in chosen}
     labels = [name for name in run.data["dataset"]["labels"] or {} if name not in ("background", "ignore")]
     trained = [case for case in known.cases if case.split != "test"]

@@ -18,7 +18,14 @@ from voxloom.evaluation.statistics.categories import same_shares
 from voxloom.evaluation.statistics.interval import Estimate, Outcome, interval_text, p_text
 from voxloom.evaluation.statistics.jackknife import Scale, jackknife
 from voxloom.evaluation.statistics.margins import MarginTest, margin_test
-from voxloom.evaluation.statistics.means import LEAST_PATIENTS, mean_ci, mean_estimate, root_mean_square, share_estimate
+from voxloom.evaluation.statistics.means import (
+    LEAST_PATIENTS,
+    mean_ci,
+    mean_estimate,
+    mean_square,
+    root_mean_square,
+    share_estimate,
+)
 from voxloom.evaluation.statistics.sample_size import SampleSize, size_for_difference, size_for_width
 from voxloom.evaluation.statistics.significance import (
     McNemar,
@@ -60,6 +67,7 @@ __all__ = [
     "mcnemar",
     "mean_ci",
     "mean_estimate",
+    "mean_square",
     "p_text",
     "regression",
     "root_mean_square",

@@ -188,14 +188,14 @@ def icc(ratings: ArrayLike, *, groups: Sequence[Any] | None = None) -> dict[str,
     }
 
 
-#: Fewer patients give no interval of alpha or kappa.
-CHANCE_LEAST = 10
+#: Fewer patients give no interval of kappa or alpha; of alpha of ranks and numbers, whose squared differences have a long tail.
+CHANCE_LEAST, NUMBERS_LEAST = 10, 15
 
 
 def krippendorff_alpha(
     ratings: Sequence[Sequence[Any]], level: Level = "nominal", *, groups: Sequence[Any] | None = None
 ) -> Estimate:
-    """Krippendorff's alpha with a jackknife interval over patients, from ``CHANCE_LEAST`` patients on.
+    """Krippendorff's alpha with a jackknife interval over patients, from ``CHANCE_LEAST`` on (``NUMBERS_LEAST`` beyond "nominal").
 
     Parameters
     ----------
@@ -219,7 +219,8 @@ def krippendorff_alpha(
             return math.nan  # alpha is undefined without variation
         return float(krippendorff.alpha(reliability_data=rows.T, level_of_measurement=level))
 
-    return jackknife(alpha, table, groups=groups, scale="one minus", least=CHANCE_LEAST)
+    least = CHANCE_LEAST if level == "nominal" else NUMBERS_LEAST
+    return jackknife(alpha, table, groups=groups, scale="one minus", least=least)
 
 
 def _coded(ratings: Sequence[Sequence[Any]], level: Level) -> Numbers:

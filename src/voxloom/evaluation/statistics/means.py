@@ -61,15 +61,26 @@ def root_mean_square(values: ArrayLike, groups: Sequence[Any] | None = None, lev
     ----------
     values, groups : as in ``mean_ci``.
     """
+    found = mean_square(values, groups, level)
+    return Estimate(math.sqrt(found.value), math.sqrt(found.low), math.sqrt(found.high), level)
+
+
+def mean_square(values: ArrayLike, groups: Sequence[Any] | None = None, level: float = 0.95) -> Estimate:
+    """The mean square, such as a Brier score, with its interval on the scale of the logarithm: squares have a long tail.
+
+    Parameters
+    ----------
+    values, groups : as in ``mean_ci``.
+    """
     squares = numbers_of(values) ** 2
     if not len(squares):
         return Estimate(math.nan, math.nan, math.nan, level)
     mean, spread = float(squares.mean()), spread_of(squares, groups)
     if spread is None:
-        return Estimate(math.sqrt(mean), math.nan, math.nan, level)
+        return Estimate(mean, math.nan, math.nan, level)
     error, freedom, influence = spread
     low, high = skewed_ends(math.log(mean), error / mean, freedom, influence, level)
-    return Estimate(math.sqrt(mean), math.exp(low / 2), math.exp(min(high / 2, 700.0)), level)
+    return Estimate(mean, math.exp(low), math.exp(min(high, 700.0)), level)
 
 
 def spread_of(numbers: Numbers, groups: Sequence[Any] | None) -> tuple[float, float, Numbers] | None:

@@ -17,6 +17,7 @@ from torch import nn
 
 from voxloom.evaluation.point_tests import Calibration
 from voxloom.inference.device import pick_device
+from voxloom.inference.windowing import Windowing
 from voxloom.landmarks import LandmarkSettings, Layout, abstained
 from voxloom.networks import NetworkSettings
 from voxloom.points import Point
@@ -163,5 +164,9 @@ class LandmarkPredictor:
         volume = source if isinstance(source, Volume) else read_channels(source, resample_tilt)
         admit(volume, self.channels, self.may_lack, self.trained_on)
         image, geometry = prepare_image(volume, self.prepare)
-        windowing = windowing_of(self.settings, self.patch, self.inference, self.precision, self.device)
-        return predict_maps(self.networks, image, self.settings, windowing), geometry.affine
+        return predict_maps(self.networks, image, self.settings, self.windowing), geometry.affine
+
+    @property
+    def windowing(self) -> Windowing:
+        """How the networks go over a prepared scan."""
+        return windowing_of(self.settings, self.patch, self.inference, self.precision, self.device)

@@ -32,6 +32,7 @@ from voxloom.run.scans import Scan
 from voxloom.runfiles import RunFold, folders_of
 from voxloom.tasks.landmarks.explained import explain_marks
 from voxloom.tasks.landmarks.extras import write_cutouts, write_maps
+from voxloom.tasks.landmarks.features import PointFeatures
 from voxloom.tasks.landmarks.limits import CANNOT, UNUSED
 from voxloom.tasks.landmarks.material import LandmarkMaterial, landmark_material
 from voxloom.tasks.landmarks.plan import checked, grid_of, headers_of, plan_landmarks
@@ -173,9 +174,9 @@ class Landmarks:
         listed = [{"name": p.name, "side": p.side, "confidence": p.confidence} for p in prediction.left_out]
         return f"left out as not sure enough: {named}", {"left_out": listed}
 
-    def features(self, predictor: Any) -> None:
-        """None."""
-        return None
+    def features(self, predictor: LandmarkPredictor) -> PointFeatures | None:
+        """The deepest features of the first network; none of networks of slabs, which have no stage that a whole scan goes through."""
+        return None if predictor.settings.is_slab else PointFeatures(predictor)
 
     def focus(self, predictor: Any, volume: Volume, around: Path) -> Volume:
         """All of it."""

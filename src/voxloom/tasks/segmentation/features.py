@@ -19,7 +19,7 @@ def scan_features(predictor: Predictor, volume: Volume) -> NDArray[np.float32]:
     """Mean over windows of the first network's deepest features; percentiles of the image where it has none."""
     member = predictor.members[0]
     inference = predictor.inference.model_copy(update={"mirror": ()})
-    alone = replace(predictor, members=(member,), inference=inference)
+    alone = replace(predictor, members=(member,), inference=inference, looks=())
     with alone.views(volume) as (view,), deepest_features(member.network) as seen:
         for _ in alone.slabs(view):
             pass
@@ -32,6 +32,7 @@ class NetworkFeatures:
     """See :class:`voxloom.tasks.values.Features`; the mean over the windows of a scan."""
 
     predictor: Predictor
+    of_whole_scans = True
 
     def of_scan(self, volume: Volume) -> NDArray[np.float32]:
         """See ``scan_features``."""

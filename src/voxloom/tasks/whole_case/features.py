@@ -15,6 +15,7 @@ from voxloom.inference.embedding import deepest_features, features_of_passes, im
 from voxloom.inference.views import Member
 from voxloom.prepare import prepare_image
 from voxloom.tasks.study import Study, prepared_cases
+from voxloom.tasks.whole_case.crop import refuse_whole
 from voxloom.tasks.whole_case.predictor import CasePredictor
 from voxloom.tasks.whole_case.training import answer
 from voxloom.training.windows import ImageSource, InMemory
@@ -23,23 +24,26 @@ from voxloom.volume import Volume
 
 @dataclass(frozen=True)
 class CaseFeatures:
-    """See :class:`voxloom.tasks.values.Features`; of the middle of a scan, which is what the networks see."""
+    """See :class:`voxloom.tasks.values.Features`; of the middle of a scan, or of its crop, which is what the networks see."""
 
     networks: CasePredictor
 
+    @property
+    def of_whole_scans(self) -> bool:
+        """Not where a crop is looked at."""
+        return self.networks.crop is None
+
     def of_scan(self, volume: Volume) -> NDArray[np.float32]:
-        """Percentiles of the image where the network has no features."""
+        """Percentiles of the image where the network has no features (BadInput for a whole scan where a crop is looked at)."""
+        refuse_whole(volume, self.networks.crop)
         image, _ = prepare_image(volume, self.networks.prepare, self._first.statistics)
         found = self._of(InMemory(np.asarray(image, np.float32)))
         return image_features(image) if found is None else found
 
     @contextlib.contextmanager
     def watch(self) -> Iterator[list[NDArray[np.float32]]]:
-        """Nothing is seen of a scan that is predicted by changed views."""
-        if self.networks.views:
-            yield []
-            return
-        with deepest_features(self._first.network) as seen:
+        """Looks at the scan as it is, not at the changed views that follow it."""
+        with deepest_features(self._first.network, 1 + self.networks.views) as seen:
             yield seen
 
     def of_training(self, study: Study, names: Sequence[str], windows: int) -> dict[str, NDArray[np.float32]]:

@@ -261,9 +261,9 @@ class WholeCaseTask(ABC):
         """With the covariates of the case, and the box that the run looks at."""
         return predictor.predict(cropped(case, predictor.networks.crop).read_image(), case.attributes)
 
-    def features(self, predictor: Any) -> CaseFeatures | None:
-        """The deepest features of the first network; none of runs that look at a crop, since a scan alone does not say where."""
-        return CaseFeatures(predictor.networks) if predictor.networks.crop is None else None
+    def features(self, predictor: Any) -> CaseFeatures:
+        """The deepest features of the first network."""
+        return CaseFeatures(predictor.networks)
 
     def focus(self, predictor: Any, volume: Volume, around: Path) -> Volume:
         """The box that the run looks at."""
