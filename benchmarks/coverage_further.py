@@ -16,10 +16,10 @@ from voxloom.evaluation.compare_classes import Question, pair_shares
 from voxloom.evaluation.findings import mean_auc_of, mean_finding_auc
 from voxloom.evaluation.importance import importance
 from voxloom.evaluation.model_ranks import rank_models
+from voxloom.evaluation.raters.summary import crossed_icc
 from voxloom.evaluation.regression import error_by_band, r_squared, rmse
 from voxloom.evaluation.shift import Side, compare_sides, embedding_shift
 from voxloom.evaluation.statistics import (
-    icc,
     jackknife,
     krippendorff_alpha,
     mann_whitney,
@@ -95,7 +95,7 @@ def icc_forms(random: Random, count: int, scans: int) -> Found:
     true = clustered(random, count, scans)[:, None]
     ratings = true + random.normal(0, 0.1, 2) + random.normal(0, 0.4, (count * scans, 2))
     shift, people, error = 0.1**2, 0.8**2 + 0.6**2 / scans, 0.4**2 / scans
-    found = icc(ratings, groups=patients_of(count, scans))
+    found = crossed_icc(ratings, [str(p) for p in patients_of(count, scans)])
     truth = {
         form: people / (people + (error + (0 if "C" in form[4:] else shift)) / (2 if "k" in form else 1))
         for form in found

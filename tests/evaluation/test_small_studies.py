@@ -13,6 +13,7 @@ from voxloom.errors import BadInput
 from voxloom.evaluation import mean_ci, summarize
 from voxloom.evaluation.auc import auc_interval, compare_aucs
 from voxloom.evaluation.findings import mean_finding_auc
+from voxloom.evaluation.raters.summary import crossed_icc
 from voxloom.evaluation.regression import NumberEvaluation, NumberRow
 from voxloom.evaluation.statistics import (
     bland_altman,
@@ -195,3 +196,10 @@ def test_alpha_of_numbers_needs_more_patients_than_that_of_classes() -> None:
     assert math.isfinite(krippendorff_alpha(scores[:14].tolist(), "nominal").low)
     assert math.isnan(krippendorff_alpha(scores[:14].tolist(), "interval").low)
     assert math.isfinite(krippendorff_alpha(scores.tolist(), "interval").low)
+
+
+def test_one_way_agreement_of_readers_who_read_all_cases_has_no_interval() -> None:
+    ratings = np.random.default_rng(6).normal(size=(12, 1)) + np.random.default_rng(7).normal(0, 0.3, (12, 2))
+    found, plain = crossed_icc(ratings, [str(n) for n in range(12)]), icc(ratings)
+    assert {form for form, one in found.items() if math.isnan(one.low)} == {"ICC(1,1)", "ICC(1,k)"}
+    assert [one.value for one in found.values()] == [one.value for one in plain.values()]

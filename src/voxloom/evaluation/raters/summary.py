@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import combinations
 from typing import Any
 
@@ -22,6 +23,7 @@ from voxloom.evaluation.statistics import (
     ICC_DEFAULT,
     ICC_FORMS,
     ICC_LEAST,
+    Estimate,
     bland_altman,
     friedman,
     holm,
@@ -246,9 +248,21 @@ def _iccs(study: RaterStudy, label: str) -> list[dict[str, Any]]:
         ):
             count = len(set(groups))
             if count >= ICC_LEAST and np.ptp(values) > 0:
-                found = {form: estimate.to_dict() for form, estimate in icc(values, groups=groups.tolist()).items()}
+                found = {form: one.to_dict() for form, one in crossed_icc(values, groups.tolist()).items()}
                 rows.append({"readers": list(names), "scale": scale, "n": count, **found[ICC_DEFAULT], "forms": found})
     return rows
+
+
+def crossed_icc(ratings: np.ndarray, patients: Sequence[str]) -> dict[str, Estimate]:
+    """``icc`` of readers who all read all cases; the one-way forms have no interval.
+
+    They take every case for one with readers of its own. A shift of readers who are the same for all cases is then counted as if it
+    were drawn anew for each, and the interval of many patients gets too short (docs/trust.md).
+    """
+    return {
+        form: replace(found, low=math.nan, high=math.nan) if form.startswith("ICC(1,") else found
+        for form, found in icc(ratings, groups=list(patients)).items()
+    }
 
 
 def _repeated(study: RaterStudy, label: str) -> list[dict[str, Any]]:
