@@ -90,11 +90,11 @@ def _predicted(run: Run, features: Features) -> KnownFeatures | str:
     fold = study.folds[0]
     if len(fold.train) < 2 or not fold.val:
         return "the first fold held out no case to compare with"
-    sides = (
+    training, held_out = (
         {name: features.of_scan(study.dataset[name].read_image()) for name in some_cases(names)}
         for names in (fold.train, fold.val)
     )
-    return KnownFeatures(*sides)
+    return KnownFeatures(training, held_out, run.patients)
 
 
 @dataclass
