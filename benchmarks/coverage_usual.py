@@ -439,7 +439,7 @@ USUAL = (
     Claim("interval", "evaluate (classification)", answers, at_least=True),
     Claim("interval", "compare (classification)", two_answers, at_least=True),
     Claim("interval", "evaluate (regression)", numbers),
-    Claim("interval", "mixed", levels),
+    Claim("interval", "mixed", levels, slow=True),
     Claim("interval", "raters", frames, slow=True),
     Claim("interval", "evaluate, report (froc)", lesions, at_least=True, slow=True),
     Claim("interval", "compare", ranks, at_least=True, slow=True),

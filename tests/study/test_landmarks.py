@@ -120,7 +120,7 @@ def test_scans_are_compared_by_the_features_of_a_u_net_and_not_by_slabs(
         "K", "[3, 3, 3]"
     )
     changed = re.sub(r"landmarks: .*", f"landmarks: {{network: unet, radius: 6.0}}\\n{small}", RECIPE).replace(
-        "[33, 49, 3]", "[32, 48, 8]"
+        "[33, 49, 3]", "[16, 32, 48]"
     )
     (tmp_path / "unet.yaml").write_text(changed.replace("batch: 4, steps: 60", "batch: 2, steps: 4"))
     run = tmp_path / "run"
