@@ -11,7 +11,7 @@ MONAILABEL := 'monailabel==0.8.5' 'legacy-cgi==2.6.4; python_version >= "3.13"'
 # nnU-Net's networks, against which imported ones are tested. The timm that they name is older than ours, and not used by them.
 NNUNET := 'dynamic-network-architectures==0.4.4'
 
-.PHONY: wheel lowest demo demo-clinic test lint docs bench unit clean clinic-tools
+.PHONY: wheel lowest demo demo-clinic test lint docs notebooks bench unit clean clinic-tools
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(or $(PYTHON),python3) -c 'import ensurepip, venv' 2>/dev/null || { \
@@ -31,8 +31,8 @@ demo-clinic: $(STAMP) clinic-tools
 test: lint docs unit
 
 lint: $(STAMP)
-	$(BIN)/ruff check src tests benchmarks
-	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/ruff check src tests benchmarks scripts docs/notebooks
+	$(BIN)/ruff format --check src tests benchmarks scripts docs/notebooks
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
@@ -44,6 +44,10 @@ unit: $(STAMP) clinic-tools
 
 docs: $(STAMP)
 	$(BIN)/mkdocs build --strict --quiet
+
+# Runs the notebooks of docs/notebooks and keeps what their cells give; `unit` runs them too, and keeps nothing.
+notebooks: $(STAMP)
+	$(BIN)/python -m scripts.notebooks
 
 bench: $(STAMP)
 	bash benchmarks/run.sh

@@ -20,6 +20,8 @@ TABLE, SUMMARY = "metrics.csv", "summary.json"
 STATISTICS = "statistics.json"
 #: Predictions of label maps and of points.
 LABEL_MAP, POINTS = ".nii.gz", ".csv"
+#: Label maps of pictures, in the place of ``LABEL_MAP``.
+PICTURE = ".png"
 _FOLD = re.compile(r"fold_(\d+)")
 
 
@@ -50,12 +52,15 @@ class CaseFiles:
         return self.folder / "predictions"
 
     def prediction(self, case: str, ending: str = LABEL_MAP) -> Path:
-        """The file of a case's prediction."""
-        return self.predictions / f"{case}{ending}"
+        """The file of a case's prediction; of a label map the picture, where it was written as one."""
+        path, picture = self.predictions / f"{case}{ending}", self.predictions / f"{case}{PICTURE}"
+        return picture if ending == LABEL_MAP and picture.is_file() else path
 
     def found(self, ending: str = LABEL_MAP) -> dict[str, Path]:
-        """Case -> the prediction that is there, by name."""
-        return {path.name.removesuffix(ending): path for path in sorted(self.predictions.glob(f"*{ending}"))}
+        """Case -> the prediction that is there, by name; label maps may be pictures."""
+        kinds = (PICTURE, LABEL_MAP) if ending == LABEL_MAP else (ending,)
+        files = sorted((path.name, path, kind) for kind in kinds for path in self.predictions.glob(f"*{kind}"))
+        return {name.removesuffix(kind): path for name, path, kind in files}
 
 
 @dataclass(frozen=True, order=True)

@@ -46,6 +46,12 @@ class Volume:
         affine.setflags(write=False)
         object.__setattr__(self, "affine", affine)
 
+    def __repr__(self) -> str:
+        """Its grid; never its voxels."""
+        sizes = " x ".join(str(n) for n in self.data.shape)
+        spacing = " x ".join(f"{length:.4g}" for length in self.spacing)
+        return f"Volume({sizes} {self.data.dtype}, {spacing} {self.unit}, {self.orientation})"
+
     @property
     def shape(self) -> tuple[int, int, int]:
         """Grid size (I, J, K)."""

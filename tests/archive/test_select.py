@@ -140,6 +140,23 @@ def test_same_key_gives_same_names(made: tuple[Path, Any], phantom: Archive, tmp
     assert not set(other.cases) & set(found.cases)
 
 
+def test_a_selection_shows_what_each_rule_left(made: tuple[Path, Any]) -> None:
+    _, selection = made
+    lines = repr(selection).splitlines()
+    assert lines[0].startswith("rule")
+    assert any(line.startswith(f"{len(selection.cases)} cases in ") for line in lines)
+    assert selection._repr_html_().startswith("<pre>rule")
+
+
+def test_questions_are_answered_as_a_table_too(phantom: Archive) -> None:
+    sql = "SELECT series_uid, rows FROM series ORDER BY series_uid"
+    frame = phantom.frame(sql)
+    assert list(frame.columns) == ["series_uid", "rows"]
+    assert frame.to_dict("records") == phantom.query(sql)
+    with pytest.raises(BadInput, match="cannot be answered"):
+        phantom.frame("SELECT nothing FROM nowhere")
+
+
 def test_report_in_three_forms(made: tuple[Path, Any]) -> None:
     folder, found = made
     report = folder / "out" / "selection"

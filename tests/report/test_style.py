@@ -61,3 +61,17 @@ def test_a_picture_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
         style.write_picture(Killed(), place, dpi=30)  # type: ignore[arg-type]
     assert place.read_bytes() == whole
     assert list(place.parent.iterdir()) == [place]
+
+
+def test_a_figure_opens_in_a_window_where_a_script_asks_for_it() -> None:
+    from matplotlib import pyplot
+
+    before = pyplot.get_fignums()
+    figure = style.new_figure(3, 2)
+    assert pyplot.get_fignums() == before  # a report keeps no figure open
+    figure.show(warn=False)
+    figure.show(warn=False)
+    assert len(pyplot.get_fignums()) == len(before) + 1
+    assert pyplot.gcf() is figure  # what pyplot.show() shows
+    pyplot.close(figure)
+    assert pyplot.get_fignums() == before

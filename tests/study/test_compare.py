@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from html import escape
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +57,11 @@ def test_a_clear_difference_is_said_clearly(tmp_path: Path) -> None:
     told = f"B is better than A by 1.3 Dice points [1.1, 1.5], p < .001, 24 patients; {unknown} A and B."
     assert found.conclusions == (told,)
     assert found.warnings == ("No patients are named: every case is taken as a patient of its own",)
+    shown = repr(found)
+    assert shown.startswith("dice of A, B: test cases\nrun  label")
+    assert told in shown
+    assert "Beware: No patients are named" in shown
+    assert f"<p>{escape(told)}</p>" in found._repr_html_()
     back = compare_runs([b, a]).conclusions[0]
     assert back == f"A is worse than B by 1.3 Dice points [1.1, 1.5], p < .001, 24 patients; {unknown} B and A."
 

@@ -16,6 +16,7 @@ from voxloom.cli.app import run as command
 from voxloom.errors import BadInput
 from voxloom.recipe.recipe import Recipe
 from voxloom.training.migration import FORMAT
+from voxloom.verbs.overrides import Overrides
 
 pytestmark = pytest.mark.drawn
 
@@ -55,6 +56,9 @@ def test_training_tells_where_it_is(sets: dict[str, Path], tmp_path: Path, capfd
     recipe = Recipe.load("auto").changed({**SMALL, "task": "classification", "network.features": [4, 8, 8]})
     made = vx.train(sets["classification"], recipe, out=tmp_path / "run", epochs=2)
     told = capfd.readouterr().err
+    answer = made.predict(sets["classification"].parent / "s1.nii.gz")
+    assert f"<b>Class: {answer.prediction}</b>" in answer._repr_html_()
+    assert "<td>many</td>" in answer._repr_html_()
     assert "Training fold 0: step 9/9  loss" in told  # two passes over nine cases, two to a batch
     assert "AUC" in made._repr_html_()
     assert "<table>" in made._repr_html_()
@@ -66,6 +70,11 @@ def test_epochs_and_a_budget_contradict(sets: dict[str, Path], tmp_path: Path) -
     assert not (tmp_path / "run").exists()
 
 
+def test_splits_are_named_by_a_text_or_a_path() -> None:
+    for named in ("splits_final.json", Path("splits_final.json")):
+        assert Overrides(folds=named).applied(Recipe()).folds.file == Path("splits_final.json")
+
+
 def test_a_data_set_shows_its_cases(sets: dict[str, Path], tmp_path: Path) -> None:
     data = vx.Dataset(sets["segmentation"])
     figure = data.show(tmp_path / "cases.png", cases=["s3", "s1"])
@@ -73,6 +82,7 @@ def test_a_data_set_shows_its_cases(sets: dict[str, Path], tmp_path: Path) -> No
     assert any(title.startswith("s3") for title in titles)
     assert any(title.startswith("s1") for title in titles)
     assert sum(len(axes.collections) for axes in figure.axes) > 0  # contours of the labels
+    assert figure._repr_png_().startswith(b"\x89PNG")  # as the last line of a cell
     assert (tmp_path / "cases.png").stat().st_size > 1000
     assert "<pre>name:" in data._repr_html_()
     assert "12 patients" in data._repr_html_()
@@ -90,6 +100,7 @@ def test_one_scan_a_pair_of_channels_or_a_list(run: vx.Run, sets: dict[str, Path
     files = [sets["more"].parent / f"s{n}.nii.gz" for n in (20, 21)]
     one, other = run.predict(files)
     assert np.array_equal(one.data, run.predict(files[0]).data)
+    assert repr(one) == "Volume(1 x 16 x 16 x 12 uint8, 2 x 2 x 2 mm, RAS)"
     assert np.array_equal(other.data, run.predict(vx.read_volume(files[1])).data)
     with pytest.raises(BadInput, match="2 channel"):
         run.predict((files[0], files[1]))
@@ -118,6 +129,11 @@ def test_figures_as_a_frame(run: vx.Run, sets: dict[str, Path]) -> None:
     means = found.evaluation.case_means("dice")
     assert frame.groupby("case")["dice"].mean().to_dict() == pytest.approx(means, abs=1e-6)
     assert "<table>" in found._repr_html_()
+    lines = repr(found).splitlines()  # what print shows: a table, not the rows of all cases
+    assert lines[0].startswith("Dice, ")
+    assert lines[1].split()[:3] == ["label", "Dice", "mean"]
+    assert len(lines) < 12
+    assert repr(found.evaluation) == "Evaluation(8 cases of 8 patients: label_1)"
 
 
 def test_fine_tuning_starts_from_the_weights(run: vx.Run, sets: dict[str, Path], tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from voxloom.evaluation.likeness import points_at
 from voxloom.formats import read_volume, write_volume
 from voxloom.tasks.whole_case.crop import cropped
 from voxloom.tasks.whole_case.settings import CropSettings
+from voxloom.verbs.run import Run
 from voxloom.volume import Volume
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -107,6 +108,11 @@ def test_a_crop_is_trained_and_predicted(
     assert voxloom(["shift", run, str(unseen), "--json"]) == 0
     assert "a scan alone does not say where" in json.loads(capsys.readouterr().out)["why"]
     assert json.loads((tmp_path / "out" / "s50.json").read_text())["prediction"] == "cold"
+    kept = Run(run)
+    assert kept.predict(scan, around=place).prediction == "cold"
+    assert [answer.prediction for answer in kept.predict([scan], around=[place])] == ["cold"]
+    with pytest.raises(BadInput, match="1 masks or points are given for 2 scans"):
+        kept.predict([scan, scan], around=place)
     words = ["explain", run, scan, "-o", str(tmp_path / "maps"), "--method", "occlusion", "--answer", "cold"]
     capsys.readouterr()
     assert voxloom(words) == 2

@@ -11,6 +11,7 @@ import io
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from voxloom.archive.choose import ChosenCase, Instance, Step, choose, images_of
 from voxloom.archive.codes import code_of
 from voxloom.archive.convert import CaseWork, Made, make_case
 from voxloom.archive.deidentify import age_of
-from voxloom.archive.flow import write_flow
+from voxloom.archive.flow import flow_text, write_flow
 from voxloom.archive.identity import Identity, load_key, write_private
 from voxloom.archive.meaning import BODY_PARTS, VENDORS
 from voxloom.archive.rules import SelectRules
@@ -75,6 +76,14 @@ class Selection:
     cases: tuple[str, ...]
     refused: tuple[tuple[str, str], ...]
     copies: tuple[tuple[str, ...], ...]
+
+    def __repr__(self) -> str:
+        refused = [f"Left out {name}: {reason}" for name, reason in self.refused]
+        return "\n".join([flow_text(self.steps), f"{len(self.cases)} cases in {self.folder}", *refused])
+
+    def _repr_html_(self) -> str:
+        """What each rule left, in a notebook."""
+        return f"<pre>{escape(repr(self))}</pre>"
 
 
 def select(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional
+from typing import TYPE_CHECKING, Annotated, Literal, Optional
 
 import typer
 
@@ -57,9 +57,10 @@ def command(
 def tell(found: Comparison) -> None:
     """Differences and ranks as tables, and what a reader must know of them."""
     from voxloom.cli import output
+    from voxloom.report.compare_table import compare_rows, rank_rows
 
     result = found.to_dict()
-    output.table(rows(result))
+    output.table(compare_rows(result))
     if (ranking := result["ranking"]) is not None:
         title = f"Ranks by mean {result['metric']}, {ranking['patients']} patients"
         output.table(rank_rows(ranking), title=title)
@@ -79,27 +80,3 @@ def conclude(found: Comparison, wrote: list[Path], json_output: bool) -> None:
             typer.echo(sentence)
     page = next((output.Page(path) for path in wrote if path.suffix == ".html"), None)
     output.done(wrote, page, result if json_output else None)
-
-
-def rank_rows(ranking: dict[str, Any]) -> list[list[str]]:
-    """A row per model, the best first: its rank with 95 % of the draws, and how often it was the best."""
-    lines = [["run", "mean", "rank [95 %]", "first in", "better than (p < .05, Holm)"]]
-    for m in ranking["models"]:
-        known = m["low"] is not None
-        rank = f"{m['rank']:g} [{m['low']:g}, {m['high']:g}]" if known else f"{m['rank']:g} [no interval]"
-        below = [worse for name, worse, _, p in ranking["better"] if name == m["name"] and p < 0.05]
-        first = f"{100 * m['first']:.0f} %" if known else "-"
-        lines.append([m["name"], f"{m['mean']:.4f}", rank, first, ", ".join(below) or "none"])
-    return lines
-
-
-def rows(result: dict[str, Any]) -> list[list[str]]:
-    """A table for the screen: a row per run and label."""
-    from voxloom.evaluation.statistics import Estimate, p_text
-
-    lines = [["run", "label", result["reference"], "run", "difference [95 % CI]", "p (Holm)", "effect", "patients"]]
-    for r in result["differences"]:
-        numbers = [f"{r['reference_mean']:.4f}", f"{r['mean']:.4f}", Estimate(**r["difference"]).text(4)]
-        effect = f"{r['effect']:+.2f}" if r["effect"] == r["effect"] else "-"
-        lines.append([r["name"], r["label"], *numbers, p_text(r["p_holm"]), effect, str(r["patients"])])
-    return lines

@@ -42,16 +42,15 @@ def note(text: str) -> None:
 
 def table(rows: Sequence[Sequence[str]], title: str | None = None) -> None:
     """Print a table for people, with a header row and aligned columns; of one that has a title and no rows, that there are none."""
+    from voxloom.report.notebook import text_lines
+
     if title and len(rows) == 1:
         note(f"\n{title}: none")
         return
-    widths = [max(len(str(row[n])) for row in rows) for n in range(len(rows[0]))]
     if title:
         note(f"\n{title}")
-    for number, row in enumerate(rows):
-        note("  ".join(str(cell).ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-        if number == 0:
-            note("  ".join("-" * width for width in widths))
+    for line in text_lines(rows):
+        note(line)
 
 
 def note_once(notes: Iterable[tuple[str, str]]) -> None:

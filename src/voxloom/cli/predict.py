@@ -56,6 +56,13 @@ def command(
     maps: Annotated[
         bool, typer.Option("--maps", help="Write the networks' probability maps too, into OUT/maps.")
     ] = False,
+    overlays: Annotated[
+        bool,
+        typer.Option(
+            "--overlays/--no-overlays",
+            help="Of pictures: write each with its label map in color too, into OUT/overlays.",
+        ),
+    ] = True,
     cutouts: Annotated[
         Optional[float],
         typer.Option(help="Of runs on points: also write a cube of so many mm around every point, into OUT/cutouts."),
@@ -90,6 +97,7 @@ def command(
         abstain=abstain,
         series=tuple(series or ()),
         resample_tilt=resample_tilt,
+        overlays=overlays,
         maps=maps,
         cutouts=cutouts,
         device=device,

@@ -71,6 +71,10 @@ class Evaluation:
     before: Evaluation | None = None
     probes: ProbeTable | None = None
 
+    def __repr__(self) -> str:
+        """How much it holds; ``summary`` has the figures."""
+        return f"Evaluation({len(self.cases)} cases of {len(set(self.patients.values()))} patients: {', '.join(self.labels)})"
+
     def add(self, case: str, metrics: Mapping[str, MaskMetrics], *, patient: str | None = None) -> None:
         """Add all labels of one case."""
         self.rows += [Row(case, patient or case, label, metrics[label]) for label in self.labels]

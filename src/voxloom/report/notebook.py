@@ -1,4 +1,4 @@
-"""How values look in a notebook: small HTML tables. Knows no run."""
+"""How values look to people: small HTML tables in a notebook, aligned text elsewhere. Knows no run."""
 
 from __future__ import annotations
 
@@ -15,6 +15,22 @@ def html_table(rows: Sequence[Sequence[object]], title: str = "", notes: Sequenc
     lines = "".join("<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in row) + "</tr>" for row in body)
     table = f"<table><thead><tr>{cells}</tr></thead><tbody>{lines}</tbody></table>"
     return html_text(title, ()) + table + html_text("", notes)
+
+
+def text_lines(rows: Sequence[Sequence[object]]) -> list[str]:
+    """A table with a header row as lines of aligned columns."""
+    if not rows:
+        return []
+    widths = [max(len(str(row[n])) for row in rows) for n in range(len(rows[0]))]
+    head, *body = [
+        "  ".join(str(cell).ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    ]
+    return [head, "  ".join("-" * width for width in widths), *body]
+
+
+def text_table(rows: Sequence[Sequence[object]], title: str = "", notes: Sequence[str] = ()) -> str:
+    """The same as ``html_table`` as plain text."""
+    return "\n".join([*([title] if title else []), *text_lines(rows), *notes])
 
 
 def html_text(title: str, notes: Sequence[str]) -> str:

@@ -32,10 +32,10 @@ def color_of(index: int) -> str:
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """An empty figure (inches) that needs no screen."""
-    from matplotlib.figure import Figure
+    """An empty figure (inches) that needs no screen, and that a notebook shows as the last line of a cell."""
+    from voxloom.report.shown_figure import ShownFigure
 
-    return Figure(figsize=(width, height), layout="constrained")
+    return ShownFigure(figsize=(width, height), layout="constrained")
 
 
 def tidy(axes: Axes) -> None:

@@ -18,6 +18,7 @@ from voxloom.dataset.tables import write_table
 from voxloom.errors import VoxloomError
 from voxloom.evaluation.quality.features import DISAGREEMENT
 from voxloom.formats import write_volume
+from voxloom.inference.disagreement import Disagreement
 from voxloom.inference.needs import needs_of
 from voxloom.progress import Progress
 from voxloom.run.scans import Scan, read_scan
@@ -29,6 +30,30 @@ from voxloom.volume import Volume
 #: Maps that are written, by the ending of their names.
 MAPS = ("spread", "entropy", "mutual_information")
 _WRITABLE = (".nii.gz", ".nii", ".mha", ".mhd", ".nrrd")
+
+
+@dataclass(frozen=True, eq=False)
+class Uncertainty:
+    """Where the members of a prediction disagree.
+
+    Parameters
+    ----------
+    spread, entropy, mutual_information : (1, I, J, K) float32 on the scan's own grid, see ``voxloom.inference.disagreement``.
+    figures : of the whole scan, as in ``uncertainty.csv``.
+    """
+
+    spread: Volume
+    entropy: Volume
+    mutual_information: Volume
+    figures: dict[str, Any]
+
+
+def scan_uncertainty(predictors: Sequence[Predictor], volume: Volume, sampling: Sampling) -> Uncertainty:
+    """Maps and figures of one scan (C, I, J, K); refuses what ``write_uncertainties`` refuses."""
+    with scan_disagreement(predictors, volume, sampling) as (found, count):
+        maps = {name: map_of(found, name, volume) for name in MAPS}
+        figures = figures_of(found, sampling, count)
+    return Uncertainty(**maps, figures=figures)
 
 
 def members_of(predictor: Any) -> list[Predictor]:
@@ -92,12 +117,21 @@ class ScanMaps:
         written, volume = [], read_scan(scan, self.resample_tilt)
         with scan_disagreement(predictors, volume, self.sampling) as (found, count):
             ending = scan.ending if scan.ending in _WRITABLE else ".nii.gz"
-            for name in MAPS:
-                values = np.asarray(getattr(found, name), np.float32)[None]
+            for name in MAPS:  # one at a time in memory
                 path = self.out / f"{scan.name}_{name}{ending}"
-                written.append(write_volume(Volume(values, volume.affine, dict(volume.meta)), path))
-            figures = {**about(self.sampling, count), **found.figures(), **per_label(found.pairwise_dice)}
+                written.append(write_volume(map_of(found, name, volume), path))
+            figures = figures_of(found, self.sampling, count)
         return written, {"case": scan.name, **figures}
+
+
+def map_of(found: Disagreement, name: str, volume: Volume) -> Volume:
+    """One map of ``MAPS`` on the grid of the scan, (1, I, J, K)."""
+    return Volume(np.array(getattr(found, name), np.float32)[None], volume.affine, dict(volume.meta))
+
+
+def figures_of(found: Disagreement, sampling: Sampling, count: int) -> dict[str, Any]:
+    """A row of ``uncertainty.csv`` without the name of the case."""
+    return {**about(sampling, count), **found.figures(), **per_label(found.pairwise_dice)}
 
 
 def about(sampling: Sampling, count: int) -> dict[str, Any]:

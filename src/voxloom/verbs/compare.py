@@ -22,6 +22,8 @@ from voxloom.evaluation.statistics import Estimate, Outcome, friedman, holm, p_t
 from voxloom.evaluation.statistics.arrays import rankable
 from voxloom.evaluation.statistics.interval import NO_INTERVAL
 from voxloom.evaluation.statistics.margins import MarginTest, Question, margin_test
+from voxloom.report.compare_table import compare_rows
+from voxloom.report.notebook import html_table, text_table
 from voxloom.verbs.caveats import caveats, with_caveats
 from voxloom.verbs.contenders import Cases, Contender, Contest, LabelValues, measures_of
 
@@ -96,6 +98,24 @@ class Comparison:
     patients_note: str
     conclusions: tuple[str, ...]
     warnings: tuple[str, ...]
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """What it comes to in words: conclusions, margins, conventions and warnings."""
+        margins = (margin_sentence(name, test, self.reference, self.metric) for name, test in self.margins)
+        return (*self.conclusions, *margins, *self.conventions, *(f"Beware: {text}" for text in self.warnings))
+
+    def _repr_html_(self) -> str:
+        """Differences and what they say, in a notebook."""
+        return html_table(compare_rows(self.to_dict()), self.title, self.told)
+
+    def __repr__(self) -> str:
+        return text_table(compare_rows(self.to_dict()), self.title, self.told)
+
+    @property
+    def title(self) -> str:
+        """Of its table."""
+        return f"{self.metric} of {', '.join(self.names)}: {self.cases} cases"
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able values."""

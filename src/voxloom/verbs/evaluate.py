@@ -18,7 +18,7 @@ from voxloom.errors import BadInput
 from voxloom.evaluation.measures import Measures
 from voxloom.files import plain, write_json, write_text
 from voxloom.progress import Progress
-from voxloom.report.notebook import html_table
+from voxloom.report.notebook import html_table, text_table
 from voxloom.run.cases import other_set
 from voxloom.run.guard import refuse_leak
 from voxloom.run.run import Run
@@ -87,8 +87,17 @@ class RunEvaluation:
 
     def _repr_html_(self) -> str:
         """The figures as a table, with what a reader must know below it."""
+        rows, title = self._table()
+        return html_table(rows, title, self.warnings)
+
+    def __repr__(self) -> str:
+        rows, title = self._table()
+        return text_table(rows, title, self.warnings)
+
+    def _table(self) -> tuple[list[list[str]], str]:
+        """Rows with a header row, and what stands above them."""
         task = task_of(Run(self.run))
-        return html_table(task.details(self.summary()), f"{task.title}, {self.name}", self.warnings)
+        return task.details(self.summary()), f"{task.title}, {self.name}"
 
     def report(self, path: str | Path | None = None) -> Path:
         """Write the run's report, which includes these figures."""

@@ -27,6 +27,7 @@ class PredictOptions:
     abstain : leave out points of less confidence, instead of the recipe's threshold; give no class below this probability.
     series : names the series to read of a DICOM folder that holds several.
     resample_tilt : read a CT with gantry tilt or uneven slices onto an upright grid instead of refusing it.
+    overlays : where a label map is written as a picture, write the scan with it in color too, into ``overlays``.
     maps : write the networks' probability maps too, into ``maps``.
     cutouts : side in mm of a small volume that is cut out around every predicted point, into ``cutouts``; None cuts none.
     formats : DICOM results that are written beside the predictions, of ``FORMATS``; the scans must
@@ -44,6 +45,7 @@ class PredictOptions:
     abstain: float | None = None
     series: tuple[str, ...] = ()
     resample_tilt: bool = False
+    overlays: bool = True
     maps: bool = False
     cutouts: float | None = None
     device: str = "auto"

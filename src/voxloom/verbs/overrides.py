@@ -23,7 +23,7 @@ class Overrides:
     """
 
     budget: str | None = None
-    folds: int | Path | None = None
+    folds: int | str | Path | None = None
     seed: int | None = None
     device: str | None = None
     add: Sequence[str | Path] = ()
@@ -42,4 +42,4 @@ class Overrides:
         return recipe.changed({key: value for key, value in values.items() if value is not None})
 
     def _folds(self) -> dict[str, int | str | None]:
-        return {"folds.file": str(self.folds)} if isinstance(self.folds, Path) else {"folds.count": self.folds}
+        return {"folds.file": str(self.folds)} if isinstance(self.folds, (str, Path)) else {"folds.count": self.folds}

@@ -149,7 +149,9 @@ def predict_with(
         dicom.extend(answer.dicom)
 
     extras = Extras(options.maps, options.cutouts)
-    work = ScanWork(task, out, endings, options.resample_tilt, around, extras, writer, opened.known, opened.member)
+    work = ScanWork(
+        task, out, endings, options.resample_tilt, around, extras, writer, opened.known, opened.member, options.overlays
+    )
     claimed = claim_outputs(out, _origins(scans, endings, writer), listener.stage)
     with claimed, listener.progress("Predicting") as progress:
         each = predict_scans(

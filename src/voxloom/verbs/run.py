@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from voxloom.attribution import Method, MethodSettings
 from voxloom.dataset import Dataset
+from voxloom.errors import BadInput
 from voxloom.evaluation.losses import CaseLoss
 from voxloom.evaluation.measures import Measures
 from voxloom.export.export import export_run
@@ -21,18 +22,18 @@ from voxloom.tasks.predicted import On
 from voxloom.tasks.study import open_study, training_of
 from voxloom.tasks.task import task_of
 from voxloom.tasks.wish import Wish
+from voxloom.trust.sampling import DRAWS
+from voxloom.trust.uncertainty_maps import Uncertainty
 from voxloom.verbs.evaluate import RunEvaluation, evaluate_run, report_run
 from voxloom.verbs.examples import Confusion, confusion_of, scored_table, show_maps
 from voxloom.verbs.explain import ExplainOptions, explain_one
+from voxloom.verbs.scan_maps import Scan, probability_maps, scan_of, uncertainty_of
 from voxloom.volume import Volume
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from torch import nn
     from torch.utils.data import DataLoader
-
-#: One scan: a file or DICOM folder, a volume with all channels, or a file per channel.
-Scan: TypeAlias = str | Path | Volume | tuple[str | Path, ...]
 
 
 class Run(kept.Run):
@@ -61,6 +62,7 @@ class Run(kept.Run):
         tta: bool = False,
         seed: int = 0,
         abstain: float | None = None,
+        around: str | Path | Sequence[str | Path] | None = None,
         device: str = "auto",
     ) -> Any:
         """What the run's task answers for one scan, or a list of answers for a list of scans.
@@ -73,6 +75,7 @@ class Run(kept.Run):
             is several scans. The networks are loaded once.
         tta, seed : average over views of the scan, changed as in training; some of them are drawn.
         abstain : leave out points of less confidence; give no class below this probability.
+        around : of a run that looks at a crop: file of the mask or point; of a list of scans a file each.
 
         Raises
         ------
@@ -83,7 +86,49 @@ class Run(kept.Run):
         if tta:
             need(self, "predict --tta")
         opened: Any = task.open(self, Wish(device, tta, seed, abstain))
-        return [opened.predict(scan) for scan in source] if isinstance(source, list) else opened.predict(source)
+        if around is None:
+            return [opened.predict(scan) for scan in source] if isinstance(source, list) else opened.predict(source)
+        scans = source if isinstance(source, list) else [source]
+        places = [around] if isinstance(around, (str, Path)) else list(around)
+        if len(places) != len(scans):
+            raise BadInput(f"{len(places)} masks or points are given for {len(scans)} scans", "around", "Give one each")
+        looked = (task.focus(opened, scan_of(scan), Path(place)) for scan, place in zip(scans, places, strict=True))
+        found = [opened.predict(volume) for volume in looked]
+        return found if isinstance(source, list) else found[0]
+
+    def probabilities(
+        self, source: Scan, *, tta: bool = False, seed: int = 0, device: str = "auto"
+    ) -> dict[str, Volume]:
+        """What the networks think of every voxel of a scan, before post-processing: label -> probability from 0 to 1.
+
+        Each is (1, I, J, K) float32 on the scan's own grid; labels that are regions may overlap.
+
+        Parameters
+        ----------
+        source, tta, seed : as of ``predict``, one scan.
+
+        Raises
+        ------
+        BadInput : the scan does not fit, or the run answers with points, a class or numbers, which carry their own confidence.
+        """
+        return probability_maps(self, source, Wish(device, tta, seed))
+
+    def uncertainty(
+        self, source: Scan, *, over: str | None = None, draws: int = DRAWS, seed: int = 0, device: str = "auto"
+    ) -> Uncertainty:
+        """Where the networks of a run, views of the scan, or draws with dropout disagree (``docs/uncertainty.md``).
+
+        Parameters
+        ----------
+        source : one scan, as of ``predict``.
+        over : "folds", "tta", "dropout", or several with commas; None takes folds where there are several, else what the run has.
+        draws, seed : of dropout.
+
+        Raises
+        ------
+        BadInput : the scan does not fit, there is one member only, or the run does not learn label maps.
+        """
+        return uncertainty_of(self, source, over, draws, seed, device)
 
     @cached_property
     def networks(self) -> tuple[nn.Module, ...]:

@@ -17,11 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxloom.crew import map_with
+from voxloom.dataset import Labels
 from voxloom.errors import VoxloomError
+from voxloom.formats import PICTURE_ENDINGS, write_volume
 from voxloom.inference.embedding import mean_row
 from voxloom.inference.needs import needs_of
 from voxloom.notes import tell
 from voxloom.progress import Progress
+from voxloom.report.overlay import overlay
 from voxloom.run.features import KnownFeatures
 from voxloom.run.scans import Scan, read_scan, resampled_channels
 from voxloom.tasks.task import Task
@@ -30,6 +33,8 @@ from voxloom.verbs.dicom_results import DicomWriter
 from voxloom.volume import Volume
 
 NOTHING_MORE = Extras()
+#: Folder of the pictures with their label maps in color.
+OVERLAYS = "overlays"
 #: Entries of the JSON result: scan -> distance, rarer, held_out; scan -> channel -> how it was brought onto the grid.
 FEATURES, RESAMPLED = "features", "resampled"
 
@@ -67,6 +72,7 @@ class ScanWork:
     writer : of DICOM results; None for none.
     known : what the cases of the run look like to its network; None compares no scan with them.
     member : of an ensemble, the number of the member whose first network that is.
+    overlays : write the picture with its label map in color too, into ``overlays``, where the label map is a picture.
     """
 
     task: Task
@@ -78,6 +84,7 @@ class ScanWork:
     writer: DicomWriter | None = None
     known: KnownFeatures | None = None
     member: int | None = None
+    overlays: bool = False
 
     def predict(self, predictor: Predictor, scan: Scan) -> Answered:
         """Read, predict and write one scan (VoxloomError where that cannot be done)."""
@@ -94,11 +101,12 @@ class ScanWork:
             seconds = time.perf_counter() - start
             ending = self.endings[scan.name] if self.endings is not None else task.ending_of(scan, None)
             path = task.write(prediction, self.out, scan.name, ending)
-            beside = self._beside(predictor, volume, prediction, scan, resampled)
+            beside, dicom = self._beside(predictor, volume, prediction, scan, resampled)
+            beside += self._overlay(predictor, volume, prediction, path)
             line, entries = task.remarks(prediction)
             told = {RESAMPLED: resampled} if resampled else {}
-            compared = self._compared(features, volume, scan, seen)
-            return Answered(path, seconds, (line, {**entries, **told, **compared}), *beside)
+            found = {**entries, **told, **self._compared(features, volume, scan, seen)}
+            return Answered(path, seconds, (line, found), beside, dicom)
 
     def _features(self, predictor: Any) -> Features | None:
         if self.known is None:
@@ -119,6 +127,15 @@ class ScanWork:
         if sentence := place.sentence():
             tell(volume.meta.get("source", scan.name), sentence, warning=True)
         return {FEATURES: vars(place)}
+
+    def _overlay(self, predictor: Predictor, volume: Volume, prediction: Any, path: Path) -> tuple[Path, ...]:
+        """The picture with its label map in color; nothing for another kind of result."""
+        labels = getattr(predictor, "labels", None)
+        is_picture = path.suffix.lower() in PICTURE_ENDINGS and isinstance(prediction, Volume)
+        if not (self.overlays and is_picture and isinstance(labels, Labels)):
+            return ()
+        place = self.out / OVERLAYS / f"{path.stem}.png"
+        return (write_volume(overlay(volume, prediction, labels), place),)
 
     def _beside(
         self, predictor: Predictor, volume: Volume, prediction: Any, scan: Scan, resampled: Mapping[str, str]

@@ -35,7 +35,7 @@ def train(
     *,
     out: str | Path | None = None,
     budget: str | None = None,
-    folds: int | Path | None = None,
+    folds: int | str | Path | None = None,
     add: Sequence[str | Path] = (),
     external: Sequence[str | Path] = (),
     seed: int | None = None,

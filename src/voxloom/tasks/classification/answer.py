@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from voxloom.formats.dicom.results.terms import Statement
+from voxloom.report.notebook import html_table
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,20 @@ class ClassAnswer:
         if self.several:
             return ", ".join(c for c, p in zip(self.classes, self.probabilities, strict=True) if p > 0.5)
         return self.classes[max(range(len(self.classes)), key=lambda n: self.probabilities[n])]
+
+    def _repr_html_(self) -> str:
+        """A row per class or finding, in a notebook."""
+        head = ["finding" if self.several else "class", "probability", *(["spread"] if self.spread else [])]
+        rows = [
+            [name, f"{p:.3f}", *([f"{self.spread[n]:.3f}"] if self.spread else [])]
+            for n, (name, p) in enumerate(zip(self.classes, self.probabilities, strict=True))
+        ]
+        told = statements_of(self)
+        return html_table(
+            [head, *rows],
+            "; ".join(f"{one.name}: {one.answer}" for one in told),
+            [one.note for one in told if one.note],
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from voxloom.formats.dicom.results.terms import Figure
+from voxloom.report.notebook import html_table
 from voxloom.runfiles import RunFold
 from voxloom.tasks.regression.objective import Scale
 from voxloom.tasks.whole_case.calibration import read_calibration
@@ -44,6 +45,17 @@ class NumberAnswer:
     def unsure(self) -> tuple[float, ...]:
         """How unsure each number is: what the networks say of their error, else their spread."""
         return tuple(s if math.isfinite(s) else d for s, d in zip(self.sds, self.spread, strict=True))
+
+    def _repr_html_(self) -> str:
+        """A row per target, in a notebook."""
+        rows = [["target", "value", "interval"]]
+        for one in figures_of(self):
+            ends = "none" if one.low is None or one.high is None else f"{one.low:.4g} to {one.high:.4g}"
+            rows.append([one.name, f"{one.value:.4g}", ends])
+        told = (
+            () if self.promise is None else (f"Intervals hold the truth of {100 * self.promise:g} % of new patients",)
+        )
+        return html_table(rows, notes=told)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values; what is not known, or has no bound, is left out."""

@@ -22,9 +22,11 @@ from voxloom.evaluation.compare_masks import MASKS
 from voxloom.evaluation.measures import Measures
 from voxloom.evaluation.paired import Comparison
 from voxloom.evaluation.scores import MASK_SCORES
+from voxloom.evaluation.units import PIXEL
 from voxloom.files import file_stem
 from voxloom.formats import read_label, write_volume
 from voxloom.formats.dicom.results.terms import Findings
+from voxloom.formats.picture import PICTURE_AFFINE
 from voxloom.inference.device import card_of
 from voxloom.prepare import PreparedCase, Statistics
 from voxloom.recipe.recipe import Recipe
@@ -34,7 +36,7 @@ from voxloom.run.matching import MatchedCases, matched_cases
 from voxloom.run.mirroring import without_sided_mirrors
 from voxloom.run.run import Run
 from voxloom.run.scans import Scan
-from voxloom.runfiles import RunFold, folders_of
+from voxloom.runfiles import LABEL_MAP, PICTURE, RunFold, folders_of
 from voxloom.tasks.panels import Shown, gray_of, patch_scene
 from voxloom.tasks.plan_page import plan_page, plan_rows, under_budget
 from voxloom.tasks.predicted import PredictedCases
@@ -71,7 +73,7 @@ class Segmentation:
     settings: type[BaseModel] | None = None
     title = "Dice"
     needed, remedy = "a label map", "Add label maps"
-    ending = ".nii.gz"
+    ending = LABEL_MAP
     main_score = "dice"
     scores: Mapping[str, Any] = MASK_SCORES
     comparison: Comparison | None = MASKS
@@ -203,8 +205,8 @@ class Segmentation:
         return write_structures(run, predictor.labels, predictions, out)
 
     def write(self, prediction: Volume, folder: Path, name: str, ending: str | None = None) -> Path:
-        """A label map in any format that holds one."""
-        return write_volume(prediction, folder / f"{name}{ending or self.ending}")
+        """A label map in any format that holds one; without an ending a picture where the scan is one."""
+        return write_volume(prediction, folder / f"{name}{ending or kept_ending(prediction)}")
 
     def extras(
         self, predictor: Predictor, volume: Volume, prediction: Volume, out: Path, name: str, wanted: Extras
@@ -343,6 +345,13 @@ def labels_of(material: Material) -> Labels:
     if material.labels is None:
         raise BadInput("no label map to train on", material.dataset.root)
     return material.labels
+
+
+def kept_ending(prediction: Volume) -> str:
+    """Of a label map that a run keeps: PNG where the scan is a picture, as ``predict`` writes it; else NIfTI, which keeps the grid."""
+    stored = prediction.unit == PIXEL and prediction.shape[2] == 1 and np.allclose(prediction.affine, PICTURE_AFFINE)
+    fits = prediction.data.min() >= 0 and prediction.data.max() <= np.iinfo(np.uint16).max
+    return PICTURE if stored and fits else LABEL_MAP
 
 
 def typical_spacing(cases: Sequence[PreparedCase]) -> tuple[float, float, float]:

@@ -104,5 +104,5 @@ def refuse_whole(volume: Volume, crop: CropSettings | None) -> None:
     """Refuse a scan that was to be cropped."""
     if crop is not None and not volume.meta.get(FOCUSED):
         what = f"the run looks at a crop around a {crop.around}, which a scan alone does not have"
-        fix = f"Give it: --around {'MASK' if crop.around == 'mask' else 'POINTS'}"
+        fix = f"Give it: --around {'MASK' if crop.around == 'mask' else 'POINTS'} (in Python around=)"
         raise BadInput(what, volume.meta.get("source"), fix)
