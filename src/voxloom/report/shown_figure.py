@@ -19,8 +19,10 @@ class ShownFigure(Figure):
 
     def _repr_png_(self) -> bytes:
         """PNG, for a notebook."""
+        from voxloom.report.style import draw  # which makes these figures
+
         drawn = io.BytesIO()
-        self.savefig(drawn, format="png", dpi=DPI)
+        draw(self, drawn, format="png", dpi=DPI)
         return drawn.getvalue()
 
     def show(self, warn: bool = True) -> None:
