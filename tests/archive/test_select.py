@@ -149,9 +149,9 @@ def test_a_selection_shows_what_each_rule_left(made: tuple[Path, Any]) -> None:
 
 
 def test_questions_are_answered_as_a_table_too(phantom: Archive) -> None:
-    sql = "SELECT series_uid, rows FROM series ORDER BY series_uid"
+    sql = "SELECT SeriesInstanceUID, Rows FROM series ORDER BY SeriesInstanceUID"
     frame = phantom.frame(sql)
-    assert list(frame.columns) == ["series_uid", "rows"]
+    assert list(frame.columns) == ["SeriesInstanceUID", "Rows"]
     assert frame.to_dict("records") == phantom.query(sql)
     with pytest.raises(BadInput, match="cannot be answered"):
         phantom.frame("SELECT nothing FROM nowhere")
