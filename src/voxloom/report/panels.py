@@ -104,7 +104,9 @@ def name_sides(axes: Axes, sides: Sequence[str]) -> None:
     from matplotlib.patheffects import Normal, Stroke
 
     for name, (x, y) in zip(sides, ((0.04, 0.5), (0.96, 0.5), (0.5, 0.95), (0.5, 0.05)), strict=False):
-        letter = axes.text(x, y, name, transform=axes.transAxes, fontsize=8, color="white", ha="center", va="center")
+        letter = axes.text(
+            x, y, name, transform=axes.transAxes, fontsize=8, weight="bold", color="white", ha="center", va="center"
+        )
         letter.set_path_effects([Stroke(linewidth=2, foreground="black", alpha=0.6), Normal()])
 
 
