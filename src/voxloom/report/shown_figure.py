@@ -7,6 +7,7 @@ reports of hundreds of pictures keep none of them open.
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 
 from matplotlib.figure import Figure
 
@@ -15,14 +16,19 @@ DPI = 100
 
 
 class ShownFigure(Figure):
-    """See :class:`matplotlib.figure.Figure`."""
+    """See :class:`matplotlib.figure.Figure`.
+
+    Parameters
+    ----------
+    drawer : from a figure to a file, ``voxloom.report.style.draw``; set by who makes the figure.
+    """
+
+    drawer: Callable[..., None]
 
     def _repr_png_(self) -> bytes:
         """PNG, for a notebook."""
-        from voxloom.report.style import draw  # which makes these figures
-
         drawn = io.BytesIO()
-        draw(self, drawn, format="png", dpi=DPI)
+        self.drawer(self, drawn, format="png", dpi=DPI)
         return drawn.getvalue()
 
     def show(self, warn: bool = True) -> None:

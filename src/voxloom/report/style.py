@@ -35,7 +35,9 @@ def new_figure(width: float, height: float) -> Figure:
     """An empty figure (inches) that needs no screen, and that a notebook shows as the last line of a cell."""
     from voxloom.report.shown_figure import ShownFigure
 
-    return ShownFigure(figsize=(width, height), layout="constrained")
+    figure = ShownFigure(figsize=(width, height), layout="constrained")
+    figure.drawer = draw
+    return figure
 
 
 def tidy(axes: Axes) -> None:
