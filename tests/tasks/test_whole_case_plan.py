@@ -124,3 +124,17 @@ def test_a_coarser_input_whose_network_is_too_slow_becomes_the_coarsest() -> Non
     plan = planned(1188, 1200, slower=slow)
     assert np.prod(patch_of(plan)) == SMALLEST
     assert np.prod(patch_of(planned(1188, 1200))) > SMALLEST
+
+
+@pytest.mark.parametrize(
+    ("named", "levels"),
+    [
+        ({"network.features": [8, 16, 32]}, 3),
+        ({"network.features": [4, 4, 8, 8, 16, 16, 32]}, 7),
+        ({"network.strides": [[1, 1, 1], [2, 2, 2], [2, 2, 2]]}, 3),
+    ],
+)
+def test_what_is_not_named_follows_the_levels_that_are(named: dict[str, Any], levels: int) -> None:
+    network = planned(60, 600, named).recipe.network
+    assert [len(network[key]) for key in ("features", "strides", "kernels")] == [levels] * 3
+    assert all(network[key.removeprefix("network.")] == value for key, value in named.items())

@@ -272,7 +272,10 @@ def patch_text(patch: Triple) -> str:
 
 
 def network_defaults(recipe: Recipe, patch: Triple, dims: int) -> dict[str, Any]:
-    """An encoder with as many levels as the input can be halved, up to five, of twice the channels at each."""
+    """An encoder with as many levels as the input can be halved, up to five, of twice the channels at each.
+
+    Where the recipe names features or strides alone, it has as many levels as these, and the others follow.
+    """
     if recipe.network.get("kind", "encoder") != "encoder":
         return {}
     levels, sizes = 1, list(patch[:dims])
@@ -291,6 +294,9 @@ def network_defaults(recipe: Recipe, patch: Triple, dims: int) -> dict[str, Any]
         strides = strides[: max(3, levels - 1)]
     elif dims == 3:
         width = 8
+    named = recipe.network.get("strides"), recipe.network.get("features")
+    if (wanted := next((len(one) for one in named if isinstance(one, list)), None)) is not None:
+        strides = (strides + [[1] * dims] * wanted)[:wanted]
     return {
         "kind": "encoder",
         "features": [min(256, width * 2**n) for n in range(len(strides))],
