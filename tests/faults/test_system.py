@@ -174,6 +174,8 @@ def test_one_scan_without_memory_is_told_and_the_others_are_predicted(tmp_path: 
     from voxloom.verbs.scan_work import ScanWork, predict_scans
 
     class Predictor:
+        channels = ("MR",)
+
         def predict(self, source: Volume, *, resample_tilt: bool = False) -> Volume:
             if Path(source.meta["source"]).name.startswith("b"):
                 raise MemoryError
