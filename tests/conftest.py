@@ -28,7 +28,8 @@ SEED = 20_261_130
 #: Files that take longest, the longest first (``make unit``).
 LONGEST = (
     "tasks/test_every_verb.py", "card/test_dry_run.py", "study/test_export_kinds.py", "study/test_run.py", "card/test_gpu_suite.py",
-    "notebooks/test_notebooks.py", "networks/test_contract.py", "study/test_published.py", "tasks/test_contract.py", "study/test_lumbar_path.py",
+    "notebooks/test_notebooks.py",
+    "networks/test_contract.py", "study/test_published.py", "tasks/test_contract.py", "study/test_lumbar_path.py",
     "study/test_kinds.py", "study/test_shipped.py", "training/test_fit.py", "cli/test_next_lines.py", "attribution/test_explain.py",
     "cli/test_bad_command_lines.py", "machines/test_verbs.py", "training/test_ranks.py", "study/test_whole_case_recipes.py",
     "study/test_share.py", "serve/test_engine.py", "faults/test_system.py", "study/test_structures.py",
