@@ -22,8 +22,8 @@ from pathlib import Path
 WARM_UP = 5
 
 
-def measure(batch: int, steps: int) -> None:
-    """In each process: train, and print patches per second of this process from the clock of its steps."""
+def measure(folder: Path, batch: int, steps: int) -> None:
+    """In each process: train into a folder of all, and print patches per second from the clock of its steps."""
     import torch
 
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -41,11 +41,10 @@ def measure(batch: int, steps: int) -> None:
         dims=3, in_channels=1, out_channels=3, features=(32, 64, 128), strides=((2, 2, 2),) * 3, kernels=((3, 3, 3),) * 3,
     )  # fmt: skip
     ticks: list[float] = []
-    with tempfile.TemporaryDirectory() as folder:
-        job = ball_training(Path(folder), steps=steps + WARM_UP, batch=batch, patch=(40, 48, 40), validations=1)
-        cases = {f"case{n}": BallCase(n, (40, 50, 40)) for n in range(8)}
-        job = replace(job, network=network.model_copy(update={"out_channels": 2}), train=cases, validation={})
-        fit(job, device="cpu", reporter=lambda *_: ticks.append(time.perf_counter()))
+    job = ball_training(folder, steps=steps + WARM_UP, batch=batch, patch=(40, 48, 40), validations=1)
+    cases = {f"case{n}": BallCase(n, (40, 50, 40)) for n in range(8)}
+    job = replace(job, network=network.model_copy(update={"out_channels": 2}), train=cases, validation={})
+    fit(job, device="cpu", reporter=lambda *_: ticks.append(time.perf_counter()))
     if first():
         seconds = ticks[-1] - ticks[WARM_UP - 1]
         print(json.dumps({"patches": steps * batch * ranks().size / seconds}))
@@ -58,9 +57,10 @@ def patches(processes: int, threads: int, batch: int, steps: int) -> float:
     if processes > 1:
         launch += ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
     line = [*launch, __file__, "--measure", str(batch), "--steps", str(steps)]
-    told = subprocess.run(
-        line, check=True, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": str(threads)}
-    )
+    surroundings = {**os.environ, "OMP_NUM_THREADS": str(threads)}
+    with tempfile.TemporaryDirectory() as folder:
+        line += ["--folder", folder]
+        told = subprocess.run(line, check=True, capture_output=True, text=True, env=surroundings)
     return float(json.loads(told.stdout.strip().splitlines()[-1])["patches"])
 
 
@@ -70,9 +70,10 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=3)
     parser.add_argument("--batch", type=int, default=2, help="Patches a step of each of two processes.")
     parser.add_argument("--measure", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.measure:
-        measure(options.measure, options.steps)
+        measure(options.folder, options.measure, options.steps)
         return
     ratios = []
     for number in range(options.pairs):
