@@ -15,14 +15,12 @@ import argparse
 import hashlib
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+from lumbar_spine import TRAINING, VALIDATION, voxloom
 
-TRAINING, VALIDATION = 15, 5
 #: Values of `lumbar-mr`: L5 is 1, L3 is 3, L2 is 4.
 KNOWN, ABOVE = 3, 4
 
@@ -62,12 +60,6 @@ def _write(folder: Path, case: str, image: np.ndarray, label: np.ndarray, affine
     for part, name, values in (("imagesTr", f"{case}_0000", image), ("labelsTr", case, label)):
         (folder / part).mkdir(parents=True, exist_ok=True)
         nib.save(nib.Nifti1Image(values.astype(np.uint8), affine), folder / part / f"{name}.nii.gz")
-
-
-def voxloom(work: Path, *line: str) -> None:
-    """Run a command; a failure ends the benchmark."""
-    print("$ voxloom", *line, flush=True)
-    subprocess.run([sys.executable, "-m", "voxloom", *line], cwd=work, check=True, stdout=subprocess.DEVNULL)
 
 
 def score(predicted: Path, truth: Path) -> tuple[float, int, int]:

@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from voxloom.archive import index_archive
+
 from .make import AXIAL, CORONAL, SAGITTAL, header, save, uid
 
 PATIENTS = 40
@@ -51,6 +53,15 @@ def identity(patient: int) -> dict[str, Any]:
         "PatientID": f"ID{patient:03d}",
         "PatientBirthDate": f"19{50 + born:02d}0101",
     }
+
+
+def index_few(root: Path, patients: int) -> Path:
+    """Index the first two series of a few patients; the archive."""
+    for patient in range(patients):
+        for number, series in enumerate(SERIES[:2]):
+            _write_series(root / "dicom", patient, number, series)
+    index_archive([root / "dicom"], root / "archive.parquet", workers=1)
+    return root / "archive.parquet"
 
 
 def _write_series(root: Path, patient: int, number: int, series: tuple[Any, ...]) -> None:

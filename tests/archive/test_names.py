@@ -29,7 +29,7 @@ from voxloom.errors import BadInput
 from voxloom.notes import collect
 
 from .make import header, save, uid
-from .phantom_archive import SERIES, _write_series
+from .phantom_archive import index_few
 
 #: An archive of two patients of ``phantom_archive``, as the version before the keywords wrote it.
 KEPT = Path(__file__).parent.parent / "fixtures" / "archive-format-0" / "archive.parquet"
@@ -61,12 +61,7 @@ def old(tmp_path: Path) -> Path:
 @pytest.fixture(scope="module")
 def new(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same images, indexed now."""
-    root = tmp_path_factory.mktemp("new")
-    for patient in range(2):
-        for number, series in enumerate(SERIES[:2]):
-            _write_series(root / "dicom", patient, number, series)
-    index_archive([root / "dicom"], root / "archive.parquet", workers=1)
-    return root / "archive.parquet"
+    return index_few(tmp_path_factory.mktemp("new"), 2)
 
 
 def answer(path: Path, sql: str) -> list[dict[str, Any]]:

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from voxloom.archive import Archive, index_archive
+from voxloom.archive import Archive
 from voxloom.archive.partition import folder_of, partition
 from voxloom.cli.app import run
 from voxloom.errors import BadInput
 
-from .phantom_archive import SERIES, _write_series
+from .phantom_archive import index_few
 
 QUESTIONS = (
     "SELECT SeriesInstanceUID, instances, derived_plane, derived_spacing FROM series ORDER BY ALL",
@@ -22,12 +22,7 @@ QUESTIONS = (
 
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("archive")
-    for patient in range(3):
-        for number, series in enumerate(SERIES[:2]):
-            _write_series(root / "dicom", patient, number, series)
-    index_archive([root / "dicom"], root / "archive.parquet", workers=1)
-    return root / "archive.parquet"
+    return index_few(tmp_path_factory.mktemp("archive"), 3)
 
 
 @pytest.mark.parametrize("by", ["month", "site"])

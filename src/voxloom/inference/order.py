@@ -53,9 +53,12 @@ def name_in_order(
     count = int(parts.max(initial=0))
     if not count:
         return outer.copy()
-    heights = [float(affine[2] @ [*np.argwhere(parts == n).mean(axis=0), 1.0]) for n in range(1, count + 1)]
-    downward = np.argsort(heights)[::-1] + 1
-    if _is_row(outer, parts, downward, values):
+    inside = parts > 0
+    which = parts[inside]
+    heights = np.argwhere(inside) @ affine[2, :3]
+    middles = np.bincount(which, weights=heights)[1:] / np.bincount(which)[1:]
+    downward = np.argsort(middles)[::-1] + 1
+    if _is_row(which, outer[inside], downward, values):
         return outer.copy()
     means = np.stack([_means(activations(name), parts, count)[downward - 1] for name in order], axis=1)
     out = outer.copy()
@@ -70,19 +73,18 @@ def name_in_order(
 
 
 def _is_row(
-    outer: NDArray[Any],
-    parts: NDArray[np.uint32],
-    downward: NDArray[np.intp],
-    values: Sequence[Sequence[int]],
+    which: NDArray[np.uint32], outer: NDArray[Any], downward: NDArray[np.intp], values: Sequence[Sequence[int]]
 ) -> bool:
-    """Whether every structure is of one label alone, and they follow one another.
+    """Whether every structure is of one label alone, and they follow one another: ``which`` and ``outer`` by voxel.
 
     No row is likelier then, since every voxel has its likeliest label.
     """
-    name_of = {value: name for name, own in enumerate(values) for value in own}
-    names = [{name_of[int(value)] for value in np.unique(outer[parts == part])} for part in downward]
-    first = min(names[0])
-    return all(found == {first + n} for n, found in enumerate(names))
+    names: dict[int, set[int]] = {int(part): set() for part in downward}
+    for name, own in enumerate(values):
+        for part in np.unique(which[np.isin(outer, own)]):
+            names[int(part)].add(name)
+    first = min(names[int(downward[0])])
+    return all(names[int(part)] == {first + n} for n, part in enumerate(downward))
 
 
 def _means(probability: NDArray[Any], parts: NDArray[np.uint32], count: int) -> NDArray[np.float64]:

@@ -18,11 +18,10 @@ from voxloom.training.settings import InferenceSettings
 
 def check_label_names(recipe: Recipe, labels: Labels) -> None:
     """Refuse names that are none of the labels', and tolerances that a label lacks (BadInput)."""
-    there = f"There are {', '.join(labels.names)}"
-    for key, name in _named(recipe):
+    there, measures = f"There are {', '.join(labels.names)}", Measures.model_validate(recipe.evaluate)
+    for key, name in _named(InferenceSettings.model_validate(recipe.inference), measures):
         if name not in labels.names:
             raise BadInput(f"no label is called {name}", f"`{key}`", nearest(name, labels.names, there))
-    measures = Measures.model_validate(recipe.evaluate)
     for name in labels.names if measures.metrics else ():
         measures.tolerance(name)
 
@@ -36,15 +35,13 @@ def check_row_names(recipe: Recipe, dataset: Dataset) -> None:
         raise BadInput(what, "`inference.postprocess`", "Leave it out, or train on NIfTI or DICOM")
 
 
-def _named(recipe: Recipe) -> Iterator[tuple[str, str]]:
+def _named(inference: InferenceSettings, measures: Measures) -> Iterator[tuple[str, str]]:
     """Every key of the recipe with a label that it names."""
-    inference = InferenceSettings.model_validate(recipe.inference)
     for step in inference.postprocess:
         yield from (("inference.postprocess", name) for name in step.labels)
     for key in ("largest_component", "instances"):
         named = getattr(inference, key)
         if isinstance(named, tuple):
             yield from ((f"inference.{key}", name) for name in named)
-    tolerances = Measures.model_validate(recipe.evaluate).tolerance_mm
-    if isinstance(tolerances, dict):
-        yield from (("evaluate.tolerance_mm", name) for name in tolerances)
+    if isinstance(measures.tolerance_mm, dict):
+        yield from (("evaluate.tolerance_mm", name) for name in measures.tolerance_mm)
